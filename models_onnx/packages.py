@@ -88,9 +88,14 @@ def _read(name: str) -> Package:
     try:
         distribution = importlib.metadata.distribution(name)
     except (importlib.metadata.PackageNotFoundError, ValueError):
-        there = ", ".join(sorted(_with_parts())) or "none"
+        there = ", ".join(sorted(_with_parts()))
+        others = (
+            f"Installed packages that extend this server: {there}"
+            if there
+            else "No installed package extends this server"
+        )
         raise PackageFault(
-            f"no package {name!r} is installed; installed ones with a part for this server: {there}"
+            f"no package {name!r} is installed. Install it, or take it out of CDS_PACKAGES. {others}."
         ) from None
     modules = tuple(sorted(_modules(name, distribution)))
     if not modules:

@@ -660,8 +660,8 @@ class ReceivedBody:
             key, entry = place_in(filled.values, error.resource) or ("", None)
             if key not in {state.template.key for state in filled.state.states}:  # a client's own key may say anything
                 raise BadRequest(str(error), "prefetch") from error
-            position = f"entry {entry} of " if entry is not None else ""
-            raise BadRequest(f"{error} It is {position}prefetch.{key}.", f"prefetch.{key}") from error
+            place = f"prefetch.{key}" if entry is None else f"prefetch.{key}.entry[{entry}]"
+            raise BadRequest(error.at(place), f"prefetch.{key}") from error
         if not keeps:
             return SentChart(resources, refusals, KeptChart(sha256(chart).digest(), None))
         row = keep_chart(chart)

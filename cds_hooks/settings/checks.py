@@ -88,14 +88,21 @@ def _host_of(parts: SplitResult) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+_KINDS: Final = {"missing": "is required and missing", "extra_forbidden": "is not a known setting"}
+_UNITS: Final = (("entry", "entries"), ("character", "characters"))
+
+
 def words_of(fault: "ErrorDetails", *, with_value: bool = False) -> str:
     """Return what a value must be, in the words of this program.
 
     `with_value`: what came is named as well where one of several words or a folder was expected, which is no secret.
     """
     kind, limits = fault["type"], fault.get("ctx", {})
+    if kind in _KINDS:
+        return _KINDS[kind]
     if kind.endswith("too_short"):
-        return f"must have at least {limits['min_length']} characters"
+        least, (one, more) = limits["min_length"], _UNITS[kind == "string_too_short"]
+        return f"must have at least {least} {one if least == 1 else more}"
     if kind in ("float_parsing", "int_parsing"):
         return f"must be a {'whole ' if kind == 'int_parsing' else ''}number"
     if kind.startswith("date"):

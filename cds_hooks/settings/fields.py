@@ -415,6 +415,10 @@ def read_provider(file: Path) -> OpenIdProvider:
         return OpenIdProvider.model_validate(read_toml(file))
     except TomlFault as error:
         raise ValueError(f"{file} {error}") from error
-    except ValidationError as error:  # without the values, one of which is a secret
-        faults = (f"{'.'.join(map(str, fault['loc']))}: {words_of(fault)}" for fault in error.errors())
-        raise ValueError(f"{file}: {'; '.join(faults)}") from None
+    except ValidationError as error:  # of the values, one of which is a secret, only a word that is no role is shown
+        faults = []
+        for fault in error.errors():
+            words = words_of(fault, with_value=True)
+            mark = "" if words.startswith(("must", "is ")) else ":"
+            faults.append(f"{file}: `{'.'.join(map(str, fault['loc']))}`{mark} {words}")
+        raise ValueError("\n".join(faults)) from None

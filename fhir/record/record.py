@@ -46,7 +46,7 @@ from fhir.record.measurement import (
     OneSidedResult,
 )
 from fhir.record.opting_out import Consent, Flag, SystemAndCode, opted_out_by
-from fhir.record.refusals import Refusal, WrongPatient, describe_decoder_error
+from fhir.record.refusals import PATIENT_UNNAMED, Refusal, WrongPatient, describe_decoder_error
 from fhir.record.repair import repair_bytes
 from fhir.record.resources import (
     Bundle,
@@ -867,22 +867,21 @@ def _refusals(record: PatientRecord) -> tuple[Refusal, ...]:
 
 
 def place_in(prefetch: Mapping[str, Any], name: str) -> tuple[str, int | None] | None:
-    """Return the key under which the resource of a WrongPatient came, and its entry where that is a Bundle, from 1.
+    """Return the key under which the resource of a WrongPatient came, and its entry where that is a Bundle, from 0.
 
     None for one without an id, of which there may be several.
     """
     for key, value in prefetch.items():
         is_bundle = isinstance(value, Bundle)
         resources = [entry.resource for entry in value.entry] if is_bundle else [value]
-        for number, resource in enumerate(resources, 1):
+        for number, resource in enumerate(resources):
             if resource is not None and resource.id and _name_for_refusal(resource) == name:
                 return key, number if is_bundle else None
     return None
 
 
 def _name_for_refusal(resource: Any) -> str:
-    # A Patient's id is the very thing that must not be repeated in an error.
-    return "The Patient resource" if isinstance(resource, Patient) else _name_of(resource)
+    return PATIENT_UNNAMED if isinstance(resource, Patient) else _name_of(resource)
 
 
 def _name_of(resource: Any) -> str:

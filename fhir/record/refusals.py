@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Final
 
 from msgspec import Struct
@@ -81,11 +82,25 @@ class WrongPatient(RecordError):
 
     def __init__(self, resource: str) -> None:
         kind = resource.partition("/")[0]
-        super().__init__(
-            f"One {kind if kind.isalpha() else 'resource'} is about another patient than context.patientId; nothing "
-            "was computed. Send only this patient's resources in prefetch."
-        )
+        self.kind = kind if kind.isalpha() else "resource"
         self.resource = resource
+        super().__init__(f"One {self.kind} is about another patient{_OF_ANOTHER}")
+
+    def at(self, place: str) -> str:
+        """Return the message with the place of the resource, such as `prefetch.conditions.entry[1]`."""
+        if self.resource == PATIENT_UNNAMED:
+            return (
+                f"`{place}` is another patient than the one that context.patientId names. Nothing was computed. Send "
+                "the Patient that context.patientId names."
+            )
+        article = "an" if self.kind[0] in "AEIO" else "a"
+        return f"`{place}`, {article} {self.kind}, is about another patient{_OF_ANOTHER}"
+
+
+PATIENT_UNNAMED: Final = "The Patient resource"
+"""How a Patient is named in an error: its id is the very thing that must not be repeated."""
+
+_OF_ANOTHER: Final = " than context.patientId. Nothing was computed. Send only this patient's resources in prefetch."
 
 
 # As Python writes a text: in either kind of quotes, with whatever in between, marks and places included.
@@ -118,6 +133,17 @@ def json_kind(text: bytes | memoryview) -> str:
     return _KINDS[_FIRST_BYTES.get(bytes(text[:1]), "float")]
 
 
+def not_json(body: bytes, error: Exception, wanted: str = "a JSON object") -> str:
+    """Return why a body is no JSON, in a sentence: an empty one is called empty.
+
+    >>> not_json(b"", ValueError())
+    'The body is empty; a JSON object is required.'
+    """
+    if not body.strip():
+        return f"The body is empty; {wanted} is required."
+    return f"The body is not valid JSON ({describe_decoder_error(error)})."
+
+
 def describe_decoder_error(error: Exception, root: str = "", of: Any = None, came: Any = None) -> str:
     """Return what was expected and what came, and where below `root`, without what the decoder quotes from the body.
 
@@ -134,16 +160,25 @@ def describe_decoder_error(error: Exception, root: str = "", of: Any = None, cam
     if missing := _MISSING.match(words or location):
         return f"`{f'{place}.' if place else ''}{missing[1]}` is required and missing"
     if unknown := _UNKNOWN.match(words or location):
-        known = _known(of, (place or "").removeprefix(root), "; known are ")
-        return f"`{f'{place}.' if place else ''}{unknown[1]}` is not a known member{known}"
+        known = _known(of, (place or "").removeprefix(root))
+        names = list(map(str, known))
+        near = get_close_matches(unknown[1], names, 1)
+        listed = (
+            f"; the nearest known one is `{near[0]}`" if near else f"; known are {', '.join(names)}" if names else ""
+        )
+        return f"`{f'{place}.' if place else ''}{unknown[1]}` is not a known member{listed}"
     if place and (bound := _BOUND.match(words)):
         return f"`{place}` must be at {'most' if bound[1] == '<=' else 'least'} {bound[2]}"
     if place and words.startswith(("Invalid enum value", "Invalid value")):
-        allowed = _known(of, place.removeprefix(root), ": ")
-        values = _values([came], place) if allowed and came is not None else []
-        strange = [value for value in values if value not in allowed[2:].split(", ") and not looks_like_a_key(value)]
-        received = f"; received {strange[0][:40]!r}" if strange else ""
-        return f"`{place}` is not one of the allowed values{allowed}{received}"
+        allowed = _known(of, place.removeprefix(root))
+        if not allowed:
+            return f"`{place}` has a value that is not allowed"
+        values = _values([came], place) if came is not None else []
+        texts = [str(value) for value in allowed]
+        strange = [value for value in values if value not in texts and not looks_like_a_key(value)]
+        received = repr(strange[0][:40]) if strange else "another value"
+        *others, last = map(repr, allowed)
+        return f"`{place}` must be {', '.join(others)}{' or ' if others else ''}{last}; received {received}"
     text = f"{_VALUE.sub('', words)}{mark}{location}" if mark else _VALUE.sub("", location)
     text = text.replace("`", "").replace("$.", "").replace("JSON is malformed: ", "")
     return text.replace("Input data was truncated", "it ends too early")
@@ -152,18 +187,19 @@ def describe_decoder_error(error: Exception, root: str = "", of: Any = None, cam
 _STEP: Final = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
 
 
-def _known(of: Any, place: str, before: str) -> str:
-    """Return the members or the values that a type knows at a place, such as `feed[...].tls`; "" without any."""
+def _known(of: Any, place: str) -> dict[str | int | None, None]:
+    """Return the members or the values that a type knows at a place, such as `feed[...].tls`."""
     if of is None:
-        return ""
+        return {}
     kinds: list[Any] = [type_info(of)]
     for step in (None, *_STEP.findall(place)):
         if step is not None:
             kinds = [inner for kind in kinds for inner in _inside(kind, step)]
         kinds = [inner for kind in kinds for inner in (kind.types if isinstance(kind, UnionType) else (kind,))]
-    known = {field.encode_name: None for kind in kinds if isinstance(kind, StructType) for field in kind.fields}
-    known |= {str(value): None for kind in kinds if isinstance(kind, LiteralType) for value in kind.values}
-    return f"{before}{', '.join(known)}" if known else ""
+    known: dict[str | int | None, None] = dict.fromkeys(
+        field.encode_name for kind in kinds if isinstance(kind, StructType) for field in kind.fields
+    )
+    return known | {value: None for kind in kinds if isinstance(kind, LiteralType) for value in kind.values}
 
 
 def _values(documents: list[Any], place: str) -> list[str]:

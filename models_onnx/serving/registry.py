@@ -66,7 +66,7 @@ def find_version(reference: str, folder: Path = ARTIFACTS) -> Version:
     # a version of a model of the package may lie in the site's folder, without one in use beside it
     available = versions(model_id, folder) if wanted or model_id in model_ids(folder) else ()
     if not available:
-        raise UnknownModel(f"no artifact is called {model_id!r}; there are: {', '.join(model_ids(folder)) or 'none'}")
+        raise UnknownModel(f"no model is called {model_id!r}; there are: {', '.join(model_ids(folder)) or 'none'}")
     if not wanted:
         return available[0]
     wanted = wanted.removeprefix("sha256:")

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from fhir.record.site_file import mistake_in
 from fhir.terminology.toml_file import TomlFault, read_toml
 from models_onnx.artifact.manifest import MissingKind
 from models_onnx.declarations import DeclaringFile
@@ -145,13 +146,13 @@ def read_model_file(file: DeclaringFile) -> dict[str, Any]:
         DeclarationError: the file cannot be read, or a member is missing, wrong or unknown.
     """
     try:
-        declared = msgspec.convert(read_toml(file.path), ModelFile)
+        document = read_toml(file.path)
+        declared = msgspec.convert(document, ModelFile)
     except TomlFault as error:
         raise file.fault(f"the file {error}") from error
     except msgspec.ValidationError as error:
-        text = str(error).replace("Object contains unknown field", "there is no member").replace("`", "'")
-        about = text.split("'")[1::2]
-        raise file.fault(f"{text}; docs/adding/model.md lists the members", about[-1] if about else "") from error
+        text, member = mistake_in(document, ModelFile, error)
+        raise file.fault(f"{text}. docs/adding/model.md lists the members", member) from error
     try:
         return _members(declared, file.name, file.path.parent)
     except DeclarationError as fault:

@@ -76,11 +76,13 @@ def check_text(body: bytes) -> None:
     if body.isascii():
         return
     if body.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise BadRequest("The body starts with a byte order mark; send UTF-8 without one. Nothing of it was used.")
+        raise BadRequest(
+            "The body starts with a byte order mark; send UTF-8 without one. Nothing of the body was used."
+        )
     try:
         body.decode()
     except UnicodeDecodeError as error:
-        raise BadRequest(f"The body must be UTF-8; byte {error.start} is not. Nothing of it was used.") from error
+        raise BadRequest(f"The body must be UTF-8; byte {error.start} is not. Nothing of the body was used.") from error
 
 
 _DENSE_BYTES: Final = 1 << 20
@@ -272,7 +274,7 @@ def _without(body: bytes, prefetch: bytes) -> bytes:
 def _check_characters(text: bytes) -> None:
     if b"\\u0000" in text and _NUL.search(text):
         raise BadRequest(
-            "A string of the body holds the character U+0000, which FHIR does not allow. Nothing of it was used."
+            "A string of the body holds the character U+0000, which FHIR does not allow. Nothing of the body was used."
         )
 
 
@@ -313,22 +315,22 @@ _NAMED: Final = frozenset(
 def _twice(location: str | None, names: Iterable[str]) -> BadRequest:
     doubled = [f"`{name}`" for name, times in Counter(names).items() if times > 1 and name in _NAMED]
     return BadRequest(
-        f"{doubled[0] if doubled else 'A member'} appears twice in {location or 'the body'}; send each once. Nothing "
-        "of it was used.",
+        f"{doubled[0] if doubled else 'A member'} appears twice in {location or 'the body'}; send it once. Nothing of "
+        "the body was used.",
         location,
     )
 
 
 def _whole_number(digits: str) -> int:
     if len(digits) > 20 or not -(2**63) <= int(digits) < 2**64:
-        raise BadRequest("A number in the body does not fit in 64 bits. Nothing of it was used.")
+        raise BadRequest("A number in the body does not fit in 64 bits. Nothing of the body was used.")
     return int(digits)
 
 
 def _number(digits: str) -> float:
     value = float(digits)
     if value in (float("inf"), float("-inf")):
-        raise BadRequest("A number in the body does not fit in 64 bits. Nothing of it was used.")
+        raise BadRequest("A number in the body does not fit in 64 bits. Nothing of the body was used.")
     return value
 
 

@@ -18,7 +18,7 @@ from cds_hooks.call.protocol.body import check_text, check_whole
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.evidence.storage.decision import TRIAL, Decision, FeedbackItem, decision_of
 from cds_hooks.evidence.storage.sent import SentCard, read_response
-from fhir.record.refusals import describe_decoder_error
+from fhir.record.refusals import describe_decoder_error, error_path, json_kind, not_json
 
 MOST_ITEMS: Final = 1000
 """The most that one report may hold; a batch of a day is sent in parts."""
@@ -132,13 +132,7 @@ def read_list(
     except RecursionError as error:
         raise TooDeep(f"The body is nested deeper than any list of {member}; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        is_missing = place != "" and member not in members
-        text = (
-            f"`{member}` is required and missing"
-            if is_missing
-            else describe_decoder_error(error, place, tuple[item, ...])
-        )
-        raise BadRequest(f'The body must be an object {{"{member}": [...]}}: {text}. Nothing was recorded.') from error
+        raise _refused(error, body, members if place else None, member, item) from error
     if not items:
         raise BadRequest(
             f"`{member}` must have at least one item; received an empty list. Nothing was recorded.", member
@@ -146,6 +140,20 @@ def read_list(
     if len(items) > most:
         raise PayloadTooLarge(f"{member} has more than {most} items; send it in parts.", member)
     return items
+
+
+def _refused(error: Exception, body: bytes, members: dict[str, Raw] | None, member: str, item: Any) -> BadRequest:
+    """Return what is wrong with a body of which no list could be read; `members` is None where it is no object."""
+    wanted, path = f'an object {{"{member}": [...]}}', None
+    if not isinstance(error, msgspec.ValidationError):
+        text = not_json(body, error, wanted)
+    elif members is None:
+        text = f"The body must be {wanted}; received {json_kind(body.lstrip())}."
+    elif member not in members:
+        text = f"The body must be {wanted}: `{member}` is required and missing."
+    else:
+        text, path = f"{describe_decoder_error(error, member, tuple[item, ...])}.", error_path(error, member)
+    return BadRequest(f"{text} Nothing was recorded.", path)
 
 
 def _checked(

@@ -21,7 +21,7 @@ from cds_hooks.call.protocol.hooks import LIBRARY, REPLACED, Context, Hook
 from cds_hooks.call.protocol.visit_memory import ReadPrefetch, SentPrefetches
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from fhir.record.record import read_repaired
-from fhir.record.refusals import Refusal, describe_decoder_error, error_path, json_kind
+from fhir.record.refusals import Refusal, describe_decoder_error, error_path, json_kind, not_json
 from fhir.record.resources import AnyResource, Bundle
 
 _PLACE: Final = "fhirAuthorization"
@@ -338,9 +338,9 @@ def read_context(hook: Hook, members: Raw) -> Context:
     for attribute, name, required in hook.objects:
         value = memoryview(getattr(context, attribute))
         if value[0] != _BRACE and (required or bytes(value) != _NULL):
+            came = f"received {json_kind(value)}" if name in _members.decode(members) else "it is missing"
             raise BadRequest(
-                f"`context.{name}` must be a JSON object for {hook.name}; received {json_kind(value)}. "
-                "Nothing was computed.",
+                f"`context.{name}` must be a JSON object for {hook.name}; {came}. Nothing was computed.",
                 f"context.{name}",
             )
     if len(context.patient_id) > LONGEST_ID:
@@ -471,9 +471,7 @@ def _decode_whole(body: bytes) -> tuple[_Wire | HookRequest, ReadPrefetch]:
     except RecursionError as error:
         raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(
-            f"The body is not valid JSON ({describe_decoder_error(error)}). Nothing was computed."
-        ) from error
+        raise BadRequest(f"{not_json(body, error)} Nothing was computed.") from error
     return wire, ReadPrefetch(wire.prefetch or {}, ())
 
 
@@ -492,9 +490,7 @@ def _decode_carefully(body: bytes) -> tuple[HookRequest, ReadPrefetch]:
     except RecursionError as error:
         raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(
-            f"The body is not valid JSON ({describe_decoder_error(error)}). Nothing was computed."
-        ) from error
+        raise BadRequest(f"{not_json(body, error)} Nothing was computed.") from error
 
 
 def _read_carefully(values: Mapping[str, Raw]) -> ReadPrefetch:

@@ -176,7 +176,7 @@ class BodyReader:
 
 
 def _too_large(most: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The body must have at most {most} bytes; received more. Nothing of it was used.")
+    return BodyTooLarge(f"The body must have at most {most} bytes; received more. Nothing of the body was used.")
 
 
 def _is_json(content_type: bytes) -> bool:

@@ -407,9 +407,8 @@ def schema_problems(document: dict[str, Any]) -> dict[int | None, list[str]]:
     problems: dict[int | None, list[str]] = {}
     for error in ordered:
         sentences = problems.setdefault(_client_number(list(error.absolute_path)), [])
-        # the library has an error for each missing member, of which one sentence is made
-        if (sentence := _sentence(error, document)) not in sentences:
-            sentences.append(sentence)
+        # the library has an error for each missing member, and each names them all
+        sentences.extend(sentence for sentence in _sentences(error, document) if sentence not in sentences)
     return problems
 
 
@@ -436,18 +435,20 @@ def _client_words(document: dict[str, Any], at: int) -> str:
     return f"client {at + 1} {json.dumps(name)}" if isinstance(name, str) else f"client {at + 1}"
 
 
-def _sentence(error: "ValidationError", document: dict[str, Any]) -> str:
-    where = place_in_trust_file(document, list(error.absolute_path))
+def _sentences(error: "ValidationError", document: dict[str, Any]) -> list[str]:
+    path = list(error.absolute_path)
+    where = f"{place_in_trust_file(document, path)}: " if path else ""
     limits, instance = _any(error.schema), _any(error.instance)
-    if error.validator == "required":
-        missing = [name for name in limits["required"] if name not in instance]
-        return f"{where}: required and missing: {_listed(missing)}"
-    if error.validator == "additionalProperties":
-        limit = limits["properties"]
-        return "; ".join(_unknown_setting(where, name, limit) for name in instance if name not in limit)
+    if error.validator in ("required", "additionalProperties"):
+        known, required = limits.get("properties", {}), limits.get("required", ())
+        meant = {name: get_close_matches(name, known, 1) for name in instance if name not in known}
+        missing = [name for name in required if name not in instance]
+        if error.validator == "additionalProperties":
+            return [_unknown_setting(where, name, near, known, missing) for name, near in meant.items()]
+        return [f"{where}`{name}` is required and missing" for name in missing if [name] not in meant.values()]
     if error.validator == "uniqueItems":
-        return f"{where}: something is listed twice"
-    return f"{where}: {_shown(error)}must be {_wanted(error.absolute_schema_path)}"
+        return [f"{where}something is listed twice"]
+    return [f"{where}{_shown(error)}must be {_wanted(error.absolute_schema_path)}"]
 
 
 def _any(value: object) -> Any:
@@ -455,10 +456,10 @@ def _any(value: object) -> Any:
     return value
 
 
-def _unknown_setting(where: str, name: str, texts: Iterable[str]) -> str:
-    meant = get_close_matches(name, texts, 1)
-    hint = f"did you mean {meant[0]}?" if meant else f"known are {_listed(sorted(texts))}"
-    return f"{where}: there is no setting {json.dumps(name)}; {hint}"
+def _unknown_setting(where: str, name: str, near: list[str], known: Iterable[str], missing: list[str]) -> str:
+    is_required = ", which is required and missing" if near and near[0] in missing else ""
+    hint = f"did you mean `{near[0]}`{is_required}?" if near else f"known are {_listed(sorted(known))}"
+    return f"{where}there is no setting {json.dumps(name)}; {hint}"
 
 
 def _shown(error: "ValidationError") -> str:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from cards.card import SUMMARY_LIMIT
+from fhir.record.site_file import mistake_in
 from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.plain_file import no_folder
 from fhir.terminology.toml_file import TomlFault, read_toml
@@ -114,17 +115,11 @@ def _read(file: DeclaringFile) -> ServiceFile:
     try:
         declared = msgspec.convert(document, ServiceFile)
     except msgspec.ValidationError as error:
-        text = str(error).replace("Object contains unknown field", "there is no member").replace("`", "'")
-        raise file.fault(f"{text}; docs/adding/model.md lists the members", _member_of(text)) from error
+        text, member = mistake_in(document, ServiceFile, error)
+        raise file.fault(f"{text}. docs/adding/model.md lists the members", member) from error
     for text, about in _faults(declared):
         raise file.fault(text, about)
     return declared
-
-
-def _member_of(text: str) -> str:
-    """Return the member that an error of msgspec names: "… 'sumary'" or "… - at '$.share'"."""
-    quoted = text.split("'")[1::2]
-    return quoted[-1].rpartition(".")[2] if quoted else ""
 
 
 def _faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:

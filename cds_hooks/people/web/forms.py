@@ -81,7 +81,7 @@ async def _read_body(request: Request, seconds: float, most_bytes: int) -> bytes
                 size += len(chunk)
                 if size > most_bytes:
                     raise BodyTooLarge(
-                        f"The form must have at most {most_bytes} bytes; received more. Nothing of it was used."
+                        f"The form must have at most {most_bytes} bytes; received more. Nothing of the form was used."
                     )
                 chunks.append(chunk)
     except TimeoutError as error:

@@ -18,8 +18,18 @@ Database = Annotated[
 ]
 Client = Annotated[str | None, typer.Option(help="Of this client only.")]
 Service = Annotated[str | None, typer.Option(help="Of this service only.")]
-Since = Annotated[datetime | None, typer.Option(help="Not before this time (UTC).")]
-Before = Annotated[datetime | None, typer.Option(help="Before this time (UTC).")]
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        wanted = "must be a date or a time, as 2026-11-20 or 2026-11-20T14:00:00Z"
+        raise typer.BadParameter(f"{wanted}; received {text[:40]!r}. Nothing was read.") from error
+
+
+Since = Annotated[datetime | None, typer.Option(parser=_time, metavar="<datetime>", help="Not before this time (UTC).")]
+Before = Annotated[datetime | None, typer.Option(parser=_time, metavar="<datetime>", help="Before this time (UTC).")]
 
 
 def print_json(value: object) -> None:

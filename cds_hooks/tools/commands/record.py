@@ -111,7 +111,9 @@ def seal(
 def _seal_key(key: Path | None) -> Path:
     path = key or settings().seal_key
     if path is None:
-        raise SealsUnusable("give the key that seals the record with --key or CDS_SEAL_KEY")
+        raise SealsUnusable(
+            "no private key was given, so nothing was done. Name its file with --key FILE or in CDS_SEAL_KEY"
+        )
     return path
 
 
@@ -252,7 +254,8 @@ def export(
     """
     if remove_older_than is not None:
         if client is None or to is None:
-            raise failure("Give --client NAME and --to FILE, too.", 2)
+            needed = "--remove-older-than also needs --client NAME and --to FILE."
+            raise failure(f"{needed} Nothing was written or removed.", 2)
         _remove_old(client, remove_older_than, to, key, by, database)
         return
     wanted = DecisionFilter(client=client, patient=patient, since=microseconds(since), until=microseconds(until))

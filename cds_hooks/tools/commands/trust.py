@@ -100,7 +100,7 @@ def _list(file: Path, *, online: bool, as_json: bool) -> None:
         trust_file = read_trust_file(file, _registrable_names())
     except TrustFileError as error:
         _print_check(file, list(error.problems), as_json=as_json)
-        _say_what_is_in_force(as_json=as_json)
+        _say_what_is_in_force(on_stderr=True)
         raise typer.Exit(1) from error
     reached = try_addresses(trust_file) if online else []
     failed = [address for address in reached if not address.reached]
@@ -119,8 +119,8 @@ def _list(file: Path, *, online: bool, as_json: bool) -> None:
 _SERVER_SECONDS: Final = 2.0
 
 
-def _say_what_is_in_force(*, as_json: bool = False) -> None:
-    """Say which version of the file the running server has in force; on standard error beside JSON."""
+def _say_what_is_in_force(*, on_stderr: bool = False) -> None:
+    """Say which version of the file the running server has in force; on standard error beside JSON and after faults."""
     url = f"{settings().public_url}/readyz"
     try:
         answer = httpx.get(url, timeout=_SERVER_SECONDS).json()
@@ -128,8 +128,8 @@ def _say_what_is_in_force(*, as_json: bool = False) -> None:
             answer.get("trust_file", "The running server has the newest version of its trust file in force.")
         )
     except (httpx.HTTPError, ValueError, AttributeError):
-        sentence = f"No server answers at {url}, so which version is in force was not asked."
-    typer.echo(sentence, err=as_json)
+        sentence = f"Which version is in force is unknown: no server answers at {url}."
+    typer.echo(sentence, err=on_stderr)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from fhir.record.charts import by_patient, known_at, read_resources
 from fhir.record.facts import ANALYTE_POSITION
 from fhir.record.measurement import KEY_BY_LOINC
 from fhir.record.record import record_from_resources
+from fhir.record.site_file import mistake_in
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES, Analyte, units_with_spellings
 from fhir.terminology.toml_file import TomlFault, read_toml
 
@@ -187,11 +188,12 @@ def _all_made(declaration: DeclaredFeature) -> Iterator[Feature]:
 
 def _read(path: Path) -> tuple[DeclaredFeature, ...]:
     try:
-        return msgspec.convert(read_toml(path), _File).feature
+        document = read_toml(path)
+        return msgspec.convert(document, _File).feature
     except TomlFault as error:
         raise FeatureFault(f"{FILE} {error}") from error
     except msgspec.ValidationError as error:
-        raise FeatureFault(f"{FILE}: {str(error).replace('`', '')}") from error
+        raise FeatureFault(f"{FILE}: {mistake_in(document, _File, error)[0]}") from error
 
 
 def _faults(declaration: DeclaredFeature) -> Iterator[str]:

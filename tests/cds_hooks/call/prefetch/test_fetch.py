@@ -67,7 +67,7 @@ def test_another_patients_data_from_the_server_stops_the_call(
     with serving_fhir([chart]) as running:
         answer = post(tmp_path, PLANNING, at_server(without(planning, "conditions"), running.base), as_of=as_of)
     assert answer.status_code == 400
-    assert "One Condition is about another patient than context.patientId" in answer.text
+    assert "a Condition, is about another patient than context.patientId" in answer.text
     assert "Patient/other" not in answer.text
 
 

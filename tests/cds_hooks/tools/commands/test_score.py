@@ -86,7 +86,7 @@ def test_a_table_in_parquet_ends_with_the_sentences_of_the_command_and_nothing_e
 def test_what_cannot_be_used_is_said_in_a_sentence(table: Path, people: pd.DataFrame, tmp_path: Path) -> None:
     assert "name the one that names a row with --id" in refused(table)
     assert "view.sql is not there" in refused(table, "--view", "view.sql")
-    assert "no artifact is called 'x'" in " ".join(
+    assert "no model is called 'x'" in " ".join(
         CliRunner().invoke(cli.app, ["score", "x", str(table), "--out", str(tmp_path / "x.csv")]).output.split()
     )
     assert "is not there" in refused(tmp_path / "nothing.csv")
