@@ -134,5 +134,5 @@ def test_an_advisor_that_fails_costs_only_itself_with_a_silence_that_names_it(
 
 @pytest.mark.usefixtures("folder")
 def test_a_package_that_is_not_installed_is_refused_with_those_that_are() -> None:
-    with pytest.raises(PackageFault, match=r"no package 'st-mary' is installed; .*: st-marys-cds"):
+    with pytest.raises(PackageFault, match=r"no package 'st-mary' is installed. .*: st-marys-cds"):
         name_packages(["st-mary"])
