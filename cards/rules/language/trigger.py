@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct, to_builtins
 
@@ -141,6 +141,8 @@ _NAME = re.compile(r"\{(\w+)\}")
 NO_NUMBER = "\u2060"
 """Ends a word that is not a number ("dialysis on record"): a limit in brackets after it is left out."""
 _LIMIT = re.compile(rf"{NO_NUMBER}(?: \((?:under |over )?\d[^()]*\))?")
+_BELOW: Final = re.compile(rf"(?<={NO_NUMBER}: not recommended) below \d+|(?<={NO_NUMBER}: contraindicated) below \d+")
+"""So is "not recommended below 30" of a patient on dialysis."""
 
 
 class Template:
@@ -167,7 +169,8 @@ class Template:
                 return None
             words[name] = text
         filled = " ".join(_NAME.sub(lambda name: words[name[1]], self.text).split())
-        filled = _LIMIT.sub("", filled) if NO_NUMBER in filled else filled
+        if NO_NUMBER in filled:
+            filled = _LIMIT.sub("", _BELOW.sub("", filled))
         # "eGFR" stays as it is written.
         return filled if filled[1:2].isupper() else capitalized(filled)
 

@@ -17,7 +17,7 @@ from cards.rules.engine.family import Family, Placeholder
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
-from cards.text import first_few, plain
+from cards.text import first_few, format_dose, plain
 from fhir.mapping.medications.daily_dose import DailyDose
 
 # rules/age.json, trigger of age-cns-three.
@@ -91,6 +91,7 @@ def _list(context: RuleContext) -> str:
     return first_few(names, _MOST_LISTED)
 
 
+_LOW_EGFR = 30
 _BLEEDING = Selector(classes=frozenset({"anticoagulant", "corticosteroid", "antiplatelet"}), systemic=True)
 
 
@@ -127,6 +128,26 @@ def _beers_nsaid(context: RuleContext) -> str:
     return f"Beers: avoid {name}." if name in ("indomethacin", "ketorolac") else ""
 
 
+def _digoxin_most(context: RuleContext) -> str:
+    """The dose of the kidney card where there is one, so that one patient has one dose (STOPP E1)."""
+    estimate = context.estimate("egfr_best")
+    return "less than 0.125 mg/day" if estimate is not None and estimate.value < _LOW_EGFR else "0.125 mg or less"
+
+
+_LORAZEPAM, _LORAZEPAM_START_MG = "lorazepam", 2.0
+"""US label of lorazepam tablets, set id 00960fbd-a5da-408b-9867-62982f20906f, dosage, read 2026-11-29: "For elderly or
+debilitated patients, an initial dosage of 1 to 2 mg/day in divided doses is recommended"."""
+
+
+def _benzodiazepine_dose(context: RuleContext) -> str:
+    daily_mg = context.daily_dose_mg
+    if context.ingredient.name != _LORAZEPAM or context.medication.is_injected or not context.new_start:
+        return ""
+    if daily_mg is None or daily_mg <= _LORAZEPAM_START_MG:
+        return ""
+    return f"Label starting dose in older adults: 1 to 2 mg/day; this order gives {format_dose(daily_mg)} mg/day."
+
+
 FAMILY = Family(
     "age",
     placeholders={
@@ -135,6 +156,8 @@ FAMILY = Family(
         "risk": Placeholder(_risk, " after an ulcer or GI bleed"),
         "indication": Placeholder(_indication, "atrial fibrillation"),
         "z_drug_dose": Placeholder(_z_drug_dose),
+        "benzodiazepine_dose": Placeholder(_benzodiazepine_dose),
+        "digoxin_most": Placeholder(_digoxin_most, "less than 0.125 mg/day"),
         "beers_nsaid": Placeholder(_beers_nsaid),
     },
     conditions=(

@@ -23,6 +23,7 @@ from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext, meant_name
 from cards.rules.patient.measurements import dated, phrase
 from cards.text import capitalized, format_dose
+from fhir.mapping.conditions import began_by, problems_of
 from fhir.mapping.kidney import KidneyAbsence
 
 _STEROID_OR_MRA = Selector(classes=frozenset({"corticosteroid", "mra"}), systemic=True)
@@ -175,7 +176,7 @@ def _instead_of_partner(context: RuleContext) -> str:
     return f", or consider pantoprazole or famotidine in place of {names[0]}" if names else ""
 
 
-_HALVES_DIGOXIN = Selector(frozenset({"703", "233698", "9068"}))
+_HALVES_DIGOXIN = Selector(frozenset({"233698"}))
 
 
 def _digoxin_label(context: RuleContext) -> str:
@@ -186,6 +187,37 @@ def _digoxin_label(context: RuleContext) -> str:
     parts = [f"halve digoxin with {' and '.join(halving)}"] if halving else []
     parts += [f"lower digoxin and measure its level with {' and '.join(others)}"] if others else []
     return f"Label: {'; '.join(parts)}."
+
+
+_BLEEDING_DAYS = 7
+"""How long a bleed counts as active, as in disease-anticoagulant-bleeding."""
+
+
+def _how_many_anticoagulants(context: RuleContext) -> str:
+    """One of the two is right for a switch and for nobody who bleeds."""
+    record = context.session.record
+    began = [began_by(hit) for hit in problems_of(record, ("bleeding_major",))]
+    bleeds = any(time is not None and time.whole_days(record.as_of_epoch) <= _BLEEDING_DAYS for time in began)
+    return "Hold both while it bleeds" if bleeds else "Give only one"
+
+
+_TRIMETHOPRIM, _METHYLENE_BLUE = Selector(frozenset({"10829"})), "6878"
+
+
+def _potassium_again(context: RuleContext) -> str:
+    return "on day 4" if _names(_TRIMETHOPRIM, context) else "in 1 week"
+
+
+def _potassium_rise(context: RuleContext) -> str:
+    if _names(_TRIMETHOPRIM, context):
+        return "Trimethoprim raises potassium within days."
+    return "Hyperkalemia develops over 1 to 2 weeks."
+
+
+def _urgent_methylene_blue(context: RuleContext) -> str:
+    """The way out is written for the antidote: said of a serotonergic order, "stop the other drug" would allow it."""
+    is_drafted = _METHYLENE_BLUE in context.medication.rxcuis
+    return "If methylene blue is needed urgently, stop the other drug and watch." if is_drafted else ""
 
 
 _NO_SAFE_STATIN = Selector(frozenset({"3008", "4719", "1544460", "2361285"}), frozenset({"hiv_pi"}))
@@ -309,6 +341,10 @@ FAMILY = Family(
         "citalopram_partner": Placeholder(_citalopram_partner, "esomeprazole"),
         "instead_of_partner": Placeholder(_instead_of_partner),
         "digoxin_label": Placeholder(_digoxin_label),
+        "how_many_anticoagulants": Placeholder(_how_many_anticoagulants, "Hold both while it bleeds"),
+        "potassium_again": Placeholder(_potassium_again, "in 1 week"),
+        "potassium_rise": Placeholder(_potassium_rise),
+        "urgent_methylene_blue": Placeholder(_urgent_methylene_blue),
         "statin_way_out": Placeholder(_statin_way_out),
         "further_inhibitor": Placeholder(_further_inhibitor),
         "qt_strong": Placeholder(_qt_strong),

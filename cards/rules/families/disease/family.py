@@ -6,8 +6,9 @@ The rules are the JSON files beside it, their rows the tables; `cards/rules/engi
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated
+from cards.text import capitalized
 
-_GAS_DAYS = 30
+_GAS_DAYS, _POTASSIUM_DAYS = 30, 30
 
 
 def _with_pco2(context: RuleContext) -> str:
@@ -16,7 +17,15 @@ def _with_pco2(context: RuleContext) -> str:
     return f" with {dated(measurement)}" if measurement is not None else ""
 
 
+def _enough_potassium(context: RuleContext) -> str:
+    measurement = context.session.lab("potassium", _POTASSIUM_DAYS)
+    return f"{capitalized(dated(measurement))} is not low: consider none." if measurement is not None else ""
+
+
 FAMILY = Family(
     "disease",
-    placeholders={"with_pco2": Placeholder(_with_pco2, " with pCO2 48.755 mm[Hg] on 2026-11-20")},
+    placeholders={
+        "enough_potassium": Placeholder(_enough_potassium),
+        "with_pco2": Placeholder(_with_pco2, " with pCO2 48.755 mm[Hg] on 2026-11-20"),
+    },
 )

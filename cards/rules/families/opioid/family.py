@@ -278,10 +278,27 @@ def _risks(context: RuleContext) -> str:
     return f"Risk factors found: {', '.join(risks)}. " if len(risks) > 1 else ""
 
 
+_NOT_TOLERANT = ", no opioid tolerance on record: risk of overdose. Consider a lower dose."
+
+
+def _tolerance(context: RuleContext) -> str:
+    """What follows on the total: a first order is begun lower, one of a patient who is used to it is reassessed."""
+    is_first = _view(context).is_tolerant is False
+    return _NOT_TOLERANT if is_first else ": risk of overdose. Reassess whether it still helps."
+
+
+def _reduction(context: RuleContext) -> str:
+    if _view(context).is_tolerant is False:
+        return "Ask whether an opioid is taken already."
+    return "Do not reduce a long-standing dose abruptly."
+
+
 FAMILY = Family(
     "opioid",
     placeholders={
         "mme": Placeholder(_mme, "at least 1,234.5"),
+        "tolerance": Placeholder(_tolerance, _NOT_TOLERANT),
+        "reduction": Placeholder(_reduction),
         "parts": Placeholder(_parts),
         "mme_problem": Placeholder(_mme_problem, f"{'x' * 80} (and 3 more)"),
         "mme_problems": Placeholder(lambda context: plain("; ".join(_view(context).problems), 240)),
