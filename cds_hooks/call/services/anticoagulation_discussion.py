@@ -209,7 +209,8 @@ def _score(
         figure=f"{score}: about {yearly:.0f} in 100",
         opening=(
             f"{'No anticoagulant found. ' if stopped is None else ''}Untreated, **{people}** have an ischemic stroke "
-            f"a year ({_paper(rates.source)}); the 2023 ACC/AHA guideline treats from 2 in 100 (2 points in men, 3 in women).{statement}"
+            f"a year ({_paper(rates.source)}); the 2023 ACC/AHA guideline treats "
+            f"from 2 in 100 (2 points in men, 3 in women).{statement}"
         ),
         topic=TOPICS["anticoagulation"],
         offers=(offer(call, *_TALK_OFFER),),
