@@ -42,6 +42,16 @@ def test_an_error_never_repeats_a_value() -> None:
     assert "Secret" not in error.value.text
 
 
+def test_what_is_missing_is_told_apart_from_null_and_an_empty_body_from_a_cut_one() -> None:
+    hooks, user = {"order-sign": LIBRARY["order-sign"]}, {"userId": "Practitioner/1", "patientId": "p1"}
+    missing, null = (
+        orjson.dumps(CALL | {"hook": "order-sign", "context": user | x}) for x in ({}, {"draftOrders": None})
+    )
+    for body, said in ((missing, "missing"), (null, "received null"), (b" ", "is empty"), (null[:40], "too early")):
+        with pytest.raises(BadRequest, match=said):
+            read_request(body, hooks)
+
+
 def test_a_token_is_used_only_for_this_patient_and_with_a_server() -> None:
     bearer = {"access_token": "t", "token_type": "bearer"}
 
