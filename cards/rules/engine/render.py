@@ -22,7 +22,7 @@ from cards.rules.engine.finding import (
     reasons,
 )
 from cards.rules.language.rule import Asks, Evidence
-from cards.rules.language.trigger import NO_NUMBER, Template
+from cards.rules.language.trigger import NO_NUMBER, Selector, Template
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
@@ -171,6 +171,18 @@ def _kidney_history(_when: Predicate, _facts: tuple[Fact, ...], context: RuleCon
     return plain(estimate.text, 200)
 
 
+_COMFORT = Selector(
+    frozenset({"5093", "6915", "8704", "8745"}), frozenset({"opioid", "benzodiazepine", "antiemetic_5ht3"})
+)
+"""What is given for comfort: opioids, benzodiazepines, antiemetics (metoclopramide, prochlorperazine, promethazine too)
+and haloperidol."""
+
+
+def _relief(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
+    """What follows on palliative care where the order is for comfort: of digoxin or potassium it has no sense."""
+    return ": relief comes first" if _COMFORT.matches(context.medication) else ""
+
+
 class CommonPlaceholder(NamedTuple):
     """What fills a {name} of every family by a condition and its facts, and the longest text, for the lint."""
 
@@ -193,6 +205,8 @@ COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
     "kidney": CommonPlaceholder(_estimate(""), "CrCl 29.96 mL/min (disputed) on 2026-11-20"),
     "kidney_gap": CommonPlaceholder(_kidney_gap, "kidney function cannot be estimated without the age"),
     "kidney_history": CommonPlaceholder(_kidney_history),
+    "relief": CommonPlaceholder(_relief, ": relief comes first"),
+    "child": CommonPlaceholder(lambda _when, _facts, context: context.child_words),
 }
 """The words of every family; the longest of {drug} depends on the rule's trigger."""
 

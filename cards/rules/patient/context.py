@@ -30,6 +30,7 @@ from fhir.record.resources import Encounter
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import RXNORM, Ingredient
 
+_ADULT_MONTHS, _INFANT_MONTHS = 18 * 12, 24
 # HL7 v3 ActCode: emergency, inpatient, observation, short stay.
 _EMERGENCY = "EMER"
 _HOSPITAL = frozenset({_EMERGENCY, "IMP", "ACUTE", "NONAC", "OBSENC", "SS"})
@@ -160,6 +161,20 @@ class RuleContext(Struct, frozen=True, eq=False):
     def _per_kg(self, milligrams: float | None) -> float | None:
         weight = self.weight_kg
         return milligrams / weight if milligrams is not None and weight else None
+
+    @property
+    def child_words(self) -> str:
+        """ "The child is 3 years old and weighs 12.6 kg: 47.6 mg/kg a dose."; "" of an adult or without an age."""
+        months = self.age_months
+        if months is None or months >= _ADULT_MONTHS:
+            return ""
+        in_months = f"{int(months)} month{'' if 1 <= months < 2 else 's'}"
+        age = in_months if months < _INFANT_MONTHS else f"{self.age_words} years"
+        weight, per_kg = self.weight_kg, self.dose_mg_per_kg
+        if weight is None:
+            return f"The child is {age} old; no weight is known."
+        dose = f": {format_number(per_kg, decimals=2)} mg/kg a dose" if per_kg is not None else ""
+        return f"The child is {age} old and weighs {format_number(weight)} kg{dose}."
 
     @property
     def new_start(self) -> bool | None:

@@ -107,6 +107,12 @@ def _most(context: RuleContext) -> str | None:
     return f"{phrase} {most} {name.replace('units', 'unit', 1) if most == '1' else name}{form}{where}"
 
 
+def _child_dosed(context: RuleContext) -> str:
+    """Age and weight of a child before a limit by dose or day: one by weight says so itself."""
+    excess = worst_excess(context)
+    return context.child_words if excess is not None and not (excess.limit.per_kg or excess.limit.per_area) else ""
+
+
 def _note(context: RuleContext) -> str:
     excess = worst_excess(context)
     if excess is None:
@@ -235,6 +241,7 @@ PLACEHOLDERS: Final = {
     "amount": Placeholder(amount, "12,800.5 mg/day with the other order"),
     "most": Placeholder(_most, "the usual maximum first dose of 4,000 mg/day (extended release)"),
     "note": Placeholder(_note),
+    "child_dosed": Placeholder(_child_dosed),
     "error": Placeholder(_error),
     "times": Placeholder(_times_maximum, "1,000"),
     "times_recommended": Placeholder(_times_recommended, "1,000"),
