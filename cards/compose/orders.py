@@ -12,6 +12,7 @@ from cards.rules.engine.finding import OfferedSuggestion, RuleFinding, merge_rep
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.language.trigger import is_test
+from cards.rules.patient.measurements import dated
 from cards.rules.patient.orders import DraftMedication, DraftOrder, is_wanted_study
 from cards.rules.patient.session import PatientSession
 from cards.suggest import FindOriginal, OrderCheck, SuggestionContext, suggestions_for
@@ -26,6 +27,9 @@ MOST_SUGGESTIONS = 4
 # A Medication among the drafts is part of an order, not one of its own.
 _PARTS = frozenset({"Medication"})
 _MOST_NAMED = 5
+_ADULT_YEARS = 18
+_BY_MONTHS = 24
+"""Under this age in months it is told in months."""
 
 
 class OrderOutcome(Struct, frozen=True):
@@ -224,7 +228,9 @@ class _Check(OrderCheck):
                 offered = [_as_beside_headline(suggestion, finding, listed[0]) for suggestion in offered]
             suggestions.extend(offered)
             silences.extend(withheld)
-        card = _card(uuid, listed, _distinct(suggestions), drafted)
+        card = _card(
+            uuid, listed, _distinct(suggestions), f"**{_order_words(drafted)}**{_of_child(self.session, listed)}"
+        )
         if len(listed) < len(findings):
             card = structs.replace(card, extension={EXTENSION_KEY: _extension(findings)})
         return card, [*silences, scope]
@@ -267,21 +273,22 @@ def _is_of_partner(offer: OfferedSuggestion) -> bool:
     return declared.stop_partner is not None or declared.change_partner is not None
 
 
-def _rank(finding: RuleFinding) -> tuple[int, bool, bool, int]:
-    """By harm, then by how sure the facts are, then a contraindication, then by the rule's own priority."""
-    is_lesser = not _is_contraindicated(finding)
-    return -SEVERITY[finding.indicator], not finding.is_certain, is_lesser, -finding.priority
+def _rank(finding: RuleFinding) -> tuple[int, bool, bool, bool, int]:
+    """By harm, then by how sure the facts are, then a contraindication, then by the rule's own priority.
+
+    Least sure is a drug that was last recorded years ago: what is known of the order itself stands before it.
+    """
+    asks, is_lesser = finding.text.asks_if_taken, not _is_contraindicated(finding)
+    return -SEVERITY[finding.indicator], asks, not finding.is_certain, is_lesser, -finding.priority
 
 
-def _card(
-    uuid: str, findings: Sequence[RuleFinding], suggestions: Sequence[Suggestion], drafted: DraftMedication
-) -> Card:
+def _card(uuid: str, findings: Sequence[RuleFinding], suggestions: Sequence[Suggestion], opening: str) -> Card:
     first = findings[0]
     evidence = first.text.evidence[0]
     return Card(
         uuid=uuid,
         summary=_summary(first),
-        detail="\n".join(_lines(findings, drafted)),
+        detail="\n".join(_lines(findings, opening)),
         indicator=first.indicator,
         source=Source(label=evidence.label, url=evidence.url, topic=TOPICS["orders"]),
         suggestions=tuple(suggestions),
@@ -311,8 +318,8 @@ def _summary(finding: RuleFinding) -> str:
 _WORD = re.compile(r"\w+")
 
 
-def _lines(findings: Sequence[RuleFinding], drafted: DraftMedication) -> Iterator[str]:
-    yield f"**{_order_words(drafted)}**"
+def _lines(findings: Sequence[RuleFinding], opening: str) -> Iterator[str]:
+    yield opening
     source = findings[0].text.evidence[0].label
     groups, unlisted = _by_line(findings)
     for group in groups:
@@ -378,6 +385,19 @@ def _inline(finding: RuleFinding) -> str:
 
 def _order_words(drafted: DraftMedication) -> str:
     return escape(drafted.medication.words)
+
+
+def _of_child(session: PatientSession, findings: Iterable[RuleFinding]) -> str:
+    """Return the age and the weight on record of a child, by which a dose is judged; nothing for an adult."""
+    ages = session.record.age_bounds()
+    is_said = any("The child is " in finding.text.detail for finding in findings)
+    if ages is None or ages[1] >= _ADULT_YEARS or is_said:
+        return ""
+    months = session.record.age_months()
+    age = f"age {months} months" if months is not None and months < _BY_MONTHS else f"age {ages[1]}"
+    if len(set(ages)) > 1:
+        age = f"age {ages[0]} or {ages[1]}"
+    return f" ({age}, {dated(session.weight)})" if session.weight is not None else f" ({age})"
 
 
 def _charted(findings: Sequence[RuleFinding]) -> list[str]:

@@ -52,13 +52,17 @@ class OfferedSuggestion(Struct, frozen=True):
 
 
 class FindingText(Struct, frozen=True):
-    """What is said of a finding that is shown: its texts, what it is based on, and the reasons to override it."""
+    """What is said of a finding that is shown: its texts, what it is based on, and the reasons to override it.
+
+    `asks_if_taken`: it asks whether a drug is taken that was last recorded long ago.
+    """
 
     summary: str
     detail: str
     notes: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     override_reasons: tuple[Coding, ...] = ()
+    asks_if_taken: bool = False
 
 
 class RuleFinding(Struct, frozen=True, dict=True):

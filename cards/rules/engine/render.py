@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
 
@@ -35,6 +36,8 @@ from fhir.terminology.medications import INGREDIENTS
 _MOST_OTHERS = 2
 _LONGEST_OTHERS = 30
 _LONGEST_PROBLEM = 40
+_LONGEST_DATED_HEADLINE = 100
+_NOT_OLD = timedelta(days=365)
 _DETAIL = re.compile(r"(.+) (?:(?:with|without|following|due to|in|of|from|by)\b|\().*")
 """What a diagnosis says before its last detail."""
 _UNSPECIFIED = re.compile(r"^(?:other and unspecified|other specified|other|unspecified) (?=\w)", re.IGNORECASE)
@@ -82,18 +85,31 @@ def _other_drugs(_when: Predicate, facts: tuple[Fact, ...], context: RuleContext
     return _together(list(dict.fromkeys(names)))
 
 
-def _problem(when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str | None:
-    """Return the newest problem that a condition found, in the chart's words, with its date; or the result for it."""
+def _newest_problem(when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> Fact | None:
     found = [fact for fact in facts if fact.name == "problem"]
     keys = sorted(use.removeprefix("condition:") for use in when.uses if use.startswith("condition:"))
     found = found or [fact for key in keys for fact in context.condition_facts(key)]
-    newest = max(found, key=lambda fact: fact.effective or "", default=None)
+    return max(found, key=lambda fact: fact.effective or "", default=None)
+
+
+def _problem(when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str | None:
+    """Return the newest problem that a condition found, in the chart's words, with its date; or the result for it."""
+    newest = _newest_problem(when, facts, context)
     if newest is None:
         return None
     if isinstance(newest.value, float):
         return newest.text
     date = f" ({newest.effective[:10]})" if newest.effective else ""
     return f"{_in_sentence(newest.hidden_meaning or newest.text)}{date}"
+
+
+def _since(when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str:
+    """Return the date of the problem behind a headline where it is older than a year, else nothing."""
+    newest = _newest_problem(when, facts, context)
+    if newest is None or isinstance(newest.value, float) or not newest.effective:
+        return ""
+    a_year_ago = (context.session.record.as_of - _NOT_OLD).date().isoformat()
+    return f" ({newest.effective[:10]})" if newest.effective[:10] < a_year_ago else ""
 
 
 def _in_sentence(words: str) -> str:
@@ -198,6 +214,7 @@ COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
     "each_dose": CommonPlaceholder(_each_dose, "2,550"),
     "other": CommonPlaceholder(_other_drugs, "ketoconazole and itraconazole"),
     "problem": CommonPlaceholder(_problem, f"{'x' * _LONGEST_PROBLEM} (2026-11-20)"),
+    "since": CommonPlaceholder(_since, ""),
     "first": CommonPlaceholder(_side(0), "acetaminophen"),
     "second": CommonPlaceholder(_side(1), "acetaminophen"),
     "egfr": CommonPlaceholder(_estimate("egfr"), "eGFR 29.96 mL/min (old, disputed) on 2026-11-20"),
@@ -366,11 +383,12 @@ def _write(
     questions = [question for question, when in rule.questions if when.test(context) is True]
     running = context.running_note() if indicator != "info" and not rule.trigger.same_ingredient else None
     # A text with an unfilled name is never sent; the title has none.
-    headline = summary.fill(word) or f"{rule.declared.title}: please check this order."
+    headline = _headline(summary, word) or f"{rule.declared.title}: please check this order."
     detail = says.detail.fill(_escaped(word)) or rule.declared.title
     if _NAMES_FEWER.search(headline) and len(context.partners) > 1:
         detail = f"This is about {escape(_listed(context.partner_names()), _LONGEST_WORDS)}. {detail}"
-    if question := context.asks_if_taken(facts):
+    question = context.asks_if_taken(facts)
+    if question:
         detail = f"{escape(question, _LONGEST_WORDS)} {detail}"
     named_allergens = _named_allergens(f"{headline} {detail}", context, facts)
     return FindingText(
@@ -379,7 +397,16 @@ def _write(
         notes=(*context.notes(says.when.uses), *notes, *questions, *([running] if running else ()), *named_allergens),
         evidence=_evidence(rule, says.declared.cites if isinstance(says, CompiledBand) else (), context),
         override_reasons=rule.override_reasons,
+        asks_if_taken=bool(question),
     )
+
+
+def _headline(summary: Template, word: Callable[[str], str | None]) -> str | None:
+    """Return the summary; without the date of an old problem where that stands there already or has no room."""
+    headline, since = summary.fill(word), word("since") if "since" in summary.names else None
+    if headline and since and (headline.count(since) > 1 or len(headline) > _LONGEST_DATED_HEADLINE):
+        return summary.fill(lambda name: "" if name == "since" else word(name))
+    return headline
 
 
 def _named_allergens(text: str, context: RuleContext, facts: Iterable[Fact]) -> list[str]:

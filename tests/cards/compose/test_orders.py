@@ -1,7 +1,7 @@
 """Drafted orders to cards: what is judged, what is passed over and why, and one card for each order."""
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,34 @@ def test_one_broken_draft_does_not_take_the_others_away(as_of: datetime) -> None
     outcome = check(record_of(SICK, as_of), drafts_of(broken, draft_of(METFORMIN)))
     assert findings(outcome) == [("renal-metformin", "lt30", "critical")]
     assert ("MedicationRequest/x", "draft-unreadable") in reasons(outcome)
+
+
+@for_rows("days", [1800, 20])
+def test_a_headline_from_a_problem_older_than_a_year_has_its_date(days: int, as_of: datetime) -> None:
+    record = record_of({"conditions": [["hf_decompensated", days]]}, as_of)
+    (card,) = check(record, drafts_of(draft_of({"drug": "metoprolol tartrate 100 MG Oral Tablet"}))).cards
+    since = (as_of - timedelta(days=days)).date().isoformat()
+    assert (f"decompensated heart failure ({since})" in card.summary) == (days > 365)
+
+
+@for_rows("days", [7000, 20])
+def test_a_drug_last_recorded_years_ago_is_not_the_headline_beside_a_present_danger(days: int, as_of: datetime) -> None:
+    """A naproxen of 2007 stood before 80 mg of enoxaparin twice daily at an old clearance of 25 mL/min."""
+    patient = {
+        "active": [["naproxen 500 MG Oral Tablet", days]],
+        "age": 75,
+        "labs": [["creatinine", 3.0, 375], ["body_weight", 80]],
+    }
+    syringe = {"drug": "0.8 ML enoxaparin sodium 100 MG/ML Prefilled Syringe", "route": "subcutaneous"}
+    draft = draft_of({**syringe, "dose": "80 mg", "times": 2})
+    (card,) = check(record_of(patient, as_of), drafts_of(draft), signing=True).cards
+    assert ("naproxen" in card.summary) == (days < 365)
+
+
+def test_the_card_of_a_child_names_age_and_weight(as_of: datetime) -> None:
+    record = record_of({"age": 6, "labs": [["body_weight", 20]]}, as_of)
+    (card,) = check(record, drafts_of(draft_of({"drug": "ciprofloxacin 500 MG Oral Tablet"}))).cards
+    assert "(age 6, weight 20 kg on" in (card.detail or "").partition("\n")[0]
 
 
 # Many equal drafts: one card for a dose that is far too high, and an answer whose size has a bound.
