@@ -30,7 +30,7 @@ def test_an_unknown_status_lowers_what_is_found_by_a_step_and_says_so(as_of: dat
     ((_, same_band, lower),), text = _of_pair("unknown", as_of)
     assert (severity, lower) == ("critical", "warning")
     assert same_band == band
-    assert "Whether simvastatin is taken is not known" in text
+    assert "Ask whether simvastatin is taken" in text
 
 
 @pytest.mark.parametrize(("status", "days"), [("unknown", 100), ("on-hold", 10), ("not-taken", 10)])

@@ -189,8 +189,8 @@ def _digoxin_label(context: RuleContext) -> str:
     return f"Label: {'; '.join(parts)}."
 
 
-_BLEEDING_DAYS = 7
-"""How long a bleed counts as active, as in disease-anticoagulant-bleeding."""
+_BLEEDING_DAYS = 90
+"""How long a bleed on the list can be one that goes on, as in disease-anticoagulant-bleeding."""
 
 
 def _how_many_anticoagulants(context: RuleContext) -> str:
