@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from threading import Event
 from time import monotonic, perf_counter, sleep
 from typing import IO, Any, ClassVar, Final
 
@@ -35,6 +36,8 @@ _BESIDE_CALLS: Final = 50
 _REST: Final = 9.0
 """How many times as long as it worked the follower rests, between two projections, too: hook calls go first, and while
 it works those of its process take twice as long."""
+_LONGEST_REST: Final = 2.0
+"""Seconds: work that took longer waited for the machine, and the views would fall behind."""
 _CATCH_UP_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.01
 _FORGET_SECONDS: Final = 3_600.0
@@ -107,6 +110,7 @@ class Follower:
         self.version = zlib.crc32("\n".join((TABLES, *tables)).encode()) & 0x7FFF_FFFF
         self._lock: IO[bytes] | None = None
         self._forgot_at: float | None = None
+        self._ends = Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="follower")
 
     async def keep_following(self) -> None:
@@ -117,12 +121,14 @@ class Follower:
         """
         in_thread = partial(asyncio.get_running_loop().run_in_executor, self._thread)
         rest, at_once = 0.0, AT_ONCE
+        self._ends.clear()
         try:
             while True:
                 await in_thread(partial(self.follow, at_once=at_once, rest=rest))
                 rest, at_once = _REST, _BESIDE_CALLS
                 await asyncio.sleep(POLL_SECONDS)
         finally:
+            self._ends.set()
             self.close()
 
     def catch_up(self, progress: Callable[[int], None] = lambda _: None, seconds: float = _CATCH_UP_SECONDS) -> None:
@@ -202,6 +208,12 @@ class Follower:
                 self.views.set_aside()
             raise
 
+    def _rested(self, worked_since: float, rest: float) -> float:
+        """Rest so many times as long as was worked since then, and return when that is over, or the server ends."""
+        if rest:
+            self._ends.wait(min((perf_counter() - worked_since) * rest, _LONGEST_REST))
+        return perf_counter()
+
     def _follow(self, progress: Callable[[int], None], at_once: int, rest: float) -> int:
         count = 0
         self._prepare()
@@ -209,12 +221,14 @@ class Follower:
         for mark, batch in self._batches(at_once):
             with self.views.open() as connection:
                 for projection in self._projections:
-                    worked_since = _rested(worked_since, rest)
+                    worked_since = self._rested(worked_since, rest)
                     _hand_over(projection, connection, batch)
                 write_mark(connection, mark)
             count += len(batch)
             progress(count)
-            worked_since = _rested(worked_since, rest)
+            if rest and self._ends.is_set():
+                return count
+            worked_since = self._rested(worked_since, rest)
         self._forget()
         return count
 
@@ -266,13 +280,6 @@ class Follower:
         with self.views.open() as connection:
             for projection in self._projections:
                 projection.forget(connection, int(oldest or 0))
-
-
-def _rested(worked_since: float, rest: float) -> float:
-    """Rest so many times as long as was worked since then, and return when that is over."""
-    if rest:
-        sleep((perf_counter() - worked_since) * rest)
-    return perf_counter()
 
 
 def _hand_over(projection: Projection, connection: sqlite3.Connection, batch: Batch) -> None:

@@ -134,7 +134,7 @@ _OFTEN: Spellings = (
 
 
 _EACH_OF = re.compile(
-    rf"(?P<count>{NUMBER}) (?:tab(?:let)?|cap(?:sule)?|pill)s?"
+    rf"(?<!\d)(?P<count>{NUMBER}) (?:tab(?:let)?|cap(?:sule)?|pill)s?"
     rf"(?: of (?P<mass>{NUMBER} ?(?:mg|mcg|g)\b)| ?\(?(?P<each>{NUMBER} ?(?:mg|mcg|g)) each\)?)"
 )
 """What of each of several tablets is said: "10 tablets (5 mg each)", "2 tabs of 500 mg"."""
