@@ -12,10 +12,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.coverage.authorization import affirmed_number, period_of
-from cards.coverage.evidence import evaluate
 from cards.coverage.order import Json, OrderFacts, dicts
 from cards.coverage.policy import CriteriaSet, Criterion, Payer, Policies, Policy
-from cards.coverage.seen import Seen, Subject
+from cards.coverage.seen import Subject
+from cards.rules.conditions.condition import Truth
 from fhir.record.record import relative_reference
 
 Covered = Literal["covered", "conditional", "not-covered"]
@@ -27,7 +27,7 @@ class Judged(Struct, frozen=True):
     """One criterion and whether the chart, or a clinician's answer, shows it."""
 
     criterion: Criterion
-    seen: Seen
+    holds: Truth
 
 
 class Determination(Struct, frozen=True):
@@ -246,22 +246,22 @@ def _judge(criteria: CriteriaSet | None, policy: Policy, here: Circumstances) ->
     if criteria is None:
         return (), None
     affirmed, source = here.answers.get(policy.payer, {}).get(criteria.id, (frozenset[str](), ""))
-    judged, response = [], None
+    judged, response, anything_else = [], None, replace(here.subject, is_complete=False)
     for criterion in criteria.criteria:
         if not criterion.applies(policy.code, here.subject.day):
             continue
-        seen = evaluate(criterion.test, here.subject)
-        is_contradicted = seen.holds is False and bool(seen.sources)
-        if seen.holds is not True and not is_contradicted and criterion.id in affirmed:
-            seen, response = Seen(True, (source,)), source
-        judged.append(Judged(criterion, seen))
+        holds = criterion.predicate.test(here.subject)
+        # A clinician's answer says what the chart does not; it does not go before what the chart says.
+        if not holds and criterion.id in affirmed and criterion.predicate.test(anything_else) is None:
+            holds, response = True, source
+        judged.append(Judged(criterion, holds))
     return tuple(judged), response
 
 
 def _holds(criteria: CriteriaSet, judged: Sequence[Judged]) -> bool:
     """Whether in every group as many criteria are evidenced as it asks for; a group that asks for nothing holds."""
     for group, rule in criteria.groups.items():
-        results = [entry.seen.holds is True for entry in judged if entry.criterion.group == group]
+        results = [entry.holds is True for entry in judged if entry.criterion.group == group]
         if results and not (all(results) if rule == "all" else any(results)):
             return False
     return True
@@ -271,7 +271,7 @@ def _missing(criteria: CriteriaSet, judged: Sequence[Judged]) -> tuple[Criterion
     missing: list[Criterion] = []
     for group, rule in criteria.groups.items():
         of_group = [entry for entry in judged if entry.criterion.group == group]
-        if rule == "any" and any(entry.seen.holds for entry in of_group):
+        if rule == "any" and any(entry.holds for entry in of_group):
             continue
-        missing += [entry.criterion for entry in of_group if entry.seen.holds is not True]
+        missing += [entry.criterion for entry in of_group if entry.holds is not True]
     return tuple(missing)

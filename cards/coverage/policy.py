@@ -10,13 +10,15 @@ import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Struct
 
-from cards.coverage.evidence import check_test
+from cards.coverage.words import VOCABULARY
+from cards.rules.conditions.condition import Predicate
 from cards.rules.language.rule import RuleError, Text, typed, within
 
 Basis = Literal["listed", "by-criteria", "open", "not-covered"]
@@ -76,7 +78,7 @@ class Policy(Struct, frozen=True):
         return self.effective_from <= day and (self.effective_to is None or day <= self.effective_to)
 
 
-class Criterion(Struct, frozen=True, forbid_unknown_fields=True):
+class Criterion(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """One statement of a set of criteria, how a chart shows it, and what is asked where it does not."""
 
     id: Text
@@ -87,6 +89,11 @@ class Criterion(Struct, frozen=True, forbid_unknown_fields=True):
     source: Text
     effective_from: date | None = None
     only_codes: frozenset[str] = frozenset()
+
+    @cached_property
+    def predicate(self) -> Predicate:
+        """The condition that a chart is asked."""
+        return VOCABULARY.compile(self.test)
 
     def applies(self, code: str, day: date) -> bool:
         """Whether it is asked for this code on this day of service."""
@@ -314,7 +321,7 @@ def _criteria_set(name: str, members: Any) -> CriteriaSet:
             if criterion.id in ids:
                 raise RuleError(f"the id {criterion.id} is there twice", ("id",))
             with within("test"):
-                check_test(criterion.test)
+                VOCABULARY.compile(criterion.test)
         ids.add(criterion.id)
     return written
 

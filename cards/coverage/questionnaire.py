@@ -97,6 +97,9 @@ def _expressions(test: Test) -> Iterator[tuple[str, str]]:
             yield from _expressions(part)
     elif name == "not":
         yield from _expressions(wanted)
+    elif name in ("count_at_least", "count_less_than"):
+        for part in wanted["of"]:
+            yield from _expressions(part)
     elif name == "condition" and wanted.get("icd10"):
         codes = " or ".join(f"code.startsWith('{code}')" for code in wanted["icd10"][:20])
         coding = f"code.coding.where(system = '{_ICD10}' and ({codes}))"

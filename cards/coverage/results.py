@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from cards.coverage.seen import UNKNOWN, Seen, Subject, Test, counted, is_in, is_within, months_before, words_of
+from cards.coverage.seen import Subject, Test, is_in, is_within, months_before, words_of
+from cards.rules.conditions.condition import Truth
 from fhir.mapping.tobacco import smoking_history
 from fhir.record.datatypes import Quantity
 from fhir.record.measurement import USABLE_STATUS, effective_time
@@ -12,7 +13,7 @@ from fhir.record.resources import Observation
 _ROOM_AIR: Final = ("room air", "ambient air", "without oxygen")
 
 
-def observation_test(wanted: Test, subject: Subject) -> Seen:
+def observation_test(wanted: Test, subject: Subject) -> Truth:
     """Return whether the newest result of a test, or so many of them, keeps its limits."""
     record = subject.record
     hits = [
@@ -25,11 +26,10 @@ def observation_test(wanted: Test, subject: Subject) -> Seen:
     ]
     hits = [hit for hit in hits if is_within(hit[0], wanted, subject.day) and _has_proof(hit[2], wanted)]
     if not hits:
-        return UNKNOWN
+        return None
     if "count" in wanted:
-        return counted(((is_in(value, wanted), f"Observation/{read.id}") for _, value, read in hits), wanted["count"])
-    newest = max(hits, key=lambda hit: hit[0].instant)
-    return Seen(is_in(newest[1], wanted), (f"Observation/{newest[2].id}",))
+        return subject.counted((is_in(value, wanted) for _, value, _ in hits), wanted["count"])
+    return is_in(max(hits, key=lambda hit: hit[0].instant)[1], wanted)
 
 
 def _is_named(observation: Observation, wanted: Test) -> bool:
@@ -101,35 +101,35 @@ def _is_on_room_air(observation: Observation, words: str) -> bool:
     return proof or any(word in words for word in _ROOM_AIR)
 
 
-def bmi_test(wanted: Test, subject: Subject) -> Seen:
+def bmi_test(wanted: Test, subject: Subject) -> Truth:
     """Return whether the body mass index keeps its limits."""
     record = subject.record
     bmi = record.newest("bmi")
     if bmi is not None:
-        return Seen(is_in(bmi.value, wanted), (bmi.source,))
+        return is_in(bmi.value, wanted)
     weight, height = record.newest("body_weight"), record.newest("body_height")
     if weight is None or height is None:
-        return UNKNOWN
-    return Seen(is_in(weight.value / (height.value / 100) ** 2, wanted), (weight.source, height.source))
+        return None
+    return is_in(weight.value / (height.value / 100) ** 2, wanted)
 
 
-def pack_years_test(wanted: Test, subject: Subject) -> Seen:
+def pack_years_test(wanted: Test, subject: Subject) -> Truth:
     """Return whether the pack-years keep their limits."""
     packs = smoking_history(subject.record).pack_years
-    return UNKNOWN if packs is None else Seen(is_in(packs.value, wanted), (packs.source,))
+    return None if packs is None else is_in(packs.value, wanted)
 
 
-def smoking_test(years: int, subject: Subject) -> Seen:
+def smoking_test(years: int, subject: Subject) -> Truth:
     """Return whether the patient smokes now or stopped within so many years."""
     smoking = smoking_history(subject.record)
     answer = smoking.answer
     if answer is None:
-        return UNKNOWN
+        return None
     if answer.status == "current":
-        return Seen(True, (answer.source,))
+        return True
     earliest = months_before(subject.day, 12 * years)
     if smoking.stopped_from is not None and smoking.stopped_from >= earliest:
-        return Seen(True, (answer.source,))
+        return True
     if answer.status == "never" or (smoking.stopped_by is not None and smoking.stopped_by < earliest):
-        return Seen(False, (answer.source,))
-    return UNKNOWN
+        return False
+    return None

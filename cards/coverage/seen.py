@@ -1,27 +1,17 @@
-"""What a criterion is judged on, how a test came out, and the windows of time and limits that tests share."""
+"""What a criterion is judged on, and the windows of time, counts and limits that the words of criteria share."""
 
 import calendar
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 
+from cards.rules.conditions.condition import LIMITS, Truth, comparison
 from fhir.record.datatypes import CodeableConcept, FhirTime
 from fhir.record.record import PatientRecord
 
 Test = Mapping[str, Any]
-
-
-class Seen(Struct, frozen=True):
-    """Whether a test holds, and the references of the resources that show that it does or does not."""
-
-    holds: bool | None
-    sources: tuple[str, ...] = ()
-
-
-UNKNOWN: Final = Seen(None)
-NO: Final = Seen(False)
 
 
 class Subject(Struct, frozen=True):
@@ -32,6 +22,24 @@ class Subject(Struct, frozen=True):
     requester: str | None = None
     participants: Mapping[str, frozenset[str]] = {}
     """By the id of an Encounter the references of who took part."""
+    is_complete: bool = True
+    """Whether what the chart was asked for and does not show is not so; else it is unknown."""
+
+    @property
+    def sex(self) -> str | None:
+        """The administrative sex, as the word of rules asks for it."""
+        return self.record.sex
+
+    def lacks(self, *kinds: str) -> Truth:
+        """Return what nothing means: false where the chart was asked for these types, else unknown."""
+        return False if self.is_complete and all(map(self.record.was_requested, kinds)) else None
+
+    def counted(self, hits: Iterable[Truth], count: int) -> Truth:
+        """Return that it holds with so many certain hits; unknown where the uncertain could make them up."""
+        answers = list(hits)
+        if answers.count(True) >= count:
+            return True
+        return None if answers.count(True) + answers.count(None) >= count else self.lacks()
 
 
 def months_before(day: date, months: int) -> date:
@@ -45,7 +53,7 @@ def months_before(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
-def is_within(time: FhirTime | None, wanted: Test, day: date) -> bool | None:
+def is_within(time: FhirTime | None, wanted: Test, day: date) -> Truth:
     """Return whether the time lies in the window of the test; None where it cannot be told."""
     begin = end = None
     if "within_months" in wanted:
@@ -75,32 +83,9 @@ def is_within(time: FhirTime | None, wanted: Test, day: date) -> bool | None:
     return True
 
 
-def counted(hits: Iterable[tuple[bool | None, str]], count: int) -> Seen:
-    """Return that it holds with so many certain hits; unknown where the uncertain could make them up."""
-    sources, doubtful = [], 0
-    for holds, source in hits:
-        if holds:
-            sources.append(source)
-        elif holds is None:
-            doubtful += 1
-    if len(sources) >= count:
-        return Seen(True, tuple(sources))
-    return UNKNOWN if len(sources) + doubtful >= count else NO
-
-
-def absent(record: PatientRecord, *kinds: str) -> Seen:
-    """Return what nothing means: no where the chart was asked for these types, unknown where it was not."""
-    return NO if all(record.was_requested(kind) for kind in kinds) else UNKNOWN
-
-
-def is_in(value: float, wanted: Test) -> bool:
-    """Return whether a value keeps the limits of a test."""
-    return (
-        value >= wanted.get("ge", value)
-        and value <= wanted.get("le", value)
-        and ("gt" not in wanted or value > wanted["gt"])
-        and ("lt" not in wanted or value < wanted["lt"])
-    )
+def is_in(value: float, wanted: Test) -> Truth:
+    """Return whether a value keeps the limits of a test, if it has any."""
+    return comparison(wanted)[0](value) if any(word in wanted for word in LIMITS) else True
 
 
 def words_of(concept: CodeableConcept) -> str:

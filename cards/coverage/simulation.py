@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from cards.coverage.determination import Circumstances, Determination, determine
-from cards.coverage.evidence import participants_of
 from cards.coverage.order import ORDER_TYPES, Json, OrderFacts, dicts, read_order
 from cards.coverage.policy import Payer, Policies, PolicyFault
 from cards.coverage.questionnaire import answers_of
 from cards.coverage.seen import Subject
+from cards.coverage.words import participants_of
 from fhir.record.record import record_from_resources
 
 _ORDERS: Final = ORDER_TYPES[:6]

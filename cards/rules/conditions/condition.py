@@ -28,7 +28,8 @@ from fhir.terminology.package_tables import shared
 from models_onnx.declarations import find_declared
 
 Truth: TypeAlias = bool | None
-Test: TypeAlias = Callable[[RuleContext], Truth]
+Test: TypeAlias = Callable[[Any], Truth]
+"""Asks a rule's context; criteria of payers ask what they are judged on (cards/coverage/words.py)."""
 Facts: TypeAlias = Callable[[RuleContext], list[Fact]]
 
 

@@ -22,12 +22,12 @@ from cards.coverage.cards import (
     steps_card,
 )
 from cards.coverage.determination import Circumstances, Determination, determine, find_payer
-from cards.coverage.evidence import participants_of
 from cards.coverage.order import ORDER_TYPES, Json, OrderFacts, dicts, is_for_patient, misshapen, read_order
 from cards.coverage.policy import Payer, Policies
 from cards.coverage.questionnaire import answers_of, canonical
 from cards.coverage.seen import Subject
 from cards.coverage.store import policies, proposals
+from cards.coverage.words import participants_of
 from cards.text import plain
 from cds_hooks.call.protocol.body import is_nested_deeper, may_be_deep
 from cds_hooks.call.protocol.hooks import APPOINTMENT_BOOK, ORDER_DISPATCH, ORDER_SIGN

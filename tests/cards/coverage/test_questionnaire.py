@@ -46,6 +46,7 @@ VISITS = "%encounters.entry.resource.where(status = 'finished').select(period.st
         ({"procedure": {"words": ["x"]}}, [], []),
         ({"encounter": {}}, ["encounters"], [VISITS]),
         ({"not": {"encounter": {}}}, ["encounters"], [VISITS]),
+        ({"count_at_least": {"n": 1, "of": [{"encounter": {}}]}}, ["encounters"], [VISITS]),
         (
             {"any": [{"encounter": {}}, {"all": [{"procedure": {"codes": ["77", "78"]}}]}]},
             ["procedures", "encounters"],

@@ -34,7 +34,7 @@ from cards.rules.conditions.condition import (
     side_comparison,
     some,
 )
-from cards.rules.language.rule import Count, RuleError
+from cards.rules.language.rule import Count, RuleError, within
 from cards.rules.patient.context import RuleContext
 
 _ONE = dict[str, Any]
@@ -45,8 +45,13 @@ Compile = Callable[[Any], Predicate]
 Say = Callable[[Any], str]
 
 
-def _parts(specs: Any, compile_one: Compile) -> tuple[Predicate, ...]:
-    return tuple(compile_one(spec) for spec in specs)
+def _parts(specs: Any, compile_one: Compile, *path: str) -> tuple[Predicate, ...]:
+    return tuple(_part(spec, compile_one, *path, position) for position, spec in enumerate(specs))
+
+
+def _part(spec: Any, compile_one: Compile, *path: str | int) -> Predicate:
+    with within(*path):
+        return compile_one(spec)
 
 
 def _joined(specs: Iterable[Any], say: Say, joint: str) -> str:
@@ -58,7 +63,7 @@ def _list(word: str, combine: Callable[[tuple[Predicate, ...]], Predicate], mean
     return Operator(
         word,
         meaning,
-        lambda spec, compile_one: combine(_parts(spec[word], compile_one)),
+        lambda spec, compile_one: combine(_parts(spec[word], compile_one, word)),
         _LIST,
         lambda spec, say: _joined(spec[word], say, joint),
     )
@@ -69,7 +74,7 @@ _ANY = _list("any", any_of, "at least one of these conditions is true", " or ")
 _NOT = Operator(
     "not",
     "this condition is false; unknown stays unknown",
-    lambda spec, compile_one: none_of(compile_one(spec["not"])),
+    lambda spec, compile_one: none_of(_part(spec["not"], compile_one, "not")),
     _ONE,
     lambda spec, say: f"not ({say(spec['not'])})",
 )
@@ -80,7 +85,7 @@ def _count(
 ) -> Operator:
     def read(spec: Spec, compile_one: Compile) -> Predicate:
         counted = spec[word]
-        return combine(int(counted["n"]), _parts(counted["of"], compile_one))
+        return combine(int(counted["n"]), _parts(counted["of"], compile_one, word, "of"))
 
     def wording(spec: Spec, say: Say) -> str:
         return f"{phrase} {spec[word]['n']} of ({_joined(spec[word]['of'], say, '; ')})"
@@ -111,7 +116,7 @@ _ALWAYS = _constant("always", True)
 _NEVER = _constant("never", False)
 
 
-_OF_LOGIC = (_ALL, _ANY, _NOT, _COUNT_AT_LEAST, _COUNT_LESS_THAN, _ALWAYS, _NEVER)
+OF_LOGIC = (_ALL, _ANY, _NOT, _COUNT_AT_LEAST, _COUNT_LESS_THAN, _ALWAYS, _NEVER)
 
 
 # A stay in hospital shortens how long a kidney value counts; AKI and dialysis are conditions; whether an order is
@@ -370,4 +375,4 @@ _UNKNOWN = Condition(
 
 
 _OF_NUMBERS = (*_LABORATORY, *(_condition(number) for number in _NUMBERS), _UNKNOWN)
-WORDS = (*_OF_LOGIC, *_OF_NUMBERS)
+WORDS = (*OF_LOGIC, *_OF_NUMBERS)

@@ -74,7 +74,7 @@ def _sex(spec: Spec) -> Predicate:
     return Predicate(test, no_facts, frozenset({"sex"}))
 
 
-_SEX = Condition("sex", "the administrative sex is so", _sex, one_of("male", "female"), lambda spec: str(spec["sex"]))
+SEX = Condition("sex", "the administrative sex is so", _sex, one_of("male", "female"), lambda spec: str(spec["sex"]))
 
 
 def _condition_any(spec: Spec) -> Predicate:
@@ -156,7 +156,7 @@ _ALLERGY = Condition(
 )
 
 
-_PATIENT = (_SEX, _CONDITION_ANY, _ALLERGY)
+_PATIENT = (SEX, _CONDITION_ANY, _ALLERGY)
 
 
 def _read(spec: Spec) -> Predicate:

@@ -85,6 +85,18 @@ def test_a_value_on_the_chart_goes_before_what_was_affirmed(tmp_path: Path) -> N
     assert answer_of(responses["heavy"])["covered"] == "covered"
 
 
+def test_a_value_that_leaves_a_criterion_open_does_not(tmp_path: Path) -> None:
+    """Edema, which only the clinician told, takes the place of a hematocrit above 56 %, and nothing that of oxygen."""
+    chart = [patient(), coverage(), visit(), result("4544-3", 45, "%", "2026-11-10")]
+    form = form_in(asyncio.run(ask(_new(tmp_path), {"x": ([order("E1390")], chart)}))["x"])
+    chart.append(response_to(form, "group-2"))
+    enough = [saturation(91), result("2703-7", 70, "mm[Hg]", "2026-11-10", note=[{"text": "room air"}])]
+    charts = {"little": [*chart, saturation(89)], "enough": [*chart, *enough]}
+    responses = asyncio.run(ask(_new(tmp_path), {name: ([order("E1390")], rest) for name, rest in charts.items()}))
+    answers = {name: answer_of(response)["covered"] for name, response in responses.items()}
+    assert answers == {"little": "covered", "enough": "conditional"}
+
+
 def _new(folder: Path) -> Path:
     path = folder / f"server-{len(list(folder.iterdir()))}"
     path.mkdir()
