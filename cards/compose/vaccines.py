@@ -30,7 +30,6 @@ from cards.vaccines.course import DoseStatus, Evaluation
 from cards.vaccines.due import (
     INFLUENZA,
     RSV,
-    DueVaccine,
     ForbiddenVaccine,
     UncodedVaccine,
     VaccinesDue,
@@ -55,13 +54,21 @@ _DATE_CODES = {
 _STATUS_SYSTEM = "http://terminology.hl7.org/CodeSystem/immunization-recommendation-status"
 
 
-def vaccine_order(item: DueVaccine, patient_id: str, as_of: date) -> Json:
+def vaccine_order(item: GroupForecast, patient_id: str, knowledge: VaccineKnowledge) -> Json:
     """Return a draft ServiceRequest (FHIR R4) for the next dose, with the CVX code where CDC recommends one vaccine."""
-    words = "Tdap vaccine" if item.for_pregnancy else f"{item.name} vaccine, dose {item.forecast.dose_number}"
-    order = service_order(words, patient_id, as_of.isoformat())
-    if len(item.forecast.vaccines) == 1:
-        order["code"]["coding"] = [{"system": CVX, "code": item.forecast.vaccines[0], "display": item.name}]
+    names = _names(item, knowledge)
+    name = names[0] if len(names) == 1 else item.label
+    words = "Tdap vaccine" if item.for_pregnancy else f"{name} vaccine, dose {item.dose_number}"
+    order = service_order(words, patient_id, item.as_of.isoformat())
+    if len(item.vaccines) == 1:
+        order["code"]["coding"] = [{"system": CVX, "code": item.vaccines[0], "display": name}]
     return order
+
+
+def _names(item: GroupForecast, knowledge: VaccineKnowledge) -> list[str]:
+    """Return the vaccines that CDC prefers for the next dose, if it names any."""
+    vaccines = knowledge.schedule.vaccines
+    return [vaccines[code].name for code in item.vaccines if code in vaccines]
 
 
 def immunization_recommendation(due: VaccinesDue, patient_id: str, knowledge: VaccineKnowledge) -> Json:
@@ -70,21 +77,21 @@ def immunization_recommendation(due: VaccinesDue, patient_id: str, knowledge: Va
     A later dose is not a recommendation of today, nor is one of which an earlier dose has to be checked first.
     """
     to_check = {item.group for item in due.uncoded} | due.groups_to_check
-    due_now = {item.forecast.group for item in (*due.due, *due.catch_up)}
+    due_now = {item.group for item in (*due.due, *due.catch_up)}
     return {
         "resourceType": "ImmunizationRecommendation",
         "patient": {"reference": f"Patient/{patient_id}"},
         "date": due.as_of.isoformat(),
         "recommendation": [
-            _recommendation(item, due.as_of, knowledge)
+            _recommendation(item, knowledge)
             for item in due.forecasts
             if item.status is SeriesStatus.NOT_COMPLETE and item.group in due_now - to_check
         ],
     }
 
 
-def _recommendation(item: GroupForecast, as_of: date, knowledge: VaccineKnowledge) -> Json:
-    overdue = item.past_due is not None and item.past_due < as_of
+def _recommendation(item: GroupForecast, knowledge: VaccineKnowledge) -> Json:
+    overdue = item.past_due is not None and item.past_due < item.as_of
     status = "overdue" if overdue else "due"
     codings = [
         {"system": CVX, "code": code, "display": knowledge.schedule.vaccines[code].name}
@@ -205,8 +212,8 @@ def _entry(item: GroupForecast) -> VaccineForecast:
 class _Offered(NamedTuple):
     """What a card offers to order, and the names of what has to be checked before it is given."""
 
-    due: list[DueVaccine]
-    catch_up: list[DueVaccine]
+    due: list[GroupForecast]
+    catch_up: list[GroupForecast]
     season: list[str]
     to_check: list[str]
 
@@ -218,8 +225,8 @@ def _offered(due: VaccinesDue, charted: ChartedPerson, knowledge: VaccineKnowled
     if charted.guillain_barre is not None:
         held.add(INFLUENZA)
 
-    def may_be_given(item: DueVaccine) -> bool:
-        return item.forecast.group not in held and item.label not in unspecified
+    def may_be_given(item: GroupForecast) -> bool:
+        return item.group not in held and item.label not in unspecified
 
     # Who has doses of an adult only, and, on a short card, who lacks those of childhood: the registry is asked first.
     without_dose = () if is_brief and due.due else (item for item in due.catch_up if not item.counted_days)
@@ -272,7 +279,7 @@ def _not_in_pregnancy(due: VaccinesDue) -> Iterable[str]:
             yield from check.groups
 
 
-def _dose_name(item: DueVaccine) -> str:
+def _dose_name(item: GroupForecast) -> str:
     return item.label if not item.for_pregnancy else "Tdap (in pregnancy)"
 
 
@@ -285,11 +292,11 @@ def _detail(
 ) -> list[str]:
     lines, before = [], ""
     for item in offered.due[:_LINES]:
-        date_shown = item.reason_since if f"since {item.reason_since}" in _dated(item, due.as_of) else None
+        date_shown = item.reason_since if f"since {item.reason_since}" in _dated(item) else None
         why = _observed(item.reasons, date_shown)
         reason = "" if not why else " Same reason." if why == before else f" Because of {why}.".replace("….", "…")
         before = why
-        lines.append(_due_line(item, due.as_of, reason, has_doses=bool(charted.history.days)))
+        lines.append(_due_line(item, _names(item, knowledge), reason, has_doses=bool(charted.history.days)))
     for group, end in due.of_season:
         if group == INFLUENZA and group not in offered.season:
             continue
@@ -337,7 +344,7 @@ def _detail(
 
 
 def _names_influenza(due: VaccinesDue) -> bool:
-    return INFLUENZA in {item.forecast.group for item in due.due} | {group for group, _ in due.of_season}
+    return INFLUENZA in {item.group for item in due.due} | {group for group, _ in due.of_season}
 
 
 def _applies_to(check: VaccineToCheck) -> str:
@@ -373,7 +380,7 @@ def unspecified_doses(due: VaccinesDue, charted: ChartedPerson, knowledge: Vacci
             continue
         antigens = {part.antigen for part in vaccine.antigens}
         for item in (*due.due, *due.catch_up):
-            if antigens & set(knowledge.schedule.groups[item.forecast.group].antigens):
+            if antigens & set(knowledge.schedule.groups[item.group].antigens):
                 days.setdefault(item.label, []).append(dose.given.isoformat())
     return days
 
@@ -392,7 +399,7 @@ def _uncoded_line(item: UncodedVaccine) -> str:
     return f"- {item.label}: not offered, recorded without a vaccine code or a date ({doses}). Check what is missing."
 
 
-def _catch_up_lines(items: list[DueVaccine]) -> Iterable[str]:
+def _catch_up_lines(items: list[GroupForecast]) -> Iterable[str]:
     """Yield what an adult should have had as a child: groups without any dose, and tetanus with adult doses only."""
     without = [item.label for item in items if not item.counted_days]
     if without:
@@ -403,19 +410,18 @@ def _catch_up_lines(items: list[DueVaccine]) -> Iterable[str]:
             days = _days(item.evaluations)
             yield (
                 f"- To catch up, {item.label}: only doses of an adult are on record ({days}). Ask the registry for "
-                f"earlier doses; without them, dose {item.forecast.dose_number} is due."
+                f"earlier doses; without them, dose {item.dose_number} is due."
             )
 
 
-def _due_line(item: DueVaccine, as_of: date, why: str, *, has_doses: bool) -> str:
-    forecast = item.forecast
+def _due_line(item: GroupForecast, names: Iterable[str], why: str, *, has_doses: bool) -> str:
     if item.for_pregnancy:
-        return f"- **Tdap in this pregnancy**: {_dated(item, as_of)}. {_whatever_before(item)}{why}"
-    several = [escape(_short_name(name), 40) for name in item.vaccines]
+        return f"- **Tdap in this pregnancy**: {_dated(item)}. {_whatever_before(item)}{why}"
+    several = [escape(_short_name(name), 40) for name in names]
     choice = " or ".join(filter(None, (", ".join(several[:-1]), *several[-1:])))
     preferred = f" ({choice})" if several and several != [item.label] else ""
     doses = _doses(item, has_doses=has_doses)
-    return f"- **{item.label}{preferred}, dose {forecast.dose_number}**: {_dated(item, as_of)}.{doses}{why}"
+    return f"- **{item.label}{preferred}, dose {item.dose_number}**: {_dated(item)}.{doses}{why}"
 
 
 def _short_name(vaccine: str) -> str:
@@ -423,34 +429,34 @@ def _short_name(vaccine: str) -> str:
     return vaccine.removeprefix("Pneumococcal conjugate ").replace("PCV ", "PCV")
 
 
-def _short(item: DueVaccine) -> str:
+def _short(item: GroupForecast) -> str:
     """Return a vaccine in a list of several: with the dose that does not count, which is why it is due again."""
     not_counted = _not_counted(item.evaluations)
-    return f"{item.label} dose {item.forecast.dose_number}{f' ({not_counted})' if not_counted else ''}"
+    return f"{item.label} dose {item.dose_number}{f' ({not_counted})' if not_counted else ''}"
 
 
-def _dated(item: DueVaccine, as_of: date) -> str:
+def _dated(item: GroupForecast) -> str:
     """Since when it is due; a risk dose not before the reason for it, whatever date the age alone would give."""
-    forecast, since = item.forecast, item.reason_since
-    if forecast.recommended is not None and item.reasons and (since is None or forecast.recommended < since):
+    recommended, since, as_of = item.recommended, item.reason_since, item.as_of
+    if recommended is not None and item.reasons and (since is None or recommended < since):
         # A reason may be older than the recommendation that is based on it: its date is not that of the vaccine.
         is_recent = since is not None and (as_of - since).days <= _DATED_DAYS_OF_AGE
         return f"due since {since}" if is_recent else "due"
-    dated_days = _DATED_DAYS if item.counted_days or item.is_overdue(as_of) else _DATED_DAYS_OF_AGE
-    if forecast.recommended is not None and (as_of - forecast.recommended).days > dated_days:
-        return "overdue" if item.is_overdue(as_of) else "due"
-    state = f"overdue since {forecast.past_due}" if item.is_overdue(as_of) else "due"
-    last = item.last_day(as_of)
-    return f"{state} (recommended {forecast.recommended}){f', not after {last}' if last is not None else ''}"
+    dated_days = _DATED_DAYS if item.counted_days or item.is_overdue else _DATED_DAYS_OF_AGE
+    if recommended is not None and (as_of - recommended).days > dated_days:
+        return "overdue" if item.is_overdue else "due"
+    state = f"overdue since {item.past_due}" if item.is_overdue else "due"
+    last = item.last_day
+    return f"{state} (recommended {recommended}){f', not after {last}' if last is not None else ''}"
 
 
-def _whatever_before(item: DueVaccine) -> str:
+def _whatever_before(item: GroupForecast) -> str:
     days = sorted({evaluation.dose.given.isoformat() for evaluation in item.evaluations})
     before = f" (last {days[-1]})" if days else ""
     return f"One dose in each pregnancy, whatever was given before it{before}."
 
 
-def _doses(item: DueVaccine, *, has_doses: bool) -> str:
+def _doses(item: GroupForecast, *, has_doses: bool) -> str:
     """Which doses count; where the chart has no vaccination at all, the basis of the card says it once."""
     if not item.evaluations:
         return " No dose on record." if has_doses else ""
@@ -514,12 +520,12 @@ def _suggestions(
     due: VaccinesDue, offered: _Offered, patient_id: str, knowledge: VaccineKnowledge
 ) -> Iterable[OrderSuggestion]:
     """Yield the orders, together where there are many, and what is due as a resource."""
-    due_now = [(_order_label(item), item.label, vaccine_order(item, patient_id, due.as_of)) for item in offered.due]
+    due_now = [(_order_label(item), item.label, vaccine_order(item, patient_id, knowledge)) for item in offered.due]
     due_now += [
         (f"Order {group}", group, service_order(f"{group} vaccine", patient_id, due.as_of.isoformat()))
         for group in offered.season
     ]
-    later = [(_order_label(item), item.label, vaccine_order(item, patient_id, due.as_of)) for item in offered.catch_up]
+    later = [(_order_label(item), item.label, vaccine_order(item, patient_id, knowledge)) for item in offered.catch_up]
     is_many = len(due_now) + len(later) > _OFFERED_ONE_BY_ONE
     for start, vaccines in (("Order", due_now), ("Order to catch up:", later)):
         if is_many and len(vaccines) > 1:
@@ -535,5 +541,5 @@ def _suggestions(
     yield OrderSuggestion("Save due doses", "The due doses.", forecast)
 
 
-def _order_label(item: DueVaccine) -> str:
-    return "Order Tdap (in pregnancy)" if item.for_pregnancy else f"Order {item.label} dose {item.forecast.dose_number}"
+def _order_label(item: GroupForecast) -> str:
+    return "Order Tdap (in pregnancy)" if item.for_pregnancy else f"Order {item.label} dose {item.dose_number}"

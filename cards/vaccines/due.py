@@ -10,10 +10,9 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from cards.vaccines.course import DoseStatus, Evaluation
 from cards.vaccines.evidence import DeclinedVaccine
 from cards.vaccines.forecasting import SeriesStatus
-from cards.vaccines.groups import GroupForecast, assess
+from cards.vaccines.groups import LABELS, TETANUS_GROUP, GroupForecast, assess
 from cards.vaccines.knowledge import Contraindication, Period, SeriesDose, VaccineKnowledge, parse_period
 from cards.vaccines.patient import (
     DATE_OF_TRANSPLANT,
@@ -25,7 +24,7 @@ from cards.vaccines.patient import (
     PatientObservation,
     Person,
 )
-from cards.vaccines.uncoded import TETANUS_BOOSTER, TETANUS_GROUP, may_be_given, uncoded_doses
+from cards.vaccines.uncoded import TETANUS_BOOSTER, may_be_given, uncoded_doses
 from fhir.mapping.immunizations import DoseToCheck
 from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.record import PatientRecord
@@ -86,105 +85,14 @@ _SHARED_DECISION = "shared clinical decision"
 # A release that begins a season without an end (COVID-19) is of that year.
 _SEASON = Period(years=1)
 ADULT = Period(years=19)
-# A dose that cannot be given later than in so many days is named with its last day (rotavirus: CDC's maximum age).
-_ENDS_SOON_DAYS = 60
-# CDC, supporting data, tetanus and diphtheria: Tdap or Td from 7 years.
-_SEVEN, _A_YEAR = Period(years=7), Period(years=1)
+_A_YEAR = Period(years=1)
 _TDAP_WEEK: Final = 27
 # CDC, General Best Practices for Immunization 2023, altered immunocompetence: after a transplant of stem cells vaccine
 # against influenza is given from 4 months on, the vaccines of childhood from 6.
 _AFTER_TRANSPLANT, _INFLUENZA_AFTER_TRANSPLANT = Period(months=6), Period(months=4)
 _HIV_NOT_SEVERE = "155"
-# What clinicians call a group where CDC's name is longer or means two vaccines.
-_LABELS: Final = {"Meningococcal": "Meningococcal ACWY"}
-
 
 NONE_DECLINED: Final[Mapping[str, DeclinedVaccine]] = {}
-
-
-class DueVaccine(Struct, frozen=True):
-    """One vaccine group whose next dose is recommended today or was before.
-
-    `label` is what clinicians call the group at this age; `vaccines` are those that CDC prefers, if it names any.
-    """
-
-    forecast: GroupForecast
-    label: str
-    vaccines: tuple[str, ...]
-    reasons: tuple[PatientObservation, ...]
-
-    @property
-    def name(self) -> str:
-        """The one vaccine that CDC recommends for the next dose, else what the group is called for this person."""
-        return self.vaccines[0] if len(self.vaccines) == 1 else self.label
-
-    @property
-    def reason_since(self) -> date | None:
-        """The first day of what makes a risk dose necessary, where all of it is dated."""
-        days = [item.since for item in self.reasons if item.since is not None]
-        return min(days) if days and len(days) == len(self.reasons) else None
-
-    def may_be_given(self, charted: ChartedPerson, as_of: date, book: VaccineKnowledge) -> list[DoseToCheck]:
-        """Return the doses without a code or a day of which one may be the dose that is due."""
-        days = self.counted_days
-        return may_be_given(self.forecast, days, charted, as_of, book, for_pregnancy=self.for_pregnancy)
-
-    @property
-    def for_pregnancy(self) -> bool:
-        """Whether the dose is for a pregnancy, whatever was given before it."""
-        return any(item.code == PREGNANT for item in self.reasons)
-
-    @property
-    def evaluations(self) -> tuple[Evaluation, ...]:
-        """Every dose on which the forecast rests, once, with its status."""
-        by_day: dict[tuple[date, str], Evaluation] = {}
-        for candidate in self.forecast.best:
-            for item in candidate.course.evaluations:
-                by_day.setdefault((item.dose.given, item.dose.cvx), item)
-        return tuple(sorted(by_day.values(), key=lambda item: item.dose.given))
-
-    @property
-    def counted_days(self) -> tuple[date, ...]:
-        """The days of the doses that count, earliest first."""
-        days = {item.dose.given for item in self.evaluations if item.status is DoseStatus.VALID}
-        return tuple(sorted(days))
-
-    def last_day(self, as_of: date) -> date | None:
-        """Return the last day on which the dose may be given, by CDC's maximum age, where that day is near."""
-        days = [day for candidate in self.forecast.best if (day := candidate.forecast.latest) is not None]
-        return min(days) if days and (min(days) - as_of).days <= _ENDS_SOON_DAYS else None
-
-    def is_catch_up(self, person: Person, as_of: date) -> bool:
-        """Whether an adult should have had it as a child, before the chart began perhaps.
-
-        No dose counts; or, of tetanus, only doses of an adult are on record, the last of them less than ten years ago.
-        """
-        grown_up = ADULT.after(person.birth_date)
-        recommended, days = self.forecast.recommended, self.counted_days
-        if self.reasons or recommended is None:
-            return False
-        if days:
-            is_recent = TETANUS_BOOSTER.after(days[-1]) > as_of
-            return self.forecast.group == TETANUS_GROUP and days[0] >= grown_up and is_recent
-        return recommended < grown_up
-
-    def waits_in_pregnancy(self, person: Person, as_of: date) -> bool:
-        """Whether a first dose or a booster against tetanus waits for Tdap in weeks 27 to 36 (MMWR 2018;67(RR-2):1).
-
-        A series with a dose within a year goes on.
-        """
-        if self.forecast.group != TETANUS_GROUP or self.for_pregnancy or PREGNANT not in person.codes:
-            return False
-        onset, days = person.observed(ONSET_OF_PREGNANCY), self.counted_days
-        is_early = onset is None or (as_of - onset).days < _TDAP_WEEK * 7
-        return is_early and not (days and _A_YEAR.after(days[-1]) > as_of)
-
-    def is_overdue(self, as_of: date) -> bool:
-        """Whether the day by which it should have been given is over, counted from when there was a reason."""
-        past_due, since = self.forecast.past_due, self.reason_since
-        if past_due is None or (self.reasons and (since is None or past_due < since)):
-            return False
-        return past_due < as_of
 
 
 class ForbiddenVaccine(Struct, frozen=True):
@@ -221,10 +129,10 @@ class VaccinesDue(Struct, frozen=True):
     """
 
     as_of: date
-    due: tuple[DueVaccine, ...]
-    catch_up: tuple[DueVaccine, ...]
+    due: tuple[GroupForecast, ...]
+    catch_up: tuple[GroupForecast, ...]
     ordered: tuple[str, ...]
-    to_discuss: tuple[DueVaccine, ...]
+    to_discuss: tuple[GroupForecast, ...]
     forbidden: tuple[ForbiddenVaccine, ...]
     to_check: tuple[VaccineToCheck, ...]
     seasons_over: tuple[tuple[str, date], ...]
@@ -258,36 +166,36 @@ def vaccines_due(
     and has no dose of stands apart: first the immunization registry is asked.
     """
     forecasts = assess(charted.person, as_of, knowledge)
-    needed_by_group: dict[str, DueVaccine] = {}
-    discuss: dict[str, DueVaccine] = {}
+    needed_by_group: dict[str, GroupForecast] = {}
+    discuss: dict[str, GroupForecast] = {}
     not_judged: list[str] = []
     seasons: dict[str, date] = {}
     for forecast in sorted(forecasts, key=lambda item: item.series_type != "Risk"):
-        reason = _why_not_judged(forecast, charted.person, knowledge)
-        if (season := _season_before(forecast, as_of)) is not None:
+        reason = _why_not_judged(forecast, knowledge)
+        if (season := _season_before(forecast)) is not None:
             seasons.setdefault(forecast.group, season)
         elif reason is not None:
             not_judged.append(reason)
-        elif _is_due(forecast, as_of):
-            into = discuss if _is_shared_decision(forecast, charted.person, as_of) else needed_by_group
-            into.setdefault(forecast.group, _due(forecast, charted, as_of, knowledge))
+        elif forecast.recommended is not None and forecast.recommended <= as_of:
+            into = discuss if _is_shared_decision(forecast) else needed_by_group
+            into.setdefault(forecast.group, forecast)
     is_adult = not charted.person.within_ages(as_of, None, ADULT)
-    needed = sorted(needed_by_group.values(), key=_recommended, reverse=is_adult)
-    needed.sort(key=lambda item: item.last_day(as_of) or date.max)
-    open_ones = [item for item in needed if item.forecast.group not in ordered and item.forecast.group not in declined]
-    waiting = [item for item in open_ones if item.waits_in_pregnancy(charted.person, as_of)]
+    needed = sorted(needed_by_group.values(), key=lambda item: item.recommended or date.max, reverse=is_adult)
+    needed.sort(key=lambda item: item.last_day or date.max)
+    open_ones = [item for item in needed if item.group not in ordered and item.group not in declined]
+    waiting = [item for item in open_ones if _waits_in_pregnancy(item)]
     uncoded = {
-        item.forecast.group: UncodedVaccine(item.forecast.group, item.label, tuple(doses))
+        item.group: UncodedVaccine(item.group, item.label, tuple(doses))
         for item in open_ones
-        if (doses := item.may_be_given(charted, as_of, knowledge))
+        if (doses := may_be_given(item, charted, knowledge))
     }
     uncoded |= {
         group: UncodedVaccine(group, group, tuple(doses))
         for group, end in _of_season(seasons, charted, as_of, knowledge, ordered | declined.keys())
         if (doses := uncoded_doses(group, end if group != RSV else None, charted, knowledge))
     }
-    open_ones = [item for item in open_ones if item not in waiting and item.forecast.group not in uncoded]
-    catch_up = [item for item in open_ones if is_adult and item.is_catch_up(charted.person, as_of)]
+    open_ones = [item for item in open_ones if item not in waiting and item.group not in uncoded]
+    catch_up = [item for item in open_ones if is_adult and _is_catch_up(item)]
     if catch_up and (transplant := charted.person.observed(DATE_OF_TRANSPLANT)) is not None:
         again = _AFTER_TRANSPLANT.after(transplant)
         if as_of < again:
@@ -303,7 +211,7 @@ def vaccines_due(
         as_of,
         tuple(item for item in open_ones if item not in catch_up),
         tuple(catch_up),
-        tuple(item.forecast.group for item in needed if item.forecast.group in ordered),
+        tuple(item.group for item in needed if item.group in ordered),
         tuple(item for name, item in discuss.items() if name not in needed_by_group and name not in held),
         _forbidden(forecasts, charted),
         to_check,
@@ -381,35 +289,53 @@ def is_for_rsv_antibody(person: Person, as_of: date) -> bool:
     return is_young and as_of.month in _RSV_ANTIBODY_MONTHS
 
 
-def _recommended(item: DueVaccine) -> date:
-    return item.forecast.recommended or date.max
+def _is_catch_up(forecast: GroupForecast) -> bool:
+    """Whether an adult should have had it as a child, before the chart began perhaps.
+
+    No dose counts; or, of tetanus, only doses of an adult are on record, the last of them less than ten years ago.
+    """
+    grown_up = ADULT.after(forecast.person.birth_date)
+    recommended, days = forecast.recommended, forecast.counted_days
+    if forecast.reasons or recommended is None:
+        return False
+    if days:
+        is_recent = TETANUS_BOOSTER.after(days[-1]) > forecast.as_of
+        return forecast.group == TETANUS_GROUP and days[0] >= grown_up and is_recent
+    return recommended < grown_up
 
 
-def _is_due(forecast: GroupForecast, as_of: date) -> bool:
-    return forecast.recommended is not None and forecast.recommended <= as_of
+def _waits_in_pregnancy(forecast: GroupForecast) -> bool:
+    """Whether a first dose or a booster against tetanus waits for Tdap in weeks 27 to 36 (MMWR 2018;67(RR-2):1).
+
+    A series with a dose within a year goes on.
+    """
+    person, as_of, days = forecast.person, forecast.as_of, forecast.counted_days
+    if forecast.group != TETANUS_GROUP or forecast.for_pregnancy or PREGNANT not in person.codes:
+        return False
+    onset = person.observed(ONSET_OF_PREGNANCY)
+    is_early = onset is None or (as_of - onset).days < _TDAP_WEEK * 7
+    return is_early and not (days and _A_YEAR.after(days[-1]) > as_of)
 
 
-def _is_shared_decision(forecast: GroupForecast, person: Person, as_of: date) -> bool:
+def _is_shared_decision(forecast: GroupForecast) -> bool:
     if all(_SHARED_DECISION in candidate.series.name.lower() for candidate in forecast.best):
         return True
     started = any(candidate.course.valid_doses for candidate in forecast.best)
     return any(
         shared_decision.group == forecast.group
-        and person.within_ages(as_of, shared_decision.begin, shared_decision.end)
+        and forecast.person.within_ages(forecast.as_of, shared_decision.begin, shared_decision.end)
         and (shared_decision.even_if_started or not started)
         and (
-            shared_decision.even_at_risk
-            or forecast.series_type != "Risk"
-            or _is_at_risk_of(shared_decision, forecast, person)
+            shared_decision.even_at_risk or forecast.series_type != "Risk" or _is_at_risk_of(shared_decision, forecast)
         )
         for shared_decision in _SHARED_DECISIONS
     )
 
 
-def _is_at_risk_of(shared_decision: "_SharedDecision", forecast: GroupForecast, person: Person) -> bool:
+def _is_at_risk_of(shared_decision: "_SharedDecision", forecast: GroupForecast) -> bool:
     """Whether all that makes the dose one of risk is what ACIP leaves to a shared decision at this age."""
     indications = {indication.observation for candidate in forecast.best for indication in candidate.series.indications}
-    return indications & person.codes <= shared_decision.at_risk_of
+    return indications & forecast.person.codes <= shared_decision.at_risk_of
 
 
 class _SharedDecision(NamedTuple):
@@ -447,10 +373,11 @@ def _next_doses(forecast: GroupForecast) -> list[SeriesDose]:
     return [rule for item in forecast.best if (rule := item.course.current) is not None]
 
 
-def _why_not_judged(forecast: GroupForecast, person: Person, knowledge: VaccineKnowledge) -> str | None:
+def _why_not_judged(forecast: GroupForecast, knowledge: VaccineKnowledge) -> str | None:
     """Return an immunity or a date that the chart does not tell."""
     if forecast.status not in (SeriesStatus.NOT_COMPLETE, SeriesStatus.NOT_RECOMMENDED):
         return None
+    person = forecast.person
     for antigen in knowledge.schedule.groups[forecast.group].antigens:
         for cohort in knowledge.antigens[antigen].immune_births:
             if cohort.country and not person.country and person.birth_date < cohort.born_before:
@@ -464,7 +391,7 @@ def _why_not_judged(forecast: GroupForecast, person: Person, knowledge: VaccineK
     return None
 
 
-def _season_before(forecast: GroupForecast, as_of: date) -> date | None:
+def _season_before(forecast: GroupForecast) -> date | None:
     """Return the end of the last season that the release covers, where it is over: of a complete series too.
 
     The dose of one season says nothing about the next one.
@@ -476,7 +403,7 @@ def _season_before(forecast: GroupForecast, as_of: date) -> date | None:
     else:
         return None
     ends = [end for rule in rules if (end := season_end_of(rule)) is not None]
-    return max(ends) if ends and max(ends) < as_of else None
+    return max(ends) if ends and max(ends) < forecast.as_of else None
 
 
 def season_end_of(rule: SeriesDose) -> date | None:
@@ -484,36 +411,11 @@ def season_end_of(rule: SeriesDose) -> date | None:
     return rule.season_end or (_SEASON.after(rule.season_start) if rule.season_start is not None else None)
 
 
-def _due(forecast: GroupForecast, charted: ChartedPerson, as_of: date, knowledge: VaccineKnowledge) -> DueVaccine:
-    reasons = {
-        item.code: item
-        for candidate in forecast.best
-        for indication in candidate.series.indications
-        for item in charted.person.observations
-        if item.code == indication.observation
-    }
-    label = group_label(forecast.group, charted.person, as_of)
-    return DueVaccine(forecast, label, _preferred(forecast, knowledge), tuple(reasons.values()))
-
-
-def group_label(group: str, person: Person, as_of: date) -> str:
-    """Return what clinicians call a vaccine group for a person of this age."""
-    if group == TETANUS_GROUP:
-        return "DTaP" if person.within_ages(as_of, None, _SEVEN) else "Tdap/Td"
-    return _LABELS.get(group, group)
-
-
 def _labels(group: str) -> tuple[str, ...]:
     """Every name that our own drafts give a group."""
     if group == TETANUS_GROUP:
         return (group, "DTaP", "Tdap/Td", "Tdap")
-    return (group, _LABELS[group]) if group in _LABELS else (group,)
-
-
-def _preferred(forecast: GroupForecast, knowledge: VaccineKnowledge) -> tuple[str, ...]:
-    """Return the vaccines that CDC prefers for the next dose, by their names."""
-    vaccines = knowledge.schedule.vaccines
-    return tuple(vaccines[code].name for code in forecast.vaccines if code in vaccines)
+    return (group, LABELS[group]) if group in LABELS else (group,)
 
 
 def _forbidden(forecasts: list[GroupForecast], charted: ChartedPerson) -> tuple[ForbiddenVaccine, ...]:

@@ -6,13 +6,22 @@ relevant), chapter 8 (which of them is best) and chapter 9. The names of the rul
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
+from typing import Final
 
 from msgspec import Struct, structs
 
-from cards.vaccines.course import Course, DoseStatus, evaluate, years_back_to_season
+from cards.vaccines.course import Course, DoseStatus, Evaluation, evaluate, years_back_to_season
 from cards.vaccines.forecasting import Forecast, SeriesStatus, forecast
-from cards.vaccines.knowledge import Antigen, Conflict, Series, VaccineGroup, VaccineKnowledge
-from cards.vaccines.patient import GivenDose, Person, doses_by_antigen
+from cards.vaccines.knowledge import Antigen, Conflict, Period, Series, VaccineGroup, VaccineKnowledge
+from cards.vaccines.patient import PREGNANT, GivenDose, PatientObservation, Person, doses_by_antigen
+
+TETANUS_GROUP: Final = "DTaP/Tdap/Td"
+LABELS: Final = {"Meningococcal": "Meningococcal ACWY"}
+"""What clinicians call a group where CDC's name is longer or means two vaccines."""
+# CDC, supporting data, tetanus and diphtheria: Tdap or Td from 7 years.
+_SEVEN: Final = Period(years=7)
+# A dose that cannot be given later than in so many days is named with its last day (rotavirus: CDC's maximum age).
+_ENDS_SOON_DAYS: Final = 60
 
 
 class Candidate(Struct, frozen=True):
@@ -207,17 +216,81 @@ def _score_without_doses(item: Candidate, items: list[Candidate]) -> int:
 
 
 class GroupForecast(Struct, frozen=True):
-    """What a vaccine group needs next, from the best series of its antigens of one type (Standard or Risk)."""
+    """What a vaccine group needs next on a day, from the best series of its antigens of one type (Standard or Risk)."""
 
     group: str
     series_type: str
     status: SeriesStatus
     best: tuple[Candidate, ...]
+    as_of: date
     dose_number: int | None = None
     earliest: date | None = None
     recommended: date | None = None
     past_due: date | None = None
     vaccines: tuple[str, ...] = ()
+
+    @property
+    def person(self) -> Person:
+        """Whose forecast it is."""
+        return self.best[0].course.person
+
+    @property
+    def label(self) -> str:
+        """What clinicians call the group for a person of this age."""
+        if self.group == TETANUS_GROUP:
+            return "DTaP" if self.person.within_ages(self.as_of, None, _SEVEN) else "Tdap/Td"
+        return LABELS.get(self.group, self.group)
+
+    @property
+    def reasons(self) -> tuple[PatientObservation, ...]:
+        """What is on record that makes a risk dose necessary."""
+        reasons = {
+            item.code: item
+            for candidate in self.best
+            for indication in candidate.series.indications
+            for item in self.person.observations
+            if item.code == indication.observation
+        }
+        return tuple(reasons.values())
+
+    @property
+    def reason_since(self) -> date | None:
+        """The first day of what makes a risk dose necessary, where all of it is dated."""
+        days = [item.since for item in self.reasons]
+        return min((day for day in days if day is not None), default=None) if None not in days else None
+
+    @property
+    def for_pregnancy(self) -> bool:
+        """Whether the dose is for a pregnancy, whatever was given before it."""
+        return any(item.code == PREGNANT for item in self.reasons)
+
+    @property
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """Every dose on which the forecast rests, once, with its status."""
+        by_day: dict[tuple[date, str], Evaluation] = {}
+        for candidate in self.best:
+            for item in candidate.course.evaluations:
+                by_day.setdefault((item.dose.given, item.dose.cvx), item)
+        return tuple(sorted(by_day.values(), key=lambda item: item.dose.given))
+
+    @property
+    def counted_days(self) -> tuple[date, ...]:
+        """The days of the doses that count, earliest first."""
+        return tuple(sorted({item.dose.given for item in self.evaluations if item.status is DoseStatus.VALID}))
+
+    @property
+    def last_day(self) -> date | None:
+        """The last day on which the dose may be given, by CDC's maximum age, where that day is near."""
+        days = [day for candidate in self.best if (day := candidate.forecast.latest) is not None]
+        return min(days) if days and (min(days) - self.as_of).days <= _ENDS_SOON_DAYS else None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the day by which it should have been given is over, counted from when there was a reason."""
+        past_due, since = self.past_due, self.reason_since
+        if past_due is None or (self.reasons and (since is None or past_due < since)):
+            return False
+        return past_due < self.as_of
 
     def begins_by(self, person: Person, day: date) -> bool:
         """Whether the series are for people of this age or younger, or have been started already."""
@@ -244,7 +317,7 @@ def assess(
         for antigen in group.antigens:
             best += _best(knowledge.antigens[antigen], person, doses.get(antigen, ()), conflicts, as_of)
         latest = max([doses[antigen][-1].given for antigen in group.antigens if antigen in doses], default=None)
-        forecasts.extend(_by_type(name, best, latest, group))
+        forecasts.extend(_by_type(name, best, latest, group, as_of))
     return forecasts
 
 
@@ -350,24 +423,30 @@ class _Candidates:
 
 
 def _by_type(
-    name: str, best: list[Candidate], latest_dose: date | None, group: VaccineGroup
+    name: str, best: list[Candidate], latest_dose: date | None, group: VaccineGroup, as_of: date
 ) -> Iterable[GroupForecast]:
     """One forecast for each series group; best series of a kind (risk or not) are blended across the antigens."""
     if len(best) == 1:
-        yield _blend(name, "Risk" if best[0].series.type == "Risk" else "Standard", tuple(best), latest_dose, group)
+        series_type = "Risk" if best[0].series.type == "Risk" else "Standard"
+        yield _blend(name, series_type, tuple(best), latest_dose, group, as_of)
         return
     for key in dict.fromkeys((item.series.type == "Risk", item.series.group) for item in best):
         items = tuple(item for item in best if (item.series.type == "Risk", item.series.group) == key)
-        yield _blend(name, "Risk" if key[0] else "Standard", items, latest_dose, group)
+        yield _blend(name, "Risk" if key[0] else "Standard", items, latest_dose, group, as_of)
 
 
 def _blend(
-    name: str, series_type: str, items: tuple[Candidate, ...], latest_dose: date | None, group: VaccineGroup
+    name: str,
+    series_type: str,
+    items: tuple[Candidate, ...],
+    latest_dose: date | None,
+    group: VaccineGroup,
+    as_of: date,
 ) -> GroupForecast:
     """One forecast out of those of the antigens (Tables 9-2 to 9-5)."""
     status = _status([item.forecast for item in items])
     if status is not SeriesStatus.NOT_COMPLETE:
-        return GroupForecast(name, series_type, status, items)
+        return GroupForecast(name, series_type, status, items, as_of)
     forecasts_open = [item.forecast for item in items if item.forecast.status is SeriesStatus.NOT_COMPLETE]
     earliest = _earliest(forecasts_open, latest_dose, group)
     numbers = [item.dose_number for item in forecasts_open if item.dose_number is not None]
@@ -378,6 +457,7 @@ def _blend(
         series_type,
         status,
         items,
+        as_of,
         dose_number=min(numbers) if group.full else max(numbers),
         earliest=earliest,
         recommended=_not_before(earliest, min(recommended, default=None)) or earliest,

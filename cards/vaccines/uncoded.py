@@ -5,16 +5,15 @@ be the one that is due holds nothing back.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Final
 
-from cards.vaccines.groups import GroupForecast
+from cards.vaccines.groups import TETANUS_GROUP, GroupForecast
 from cards.vaccines.knowledge import Period, VaccineKnowledge
 from cards.vaccines.patient import DATE_OF_TRANSPLANT, ONSET_OF_PREGNANCY, ChartedPerson
 from fhir.mapping.immunizations import DoseToCheck
 
-TETANUS_GROUP: Final = "DTaP/Tdap/Td"
 # CDC, supporting data, tetanus and diphtheria: the booster is ten years after the last dose.
 TETANUS_BOOSTER: Final = Period(years=10)
 _OF_SEASONS: Final = frozenset({"Influenza", "COVID-19"})
@@ -34,20 +33,12 @@ def uncoded_doses(group: str, since: date | None, charted: ChartedPerson, book: 
     ]
 
 
-def may_be_given(
-    forecast: GroupForecast,
-    counted_days: Sequence[date],
-    charted: ChartedPerson,
-    as_of: date,
-    book: VaccineKnowledge,
-    *,
-    for_pregnancy: bool,
-) -> list[DoseToCheck]:
+def may_be_given(forecast: GroupForecast, charted: ChartedPerson, book: VaccineKnowledge) -> list[DoseToCheck]:
     """Return the doses without a code or a day of which one may be the dose that is due."""
     group = forecast.group
-    too_old = [*counted_days[-1:], *_too_old(forecast, charted, as_of)]
-    if for_pregnancy:
-        too_old.append(charted.person.observed(ONSET_OF_PREGNANCY) or as_of - _PREGNANCY)
+    too_old = [*forecast.counted_days[-1:], *_too_old(forecast)]
+    if forecast.for_pregnancy:
+        too_old.append(forecast.person.observed(ONSET_OF_PREGNANCY) or forecast.as_of - _PREGNANCY)
     since = max(too_old, default=None)
     return [
         dose
@@ -57,12 +48,12 @@ def may_be_given(
     ]
 
 
-def _too_old(forecast: GroupForecast, charted: ChartedPerson, as_of: date) -> Iterator[date]:
+def _too_old(forecast: GroupForecast) -> Iterator[date]:
     """Yield the days up to which a dose is none that is due now, whatever was counted."""
-    group, recommended = forecast.group, forecast.recommended
+    group, recommended, person, as_of = forecast.group, forecast.recommended, forecast.person, forecast.as_of
     if group in _OF_SEASONS and recommended is not None:
         yield recommended - timedelta(days=1)
-    if group == TETANUS_GROUP and charted.person.within_ages(as_of, Period(years=19), None):
+    if group == TETANUS_GROUP and person.within_ages(as_of, Period(years=19), None):
         yield as_of.replace(year=as_of.year - TETANUS_BOOSTER.years, day=min(as_of.day, 28))
-    if (transplant := charted.person.observed(DATE_OF_TRANSPLANT)) is not None:
+    if (transplant := person.observed(DATE_OF_TRANSPLANT)) is not None:
         yield transplant

@@ -80,7 +80,7 @@ def _not_judged(record: PatientRecord, charted: ChartedPerson) -> Iterator[WhyNo
 
 def _entry(due: VaccinesDue) -> WorklistEntry:
     """Return what is due, for a list of what to do at the next visit."""
-    named = [(vaccine.label, vaccine.forecast.group) for vaccine in (*due.due, *due.catch_up)]
+    named = [(vaccine.label, vaccine.group) for vaccine in (*due.due, *due.catch_up)]
     named += [(group, group) for group, _ in due.of_season]
     to_check = due.groups_to_check
     now = dict.fromkeys(label for label, group in named if group not in to_check)

@@ -11,8 +11,9 @@ import pytest
 
 from cards.card import CardIdentity
 from cards.compose.vaccines import vaccines_card
-from cards.vaccines.due import DueVaccine, VaccinesDue, VaccineToCheck, vaccines_due
+from cards.vaccines.due import VaccinesDue, VaccineToCheck, vaccines_due
 from cards.vaccines.evidence import DeclinedVaccine
+from cards.vaccines.groups import GroupForecast
 from cards.vaccines.knowledge import (
     Ages,
     Antigen,
@@ -86,8 +87,8 @@ def found(
     return vaccines_due(charted, date.fromisoformat(as_of), knowledge, **more)
 
 
-def names(items: tuple[DueVaccine, ...]) -> list[str]:
-    return [item.forecast.group for item in items]
+def names(items: tuple[GroupForecast, ...]) -> list[str]:
+    return [item.group for item in items]
 
 
 # In which order, and what stands apart
