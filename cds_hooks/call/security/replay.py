@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
@@ -28,8 +29,8 @@ _TABLE: Final = "CREATE TABLE IF NOT EXISTS used (id BLOB PRIMARY KEY, expires I
 _INSERT: Final = "INSERT OR IGNORE INTO used VALUES (?, ?)"
 _FIND: Final = "SELECT 1 FROM used WHERE id = ?"
 _FORGET: Final = "DELETE FROM used WHERE id >= ? AND id < ? AND expires < ?"
-# A token is kept for as long as the longest lives (3600 s, and 60 s of skew at both ends) after its end: while a clock
-# is wrongly ahead by more, no token is taken and nothing forgotten, and by less, nothing that is good again afterwards.
+# As long as the longest token lives (3600 s, and 60 s of skew at both ends). One is kept for that long after its end,
+# and after its use: a clock that was wrongly ahead forgets nothing that is good again when it is right.
 _KEPT_SECONDS: Final = 3720
 _OPENING_SECONDS: Final = 5.0
 # another process's insert takes microseconds; whoever holds the lock for longer costs each call this and then a 503
@@ -53,7 +54,9 @@ _INSERT_ALL: Final = (
     "AND id IN (SELECT id FROM new) ON CONFLICT DO NOTHING) SELECT id FROM new"
 )
 _FORGET_SOME: Final = (
-    "DELETE FROM used_tokens WHERE id IN (SELECT id FROM used_tokens WHERE expires < %s ORDER BY expires LIMIT 4000)"
+    # the database's clock has its say, too: that of one machine of several can be ahead for as long as it runs
+    "DELETE FROM used_tokens WHERE id IN (SELECT id FROM used_tokens "
+    "WHERE expires < least(%s, extract(epoch FROM now())::bigint - 3720) ORDER BY expires LIMIT 4000)"
 )
 _PROBE: Final = "INSERT INTO used_tokens SELECT * FROM used_tokens WHERE false"
 """No row, but the locks that one needs: another program may hold the table alone."""
@@ -90,13 +93,14 @@ class SqliteReplayStore:
     It never waits for a lock there: a call that meets one gives way to the others and tries again.
     """
 
-    def __init__(self, file: Path) -> None:
-        """Open the file, and make it where there is none.
+    def __init__(self, file: Path, clock: Callable[[], float] = monotonic) -> None:
+        """Open the file, and make it where there is none; `clock` gives seconds that nobody can set.
 
         Raises:
             ReplayStoreFailed: it cannot be opened.
         """
         self._file = file
+        self._past = _Past(clock)
         self._inserts = self._slice = 0
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -133,9 +137,10 @@ class SqliteReplayStore:
                 if added:
                     self._connection.execute(_INSERT, rows[1])
         self._inserts += 1
+        over = self._past.read(now)
         if self._inserts >= _INSERTS_PER_SLICE:
             with suppress(sqlite3.OperationalError):  # another process writes: the next insert tries again
-                self._forget(self._slice, now)
+                self._forget(self._slice, over)
                 self._inserts, self._slice = 0, (self._slice + 1) % 256
         self._checkpointer.written(1)
         return added == 1
@@ -145,11 +150,11 @@ class SqliteReplayStore:
         self._checkpointer.close()
         self._connection.close()
 
-    def _forget(self, slice_: int, now: float) -> None:
+    def _forget(self, slice_: int, over: int) -> None:
         first = bytes([slice_])
         # b"\xff" + 16 times b"\xff" comes after every id of 16 bytes
         last = bytes([slice_ + 1]) if slice_ < 255 else b"\xff" * 17
-        self._connection.execute(_FORGET, (first, last, int(now) - _KEPT_SECONDS))
+        self._connection.execute(_FORGET, (first, last, over))
 
     async def _when_free(self, work: Callable[[], bool]) -> bool:
         """Return what the work returns, which is tried again while another process holds the lock of the file.
@@ -168,6 +173,23 @@ class SqliteReplayStore:
                 if not is_locked(error) or monotonic() > until:
                     raise ReplayStoreFailed(_FAILED) from error
             await asyncio.sleep(_RETRY_SECONDS)
+
+
+class _Past:
+    """Says which tokens are over by each reading of the host's clock in the last hour, of which one may be right."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._lowest = inf
+        self._lowest_before = 0.0  # nothing is forgotten until this process has run for as long as a token lives
+
+    def read(self, now: float) -> int:
+        """Note a reading; a token that ended before the returned second can be forgotten."""
+        if self._clock() - self._began >= _KEPT_SECONDS:
+            self._began, self._lowest_before, self._lowest = self._clock(), self._lowest, inf
+        self._lowest = min(self._lowest, now)
+        return int(min(self._lowest_before, self._lowest)) - _KEPT_SECONDS
 
 
 def token_id(iss: str, jti: str) -> bytes:
@@ -195,8 +217,8 @@ class PostgresReplayStore:
         self._writer: asyncio.Task[None] | None = None
         self._connection = KeptConnection(address, _make_table)
         self._outage = Outage(self._probe)
-        self._inserts = 0
-        self._now = 0.0
+        self._inserts = self._over = 0
+        self._past = _Past()
 
     async def first_use(self, iss: str, jti: str, expires: float, now: float, call_id: str = "") -> bool:
         """Return true for the first use of each pair on any machine."""
@@ -205,7 +227,7 @@ class PostgresReplayStore:
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         call = _id_of_call(iss, jti, call_id) if call_id else None
         self._waiting.append((token_id(iss, jti), int(expires) + 1, call, future))
-        self._now = now
+        self._over = self._past.read(now)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         return await future
@@ -252,7 +274,7 @@ class PostgresReplayStore:
             self._inserts += len(new)
             if self._inserts >= _INSERTS_PER_FORGETTING:
                 self._inserts = 0
-                await connection.execute(_FORGET_SOME, (int(self._now) - _KEPT_SECONDS,))
+                await connection.execute(_FORGET_SOME, (self._over,))
         return new
 
     async def _find(self, wanted: bytes) -> bool:

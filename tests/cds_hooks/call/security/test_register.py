@@ -1,8 +1,10 @@
 """The trust file is followed while the server runs: good changes at once, bad ones not at all."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -151,16 +153,29 @@ async def test_a_token_that_was_used_before_a_kill_is_not_taken_after_it(tmp_pat
     assert first is False
 
 
-@pytest.mark.parametrize("ahead", [60, 1800, 3600])
+@pytest.mark.parametrize("ahead", [60, 1800, 3600, 86_400])
 @pytest.mark.slow
 async def test_a_clock_that_was_ahead_lets_no_used_token_in_again(tmp_path: Path, ahead: int) -> None:
     store = SqliteReplayStore(tmp_path / "used.sqlite3")
     assert await store.first_use("https://ehr", "used", NOW + 30, NOW)
     for number in range(64 * 256):  # once around the table
-        await store.first_use("https://ehr", f"ahead-{number}", NOW + 3660, NOW + ahead)
+        await store.first_use("https://ehr", f"ahead-{number}", NOW + ahead + 60, NOW + ahead)
     is_first = await store.first_use("https://ehr", "used", NOW + 30, NOW + 5)
     await store.aclose()
     assert is_first is False
+
+
+@pytest.mark.slow
+async def test_a_token_that_ended_is_forgotten_when_its_server_has_run_for_an_hour(tmp_path: Path) -> None:
+    file, uptime = tmp_path / "used.sqlite3", Clock(0)
+    store, kept = SqliteReplayStore(file, uptime), []
+    for uptime.now in (0, 3700, 3800):
+        for number in range(64 * 256):
+            await store.first_use("https://ehr", f"{number}", NOW - 10_000, NOW)
+        with closing(sqlite3.connect(file)) as connection:
+            kept += connection.execute("SELECT count(*) / (64 * 256) FROM used").fetchone()
+    await store.aclose()
+    assert kept == [1, 1, 0]
 
 
 @pytest.mark.slow
