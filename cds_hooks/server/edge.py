@@ -214,12 +214,25 @@ class BoundedHttp(HttpToolsProtocol):
         except httptools.HttpParserError:  # also what `_stop` raises
             self._refuse(self._refusal)
             return
-        except httptools.HttpParserUpgrade:
-            pass  # no other protocol is spoken here: the request is answered as HTTP
+        except httptools.HttpParserUpgrade as upgrade:
+            self._read_as_http(data[upgrade.args[0] :])
+            return
         self._hand_over()
         self._quiet_bytes = 0 if self._body_came else self._quiet_bytes + len(data)
         if self._quiet_bytes > MOST_HEAD_BYTES and self.parser is not None and not self.transport.is_closing():
             self._refuse("head")
+
+    def _read_as_http(self, rest: bytes) -> None:
+        """Begin again with a head that asked for another protocol, and is read as if it did not (RFC 9110, 7.8).
+
+        Java's HttpClient asks for h2c with the first request of a connection. The parser takes what follows such a head
+        for the other protocol, the body and the next requests, too.
+        """
+        fields = [b"%s: %s\r\n" % field for field in self.headers if field[0] != b"upgrade"]
+        line = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self.data_received(b"".join((line, *fields, b"\r\n", rest)))
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -255,6 +268,10 @@ class BoundedHttp(HttpToolsProtocol):
             self._stop("coding")
         if len(self.pipeline) >= MOST_PIPELINED:
             self._stop("pipelined")
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._stop("malformed")
+            return
         self._quiet_bytes = 0
         super().on_headers_complete()
         cast("dict[str, Any]", self.scope)[ARRIVED] = self.edge.clock() - _waited_in_kernel(self.transport)
@@ -272,6 +289,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request that is complete."""
+        if self.parser.should_upgrade():
+            return
         self._hand_over()
         super().on_message_complete()
 

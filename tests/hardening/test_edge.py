@@ -209,10 +209,11 @@ def test_a_body_may_come_in_small_parts_and_not_in_hundreds_of_thousands(
     assert (0 in statuses) is ('reason="parts"' in httpx.get(f"{edge[0]}/metrics").text)
 
 
-def test_a_body_in_parts_is_the_same_body(edge: tuple[str, Path]) -> None:
+@pytest.mark.parametrize("fields", [b"", b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"])  # as Java asks
+def test_a_body_in_parts_is_the_same_body(edge: tuple[str, Path], fields: bytes) -> None:
     body = b'{"hook": "order-sign", "context": {}}'
     with Connection(edge[0]) as connection:
-        connection.send(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+        connection.send(POST + fields + b"Transfer-Encoding: chunked\r\n\r\n")
         connection.send(b"".join(b"1\r\n%c\r\n" % each for each in body[:20]))
         connection.send(b"".join(b"1\r\n%c\r\n" % each for each in body[20:]) + b"0\r\n\r\n" + START + b"\r\n")
         in_parts, next_one = connection.answers(2)

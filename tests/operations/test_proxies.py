@@ -141,6 +141,7 @@ def proxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 folder,
                 CDS_TRUST_FILE=str(folder / "trust.toml"),
                 CDS_PUBLIC_URL=f"https://{HOST}",
+                CDS_TRUSTED_PROXIES="127.0.0.1/32",
                 CDS_OPERATOR_LISTEN=f"unix:{folder}/operator.sock",
             )
         )
@@ -235,6 +236,8 @@ def test_a_signed_call_passes_and_an_unsigned_one_hears_the_servers_refusal(prox
     body = request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC))
     answer = proxy.ask("POST", path, headers=signed(path), json=body)
     assert (answer.status_code, len(answer.json()["cards"])) == (200, 1)
+    known = signed(path) | {"x-request-id": "the client's own"}
+    assert [proxy.ask("POST", path, headers=known, json=body).status_code for _ in range(2)] == [200, 401]
     unsigned = proxy.ask("POST", path, json=body)
     assert (unsigned.status_code, unsigned.headers["www-authenticate"]) == (401, "Bearer")
     assert proxy.ask("GET", "/readyz").status_code == 200
