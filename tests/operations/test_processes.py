@@ -16,6 +16,9 @@ import httpx
 import psutil
 import pytest
 
+from cds_hooks.evidence.decision_views.file import Views
+from cds_hooks.evidence.storage.queries import newest_number
+from tests.cds_hooks.evidence.storage.samples import a_decision, store
 from tests.live import free_port, record_in
 
 pytestmark = pytest.mark.slow
@@ -93,3 +96,26 @@ def test_a_worker_that_dies_is_logged_and_started_again_and_none_outlives_the_su
         supervisor.wait(timeout=60)
         until(lambda: not any(map(alive, pids(tmp_path))), 60)
         assert len(lines(tmp_path, "supervisor is gone, this worker ends")) == 2
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+def test_what_follows_many_rows_is_a_process_that_is_replaced_and_never_outlives_its_server(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    url, views = record_in(tmp_path), Views(tmp_path / "decisions.views.sqlite3")
+    store(url, *(a_decision() for _ in range(600)))
+    with started(tmp_path, *options) as (_, server):
+
+        def follower() -> list[psutil.Process]:
+            here = [found for found in psutil.process_iter(["cmdline", "cwd"]) if found.info["cwd"] == str(tmp_path)]
+            return [found for found in here if "cds_hooks.evidence.record_views" in (found.info["cmdline"] or ())]
+
+        until(lambda: len(follower()) == 1 and views.mark().sequence == newest_number(url), 60)
+        follower()[0].kill()
+        store(url, *(a_decision() for _ in range(600)))
+        until(lambda: len(follower()) == 1 and views.mark().sequence == newest_number(url), 60)
+        assert len(lines(tmp_path, "work beside the calls failed and begins again")) == 1
+        last = follower()[0].pid
+        server.kill()
+        until(lambda: not alive(last), 60)
+    assert views.read("SELECT count(*) FROM searched") == [(1200,)]
