@@ -7,7 +7,7 @@ card of what is due says from what, what is not known and what was not seen.
 from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from cards.card import (
     HEADLINE_LENGTH,
@@ -21,25 +21,24 @@ from cards.card import (
     order_suggestions,
 )
 from cards.compose.model import WHY
-from cards.extension import CardExtension, PreventiveState, PreventiveStates, ResultToFollow
+from cards.extension import CardExtension, Fact, PreventiveState, PreventiveStates, ResultToFollow
 from cards.finding import Finding
-from cards.preventive.abnormal import OpenResult
-from cards.preventive.judgement import Judgement
-from cards.preventive.knowledge import PreventiveKnowledge, order_resource
+from cards.preventive.abnormal import FollowUp
+from cards.preventive.knowledge import PREVENTIVE, order_resource
+from cards.preventive.recommendation import FOLLOW_UP, FOR_CHECK_UP, Recommendation, ServiceAnswer
 from cards.text import capitalized, escape, first_few, plain
+from fhir.record.datatypes import parse_time
 
 USPSTF_URL: Final = (
     "https://www.uspreventiveservicestaskforce.org/uspstf/recommendation-topics/uspstf-a-and-b-recommendations"
 )
-FOR_CHECK_UP: Final = "check-up"
-"""Why a service that is due waits for a check-up: it makes no card of another visit, and is named on one with room."""
 _LINES, _LINES_IN_BRIEF = 6, 3
 _SUMMARY_NAMES: Final = 4
 _CANCER: Final = " cancer"
 
 
 def preventive_card(
-    judged: Sequence[Judgement],
+    judged: Sequence[ServiceAnswer],
     states: PreventiveStates,
     identity: CardIdentity,
     patient_id: str,
@@ -53,7 +52,7 @@ def preventive_card(
     can be ordered, and no more than the names of the others.
     """
     lines = _LINES_IN_BRIEF if is_brief else _LINES
-    due = [judgement for judgement in judged if judgement.state == "due" and judgement.because != FOR_CHECK_UP]
+    due = [answer for answer in judged if answer.state == "due" and answer.because != FOR_CHECK_UP]
     offered = _with_order(due)[: lines if is_brief else None]
     return identity.card(
         "info",
@@ -66,7 +65,7 @@ def preventive_card(
         ),
         CardExtension(
             finding=_finding(states),
-            facts=tuple(dict.fromkeys(fact for judgement in due for fact in judgement.facts)),
+            facts=_facts(due),
             preventive=states,
         ),
         suggestions=order_suggestions(_offers(offered, patient_id, states.as_of), identity),
@@ -79,31 +78,30 @@ def _finding(states: PreventiveStates) -> Finding:
     return Finding("preventive services", "preventive-services", parts=due, is_list=len(due) > 1)
 
 
-def preventive_states(judged: Iterable[Judgement], knowledge: PreventiveKnowledge, as_of: str) -> PreventiveStates:
+def preventive_states(judged: Iterable[ServiceAnswer], as_of: str) -> PreventiveStates:
     """Every answer, for the extension and the decision record."""
-    return PreventiveStates(
-        knowledge=knowledge.as_of, as_of=as_of, services=tuple(_state(judgement) for judgement in judged)
-    )
+    return PreventiveStates(knowledge=PREVENTIVE.as_of, as_of=as_of, services=tuple(map(_state, judged)))
 
 
-def _state(judgement: Judgement) -> PreventiveState:
-    last = judgement.last
+def _state(answer: ServiceAnswer) -> PreventiveState:
+    last = answer.facts[0] if answer.facts else None
+    day = parse_time(last.effective) if last is not None and last.effective else None
     return PreventiveState(
-        service=judgement.service.id,
-        grade=judgement.service.grade,
-        year=judgement.service.year,
-        state=judgement.state,
-        because=judgement.because,
-        text=judgement.text,
-        last=last.day.isoformat() if last is not None and last.day is not None else None,
+        service=answer.row.id,
+        grade=answer.row.grade,
+        year=answer.row.year,
+        state=answer.state,
+        because=answer.because,
+        text=answer.text,
+        last=day.last_day.isoformat() if day is not None else None,
         source=last.source if last is not None else None,
-        next_due=judgement.next_due.isoformat() if judgement.next_due is not None else None,
+        next_due=answer.next_due.isoformat() if answer.next_due is not None else None,
     )
 
 
-def _summary(due: Sequence[Judgement]) -> str:
+def _summary(due: Sequence[ServiceAnswer]) -> str:
     noun = "preventive service is" if len(due) == 1 else "preventive services are"
-    names = [judgement.service.short for judgement in due]
+    names = [answer.row.short for answer in due]
     # "colorectal, cervical, breast cancer": so there is room for every name.
     short = [name.removesuffix(_CANCER) if later.endswith(_CANCER) else name for name, later in pairwise([*names, ""])]
     summary = f"{len(due)} {noun} due: {', '.join(short)}."
@@ -112,25 +110,25 @@ def _summary(due: Sequence[Judgement]) -> str:
     return plain(summary, 139)
 
 
-def _with_order(due: Iterable[Judgement]) -> list[Judgement]:
-    return [judgement for judgement in due if judgement.order is not None]
+def _with_order(due: Iterable[ServiceAnswer]) -> list[ServiceAnswer]:
+    return [answer for answer in due if answer.order is not None]
 
 
 def _detail(
-    due: Sequence[Judgement], judged: Sequence[Judgement], not_sent: Iterable[str], lines: int
+    due: Sequence[ServiceAnswer], judged: Sequence[ServiceAnswer], not_sent: Iterable[str], lines: int
 ) -> Iterable[str]:
     ordered = _with_order(due)[:lines]
     yield from (f"- {', '.join(map(_service_title, same))}: {text}." for text, same in _by_text(ordered))
-    remaining = [judgement for judgement in due if judgement not in ordered]
+    remaining = [answer for answer in due if answer not in ordered]
     if remaining:
         if lines == _LINES:
             yield f"- {'; '.join(f'{_service_title(item)}: {_text(item)}' for item in remaining)}."
         else:
-            yield f"- {'Also due' if ordered else 'Due'}: {', '.join(item.service.short for item in remaining)}."
-    abnormal = [judgement for judgement in judged if judgement.because == "abnormal"]
-    yield from (f"- Follow up: {judgement.service.short}, {_text(judgement)}." for judgement in abnormal)
-    unknown = _by_text(judgement for judgement in judged if judgement.state == "not known" and lines == _LINES)
-    later = [judgement for judgement in judged if judgement.because == FOR_CHECK_UP]
+            yield f"- {'Also due' if ordered else 'Due'}: {', '.join(item.row.short for item in remaining)}."
+    abnormal = [answer for answer in judged if answer.because == "abnormal"]
+    yield from (f"- Follow up: {answer.row.short}, {_text(answer)}." for answer in abnormal)
+    unknown = _by_text(answer for answer in judged if answer.state == "not known" and lines == _LINES)
+    later = [answer for answer in judged if answer.because == FOR_CHECK_UP]
     named = [*ordered, *(remaining if lines == _LINES else ())]
     if later and lines == _LINES and len(due) <= _SUMMARY_NAMES:
         named += later
@@ -143,64 +141,57 @@ def _detail(
     yield f"{WHY} recommended at average risk without symptoms{citations}."
     yield f"Not seen: tests done elsewhere{also}; family history."
     if unknown:
-        texts = (f"{', '.join(item.service.short for item in same)} ({text})" for text, same in unknown)
+        texts = (f"{', '.join(item.row.short for item in same)} ({text})" for text, same in unknown)
         yield f"Not judged: {'; '.join(texts)}."
 
 
-def _by_text(judged: Iterable[Judgement]) -> list[tuple[str, list[Judgement]]]:
+def _by_text(judged: Iterable[ServiceAnswer]) -> list[tuple[str, list[ServiceAnswer]]]:
     """Return the judgments of the same reason together: it is said once."""
-    groups: dict[str, list[Judgement]] = {}
-    for judgement in judged:
-        groups.setdefault(_text(judgement), []).append(judgement)
+    groups: dict[str, list[ServiceAnswer]] = {}
+    for answer in judged:
+        groups.setdefault(_text(answer), []).append(answer)
     return list(groups.items())
 
 
-def _service_title(judgement: Judgement) -> str:
-    return f"**{judgement.service.name}**"
+def _service_title(answer: ServiceAnswer) -> str:
+    return f"**{answer.name}**"
 
 
-def _citations(named: Iterable[Judgement]) -> Iterable[str]:
+def _citations(named: Iterable[ServiceAnswer]) -> Iterable[str]:
     """Yield each recommendation's grade and year, with the services that are based on it."""
     by_citation: dict[str, list[str]] = {}
-    for judgement in named:
-        by_citation.setdefault(judgement.service.citation, []).append(judgement.service.short)
+    for answer in named:
+        by_citation.setdefault(answer.row.citation, []).append(answer.row.short)
     yield from (f"{citation}: {', '.join(services)}" for citation, services in by_citation.items())
 
 
-def _text(judgement: Judgement) -> str:
+def _text(answer: ServiceAnswer) -> str:
     """Return the reason with the chart's words made harmless for Markdown."""
-    return escape(judgement.text, 400)
+    return escape(answer.text, 400)
 
 
-def _offers(due: Iterable[Judgement], patient_id: str, day: str) -> Iterable[OrderSuggestion]:
-    for judgement in due:
-        if judgement.order is not None:
-            label = plain(f"Order: {judgement.order.text.partition(', ')[0]}", 80)
-            yield OrderSuggestion(label, "Draft order.", order_resource(judgement.order, patient_id, day))
+def _offers(due: Iterable[Recommendation[Any]], patient_id: str, day: str) -> Iterable[OrderSuggestion]:
+    for item in due:
+        if item.order is not None:
+            text = item.order.text
+            # Of a screening without what it is for, which the card says.
+            label = plain(f"Order: {text if item.because == FOLLOW_UP else text.partition(', ')[0]}", 80)
+            yield OrderSuggestion(label, "Draft order.", order_resource(item.order, patient_id, day))
 
 
 # Abnormal results
 
 
 def results_card(
-    results: Sequence[OpenResult], identity: CardIdentity, patient_id: str, today: date, *, is_brief: bool = False
+    results: Sequence[FollowUp], identity: CardIdentity, patient_id: str, today: date, *, is_brief: bool = False
 ) -> Card:
     """Return the card of abnormal results that nothing on record has followed, those with a warning first.
 
     `is_brief`: what follows is said of the first; of the others the headline has the names, and the orders stay.
     """
     ordered = sorted(results, key=lambda result: -SEVERITY[result.row.indicator])
-    offers = [
-        OrderSuggestion(
-            plain(f"Order: {result.row.order.text}", 80),
-            "Draft order.",
-            order_resource(result.row.order, patient_id, today.isoformat()),
-        )
-        for result in ordered
-        if result.row.order is not None
-    ]
     first = ordered[0]
-    followed = tuple(ResultToFollow(result.row.id, result.time.date, result.due_by.isoformat()) for result in ordered)
+    followed = tuple(ResultToFollow(result.row.id, result.when, str(result.next_due)) for result in ordered)
     parts = tuple(f"{result.result} {result.date}" for result in followed)
     # No reminder: it stays until somebody answers it.
     finding = Finding("abnormal-results", "abnormal-results", "until-answered", parts=parts, is_list=len(parts) > 1)
@@ -211,26 +202,25 @@ def results_card(
             _result_line(result, today, is_alone=len(results) == 1) for result in ordered[: 1 if is_brief else None]
         ),
         Source(label=first.row.document, url=first.row.url, topic=TOPICS["results"]),
-        CardExtension(
-            finding=finding,
-            facts=tuple(dict.fromkeys(fact for result in ordered for fact in result.facts)),
-            results=followed,
-        ),
-        suggestions=order_suggestions(offers, identity),
+        CardExtension(finding=finding, facts=_facts(ordered), results=followed),
+        suggestions=order_suggestions(_offers(ordered, patient_id, today.isoformat()), identity),
         reasons=REASONS_OF_WHAT_IS_DUE,
     )
 
 
-def _summary_of_results(results: Sequence[OpenResult]) -> str:
-    if len(results) == 1:
-        return plain(f"Abnormal result, no follow-up on record: {results[0].title} ({results[0].time.date}).", 139)
-    names = first_few([f"{result.title} ({result.time.date})" for result in results], 2)
-    return plain(f"{len(results)} abnormal results, no follow-up on record: {names}.", 139)
+def _facts(due: Iterable[Recommendation[Any]]) -> tuple[Fact, ...]:
+    return tuple(dict.fromkeys(fact for item in due for fact in item.facts))
 
 
-def _result_line(result: OpenResult, today: date, *, is_alone: bool) -> str:
-    overdue = f"; due by {result.due_by}, overdue" if result.due_by < today else f"; due by {result.due_by}"
-    needed = f"{escape(capitalized(result.needed), 300)}{overdue} ({result.row.citation})."
+def _summary_of_results(results: Sequence[FollowUp]) -> str:
+    names = [f"{result.name} ({result.when})" for result in results]
+    number = "Abnormal result" if len(names) == 1 else f"{len(names)} abnormal results"
+    return plain(f"{number}, no follow-up on record: {first_few(names, 2)}.", 139)
+
+
+def _result_line(result: FollowUp, today: date, *, is_alone: bool) -> str:
+    overdue = ", overdue" if result.next_due is not None and result.next_due < today else ""
+    needed = f"{escape(capitalized(result.text), 300)}; due by {result.next_due}{overdue} ({result.row.citation})."
     if is_alone:  # the headline names it
         return f"- {needed}"
-    return f"- **{escape(result.title, 160)}** ({result.time.date}): {needed}"
+    return f"- **{escape(result.name, 160)}** ({result.when}): {needed}"

@@ -7,11 +7,11 @@ rows of one screening the first that is open is told. What the project chose its
 
 import re
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import cached_property
 from importlib.resources import files
 from math import inf, isclose
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -20,8 +20,8 @@ from msgspec.structs import replace
 from cards.card import WebAddress
 from cards.extension import Fact
 from cards.preventive.chart import Done, declined, done, is_ordered, other_entries, results_of, tests_on_chart
-from cards.preventive.judgement import JudgedChart
 from cards.preventive.knowledge import PREVENTIVE, Order
+from cards.preventive.recommendation import FOLLOW_UP, Recommendation, words_of
 from cards.text import format_number, plain, unit
 from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition, words_take_back
 from fhir.mapping.medications.active import active_medications, presence_of
@@ -191,27 +191,16 @@ ABNORMAL_RESULTS: Final[AbnormalResults] = msgspec.json.decode(
 """The knowledge of `abnormal_results.json`."""
 
 
-class OpenResult(Struct, frozen=True):
-    """An abnormal result that nothing on record has followed."""
-
-    row: AbnormalResult
-    title: str
-    needed: str
-    time: FhirTime
-    facts: tuple[Fact, ...]
-
-    @property
-    def due_by(self) -> date:
-        """The last day within the interval of the source."""
-        return self.time.last_day + timedelta(days=self.row.within_days)
+FollowUp: TypeAlias = Recommendation[AbnormalResult]
+"""What an abnormal result needs that nothing on record has followed."""
 
 
-def open_results(chart: JudgedChart) -> tuple[OpenResult, ...]:
+def open_results(record: PatientRecord) -> tuple[FollowUp, ...]:
     """Return the results that wait for what follows them, the first row of each screening, in the table's order."""
-    by_screening: dict[str, OpenResult] = {}
-    for row in _rows_on_chart(chart.record):
-        if row.screening not in by_screening and _is_for(row, chart):
-            result = _open_number(row, chart) if row.analytes else _open_words(row, chart)
+    by_screening: dict[str, FollowUp] = {}
+    for row in _rows_on_chart(record):
+        if row.screening not in by_screening and _is_for(row, record):
+            result = _open_number(row, record) if row.analytes else _open_words(row, record)
             if result is not None:
                 by_screening[row.screening] = result
     return tuple(by_screening.values())
@@ -231,21 +220,20 @@ def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
     ]
 
 
-def _is_for(row: AbnormalResult, chart: JudgedChart) -> bool:
+def _is_for(row: AbnormalResult, record: PatientRecord) -> bool:
     if row.from_age is not None or row.to_age is not None:
-        age = chart.age
+        age = record.age_years()
         if age is None or age < (row.from_age or 0) or (row.to_age is not None and age > row.to_age):
             return False
-    if row.sex is not None and chart.sex not in (row.sex, None):
+    if row.sex is not None and record.sex not in (row.sex, None):
         return False
-    return not row.only_with or find_condition(chart.record, *row.only_with) is not None
+    return not row.only_with or find_condition(record, *row.only_with) is not None
 
 
 # Numbers of an analyte
 
 
-def _open_number(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
-    record = chart.record
+def _open_number(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
     abnormal = _abnormal(row.analytes, row, record)
     if not abnormal or len(_abnormal(row.beside, row, record)) < len(row.beside):
         return None
@@ -254,7 +242,7 @@ def _open_number(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
     newest = max(abnormal, key=lambda result: result.time.instant)
     if newest.analyte.startswith("glucose") and _is_followed_by_normal_a1c(record, newest):
         return None
-    if any(_is_settled_by_test(name, chart, newest.time, newest.source) for name in row.settled_by_tests):
+    if any(_is_settled_by_test(name, record, newest.time, newest.source) for name in row.settled_by_tests):
         return None
     limits = [edge for limit in row.analytes for edge in (limit.at_least, limit.over, limit.below)]
     taken = _taken_before(newest, row, record)
@@ -265,7 +253,7 @@ def _open_number(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
         + (f" of {result.time.date}" if result.time.date != newest.time.date else "")  # the row's date is the newest's
         for result in sorted(abnormal, key=lambda result: result is not newest)
     )
-    return _open(row, chart, newest.time, _number_facts(record, newest), value=", ".join(values), taken=taken)
+    return _open(row, record, newest.time, _number_facts(record, newest), value=", ".join(values), taken=taken)
 
 
 def _taken_before(result: Measurement, row: AbnormalResult, record: PatientRecord) -> str | None:
@@ -326,28 +314,27 @@ def _number_facts(record: PatientRecord, result: Measurement) -> tuple[Fact, ...
 # Words of reports and results
 
 
-def _open_words(row: AbnormalResult, chart: JudgedChart) -> OpenResult | None:
-    others = chart.record.derive(_findings_under_other_names) if row.any_entry else ()
-    dated = results_of(chart.record, row.tests, others, incomplete=row.incomplete)
+def _open_words(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
+    others = record.derive(_findings_under_other_names) if row.any_entry else ()
+    dated = results_of(record, row.tests, others, incomplete=row.incomplete)
     for entry in dated:
         finding = row.finding_in(entry)
         if finding is None or entry.time is None:
             continue
-        if row.newest_days is not None and entry.time.whole_days(chart.record.as_of_epoch) > row.newest_days:
+        if row.newest_days is not None and entry.time.whole_days(record.as_of_epoch) > row.newest_days:
             continue
-        if _is_followed(row, chart, entry, dated):
+        if _is_followed(row, record, entry, dated):
             return None
         beside = row.beside_positive
-        if beside and not (_says_positive(beside, entry) or _is_positive_since(beside, chart.record, entry.time)):
+        if beside and not (_says_positive(beside, entry) or _is_positive_since(beside, record, entry.time)):
             return None
         finding = _as_charted(entry, finding)
-        words = chart.knowledge.tests[entry.test].words if entry.test in chart.knowledge.tests else entry.words
-        return _open(row, chart, entry.time, (_fact(entry),), finding=finding, test=words)
-    problem = _charted_problem(row, chart.record)
-    if problem is None or _is_settled(row, chart, problem.time, problem.source):
+        return _open(row, record, entry.time, (_fact(entry),), finding=finding, test=words_of(entry))
+    problem = _charted_problem(row, record)
+    if problem is None or _is_settled(row, record, problem.time, problem.source):
         return None
     fact = Fact(name=row.id, text=plain(problem.words, 80), effective=problem.time.text, source=problem.source)
-    return _open(row, chart, problem.time, (fact,), finding=plain(problem.words, 60), test=plain(problem.words, 60))
+    return _open(row, record, problem.time, (fact,), finding=plain(problem.words, 60), test=plain(problem.words, 60))
 
 
 _ELSEWHERE: Final = re.compile(
@@ -392,9 +379,9 @@ def _fact(entry: Done) -> Fact:
     return Fact(name=entry.test, text=text, effective=entry.time.text if entry.time else None, source=entry.source)
 
 
-def _is_followed(row: AbnormalResult, chart: JudgedChart, entry: Done, entries: list[Done]) -> bool:
+def _is_followed(row: AbnormalResult, record: PatientRecord, entry: Done, entries: list[Done]) -> bool:
     assert entry.time is not None  # noqa: S101 - `_open_words` has looked
-    return _is_settled(row, chart, entry.time, entry.source) or any(
+    return _is_settled(row, record, entry.time, entry.source) or any(
         _is_normal_after(row, later, entry.time) for later in entries
     )
 
@@ -451,20 +438,21 @@ def _active_by_icd10(record: PatientRecord) -> list[tuple[Condition, CodeableCon
 
 
 def _open(
-    row: AbnormalResult, chart: JudgedChart, time: FhirTime, facts: tuple[Fact, ...], **words: str
-) -> OpenResult | None:
-    if time.whole_days(chart.record.as_of_epoch) < row.from_days:
+    row: AbnormalResult, record: PatientRecord, time: FhirTime, facts: tuple[Fact, ...], **words: str
+) -> FollowUp | None:
+    if time.whole_days(record.as_of_epoch) < row.from_days:
         return None
     days = "1 day" if row.within_days == 1 else f"{row.within_days} days"
     filled = {"value": "", "finding": "", "test": "", "taken": "", **words, "days": days}
+    due_by = time.last_day + timedelta(days=row.within_days)
     title, needed = row.title.format(**filled), row.needed.format(**filled)
-    return OpenResult(row, title, needed, time, facts)
+    return Recommendation(row, title, FOLLOW_UP, needed, facts, due_by, row.order, time.date)
 
 
-def _is_settled(row: AbnormalResult, chart: JudgedChart, time: FhirTime, source: str) -> bool:
-    if _is_settled_by_state(row, chart.record, time):
+def _is_settled(row: AbnormalResult, record: PatientRecord, time: FhirTime, source: str) -> bool:
+    if _is_settled_by_state(row, record, time):
         return True
-    return any(_is_settled_by_test(name, chart, time, source) for name in row.settled_by_tests)
+    return any(_is_settled_by_test(name, record, time, source) for name in row.settled_by_tests)
 
 
 def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirTime | None) -> bool:
@@ -485,12 +473,11 @@ def _is_since(hit: ConditionHit, time: FhirTime | None) -> bool:
     return time is None or hit.time is None or hit.time.last_day >= time.last_day
 
 
-def _is_settled_by_test(name: str, chart: JudgedChart, time: FhirTime, source: str) -> bool:
+def _is_settled_by_test(name: str, record: PatientRecord, time: FhirTime, source: str) -> bool:
     """Whether the test was done on the day of the result or later, is ordered, or was declined by the patient.
 
     `source` is the entry of the result itself, which follows nothing; another entry of the same study neither.
     """
-    record = chart.record
     first_day = time.last_day + timedelta(days=1) if name in _SAME_STUDY else time.last_day
     followed = any(
         test.day is not None and test.day >= first_day and test.source != source for test in done(record, name)

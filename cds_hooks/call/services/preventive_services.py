@@ -10,12 +10,11 @@ from typing import Any, Final
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from cards.compose.preventive import FOR_CHECK_UP, preventive_card, preventive_states, results_card
+from cards.compose.preventive import preventive_card, preventive_states, results_card
 from cards.extension import WorklistEntry
-from cards.preventive.abnormal import OpenResult, open_results
-from cards.preventive.criteria import ABNORMAL_RESULT, chart_of, judge_services
-from cards.preventive.judgement import PREVENT, Judgement, prevent_inputs
-from cards.preventive.knowledge import PREVENTIVE
+from cards.preventive.abnormal import FollowUp, open_results
+from cards.preventive.criteria import PREVENT, judge_services, prevent_inputs
+from cards.preventive.recommendation import ABNORMAL_RESULT, FOR_CHECK_UP, ServiceAnswer
 from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
@@ -58,45 +57,41 @@ _NOT_FOR: Final = frozenset({"age", "sex"})
 async def find(call: ServiceInput) -> Advice:
     """One card where a service is due, and for each of the others the reason why it is not, or is not known."""
     record = call.record
-    results = record.derive(_results)
+    results = record.derive(open_results)
     limited = _limited_outlook(record)
     if limited is not None:
         results = tuple(result for result in results if result.row.in_limited_outlook)
         _add_results(limited, results, call)
         return limited
     judged = record.derive(_judged)
-    if any(judgement.state == "due" for judgement in judged):
+    if any(answer.state == "due" for answer in judged):
         judged = _in_context(judged, await likely_deaths(call), is_check_up(call))
-    states = preventive_states(judged, PREVENTIVE, today(call))
+    states = preventive_states(judged, today(call))
     advice = Advice(
         features=record.derive(prevent_inputs).vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged)
     )
     advice.silences = _silences(judged)
     _add_results(advice, results, call)
-    due = [judgement for judgement in judged if judgement.state == "due"]
-    later = [judgement for judgement in judged if judgement.because == FOR_CHECK_UP]
+    due = [answer for answer in judged if answer.state == "due"]
+    later = [answer for answer in judged if answer.because == FOR_CHECK_UP]
     advice.worklist = [_entry(later)] if later else []
-    if not any(judgement.because != FOR_CHECK_UP for judgement in due):
+    if not any(answer.because != FOR_CHECK_UP for answer in due):
         return advice
     if not is_moment_for_reminder(call):
         advice.worklist = [_entry(due)]
         advice.silences.insert(0, kept_for_worklist(call, SUBJECT))
         return advice
-    rank = VisitRank.QUESTIONS if all(judgement.order is None for judgement in due) else None
+    rank = VisitRank.QUESTIONS if all(answer.order is None for answer in due) else None
     card = partial(preventive_card, judged, states, call.card_identity(), record.patient_id, _not_sent(record))
     advice.add(card(), shorten=partial(card, is_brief=True), reminder=_entry(due), rank=rank)
     return advice
 
 
-def _results(record: PatientRecord) -> tuple[OpenResult, ...]:
-    return open_results(chart_of(record, PREVENTIVE))
+def _judged(record: PatientRecord) -> tuple[ServiceAnswer, ...]:
+    return judge_services(record, record.derive(open_results))
 
 
-def _judged(record: PatientRecord) -> tuple[Judgement, ...]:
-    return judge_services(chart_of(record, PREVENTIVE), record.derive(_results))
-
-
-def _add_results(advice: Advice, results: tuple[OpenResult, ...], call: ServiceInput) -> None:
+def _add_results(advice: Advice, results: tuple[FollowUp, ...], call: ServiceInput) -> None:
     """Add the card of abnormal results: first, whatever the visit is for."""
     if results:
         record = call.record
@@ -104,29 +99,22 @@ def _add_results(advice: Advice, results: tuple[OpenResult, ...], call: ServiceI
         advice.add(card(), shorten=partial(card, is_brief=True) if len(results) > 1 else None)
 
 
-def _in_context(judged: tuple[Judgement, ...], deaths: int | None, is_check_up: bool) -> tuple[Judgement, ...]:
+def _in_context(judged: tuple[ServiceAnswer, ...], deaths: int | None, is_check_up: bool) -> tuple[ServiceAnswer, ...]:
     """Return what is due in the light of the visit and of the outlook."""
-    return tuple(
-        judgement if judgement.state != "due" else _changed(judgement, deaths, is_check_up) for judgement in judged
-    )
+    return tuple(answer if answer.state != "due" else _changed(answer, deaths, is_check_up) for answer in judged)
 
 
-def _changed(judgement: Judgement, deaths: int | None, is_check_up: bool) -> Judgement:
-    name = judgement.service.id
+def _changed(answer: ServiceAnswer, deaths: int | None, is_check_up: bool) -> ServiceAnswer:
+    name = answer.row.id
     if name == _STATIN:
-        return replace(
-            judgement,
-            state="not due",
-            because="elsewhere",
-            text="the card of statin-discussion covers it",
-            order=None,
-        )
+        text = "the card of statin-discussion covers it"
+        return replace(answer, because="elsewhere", text=text, order=None)
     if is_short(deaths) and name not in _AT_ONCE:
         text = f"about {deaths} in 100 people with such results died within 5 years, before the benefit would come"
-        return replace(judgement, state="not due", because="outlook", text=text, order=None)
+        return replace(answer, because="outlook", text=text, order=None)
     if name in AT_CHECK_UPS and not is_check_up:
-        return replace(judgement, because=FOR_CHECK_UP, order=None)
-    return judgement
+        return replace(answer, because=FOR_CHECK_UP, order=None)
+    return answer
 
 
 def _limited_outlook(record: PatientRecord) -> Advice | None:
@@ -139,29 +127,29 @@ def _limited_outlook(record: PatientRecord) -> Advice | None:
 _STATES = {"due": "is due", "not due": "is not due", "not known": "cannot be judged"}
 
 
-def _silences(judged: tuple[Judgement, ...]) -> list[WhyNot]:
+def _silences(judged: tuple[ServiceAnswer, ...]) -> list[WhyNot]:
     """Return the reason for each that is not due; those that are not for this age or sex are named in one."""
-    outside = [judgement.service.short for judgement in judged if judgement.because in _NOT_FOR]
+    outside = [answer.row.short for answer in judged if answer.because in _NOT_FOR]
     not_due = [
-        judgement
-        for judgement in judged
-        if judgement.because not in _NOT_FOR and (judgement.state != "due" or judgement.because == FOR_CHECK_UP)
+        answer
+        for answer in judged
+        if answer.because not in _NOT_FOR and (answer.state != "due" or answer.because == FOR_CHECK_UP)
     ]
-    silences = [_silence(judgement) for judgement in not_due]
+    silences = [_silence(answer) for answer in not_due]
     if outside:
         text = f"Not recommended for this age or sex: {', '.join(outside)}."
         silences.append(WhyNot(SUBJECT, "outside-population", text))
     return silences
 
 
-def _silence(judgement: Judgement) -> WhyNot:
-    kept = " It is kept for a check-up." if judgement.because == FOR_CHECK_UP else ""
-    text = f"{judgement.service.name} {_STATES[judgement.state]}: {judgement.text}.{kept}"
-    return WhyNot(judgement.service.id, _REASONS[judgement.because], text)
+def _silence(answer: ServiceAnswer) -> WhyNot:
+    kept = " It is kept for a check-up." if answer.because == FOR_CHECK_UP else ""
+    text = f"{answer.row.name} {_STATES[answer.state]}: {answer.text}.{kept}"
+    return WhyNot(answer.row.id, _REASONS[answer.because], text)
 
 
-def _entry(due: list[Judgement]) -> WorklistEntry:
-    names = ", ".join(judgement.service.short for judgement in due)
+def _entry(due: list[ServiceAnswer]) -> WorklistEntry:
+    names = ", ".join(answer.row.short for answer in due)
     return WorklistEntry(test=f"Preventive services: {names}", purpose=SUBJECT, because="no-visit")
 
 
@@ -169,9 +157,9 @@ def _not_sent(record: PatientRecord) -> list[str]:
     return [words for kind, words in _MAY_HOLD_TESTS.items() if not record.was_requested(kind)]
 
 
-def _basis(judged: tuple[Judgement, ...]) -> dict[str, Any]:
+def _basis(judged: tuple[ServiceAnswer, ...]) -> dict[str, Any]:
     """Return the tests that the answers are based on, for the decision record: equal inputs, equal decision."""
-    tests = {judgement.service.id: judgement.last.source for judgement in judged if judgement.last is not None}
+    tests = {answer.row.id: answer.facts[0].source for answer in judged if answer.facts}
     return {"drafts": [], "judged": [], "tests": tests}
 
 

@@ -2,9 +2,7 @@
 
 from datetime import timedelta
 
-from cards.preventive.abnormal import ABNORMAL_RESULTS, OpenResult, open_results
-from cards.preventive.criteria import chart_of
-from cards.preventive.knowledge import PREVENTIVE
+from cards.preventive.abnormal import ABNORMAL_RESULTS, FollowUp, open_results
 from fhir.record.record import read_record
 from tests.cards.preventive.charts import (
     EVERYTHING,
@@ -33,10 +31,10 @@ EARLIER = taking("levothyroxine sodium 50 MCG Oral Tablet") | {"authoredOn": "20
 ANEURYSM = report("Ultrasound of abdominal aorta", "2024-05-01", conclusion="Infrarenal aneurysm of 5.6 cm")
 
 
-def opened(*resources: Json, patient: Json | None = None) -> list[OpenResult]:
+def opened(*resources: Json, patient: Json | None = None) -> list[FollowUp]:
     values = {"patient": lean(patient or person()), "rest": lean(bundle(*resources))}
     record = read_record(values, "p1", AS_OF, requested=EVERYTHING)
-    return list(open_results(chart_of(record, PREVENTIVE)))
+    return list(open_results(record))
 
 
 ADENOMA = "colonoscopy-advanced-adenoma"
@@ -243,4 +241,4 @@ LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
 
 def test_a_value_of_another_day_than_the_newest_has_its_own_date() -> None:
     glucose, a1c = number("2345-7", 201, "mg/dL", "2026-11-16"), number("4548-4", 7.1, "%", "2026-11-18")
-    assert "201 mg/dL of 2026-11-16" in opened(glucose, a1c)[0].title
+    assert "201 mg/dL of 2026-11-16" in opened(glucose, a1c)[0].name
