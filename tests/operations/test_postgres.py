@@ -48,6 +48,7 @@ def test_the_documented_commands_start_the_server_on_postgresql(
     *administration, serve = commands()
     socket = postgres_server.partition("host=")[2].partition("&")[0]
     assert socket.startswith("/")
+    administration[-1] += ["--encoding=SQL_ASCII", "--template=template0"]  # as where the cluster has no locale
     for program, *words in administration:
         administer = [str(programs() / program), "--host", socket, "--username", "postgres", *words]
         subprocess.run(administer, check=True, capture_output=True, timeout=60)

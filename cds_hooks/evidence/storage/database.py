@@ -52,7 +52,8 @@ def parse_url(text: str) -> URL:
         raise RecordUnavailable(f"the database URL is not an SQLAlchemy URL such as {example}") from error
     name = url.drivername.partition("+")[0]
     if name in ("postgresql", "postgres"):
-        return url.set(drivername="postgresql+psycopg")
+        # a database made without a locale is SQL_ASCII, and its texts would come as bytes
+        return url.set(drivername="postgresql+psycopg").update_query_dict({"client_encoding": "utf8"})
     if name == "sqlite" and url.database not in (None, "", ":memory:"):
         return url
     raise RecordUnavailable(f"the record is kept in an SQLite file or in PostgreSQL, not in {shown_url(url)}")
