@@ -85,11 +85,10 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     )
     follower = open_follower(configured)
     events = _events(configured, components, services, trust)
-    inbox = events.inbox if events is not None else None
     seals_fail = lambda: sealing is not None and sealing.is_failing  # noqa: E731
     index = lambda: index_in_force(configured, components.releases.current)  # noqa: E731
     followed = {"CDS_RULES_FILE": lambda: components.restraint.refused, "key-sets": lambda: trust.key_set_fault}
-    stores = Stores(configured, components.metrics, seals_fail, inbox, index, followed)
+    stores = Stores(configured, components.metrics, seals_fail, events, index, followed)
     components.metrics.stores_out = lambda: stores.out
     lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, follower, events, stores)
     budgets, bodies = CallBudgets(), BodyReader(configured.max_body_bytes, configured.body_seconds)

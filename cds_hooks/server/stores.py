@@ -25,7 +25,7 @@ from fhir.terminology.plain_file import plain_file
 from models_onnx.serving.registry import ARTIFACTS
 
 if TYPE_CHECKING:
-    from cds_hooks.add_ons.events.inbox import Inbox
+    from cds_hooks.add_ons.events.runner import Events
 
 _READ_AGAIN: Final = frozenset({"trust_file", "rules_file", "terminology"})
 """Settings whose files are followed while the server runs: the trust file has an alert of its own, the rules file says
@@ -47,7 +47,7 @@ class Stores:
         configured: Settings,
         metrics: Metrics,
         seals_fail: Callable[[], bool] = lambda: False,
-        inbox: "Inbox | None" = None,
+        events: "Events | None" = None,
         index: Callable[[], Path | None] = lambda: None,
         followed: Mapping[str, Callable[[], str]] = MappingProxyType({}),
     ) -> None:
@@ -57,7 +57,7 @@ class Stores:
             configured: The settings, which name the files.
             metrics: What knows of work that failed.
             seals_fail: Whether the newest seal was not made or sent.
-            inbox: The file of the site's feeds.
+            events: The site's feeds.
             index: The index of terminologies that the site wants.
             followed: What is followed while the server runs, by its name: each gives a sentence where the newest is not
                 in force, else "".
@@ -65,13 +65,14 @@ class Stores:
         self._configured = configured
         self._metrics = metrics
         self._seals_fail = seals_fail
-        self._inbox = inbox
+        self._events = events
         self._index = index
         self._followed = followed
         self._other_index: Path | None = None
         self._index_named: tuple[object, str] = (None, "")
         self._accounts = AccessStore(configured.database_url)
-        self._files = _files(configured)
+        named = events.declaration.read_once if events is not None else {}
+        self._files = {**_files(configured), **{name: Path(file) for name, file in named.items()}}
         self._started_with = {name: _digest(path) for name, path in self._files.items()}
         self._out: list[tuple[str, str]] = []
         self._looked_at = monotonic()
@@ -112,10 +113,12 @@ class Stores:
                 reason = database_error_reason(cast("Exception", error.__cause__))  # its own words have the address
                 yield "accounts", f"Accounts cannot be used, so nobody can log in: {reason}."
         folders = _folders(self._configured)
-        if self._inbox is not None:
-            folders["the feeds"] = self._inbox.file.parent
+        if self._events is not None:
+            folders["the feeds"] = self._events.inbox.file.parent
+            if fault := self._events.certificate_fault():
+                yield "feed-certificates", fault
             try:
-                self._inbox.check()
+                self._events.inbox.check()
             except (sqlite3.Error, OSError) as error:
                 reason = database_error_reason(error)
                 yield "events", f"The file of the feeds cannot be used, so no message is acknowledged: {reason}."

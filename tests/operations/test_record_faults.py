@@ -31,6 +31,7 @@ from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.evidence.storage.samples import a_decision
 from tests.hardening.two_clients import write_site
 from tests.live import SHIPPED, free_port, record_in, serving_here
+from tests.operations.test_proxies import Authority
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -117,6 +118,8 @@ _FAULTS: list[tuple[str, Callable[[Path, str], AbstractContextManager[None]], st
     *(("seals", fault, "seals.ndjson") for fault in (_damaged, _emptied, _in_the_way, _never_ending)),
     *(("accounts", fault, "access.sqlite3") for fault in (_locked, _emptied, _in_the_way)),
     *(("events", fault, "events.sqlite3") for fault in (_locked, _emptied, _in_the_way)),
+    *(("feed-certificates", fault, "127.0.0.1.crt") for fault in (_away, _in_the_way)),
+    ("feed.lab of CDS_EVENTS_FILE", _damaged, "lab.csv"),
 ]
 
 
@@ -138,7 +141,10 @@ def test_each_file_and_store_that_no_call_asks_for_fails_in_turn_and_is_told_unt
     (tmp_path / "services.toml").write_bytes(Path(SHIPPED).read_bytes())
     names |= {"oidc_file": "oidc.toml", "models_folder": "models", "seal_file": "seals.ndjson"}
     names |= {"events_file": "events.toml", "terminology": "terms.idx", "rules_file": "rules.toml"}
-    feed = f'[feed.lab]\nkind = "mllp"\nlisten = "127.0.0.1:{free_port()}"\nauthority = "NORTH"\n'
+    feed = f'[feed.lab]\nkind = "mllp"\nlisten = "127.0.0.1:{free_port()}"\nauthority = "NORTH"\ncodes = "lab.csv"\n'
+    feed += 'tls = { certificate = "127.0.0.1.crt", key = "127.0.0.1.key" }\n'
+    Authority(tmp_path, "authority").issue("127.0.0.1")
+    (tmp_path / "lab.csv").write_text("code,loinc\nK,2823-3\n")
     (tmp_path / "events.toml").write_text(f'client = "a"\ndatabase = "{tmp_path}/events.sqlite3"\n{feed}')
     files: dict[str, Any] = {name: tmp_path / file for name, file in names.items()}
     files["services"] = str(tmp_path / "services.toml")

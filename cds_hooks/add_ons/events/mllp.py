@@ -11,8 +11,10 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 from operator import itemgetter
+from pathlib import Path
 from time import time
 from typing import Final
 
@@ -32,6 +34,7 @@ _LARGE_BYTES: Final = 262_144
 _MOST_LARGE: Final = 4
 """Connections of a feed that may be in the middle of such a frame: what senders can hold without a certificate."""
 _HANDSHAKE_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 5.0
 
 _Waiting = asyncio.Queue[asyncio.Task[bytes] | None]
 """What becomes acknowledgments, in the order of the messages; None at the end."""
@@ -120,11 +123,29 @@ def server_context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
-class Listener:
-    """Listens for the senders of one feed."""
+def _written(tls: Tls) -> list[bytes]:
+    return [Path(name).read_bytes() for name in (tls.certificate, tls.key, tls.client_ca) if name]
 
-    def __init__(self, feed: MllpFeed, take: Take, count: Callable[[str, str], None]) -> None:
+
+def certificate_fault(feed: MllpFeed) -> str:
+    """Return a sentence where the files of the feed's certificate cannot be used as they are now, else ""."""
+    try:
+        if feed.tls is not None:
+            server_context(feed.tls)
+    except OSError:  # which an ssl.SSLError is, too
+        return f"The certificate of feed.{feed.name} cannot be used; the feed listens with the one before."
+    return ""
+
+
+class Listener:
+    """Listens for the senders of one feed, with the certificate that its files have at the moment."""
+
+    def __init__(
+        self, feed: MllpFeed, take: Take, count: Callable[[str, str], None], look_seconds: float = _LOOK_SECONDS
+    ) -> None:
         """`count` is told the feed and the name of what happened on a connection."""
+        self._look_seconds = look_seconds
+        self._listens_with: list[bytes] = []
         self._feed, self._take, self._count = feed, take, count
         self._server: asyncio.Server | None = None
         self._handlers: dict[asyncio.Task[None], float] = {}
@@ -135,6 +156,7 @@ class Listener:
     async def start(self) -> int:
         """Listen, and return the port."""
         host, _, port = self._feed.listen.rpartition(":")
+        self._listens_with = _written(self._feed.tls) if self._feed.tls is not None else []
         context = server_context(self._feed.tls) if self._feed.tls is not None else None
         handshake = _HANDSHAKE_SECONDS if context is not None else None
         self._server = await asyncio.start_server(
@@ -143,6 +165,19 @@ class Listener:
         number: int = self._server.sockets[0].getsockname()[1]
         log().info("feed listens", client=self._feed.name)
         return number
+
+    async def keep_certificate(self) -> None:
+        """Listen anew where the files of the certificate were changed and can be used, until canceled.
+
+        Open connections end, since an authority may have been taken away; their senders connect and send again.
+        """
+        while self._feed.tls is not None:
+            await asyncio.sleep(self._look_seconds)
+            with suppress(OSError):
+                is_new = await asyncio.to_thread(_written, self._feed.tls) != self._listens_with
+                if is_new and not await asyncio.to_thread(certificate_fault, self._feed):
+                    await self.stop()
+                    await self.start()
 
     async def stop(self) -> None:
         """Stop listening and end the connections; what was stored is stored, what was not is sent again."""

@@ -26,7 +26,7 @@ from cds_hooks.add_ons.events.declaration import (
 )
 from cds_hooks.add_ons.events.folders import FolderListener
 from cds_hooks.add_ons.events.inbox import BUCKET_SECONDS, Groups, Inbox, Incoming, Taken
-from cds_hooks.add_ons.events.mllp import Listener
+from cds_hooks.add_ons.events.mllp import Listener, certificate_fault
 from cds_hooks.add_ons.events.outbox import BrokerDelivery, Delivery, queues
 from cds_hooks.add_ons.events.rescoring import ReadFacts, Rescoring, hook_of
 from cds_hooks.add_ons.events.subscriptions import Subscriber
@@ -116,6 +116,11 @@ class Events:
         """Take a notification of a feed; when this returns it is on the disk."""
         await self._subscribers[name].take(body, self._now())
 
+    def certificate_fault(self) -> str:
+        """Return a sentence where the certificate of a feed cannot be used as its files are now, else ""."""
+        feeds = (feed for feed in self.declaration.feed.values() if isinstance(feed, MllpFeed))
+        return next(filter(None, map(certificate_fault, feeds)), "")
+
     async def keep_running(self) -> None:
         """Run what one worker of a machine runs, as soon as this one holds the lock, until canceled."""
         lock = await self._lock()
@@ -130,14 +135,16 @@ class Events:
             os.close(lock)
 
     async def _run(self) -> None:
+        certificates = []
         async with AsyncExitStack() as listening:
             for feed in self.declaration.feed.values():
                 if not isinstance(feed, SubscriptionFeed):
                     listener = self._listener(feed)
                     self.ports[feed.name] = await listener.start()
                     listening.push_async_callback(listener.stop)
+                    certificates += [listener.keep_certificate()] if isinstance(listener, Listener) else []
             async with asyncio.TaskGroup() as group:
-                for work in self._works():
+                for work in (*self._works(), *certificates):
                     group.create_task(work)
 
     def _listener(self, feed: MllpFeed | BrokerFeed | FolderFeed) -> "AnyListener":

@@ -16,8 +16,9 @@ import pytest
 from cds_hooks.add_ons.events.declaration import FolderFeed, MllpFeed, Tls
 from cds_hooks.add_ons.events.folders import FolderListener
 from cds_hooks.add_ons.events.inbox import Groups, Inbox
-from cds_hooks.add_ons.events.mllp import Listener, framed
+from cds_hooks.add_ons.events.mllp import Listener, certificate_fault, framed
 from tests.cds_hooks.add_ons.events.messages import NOW, feed, message, result, run_async
+from tests.live import free_port
 from tests.operations.test_proxies import Authority
 
 ROOT = Path(__file__).parents[4]
@@ -33,7 +34,7 @@ class Running:
                 raise sqlite3.OperationalError("database or disk is full")
             return await groups.take(*messages)
 
-        self.listener = Listener(feed, take, lambda _feed, name: self.counted.append(name))
+        self.listener = Listener(feed, take, lambda _feed, name: self.counted.append(name), look_seconds=0.02)
 
     def stored(self) -> int:
         return int(self.inbox.query("SELECT count(*) FROM inbox")[0][0])
@@ -174,6 +175,36 @@ async def test_mutual_tls_takes_only_senders_with_a_certificate(tmp_path: Path) 
         assert await _acknowledgments(reader, 1) == ["AA|2"]
         assert running.stored() == 1
         writer.close()
+
+
+@run_async
+async def test_a_new_certificate_is_used_without_a_restart_and_half_of_one_is_not(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "authority")
+    files = authority.issue("127.0.0.1")
+    tls = Tls(*map(str, files))
+    context = ssl.create_default_context(cafile=authority.file)
+
+    async def shown(port: int) -> bytes:
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        writer.close()
+        return bytes(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+
+    of = feed(tls=tls)
+    of.listen = f"127.0.0.1:{free_port()}"
+    async with listening(tmp_path, of) as running, asyncio.TaskGroup() as group:
+        first = await shown(running.port)
+        following = group.create_task(running.listener.keep_certificate())
+        old_key = files[1].read_bytes()
+        authority.issue("127.0.0.1")
+        new_key = files[1].read_bytes()
+        files[1].write_bytes(old_key)
+        await asyncio.sleep(0.3)
+        assert (await shown(running.port), "feed.lab" in certificate_fault(of)) == (first, True)
+        files[1].write_bytes(new_key)
+        async with asyncio.timeout(20):
+            while await shown(running.port) == first:
+                await asyncio.sleep(0.02)
+        following.cancel()
 
 
 PROGRAM = """
