@@ -36,6 +36,8 @@ SUMMARY_LIMIT = 139
 """The longest summary in code points: CARD-03 says fewer than 140."""
 HEADLINE_LENGTH = 100
 """So many characters of a summary are read at a glance (docs/adding/sentences.md)."""
+OTHER_SOURCES = "- Other sources:"
+"""How the last line of a detail begins, which names documents alone."""
 
 
 class CardError(ValueError):

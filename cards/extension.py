@@ -50,7 +50,8 @@ class Fact(Struct, frozen=True, omit_defaults=True, gc=False):
         if self.name in _OF_ORDER:
             return f"ordered {self.dated_text(limit)}"
         meaning = self.hidden_meaning
-        return f"{meaning}: {self.dated_text(limit)}" if meaning else self.dated_text(limit)
+        is_old_name = meaning.casefold() in self.text.casefold().replace("potassemia", "kalemia")
+        return self.dated_text(limit) if is_old_name else f"{meaning}: {self.dated_text(limit)}"
 
     @property
     def hidden_meaning(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from msgspec import Struct, structs
 
-from cards.card import SEVERITY, SUMMARY_LIMIT, TOPICS, Action, Card, Coding, Source, Suggestion
+from cards.card import OTHER_SOURCES, SEVERITY, SUMMARY_LIMIT, TOPICS, Action, Card, Coding, Source, Suggestion
 from cards.compose.high_alert import uncovered_card, uncovered_finding
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import OfferedSuggestion, RuleFinding, merge_repeated_findings
@@ -313,7 +313,7 @@ def _summary(finding: RuleFinding) -> str:
     return summary if len(summary) <= SUMMARY_LIMIT else f"{summary[: SUMMARY_LIMIT - 1]}…"
 
 
-# The detail: the order, what to do, and why, in at most six lines
+# The detail: the order, what to do, why, and what else it rests on, in at most seven lines
 
 _WORD = re.compile(r"\w+")
 
@@ -321,29 +321,29 @@ _WORD = re.compile(r"\w+")
 def _lines(findings: Sequence[RuleFinding], opening: str) -> Iterator[str]:
     yield opening
     source = findings[0].text.evidence[0].label
-    groups, unlisted = _by_line(findings)
-    for group in groups:
-        first, *others_of_group = group
-        is_headline = first is findings[0]
+    lines, others = _by_line(findings)
+    for finding in lines:
         # The card's own summary and source are not said twice.
-        lead = "" if is_headline else f"**{_inline(first)}** "
-        also = "".join(f" Also: **{_inline(finding)}**" for finding in others_of_group)
-        detail = "" if _is_settled(first, findings) else _not_in_headline(first)
-        if words := f"{lead}{detail}{also}{_of_the_line(group, findings[0])}".split():
+        lead = "" if finding is findings[0] else f"**{_inline(finding)}** "
+        detail = "" if _is_settled(finding, findings) else _not_in_headline(finding)
+        if words := f"{lead}{detail}{_of_the_line([finding], findings[0])}".split():
             yield " ".join(("-", *words))
-    if unlisted:
-        yield f"- Also: {' '.join(_inline(finding) for finding in unlisted)}{_of_the_line(unlisted, findings[0])}"
-    labels = dict.fromkeys(
-        evidence.label for group in groups for finding in group for evidence in finding.text.evidence[:2]
-    )
-    others = [label for label in labels if label != source]
-    cited = "second source" if len(findings) == 1 else "also cited"
-    sources = [f"{cited}: {'; '.join(others)}"] if others else []
-    reasons = [*_charted(findings), *sources]
+    if others:
+        yield f"- {' '.join(f'**{_inline(finding)}**' for finding in others)}{_of_the_line(others, findings[0])}"
+    reasons = _charted(findings)
     why = [f"Why: {'; '.join(reasons)}."] if reasons else []
     of_the_card = (finding for finding in findings if not _is_beside(finding, findings[0]))
-    if texts := [*why, *dict.fromkeys(note for finding in of_the_card for note in finding.text.notes)]:
+    notes = dict.fromkeys(note for finding in of_the_card for note in finding.text.notes)
+    if texts := [*why, *(note for note in notes if not _is_begun_by(note, notes))]:
         yield f"- {' '.join(texts)}"
+    labels = dict.fromkeys(evidence.label for finding in (*lines, *others) for evidence in finding.text.evidence[:2])
+    if sources := [label for label in labels if label != source]:
+        yield f"{OTHER_SOURCES} {'; '.join(sources)}."
+
+
+def _is_begun_by(note: str, notes: Iterable[str]) -> bool:
+    """Whether another note says this one and more: "… relief comes first; order another opioid before …"."""
+    return any(other != note and other.startswith(note.removesuffix(".")) for other in notes)
 
 
 def _is_beside(finding: RuleFinding, headline: RuleFinding) -> bool:
@@ -365,18 +365,18 @@ def _not_in_headline(finding: RuleFinding) -> str:
     return rest_of_detail if is_in_headline else finding.text.detail
 
 
-def _by_line(findings: Sequence[RuleFinding]) -> tuple[list[list[RuleFinding]], list[RuleFinding]]:
-    """Return the findings by line, and those for which no line is left.
+def _by_line(findings: Sequence[RuleFinding]) -> tuple[list[RuleFinding], list[RuleFinding]]:
+    """Return the findings with a line of their own, and the others, which share one.
 
-    Each has a line of its own where there is room, else those of one merge group share the line of their worst.
+    Where there are more than lines, the worst of each merge group goes first.
     """
     if len(findings) <= MOST_FINDING_LINES:
-        return [[finding] for finding in findings], []
-    groups: dict[str, list[RuleFinding]] = {}
+        return list(findings), []
+    worst_of_group: dict[str, RuleFinding] = {}
     for finding in findings:
-        groups.setdefault(finding.group, []).append(finding)
-    lines = list(groups.values())
-    return lines[:MOST_FINDING_LINES], [finding for group in lines[MOST_FINDING_LINES:] for finding in group]
+        worst_of_group.setdefault(finding.group, finding)
+    lines = list(worst_of_group.values())[:MOST_FINDING_LINES]
+    return lines, [finding for finding in findings if finding not in lines]
 
 
 def _inline(finding: RuleFinding) -> str:
@@ -410,7 +410,7 @@ def _charted(findings: Sequence[RuleFinding]) -> list[str]:
     for fact in shown:  # two facts of one entry may differ in what it was read as
         charted = fact.dated_text(160)
         texts[charted] = max(texts.get(charted, ""), fact.explained_text(160), key=len)
-    return [text for charted, text in texts.items() if f" {charted}" not in summaries]
+    return [text for charted, text in texts.items() if f" {charted}".casefold() not in summaries.casefold()]
 
 
 def _fullest(facts: Iterable[Fact]) -> Iterable[Fact]:

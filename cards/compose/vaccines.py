@@ -538,7 +538,7 @@ def _suggestions(
             is_recommended = not is_many and position == 0 and vaccines is due_now and bool(offered.due)
             yield OrderSuggestion(plain(label, 80), "Draft order.", order, is_recommended)
     forecast = immunization_recommendation(due, patient_id, knowledge)
-    yield OrderSuggestion("Save due doses", "The due doses.", forecast)
+    yield OrderSuggestion("Save due-dose list to chart", "Due doses.", forecast)
 
 
 def _order_label(item: GroupForecast) -> str:

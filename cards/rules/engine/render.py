@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
 
@@ -37,7 +36,6 @@ _MOST_OTHERS = 2
 _LONGEST_OTHERS = 30
 _LONGEST_PROBLEM = 40
 _LONGEST_DATED_HEADLINE = 100
-_NOT_OLD = timedelta(days=365)
 _DETAIL = re.compile(r"(.+) (?:(?:with|without|following|due to|in|of|from|by)\b|\().*")
 """What a diagnosis says before its last detail."""
 _UNSPECIFIED = re.compile(r"^(?:other and unspecified|other specified|other|unspecified) (?=\w)", re.IGNORECASE)
@@ -86,8 +84,8 @@ def _other_drugs(_when: Predicate, facts: tuple[Fact, ...], context: RuleContext
 
 
 def _newest_problem(when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> Fact | None:
-    found = [fact for fact in facts if fact.name == "problem"]
     keys = sorted(use.removeprefix("condition:") for use in when.uses if use.startswith("condition:"))
+    found = [fact for fact in facts if fact.name == "problem"] or [fact for fact in facts if fact.name in keys]
     found = found or [fact for key in keys for fact in context.condition_facts(key)]
     return max(found, key=lambda fact: fact.effective or "", default=None)
 
@@ -104,12 +102,11 @@ def _problem(when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> 
 
 
 def _since(when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str:
-    """Return the date of the problem behind a headline where it is older than a year, else nothing."""
+    """Return the date of the problem behind a headline, or nothing where a result stands for it."""
     newest = _newest_problem(when, facts, context)
     if newest is None or isinstance(newest.value, float) or not newest.effective:
         return ""
-    a_year_ago = (context.session.record.as_of - _NOT_OLD).date().isoformat()
-    return f" ({newest.effective[:10]})" if newest.effective[:10] < a_year_ago else ""
+    return f" ({newest.effective[:10]})"
 
 
 def _in_sentence(words: str) -> str:
@@ -195,8 +192,15 @@ and haloperidol."""
 
 
 def _relief(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
-    """What follows on palliative care where the order is for comfort: of digoxin or potassium it has no sense."""
-    return ": relief comes first" if _COMFORT.matches(context.medication) else ""
+    """What follows from palliative care: relief where the order is for comfort, which digoxin or potassium is not."""
+    return ": relief comes first" if _COMFORT.matches(context.medication) else ", so this is shown as information"
+
+
+def _palliative(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
+    """Return that palliative care is on record, with the entry and its date."""
+    entry = next((fact for fact in context.condition_facts("palliative_or_hospice") if fact.text), None)
+    words = f" ({', '.join(filter(None, (plain(entry.text, 80), (entry.effective or '')[:10])))})" if entry else ""
+    return f"Palliative or hospice care is on record{words}"
 
 
 class CommonPlaceholder(NamedTuple):
@@ -222,7 +226,8 @@ COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
     "kidney": CommonPlaceholder(_estimate(""), "CrCl 29.96 mL/min (disputed) on 2026-11-20"),
     "kidney_gap": CommonPlaceholder(_kidney_gap, "kidney function cannot be estimated without the age"),
     "kidney_history": CommonPlaceholder(_kidney_history),
-    "relief": CommonPlaceholder(_relief, ": relief comes first"),
+    "relief": CommonPlaceholder(_relief),
+    "palliative": CommonPlaceholder(_palliative),
     "child": CommonPlaceholder(lambda _when, _facts, context: context.child_words),
 }
 """The words of every family; the longest of {drug} depends on the rule's trigger."""
@@ -272,11 +277,11 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
     indicator: Indicator = _ONE_STEP_LOWER[declared.indicator] if unsure else declared.indicator
     word = placeholder_lookup(rule, band.when, tuple(facts), context)
     softening = reasons(band, context, "info")
-    milder = _said(softening, word, context)
+    milder = _said(softening, word)
     lower: tuple[str, ...] = ()
     if indicator == "critical" and not milder:
         softening = reasons(band, context, "warning")
-        lower = _said(softening, word, context)
+        lower = _said(softening, word)
     summary = _summary(rule, band, context, unsure)
     indicator = "info" if milder else "warning" if lower else indicator
     # Other words for values that are old or contradict ask for these values first.
@@ -290,16 +295,10 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
     return _finding(match, indicator, summary, facts, offers, notes, is_certain=not unsure, asks=asks)
 
 
-def _said(
-    softening: Iterable[CompiledSilentWhen], word: Callable[[str], str | None], context: RuleContext
-) -> tuple[str, ...]:
-    """Return why the card is milder, with the entry of palliative care; a reason with an unfilled name is left out."""
-    texts = []
-    for reason in softening:
-        if text := Template(reason.declared.text).fill(_escaped(word)):
-            entries = [fact for fact in reason.when.facts(context) if fact.name == "palliative_or_hospice"]
-            texts.append(" ".join((text, *(f"Charted: {fact.dated_text(80)}." for fact in entries[:1] if fact.text))))
-    return tuple(texts)
+def _said(softening: Iterable[CompiledSilentWhen], word: Callable[[str], str | None]) -> tuple[str, ...]:
+    """Return why the card is milder; a reason with an unfilled name is left out."""
+    texts = (Template(reason.declared.text).fill(_escaped(word)) for reason in softening)
+    return tuple(text for text in texts if text)
 
 
 def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsure: bool) -> Template:
@@ -402,7 +401,7 @@ def _write(
 
 
 def _headline(summary: Template, word: Callable[[str], str | None]) -> str | None:
-    """Return the summary; without the date of an old problem where that stands there already or has no room."""
+    """Return the summary; without the date of its problem where that stands there already or has no room."""
     headline, since = summary.fill(word), word("since") if "since" in summary.names else None
     if headline and since and (headline.count(since) > 1 or len(headline) > _LONGEST_DATED_HEADLINE):
         return summary.fill(lambda name: "" if name == "since" else word(name))

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from cards.card import Card
+from cards.card import OTHER_SOURCES, Card
 from cards.extension import WorklistEntry
 
 MOST_CARDS: Final = 3
@@ -102,8 +102,8 @@ def choose_for_visit(
 
 
 def words_to_read(card: Card) -> int:
-    """Return how many words a reader of the card sees, reasons for an override and the name of the source apart."""
-    words = [card.summary, card.detail or "", *(link.label for link in card.links)]
+    """Return how many words a reader of the card sees, reasons for an override and the names of sources apart."""
+    words = [card.summary, (card.detail or "").partition(f"\n{OTHER_SOURCES}")[0], *(link.label for link in card.links)]
     for offer in card.suggestions:
         words += [offer.label, *(action.description for action in offer.actions)]
     return len(" ".join(words).split())

@@ -57,11 +57,11 @@ def test_one_broken_draft_does_not_take_the_others_away(as_of: datetime) -> None
 
 
 @for_rows("days", [1800, 20])
-def test_a_headline_from_a_problem_older_than_a_year_has_its_date(days: int, as_of: datetime) -> None:
+def test_a_headline_from_a_problem_has_its_date(days: int, as_of: datetime) -> None:
     record = record_of({"conditions": [["hf_decompensated", days]]}, as_of)
     (card,) = check(record, drafts_of(draft_of({"drug": "metoprolol tartrate 100 MG Oral Tablet"}))).cards
     since = (as_of - timedelta(days=days)).date().isoformat()
-    assert (f"decompensated heart failure ({since})" in card.summary) == (days > 365)
+    assert f"decompensated heart failure ({since})" in card.summary
 
 
 @for_rows("days", [7000, 20])
@@ -129,7 +129,7 @@ def test_a_list_of_hundreds_of_allergies_is_told_by_some_entries_and_a_count(tmp
     entries = [_listed(number, "amoxicillin", f"anaphylaxis number {number}") for number in range(300)]
     (card,) = asyncio.run(_signed(tmp_path, [draft], *entries))
     more = f"{300 - MOST_FACTS} more of this kind"
-    assert f"amoxicillin: anaphylaxis number {MOST_FACTS - 1}; {more}; second" in card["detail"]
+    assert f"amoxicillin: anaphylaxis number {MOST_FACTS - 1}; {more}." in card["detail"]
     facts = card["extension"]["org.cds-hooks-onnx"]["facts"]
     assert [fact["text"] for fact in facts if fact["name"] == "more_allergy"] == [more]
     assert len([fact for fact in facts if fact["name"] == "allergy"]) == MOST_FACTS

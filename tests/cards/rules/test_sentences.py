@@ -27,7 +27,8 @@ def test_every_sentence_of_a_case_is_one_for_a_clinician(rule: str, case: Case, 
         assert len(card.summary) <= LONGEST_HEADLINE, card.summary
         assert card.summary[-1] in ".?!)", card.summary
         if len(card.own_extension.findings) == 1:
-            assert len(f"{card.summary} {card.detail}".partition("\n- Why:")[0].split()) <= MOST_WORDS_BEFORE_WHY
+            before_why = re.split("\n- (?:Why|Other sources):", f"{card.summary} {card.detail}")[0]
+            assert len(before_why.split()) <= MOST_WORDS_BEFORE_WHY, before_why
         said = [card.summary, *(card.detail or "").split("\n"), *(one.label for one in card.suggestions)]
         said += [one.text for one in card.own_extension.facts]
         assert [fault for text in said for fault in faults(text)] == []

@@ -145,7 +145,7 @@ def _benzodiazepine_dose(context: RuleContext) -> str:
         return ""
     if daily_mg is None or daily_mg <= _LORAZEPAM_START_MG:
         return ""
-    return f"Label starting dose in older adults: 1 to 2 mg/day; this order gives {format_dose(daily_mg)} mg/day."
+    return f"Label start in older adults: 1 to 2 mg/day; this order gives {format_dose(daily_mg)} mg/day."
 
 
 FAMILY = Family(

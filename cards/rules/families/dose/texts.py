@@ -136,7 +136,7 @@ def _note(context: RuleContext) -> str:
             age = "a year" if years == 1 else f"{years} years"
             notes.append(f"The weight is over {age} old: weigh before the dose.")
     notes += [f"Body surface {format_number(area, decimals=2)} m2."] if area and excess.limit.per_area else []
-    notes += ["A replaced order is not counted."] if excess.beside else []
+    notes += ["An order that this one replaces is not counted."] if excess.beside else []
     notes += [_ALARM] if excess.limit.is_alarm else [_LEAD] if excess.limit.is_lead else []
     return " ".join(filter(None, notes))
 
