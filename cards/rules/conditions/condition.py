@@ -330,6 +330,24 @@ def flag(
     )
 
 
+def number(
+    word: str,
+    name: str,
+    read: Callable[[RuleContext], tuple[float, bool]],
+    meaning: str,
+    uses: frozenset[str],
+    facts: Facts = no_facts,
+    needs: DataNeeds = NO_NEEDS,
+) -> Condition:
+    """Return a word that compares a number: `read` gives what is known of it, and whether that is all of it."""
+
+    def compiler(spec: Spec) -> Predicate:
+        compare, limits = floor_comparison(spec[word])
+        return Predicate(lambda context: compare(*read(context)), facts, uses, limits)
+
+    return Condition(word, meaning, compiler, COMPARED, lambda spec: compared(name, spec[word]), needs)
+
+
 def side_comparison(spec: Spec) -> Callable[[float, str], Truth]:
     """Compare a value of which only the side of a number is known (">" 60): true or false where that settles it."""
     checks = [_side_check(word, float(spec[word])) for word in _OPERATORS if word in spec]

@@ -32,6 +32,7 @@ _REST_ON: Mapping[str, frozenset[str]] = {
     "egfr": frozenset({"egfr_best"}),
     "crcl": frozenset({"crcl_actual_weight", "crcl_adjusted_weight"}),
     "kidney": frozenset(ESTIMATES),
+    "mg_per_kg": frozenset({"weight"}),
     "dose": frozenset({"dose", "each_dose"}),
     "each_dose": frozenset({"each_dose"}),
     "other": frozenset({"active"}),

@@ -26,7 +26,7 @@ from cards.rules.language.trigger import NO_NUMBER, Selector, Template
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
-from cards.text import capitalized, decapitalized, escape, format_dose, plain
+from cards.text import capitalized, decapitalized, escape, format_dose, format_number, plain
 from fhir.mapping.conditions import PROBLEMS_UNREADABLE, count_unread
 from fhir.mapping.kidney import KidneyAbsence
 from fhir.record.refusals import WhyNot
@@ -75,6 +75,11 @@ def _dose(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> st
 def _each_dose(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:
     dose = context.dose_mg
     return format_dose(dose, when.limits) if dose is not None else None
+
+
+def _mg_per_kg(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:
+    daily = context.dose_mg_per_kg_per_day
+    return format_number(daily, when.limits) if daily is not None else None
 
 
 def _other_drugs(_when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str | None:
@@ -216,6 +221,7 @@ COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
     "age": CommonPlaceholder(_age, "100"),
     "dose": CommonPlaceholder(_dose, "2,550"),
     "each_dose": CommonPlaceholder(_each_dose, "2,550"),
+    "mg_per_kg": CommonPlaceholder(_mg_per_kg, "100.55"),
     "other": CommonPlaceholder(_other_drugs, "ketoconazole and itraconazole"),
     "problem": CommonPlaceholder(_problem, f"{'x' * _LONGEST_PROBLEM} (2026-11-20)"),
     "since": CommonPlaceholder(_since, ""),

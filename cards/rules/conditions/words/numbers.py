@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
-    BOOLEAN,
     COMPARED,
     LIMITS,
     NO_NEEDS,
@@ -25,6 +24,7 @@ from cards.rules.conditions.condition import (
     at_least,
     compared,
     comparison,
+    flag,
     less_than,
     members,
     needs,
@@ -104,16 +104,8 @@ _COUNT_LESS_THAN = _count(
 )
 
 
-def _constant(word: str, answer: bool) -> Condition:
-    def read(spec: Spec) -> Predicate:
-        truth = (spec[word] is True) is answer
-        return Predicate(lambda _context: truth)
-
-    return Condition(word, word, read, BOOLEAN, lambda _spec: word)
-
-
-_ALWAYS = _constant("always", True)
-_NEVER = _constant("never", False)
+_ALWAYS = flag("always", lambda _context: True, "always", negated="never")
+_NEVER = flag("never", lambda _context: False, "never", negated="always")
 
 
 OF_LOGIC = (_ALL, _ANY, _NOT, _COUNT_AT_LEAST, _COUNT_LESS_THAN, _ALWAYS, _NEVER)
@@ -258,18 +250,13 @@ _DERIVED_MISSING = Condition(
 )
 
 
-def _kidney_value_wanted(spec: Spec) -> Predicate:
-    wanted = spec["kidney_value_wanted"]
-    return Predicate(lambda context: context.is_kidney_value_wanted() is wanted, no_facts, frozenset({"egfr_best"}))
-
-
-_KIDNEY_VALUE_WANTED = Condition(
+_KIDNEY_VALUE_WANTED = flag(
     "kidney_value_wanted",
-    "a new value would give the estimate (without age or sex it would not)",
-    _kidney_value_wanted,
-    BOOLEAN,
-    lambda _spec: "a new value would help",
-    _KIDNEY,
+    RuleContext.is_kidney_value_wanted,
+    "a new value would help",
+    frozenset({"egfr_best"}),
+    needs=_KIDNEY,
+    meaning="a new value would give the estimate (without age or sex it would not)",
 )
 
 

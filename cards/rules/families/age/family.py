@@ -3,16 +3,7 @@
 from typing import Final
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import (
-    COMPARED,
-    MEDICATION_LISTS,
-    Condition,
-    Predicate,
-    Spec,
-    Truth,
-    compared,
-    floor_comparison,
-)
+from cards.rules.conditions.condition import MEDICATION_LISTS, number
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
@@ -57,26 +48,18 @@ def _brain_active(context: RuleContext) -> dict[str, CurrentMedication | None]:
     return by_name
 
 
-def _cns_active_count(spec: Spec) -> Predicate:
-    compare, limits = floor_comparison(spec["cns_active_count"])
-
-    def test(context: RuleContext) -> Truth:
-        return compare(len(_brain_active(context)), context.session.knows_medications)
-
-    def facts(context: RuleContext) -> list[Fact]:
-        return [
-            Fact(
-                "medication",
-                medication.medication.plain_words,
-                name,
-                effective=medication.since,
-                source=medication.source,
-            )
-            for name, medication in _brain_active(context).items()
-            if medication is not None
-        ]
-
-    return Predicate(test, facts, frozenset({"active"}), limits)
+def _brain_active_facts(context: RuleContext) -> list[Fact]:
+    return [
+        Fact(
+            "medication",
+            medication.medication.plain_words,
+            name,
+            effective=medication.since,
+            source=medication.source,
+        )
+        for name, medication in _brain_active(context).items()
+        if medication is not None
+    ]
 
 
 # Words
@@ -161,12 +144,13 @@ FAMILY = Family(
         "beers_nsaid": Placeholder(_beers_nsaid),
     },
     conditions=(
-        Condition(
+        number(
             "cns_active_count",
+            "brain-active drugs in all",
+            lambda context: (len(_brain_active(context)), context.session.knows_medications),
             "the number of brain-active drugs, drafted and taken, compares so",
-            _cns_active_count,
-            COMPARED,
-            lambda spec: compared("brain-active drugs in all", spec["cns_active_count"]),
+            frozenset({"active"}),
+            _brain_active_facts,
             MEDICATION_LISTS,
         ),
     ),

@@ -10,7 +10,6 @@ from msgspec import Struct, structs
 from cards.card import SEVERITY
 from cards.extension import MOST_FACTS, Fact
 from cards.rules.conditions.condition import (
-    BOOLEAN,
     MEDICATION_LISTS,
     TEXT,
     TEXTS,
@@ -18,6 +17,7 @@ from cards.rules.conditions.condition import (
     Predicate,
     Spec,
     Truth,
+    flag,
     members,
     no_facts,
     one_of,
@@ -344,12 +344,6 @@ def given_since(context: RuleContext) -> FhirTime | None:
     return max((time for time in times if time is not None), key=lambda time: time.instant, default=None)
 
 
-def _tolerated_since(spec: Spec) -> Predicate:
-    wanted = spec["tolerated_since"]
-    uses = frozenset({"allergies", "history"})
-    return Predicate(lambda context: (given_since(context) is not None) is wanted, no_facts, uses)
-
-
 # In words
 
 
@@ -463,12 +457,12 @@ ALLERGY_CONDITIONS = (
         lambda _spec: "the reaction is not recorded",
         ALLERGIES,
     ),
-    Condition(
+    flag(
         "tolerated_since",
-        "the drafted ingredient was ordered again after the newest entry about it was made",
-        _tolerated_since,
-        BOOLEAN,
-        lambda _spec: "ordered again after the entry was made",
-        ALLERGIES | MEDICATION_LISTS,
+        lambda context: given_since(context) is not None,
+        "ordered again after the entry was made",
+        frozenset({"allergies", "history"}),
+        needs=ALLERGIES | MEDICATION_LISTS,
+        meaning="the drafted ingredient was ordered again after the newest entry about it was made",
     ),
 )

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
-    COMPARED,
     DAYS,
     MEDICATION_LISTS,
     SELECTED,
@@ -13,11 +12,10 @@ from cards.rules.conditions.condition import (
     Predicate,
     Spec,
     Truth,
-    compared,
-    comparison,
     flag,
     members,
     no_facts,
+    number,
     selected,
 )
 from cards.rules.conditions.words.numbers import WEIGHT
@@ -144,21 +142,13 @@ def nsaids(context: RuleContext) -> list[str]:
     return list(dict.fromkeys([*drafted_names, *(str(fact.value) for fact in context.medication_facts(NSAID))]))
 
 
-def _nsaid_count(spec: Spec) -> Predicate:
-    compare, limits = comparison(spec["nsaid_count"])
-
-    def facts(context: RuleContext) -> list[Fact]:
-        return context.medication_facts(NSAID)
-
-    return Predicate(lambda context: compare(len(nsaids(context))), facts, frozenset({"active"}), limits)
-
-
-NSAID_COUNT = Condition(
+NSAID_COUNT = number(
     "nsaid_count",
+    "NSAIDs taken",
+    lambda context: (len(nsaids(context)), True),
     "the number of systemic NSAIDs, drafted and taken, compares so",
-    _nsaid_count,
-    COMPARED,
-    lambda spec: compared("NSAIDs taken", spec["nsaid_count"]),
+    frozenset({"active"}),
+    lambda context: context.medication_facts(NSAID),
     MEDICATION_LISTS,
 )
 

@@ -3,16 +3,7 @@
 from typing import NamedTuple
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import (
-    COMPARED,
-    MEDICATION_LISTS,
-    Condition,
-    Predicate,
-    Spec,
-    Truth,
-    compared,
-    floor_comparison,
-)
+from cards.rules.conditions.condition import MEDICATION_LISTS, number
 from cards.rules.conditions.words.numbers import needs_of_lab
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.language.trigger import Selector
@@ -112,22 +103,12 @@ def _is_whole(context: RuleContext) -> bool:
     )
 
 
-def _read(spec: Spec) -> Predicate:
-    compare, limits = floor_comparison(spec["tisdale_points"])
-
-    def test(context: RuleContext) -> Truth:
-        tisdale = points(context)
-        return compare(tisdale.sure, tisdale.is_whole)
-
-    uses = frozenset({"age", "sex", "active", "conditions", "lab:potassium", "lab:qtc", "tisdale_points"})
-    return Predicate(test, _facts, uses, limits)
-
-
-TISDALE_POINTS = Condition(
+TISDALE_POINTS = number(
     "tisdale_points",
+    "Tisdale points",
+    lambda context: (points(context).sure, points(context).is_whole),
     "Tisdale's points for QT prolongation compare so; a missing value could add more",
-    _read,
-    COMPARED,
-    lambda spec: compared("Tisdale points", spec["tisdale_points"]),
+    frozenset({"age", "sex", "active", "conditions", "lab:potassium", "lab:qtc", "tisdale_points"}),
+    _facts,
     MEDICATION_LISTS | CONDITIONS | needs_of_lab("potassium") | needs_of_lab("qtc"),
 )

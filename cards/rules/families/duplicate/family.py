@@ -14,7 +14,6 @@ from cards.rules.conditions.condition import (
     BOOLEAN,
     MEDICATION_LISTS,
     Condition,
-    DataNeeds,
     Predicate,
     Spec,
     Truth,
@@ -310,12 +309,7 @@ def _duplicate_wording(spec: Spec) -> str:
     return f"the same {wanted['level']}{together}"
 
 
-def _of_partner(
-    word: str,
-    meaning: str,
-    holds: Callable[[RuleContext, CurrentMedication], bool],
-    needed: DataNeeds = MEDICATION_LISTS,
-) -> Condition:
+def _of_partner(word: str, meaning: str, holds: Callable[[RuleContext, CurrentMedication], bool]) -> Condition:
     """Return a condition about the draft and the partner that is looked at; false where there is none."""
 
     def read(spec: Spec) -> Predicate:
@@ -326,7 +320,7 @@ def _of_partner(
 
         return Predicate(test, no_facts, frozenset({"active"}))
 
-    return Condition(word, meaning, read, BOOLEAN, lambda _spec: word.replace("_", " "), needed)
+    return Condition(word, meaning, read, BOOLEAN, lambda _spec: word.replace("_", " "), MEDICATION_LISTS)
 
 
 def _compared_drugs(
@@ -424,11 +418,6 @@ def _other_drug(context: RuleContext) -> str | None:
     return shared[1] if shared is not None else None
 
 
-def _mg_per_kg(context: RuleContext) -> str | None:
-    dose = context.dose_mg_per_kg_per_day
-    return format_number(dose, [75]) if dose is not None else None
-
-
 FAMILY = Family(
     "duplicate",
     placeholders={
@@ -438,7 +427,6 @@ FAMILY = Family(
         "order": Placeholder(_other_order, f"{'o' * 50}, since 2026-11-20"),
         "class": Placeholder(_class_words, "systemic corticosteroids"),
         "other_drug": Placeholder(_other_drug, "hydrochlorothiazide"),
-        "mgkg": Placeholder(_mg_per_kg, "100.5"),
         "weight": Placeholder(
             lambda context: format_number(context.weight_kg) if context.weight_kg is not None else None, "39.5"
         ),
@@ -486,7 +474,6 @@ FAMILY = Family(
             "in_the_sum",
             "only acetaminophen is shared, in different mixtures, and its sum is known and within the limit",
             _is_in_the_sum,
-            MEDICATION_LISTS,
         ),
         _compared_drugs("in_mixtures", "only acetaminophen is shared, in different mixtures", _is_in_mixtures),
         _of_partner(

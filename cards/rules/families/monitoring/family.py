@@ -46,11 +46,6 @@ def _for_malaria(context: RuleContext) -> bool:
     return weekly or bool(_MALARIA.search(order_text(context.drafted.order)))
 
 
-def _mg_per_kg(context: RuleContext) -> str | None:
-    value = context.dose_mg_per_kg_per_day
-    return format_number(value, [_MOST_PER_KG]) if value is not None else None
-
-
 def _weight(context: RuleContext) -> str | None:
     weight = context.session.weight
     return f"{format_number(weight.value)} kg on {weight.time.date}" if weight is not None else None
@@ -104,7 +99,6 @@ def _by_weight(context: RuleContext) -> OrderChange | None:
 FAMILY = Family(
     "monitoring",
     placeholders={
-        "mg_per_kg": Placeholder(_mg_per_kg, "15.55"),
         "weight": Placeholder(_weight, "100.5 kg on 2026-11-20"),
         "last_inr": Placeholder(_last("inr")),
         "last_amiodarone": Placeholder(_last("tsh", "alt")),

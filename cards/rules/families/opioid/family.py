@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
-    COMPARED,
     DAYS,
     MEDICATION_LISTS,
     TEXTS,
@@ -18,12 +17,11 @@ from cards.rules.conditions.condition import (
     Predicate,
     Spec,
     Truth,
-    compared,
     flag,
-    floor_comparison,
     members,
     needs,
     no_facts,
+    number,
 )
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.families.opioid.setting import SETTING_CONDITIONS
@@ -130,18 +128,6 @@ def _view(context: RuleContext) -> OpioidView:
 
 
 # Milligrams of oral morphine
-
-
-def _mme_per_day(spec: Spec) -> Predicate:
-    compare, limits = floor_comparison(spec["mme_per_day"])
-
-    def test(context: RuleContext) -> Truth:
-        return compare(*_view(context).total)
-
-    def facts(context: RuleContext) -> list[Fact]:
-        return list(_mme_facts(context))
-
-    return Predicate(test, facts, frozenset({"active", "mme"}), limits)
 
 
 def _mme_facts(context: RuleContext) -> Iterator[Fact]:
@@ -308,13 +294,14 @@ FAMILY = Family(
         "risks": Placeholder(_risks),
     },
     conditions=(
-        Condition(
+        number(
             "mme_per_day",
+            "MME a day",
+            lambda context: _view(context).total,
             "milligrams of oral morphine a day, of the draft and beside it, compare so; over a lower limit as soon as "
             "the known part is",
-            _mme_per_day,
-            COMPARED,
-            lambda spec: compared("MME a day", spec["mme_per_day"]),
+            _MME,
+            lambda context: list(_mme_facts(context)),
             OPIOIDS,
         ),
         flag(

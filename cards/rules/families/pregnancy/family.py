@@ -1,14 +1,13 @@
 """Pregnancy: the placeholders and conditions that only these rules use."""
 
-from cards.extension import Fact
 from cards.rules.conditions.condition import (
-    BOOLEAN,
     DAYS,
     MEDICATION_LISTS,
     Condition,
     Predicate,
     Spec,
     Truth,
+    flag,
     members,
     no_facts,
 )
@@ -19,21 +18,12 @@ from fhir.mapping.childbearing import childbearing_no_contraception
 from fhir.mapping.pregnancy import pregnancy_signs
 
 
-def _childbearing(spec: Spec) -> Predicate:
-    wanted = spec["childbearing_no_contraception"]
-
-    def test(context: RuleContext) -> Truth:
-        session = context.session
-        beside = (drafted.medication for drafted in session.drafted if drafted is not context.drafted)
-        identities = (*(medication.medication for medication in session.active), *beside)
-        answer = childbearing_no_contraception(session.record, identities)
-        return None if answer is None else answer is wanted
-
-    def facts(context: RuleContext) -> list[Fact]:
-        return context.number_facts("age_years")
-
-    uses = frozenset({"childbearing", "sex", "age", "conditions", "condition:pregnancy", "active"})
-    return Predicate(test, facts, uses)
+def _childbearing(context: RuleContext) -> Truth:
+    session = context.session
+    beside = (drafted.medication for drafted in session.drafted if drafted is not context.drafted)
+    return childbearing_no_contraception(
+        session.record, (*(medication.medication for medication in session.active), *beside)
+    )
 
 
 def _tested_negative(spec: Spec) -> Predicate:
@@ -64,16 +54,13 @@ FAMILY = Family(
         "week_source": Placeholder(_week_source, "last period 2026-11-20"),
     },
     conditions=(
-        Condition(
+        flag(
             "childbearing_no_contraception",
-            "a woman of 12 to 50, not pregnant, without a contraceptive and without anything on record that prevents "
-            "a pregnancy",
             _childbearing,
-            BOOLEAN,
-            lambda _spec: (
-                "a woman of 12 to 50, not pregnant, no contraceptive of any kind and nothing else on record "
-                "that prevents a pregnancy"
-            ),
+            "a woman of 12 to 50, not pregnant, no contraceptive of any kind and nothing else on record that prevents "
+            "a pregnancy",
+            frozenset({"childbearing", "sex", "age", "conditions", "condition:pregnancy", "active"}),
+            lambda context: context.number_facts("age_years"),
             PREGNANCY | MEDICATION_LISTS,
         ),
         Condition(
