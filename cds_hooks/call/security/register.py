@@ -452,13 +452,14 @@ class FileTrust(OutboundTrust):
             raise Untrusted("signature", client.name)
 
     def may_fetch(self, client: TrustedClient, fhir_server: str) -> FhirBase:
-        """Return the registered base that equals the address or lies above it.
+        """Return the base that equals the address or lies above it, and that the file names now for this client.
 
         Raises:
-            OutboundRefused: there is none for this client.
+            OutboundRefused: there is none.
         """
         url = base_url(fhir_server)
-        for base in client.fhir:
+        # a feed keeps the client that it was started with
+        for base in next((entry.fhir for entry in self.clients if entry.name == client.name), ()):
             if is_below(url, base.url):
                 return FhirBase(url, base.url, base.reach, client.budgets, client.name, open=base.open)
         raise OutboundRefused("not-registered", "The call's fhirServer is not one that is registered for this client.")

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import httpx
@@ -270,6 +271,10 @@ def test_a_call_that_names_an_address_of_the_corpus_is_not_read_from_there(site:
             url = str(row["url"]).replace("{port}", "8080").replace("{fhir}", str(fhir_server.port))
             with pytest.raises(OutboundRefused):
                 trust.may_fetch(client, url)
+        site.write(CLIENT)  # what a feed reads in the name of a client ends with the entry, too
+        sleep(1.2)
+        with pytest.raises(OutboundRefused):
+            [trust.may_fetch(client, f"{fhir_server.base}/r4") for _ in range(2)]
     finally:
         run(trust.aclose())
 
