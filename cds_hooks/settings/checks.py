@@ -88,29 +88,38 @@ def _host_of(parts: SplitResult) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-_KINDS: Final = {"missing": "is required and missing", "extra_forbidden": "is not a known setting"}
+_KINDS: Final = {
+    "missing": "is required and missing",
+    "extra_forbidden": "is not a known setting",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+    "greater_than": "must be over {gt:.10g}",
+    "greater_than_equal": "must be {ge:.10g} or more",
+    "less_than_equal": "must be {le:.10g} or less",
+}
+_SHOWN: Final = ("literal_error", "date", "int_parsing", "float_parsing", "bool_parsing", "greater", "less")
 _UNITS: Final = (("entry", "entries"), ("character", "characters"))
 
 
 def words_of(fault: "ErrorDetails", *, with_value: bool = False) -> str:
     """Return what a value must be, in the words of this program.
 
-    `with_value`: what came is named as well where one of several words or a folder was expected, which is no secret.
+    `with_value`: what came is named as well where a number, a time, one of several words or a folder was expected, and
+    it looks like no secret.
     """
     kind, limits = fault["type"], fault.get("ctx", {})
-    if kind in _KINDS:
-        return _KINDS[kind]
     if kind.endswith("too_short"):
-        least, (one, more) = limits["min_length"], _UNITS[kind == "string_too_short"]
+        least, (one, more) = limits["min_length"], _UNITS[isinstance(fault["input"], str)]
         return f"must have at least {least} {one if least == 1 else more}"
-    if kind in ("float_parsing", "int_parsing"):
-        return f"must be a {'whole ' if kind == 'int_parsing' else ''}number"
-    if kind.startswith("date"):
-        return "must be a date or a time, as 2026-11-20 or 2026-11-20T14:00:00Z"
     if kind == "path_not_directory" and with_value:
         return no_folder(Path(fault["input"]))
     text = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
-    is_shown = with_value and kind == "literal_error" and not looks_like_a_key(str(fault["input"]))
+    if kind.startswith("date"):
+        text = "must be a date or a time, as 2026-11-20 or 2026-11-20T14:00:00Z"
+    if kind in _KINDS:
+        text = _KINDS[kind].format_map(limits)
+    is_shown = with_value and kind.startswith(_SHOWN) and not looks_like_a_key(str(fault["input"]))
     return f"{text}; received {str(fault['input'])[:40]!r}" if is_shown else text
 
 

@@ -68,6 +68,17 @@ def lazy_group(commands: Mapping[str, Lazy]) -> type[TyperGroup]:
 
     # Contexts and commands are `Any` here: typer keeps their types private.
     class LazyGroup(TyperGroup):
+        def invoke(self, ctx: Any) -> Any:
+            """Run the command; a value that makes no sense is told in the words in which a setting is."""
+            try:
+                return super().invoke(ctx)
+            except typer.BadParameter as error:
+                if error.__cause__ is not None and (faults := getattr(error.__cause__, "errors", None)):
+                    from cds_hooks.settings.checks import words_of  # loads pydantic, as the fault has
+
+                    error.message = "; ".join(words_of(fault, with_value=True) for fault in faults())
+                raise
+
         def list_commands(self, ctx: Any) -> list[str]:
             """Return the names, in the order of the help."""
             return [*commands, *super().list_commands(ctx)]
