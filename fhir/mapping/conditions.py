@@ -808,7 +808,12 @@ _ILL = ("active", "recurrence", "relapse")
 _DOUBTS = ("provisional", "differential", "unconfirmed")
 _FIVE_YEARS_DAYS = 5 * 365.25
 # Labels speak of six months after an infarction (fingolimod, vardenafil) or of its acute phase, ICD-10 of four weeks.
-_ACUTE_DAYS = {"infarction_acute": 183}
+# Gestational hypertension and pre-eclampsia begin after week 20 and are over twelve weeks after the birth (ACOG 222).
+_OF_PREGNANCY_DAYS = (42 - 20 + 12) * 7
+_ACUTE_DAYS = {
+    "infarction_acute": 183,
+    **dict.fromkeys(("preeclampsia_eclampsia", "hellp", "gestational_hypertension"), _OF_PREGNANCY_DAYS),
+}
 # The diagnosis of a stay says nothing of today once such a state must be over; 90 days are the project's own choice.
 _SOON_OVER = frozenset({"ketoacidosis", "shock", "cardiogenic_shock"})
 _SOON_OVER_DAYS = 90

@@ -115,9 +115,16 @@ def test_rates_and_doses_by_body_surface(drug: str, words: str, bands: list[str]
     assert _bands(patient, draft, as_of) == bands
 
 
+@for_rows(("drug", "words", "bands"))
+def test_the_rates_of_labels_hold_for_a_child(drug: str, words: str, bands: list[str], as_of: datetime) -> None:
+    """Its own by weight, and the adult's: no child is given more in an hour."""
+    patient: dict[str, object] = {"age": 4, "labs": [["body_weight", 15]]}
+    assert _bands(patient, {"drug": drug, "more": {"dosageInstruction": [{"text": words}]}}, as_of) == bands
+
+
 MOST_WORDS = 25
 TIMES_A_DAY = (1, 2, 3, 4, 6)
-UNITS_OF_LABELS = (1, 1000, 0.001, 1.44, 24, 1440)
+UNITS_OF_LABELS = (1, 1000, 0.001, 1.44, 24, 1440, 60, 0.06)
 """A label writes grams, milligrams or micrograms, an hour or a minute; a day may stand as one dose and its times."""
 
 

@@ -109,9 +109,9 @@ _AS_NEEDED = re.compile(
 )
 _CHANGES = re.compile(
     r"\b(?:then(?! (?:stop|off|d/c|dc|discontinue)\b)|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*"
-    r"|day 1(?! ?(?:tab|cap|pill|patch))"
+    r"|(?<!a )day 1(?! ?(?:tab|cap|pill|patch))"
     r"|days? \d+ ?(?:-|to|through) ?\d+|(?<!once )(?<!once as a )loading(?! dose(?: once\b| now\b| stat\b|:? ?x ?1\b))"
-    r"|followed by|mr ?x?\d|may repeat|week 1|alternat\w*(?! days?\b)"
+    r"|followed by|mr ?x?\d|may repeat|(?<!a )week 1|alternat\w*(?! days?\b)"
     r"|(?:sliding|correction|insulin|to|per|by|plus) (?:the )?scale|correction|ssi|carbs?|(?:chang|switch)\w* from"
     r"|per protocol|additional|another|pca|lockout|(?:dialysis|hd|chemo\w*) days?"
     r"|extra(?!.strength)|\d (?:days?|weeks?) (?:on|off)|weeks (?:a|per|out of))\b"

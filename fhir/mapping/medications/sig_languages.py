@@ -42,9 +42,10 @@ _DAILY = (
     r"(?:(?:tgl|täglich|dgl|dagl(?:ig|igt|igen)?|daags|dziennie|päivässä|per (?:dag|giorno)|pr\.? dag|am tag|par jour"
     r"|al d[ií]a?|al giorno|ao dia|na dobę|günde|denně)\b\.?)"
 )
-_TIMES = r"(?:krt|kertaa|gg|fois|veces|vez|vezes|volt[ae]|keer|raz(?:y)?|gang(?:e|er)?|gång(?:er)?|ma+l)"
+_TIMES = r"(?:krt|kertaa|gg|vv|fois|veces|vez|vezes|volt[ae]|keer|raz(?:y)?|gang(?:e|er)?|gång(?:er)?|ma+l)"
 _WEEK = r"(?:woche|semana|semaine|settimana|sett|week|vecka|uge|uke|tydzień|viikko)"
 _THING = r"(?:tbl|\w{0,8}tab\w{0,6}|kps|kapsel|cp[rs]?|comp|comprim(?:ido|é)|compressa|gélule|stk|stück)"
+_SACHET = r"(?:bustin[ae]|sachets?|sobres?|saszet\w{1,3}|beutel)"
 _BY_MOUTH = r"(?: (?:p\.? ?o\.?|per os|peroral\w{0,2}|oralt?|v\.? ?[bo]\.?))?"
 _COUNTED = (
     r"(?:tropfen|trpf|gtt|gouttes?|gocce|gotas|dråber|dråper|droppar|druppels?|krop(?:li|le|el)|tippaa|drops?|hub|hübe)"
@@ -67,6 +68,13 @@ _SHORT: Spellings = (
     # "max. 8/Tag" limits what is taken, and is no frequency.
     (("max",), re.compile(rf"\b(max\w*\.? ?\d{{1,2}}) ?/ ?(?:{_DAY}|j(?:our)?|d)\b"), r"\1 a day"),
     (("mal",), re.compile(r"(?<=\d)mal\b"), " x"),
+    # "günde 2 kez 5 ml", "3 x dz.", "1 tbl. à 8 hod.", "1 t x 2 dgl".
+    (("günde ",), re.compile(r"\bgünde ([1-6]) ?(?:kez|defa|kere|sefer)\b"), r"\1 times a day"),
+    (("haftada ",), re.compile(r"\bhaftada ([1-7]) ?(?:kez|defa|kere|sefer|gün)\b"), r"\1 times a week"),
+    (("dz",), re.compile(r"\b([1-6]) ?x ?(?:na )?dz\b\.?"), r"\1 times a day"),
+    (("à ",), re.compile(r"\bà (\d{1,2}) ?hod\w*\.?"), r"every \1 hours"),
+    (("dd", "d."), re.compile(r"(?<=\d) ?d\. ?d\.?(?= )"), " dd"),
+    (("dgl",), re.compile(r"(?<=\d) ?t ?x ?([1-6]) ?dgl\b\.?"), r" each \1 times a day"),
     # "2x1 Tbl.", "3x tgl. 1", "3x 500 mg i.v."; of "1x2" the day has the product, whichever of the two is how often.
     (
         ("x", "ma", "keer", "veces", "fois", "volte", "vezes", "gang", "gång", "razy", "kertaa", "kez", "krát"),
@@ -81,7 +89,7 @@ _SHORT: Spellings = (
     (
         ("x",),
         re.compile(
-            rf"^([2-6](?=.*(?:ml|dgl|tgl|{_DAY}|{_COUNTED}))|[3-6]) ?x ?"
+            rf"^(?:{_DAILY} )?([2-6](?=.*(?:ml|dgl|tgl|{_DAY}|{_COUNTED}))|[3-6]) ?x ?"
             rf"(\d[\d.,]*(?:-\d+)? ?(?:mg|g|µg|mcg|ml|ie|{_COUNTED})(?:/kg)?)(?: ?/? ?(?:tgl|täglich|dgl|{_DAY})\.?)?"
             r"(?= ?(?:[ipse]\.?[vocm]\.?)?$)"
         ),
@@ -115,7 +123,7 @@ _SHORT: Spellings = (
     (("dd",), re.compile(r"\b(\d{1,2}) ?dd\b"), r"\1 times a day"),
     (
         ("x",),
-        re.compile(rf"(each|puffs?|ml|mg(?:/kg)?|{_THING}) ?x ?([2-6])(?: ?{_DAILY})?$"),
+        re.compile(rf"(each|puffs?|ml|mg(?:/kg)?|{_THING}|{_SACHET}|{_COUNTED}) ?x ?([2-6])(?: ?{_DAILY})?$"),
         r"\1 \2 times a day",
     ),
     (("/",), re.compile(rf"(\d) ?x ?/ ?{_WEEK}\b"), r"\1 times a week"),

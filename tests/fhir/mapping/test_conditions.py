@@ -65,6 +65,12 @@ def test_a_state_of_days_that_a_stay_of_long_ago_names_is_over_unless_it_is_said
     assert find_condition(record_of(stated | {"clinicalStatus": {"text": "active"}}), group) is not None
 
 
+def test_pre_eclampsia_lasts_no_longer_than_its_pregnancy_and_twelve_weeks() -> None:
+    for began, is_found in (("2026-10-30", True), ("2022-10-30", False)):
+        stated = condition("22298006", onsetDateTime=began) | {"code": {"text": "Severe pre-eclampsia"}}
+        assert (find_condition(record_of(stated), "preeclampsia_eclampsia") is not None) is is_found
+
+
 def test_a_condition_without_a_code_is_read_over() -> None:
     record = record_of({"resourceType": "Condition", "id": "c", "subject": SUBJECT})
     assert all(find_condition(record, key) is None for key in CONDITION_GROUPS)

@@ -14,7 +14,7 @@ because the drug is seldom given in more; "wide" later, because some uses of the
 "alarm" tells nothing but a dose of `ten_fold_from` and more, because the source has a usual dose and no maximum.
 
 `label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`), and of the
-rate of an infusion (`max_hourly`) and of one dose for each square metre of body surface (`max_single_m2`);
+rate of an infusion (`max_hourly`; for each kilogram in `limits.csv`) and of one dose for each square metre of body surface (`max_single_m2`);
 `set_id` is that of the label in DailyMed, `section` where it says so (empty: section 2), `quote` its words with the
 number; `page` names a copy of a label that was read. `ten_fold_from` is ten times a usual dose.
 `without_taken` are ingredients and classes beside which a row does not hold. `plausibility.csv` and
@@ -145,7 +145,7 @@ def _read_limits() -> Mapping[str, tuple[Limit, ...]]:
     for row in (*_rows("limits.csv"), *_rows("leads.csv")):
         by_drug[row["rxcui"]] = (*by_drug.get(row["rxcui"], ()), _limit(row))
     for row in _rows("label_limits.csv"):
-        amounts = {column: row[column.replace("_mg", "", 1)] for column in (*_AMOUNTS, *_OTHER_AMOUNTS)}
+        amounts = {column: row.get(column.replace("_mg", "", 1), "") for column in (*_AMOUNTS, *_OTHER_AMOUNTS)}
         by_drug[row["rxcui"]] = (*by_drug.get(row["rxcui"], ()), _limit(_EMPTY | row | amounts))
     of_site: dict[str, tuple[Limit, ...]] = {}
     for row in site_rows("limits.csv"):
@@ -174,7 +174,7 @@ FORMS: Final = {"immediate": "immediate release", "slow": "extended release", "1
 _COLUMNS = ["form", "condition", "without_condition", "setting", "note", "weight_to_kg", "labelled_from"]
 _EMPTY = dict.fromkeys([*_COLUMNS, "age_to"], "") | {"age_from": "18", "is_firm": "yes"}
 _AMOUNTS = ("max_daily_mg", "max_single_mg", "max_weekly_mg", "max_daily_mg_kg", "max_single_mg_kg")
-_OTHER_AMOUNTS = ("max_hourly_mg", "max_single_mg_m2")
+_OTHER_AMOUNTS = ("max_hourly_mg", "max_hourly_mg_kg", "max_single_mg_m2")
 
 
 def _limit(row: Mapping[str, str]) -> Limit:

@@ -129,15 +129,15 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
         # "diltiazem 120 mg, 1 tablet twice daily"
         rows = not_injected if is_swallowed or lacks_form(context, rxcui) else rows
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
-    rows = [row for row in rows if not row.per_hour or infusion_hours(context) or per_hour_of(context, row.unit)]
+    rows = [row for row in rows if not row.per_hour or infusion_hours(context) or per_hour_of(context, row)]
     # A nebuliser that runs on ("10 mg/h") is for a severe attack: the limits of single nebules do not measure it.
-    rows = [row for row in rows if row.route != "nebulised" or per_hour_of(context, row.unit) is None]
+    rows = [row for row in rows if row.route != "nebulised" or per_hour_of(context, row) is None]
     fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
     for row in _of_this_form(fitting, medication):
         yield row, False
     if age is not None and age < ADULT_YEARS:
-        of_own_age = any(not (row.per_kg or row.is_lead) for row in fitting)
-        older = [row for row in rows if row not in fitting and _is_cap(row)] if not of_own_age else []
+        of_own_age = {row.per_hour for row in fitting if not (row.per_kg or row.is_lead)}
+        older = [row for row in rows if row not in fitting and row.per_hour not in of_own_age and _is_cap(row)]
         if not fitting:
             older = [row for row in rows if row.is_for_adults or (age < row.ages.start and not row.per_kg)]
         for row in _of_this_form([row for row in older if not row.condition], medication):
@@ -155,7 +155,7 @@ def lacks_form(context: RuleContext, rxcui: str) -> bool:
 
 def _is_cap(row: Limit) -> bool:
     """Whether an adult's maximum holds for a child whose own rows are for each kilogram: no child is given more."""
-    is_amount = not (row.per_kg or row.per_area or row.per_hour) and row.population != "first order"
+    is_amount = not (row.per_kg or row.per_area) and row.population != "first order"
     return row.is_for_adults and is_amount and not row.setting
 
 
@@ -225,21 +225,33 @@ def infusion_hours(context: RuleContext) -> float | None:
     return max(hours, default=None) or None
 
 
+_MASSES: Final = {
+    "g": ("mg", 1000.0),
+    **dict.fromkeys(("mcg", "ug", "µg"), ("mg", 0.001)),
+}
 _SPEED: Final = re.compile(
-    r"(?<![\d.])(?P<count>\d+(?:\.\d+)?) ?(?P<unit>mg|g|meq|mmol)(?: ?pe)? ?(?:/|per) ?(?P<span>h|min)", re.IGNORECASE
+    r"(?<![\d.])(?P<count>\d+(?:\.\d+)?) ?(?P<unit>mg|g|mcg|[uµ]g|meq|mmol)(?: ?pe)?(?P<by_weight> ?(?:/|per) ?kg)?"
+    r" ?(?:/|per) ?(?P<span>h|min)",
+    re.IGNORECASE,
 )
 
 
-def per_hour_of(context: RuleContext, unit: str) -> float | None:
-    """Return how much the order says to run in an hour, in this unit; the most of several that are named."""
+def per_hour_of(context: RuleContext, row: Limit) -> float | None:
+    """Return how much the order says to run in an hour, in the unit of the row; the most of several that are named.
+
+    It is for each kilogram where the row is. A rate for each kilogram is judged by such rows alone.
+    """
     rates = []
     for dosage in dosages_of(context):
         structured = (given.rateQuantity for given in dosage.doseAndRate)
         stated = [f"{rate.value} {rate.code or rate.unit}" for rate in structured if rate is not None]
         for match in _SPEED.finditer(" ".join([*stated, dosage.text[:500]])):
-            factor = 1000.0 if match["unit"].lower() == "g" else 1.0
-            if unit == ("mg" if match["unit"].lower() == "g" else match["unit"].lower()):
-                rates.append(float(match["count"]) * factor * (1.0 if match["span"].lower() == "h" else 60.0))
+            unit, factor = _MASSES.get(match["unit"].lower(), (match["unit"].lower(), 1.0))
+            rate = float(match["count"]) * factor * (1.0 if match["span"].lower() == "h" else 60.0)
+            if unit == row.unit and row.per_kg and not match["by_weight"]:
+                rates += [rate / context.weight_kg] if context.weight_kg else []
+            elif unit == row.unit and row.per_kg == bool(match["by_weight"]):
+                rates.append(rate)
     return max(rates, default=None)
 
 

@@ -309,8 +309,9 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     """Return what the row limits, in its unit, and whether that is all of it."""
     dose = context.drafted.dose
     if row.unit != "mg":
-        stated = dose.activity if dose.activity is not None and dose.activity.unit == row.unit else None
-        amount, is_whole = (stated.per_dose if row.per_dose else stated.per_day) if stated is not None else None, True
+        activity = dose.activity if dose.activity is not None and dose.activity.unit == row.unit else None
+        given = (activity.per_dose if row.per_dose else activity.per_day) if activity is not None else None
+        amount, is_whole = given, True
     elif row.per_dose:
         single_dose = dose.per_dose_of(row.rxcui)
         amount, is_whole = single_dose.high if single_dose is not None else None, True
@@ -333,7 +334,10 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         amount *= 7.0
     if row.per_hour:
         by_duration = amount / (infusion_hours(context) or math.inf) if amount is not None else None
-        amount = per_hour_of(context, row.unit) or by_duration
+        stated = per_hour_of(context, row)
+        if stated is not None and row.per_kg:
+            return stated, True
+        amount = stated or by_duration
     if amount is not None and row.per_kg:
         weight = context.weight_kg
         if weight:
