@@ -14,7 +14,8 @@ because the drug is seldom given in more; "wide" later, because some uses of the
 "alarm" tells nothing but a dose of `ten_fold_from` and more, because the source has a usual dose and no maximum.
 
 `label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`), and of the
-rate of an infusion (`max_hourly`; for each kilogram in `limits.csv`) and of one dose for each square metre of body surface (`max_single_m2`);
+rate of an infusion (`max_hourly`; by weight in `limits.csv`) and of one dose for each square metre of body surface
+(`max_single_m2`);
 `set_id` is that of the label in DailyMed, `section` where it says so (empty: section 2), `quote` its words with the
 number; `page` names a copy of a label that was read. `ten_fold_from` is ten times a usual dose.
 `without_taken` are ingredients and classes beside which a row does not hold. `plausibility.csv` and
