@@ -198,8 +198,9 @@ FollowUp: TypeAlias = Recommendation[AbnormalResult]
 def open_results(record: PatientRecord) -> tuple[FollowUp, ...]:
     """Return the results that wait for what follows them, the first row of each screening, in the table's order."""
     by_screening: dict[str, FollowUp] = {}
+    age = record.age_years()
     for row in _rows_on_chart(record):
-        if row.screening not in by_screening and _is_for(row, record):
+        if row.screening not in by_screening and _is_for(row, age, record):
             result = _open_number(row, record) if row.analytes else _open_words(row, record)
             if result is not None:
                 by_screening[row.screening] = result
@@ -220,11 +221,10 @@ def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
     ]
 
 
-def _is_for(row: AbnormalResult, record: PatientRecord) -> bool:
-    if row.from_age is not None or row.to_age is not None:
-        age = record.age_years()
-        if age is None or age < (row.from_age or 0) or (row.to_age is not None and age > row.to_age):
-            return False
+def _is_for(row: AbnormalResult, age: int | None, record: PatientRecord) -> bool:
+    has_ages = row.from_age is not None or row.to_age is not None
+    if has_ages and (age is None or age < (row.from_age or 0) or (row.to_age is not None and age > row.to_age)):
+        return False
     if row.sex is not None and record.sex not in (row.sex, None):
         return False
     return not row.only_with or find_condition(record, *row.only_with) is not None

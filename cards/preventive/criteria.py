@@ -403,7 +403,8 @@ _NEED_WORDS: Final = {
 def judge_services(record: PatientRecord, results: Sequence[FollowUp]) -> tuple[ServiceAnswer, ...]:
     """Return the answer for each recommendation, in the knowledge's order; `results` are those without a follow-up."""
     by_screening = {result.row.screening: result for result in results}
-    services = (service.at_age(record.age_years()) for service in PREVENTIVE.services)
+    age = record.age_years()
+    services = (service.at_age(age) for service in PREVENTIVE.services)
     return tuple(_judge(service, record, by_screening.get(service.id)) for service in services)
 
 

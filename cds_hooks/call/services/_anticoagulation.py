@@ -1,13 +1,15 @@
 """What a chart tells before a talk about an anticoagulant: rhythm, what is taken or was stopped, what is against it."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
 
 from cards.rules.families.ddi.conditions import order_treats
 from cards.text import format_number, plain
-from cds_hooks.call.services._exclusions import find_named_in_chart
+from cds_hooks.call.services._exclusions import Exclusion, find_named_in_chart, not_known_whether_taken
 from fhir.mapping.conditions import (
     ConditionHit,
     condition_hit,
@@ -15,10 +17,10 @@ from fhir.mapping.conditions import (
     doubt_of,
     find_condition,
 )
+from fhir.mapping.declined import declined_medicine
 from fhir.mapping.medications.active import active_medications, ended_medications, orders_not_active
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
 from fhir.record.record import PatientRecord
-from fhir.record.refusals import WhyNot
 from fhir.record.resources import Condition, Procedure
 from fhir.terminology.assertions import states
 from fhir.terminology.conditions import condition_groups_of
@@ -29,30 +31,22 @@ _NEWEST_DAYS: Final = 90.0
 _VERY_LOW: Final = (("hemoglobin", "Hemoglobin", 8.0, "g/dL"), ("platelets", "Platelets", 50.0, "×10³/µL"))
 """Below these: grade 3 of CTCAE 5.0 (2017), for hemoglobin with 'transfusion indicated'."""
 _STOPPED_DAYS: Final = 365.0
-BY_MOUTH: Final = frozenset({"vka", "doac"})
-CALLED: Final = re.compile(r"anti-?coag|blood thinner|warfarin|\b(?:doac|noac)s?\b|xaban|dabigatran", re.IGNORECASE)
+_BY_MOUTH: Final = frozenset({"vka", "doac"})
+_CALLED: Final = re.compile(r"anti-?coag|blood thinner|warfarin|\b(?:doac|noac)s?\b|xaban|dabigatran", re.IGNORECASE)
 # CPT: closure of the left atrial appendage with an implant (33340), exclusion of it in surgery (33267 to 33269).
 _CLOSED: Final = (
-    *(f"http://www.ama-assn.org/go/cpt|{code}" for code in ("33340", "33267", "33268", "33269")),
-    "appendage clos",
-    "appendage occlu",
-    "appendage exclu",
-    "appendage ligat",
-    "closure of left atrial appendage",
-    "occlusion of left atrial appendage",
-    "exclusion of left atrial appendage",
-    "closure of the left atrial appendage",
-    "occlusion of the left atrial appendage",
+    *("appendage clos", "appendage occlu", "appendage exclu", "appendage ligat"),
+    *("closure of left atrial appendage", "closure of the left atrial appendage"),
+    *("occlusion of left atrial appendage", "occlusion of the left atrial appendage"),
+    *("exclusion of left atrial appendage", "exclusion of the left atrial appendage"),
     *("watchman", "atriclip", "laa clip", "laa clos", "laa occlu", "laa exclu", "laa ligat"),
     *("vorhofohrversch", "vorhofohrokkl", "fermeture de l'auricule", "fermeture de l’auricule", "cierre de orejuela"),
     *("cierre de la orejuela", "chiusura auricola", "chiusura dell'auricola", "hartoorsluit", "hartoorafsluit"),
 )
-_CLOSED_WORDS: Final = re.compile(
-    r"watchman|atriclip|\b(?:appendage|laa) (?:clip|clos|occlu|exclu|ligat)|vorhofohr\w{0,12}(?:verschl|okkl)"
-    r"|fermeture de l.auricule|cierre de (?:la )?orejuela|chiusura (?:dell.)?auricola|hartoor\w{0,12}sluit",
-    re.IGNORECASE,
-)
+_CLOSED_CODES: Final = tuple(f"http://www.ama-assn.org/go/cpt|{code}" for code in ("33340", "33267", "33268", "33269"))
+_SAYS_CLOSED: Final = re.compile("|".join(map(re.escape, _CLOSED)), re.IGNORECASE)
 RHYTHM_GROUP: Final = "afib"
+LISTED_GROUP: Final = "anticoagulant_long_term"
 _EVER: Final = 200 * 365.25
 _SAME_STAY_DAYS: Final = 14.0
 _LISTED_DAYS: Final = 365.0
@@ -75,52 +69,40 @@ _ABLATION_CODE: Final = "93656"
 _PROPHYLAXIS: Final = re.compile(r"prophyla|\bppx\b", re.IGNORECASE)
 
 
-def reason_against(record: PatientRecord, subject: str) -> WhyNot | None:
-    """Why no talk is suggested: bleeding, very low blood counts, a closed appendage; None where nothing is found."""
-    inside = find_condition(record, "intracranial_bleeding")
-    if inside is not None:
-        text = "anticoagulation after it is a separate decision, so no score is shown."
-        return WhyNot(
-            subject, "contraindicated", f"Intracranial bleeding is on record ({condition_words(inside)}): {text}"
-        )
-    bleeding = find_condition(record, "bleeding_major")
-    if bleeding is not None and _is_recent(bleeding, record):
-        text = f"Major bleeding of the last year is on record ({condition_words(bleeding)}): no talk is suggested."
-        return WhyNot(subject, "contraindicated", text)
+def _closed_appendage(record: PatientRecord) -> str | None:
+    """Return the procedure that closed it, or the problem that says so ("Presence of Watchman device"), as Type/id."""
+    done = find_named_in_chart(record, (*_CLOSED_CODES, *_CLOSED), _EVER, only_done=True)
+    problems = (f"Condition/{problem.id}" for problem in record.facts(Condition) if _is_device(problem, record))
+    return done or next(problems, None)
+
+
+def _is_device(problem: Condition, record: PatientRecord) -> bool:
+    words = problem.code.words if problem.code is not None else ""
+    is_fact = states(_SAYS_CLOSED, words) and not doubt_of(problem)
+    return is_fact and condition_status(problem, record.as_of_epoch) != "past"
+
+
+def _intracranial_bleeding(record: PatientRecord) -> str | None:
+    hit = find_condition(record, "intracranial_bleeding")
+    return condition_words(hit) if hit is not None else None
+
+
+def _bleeding(record: PatientRecord) -> str | None:
+    hit = find_condition(record, "bleeding_major")
+    if hit is None or (hit.time is None and hit.status == "past"):
+        return None
+    is_old = hit.time is not None and hit.time.whole_days(record.as_of_epoch) > _BLEEDING_DAYS
+    return None if is_old else condition_words(hit)
+
+
+def _very_low(record: PatientRecord) -> str | None:
+    """Return the blood count that is too low for a talk, with its limit."""
     for analyte, words, limit, unit in _VERY_LOW:
         measurement = record.newest(analyte, _NEWEST_DAYS)
         if measurement is not None and measurement.value < limit:
             value = f"{format_number(measurement.value, [limit])} {unit} ({measurement.time.date})"
-            return WhyNot(
-                subject,
-                "contraindicated",
-                f"{words} {value} is under {limit:g} {unit} (CTCAE 5.0, grade 3): no talk is suggested.",
-            )
-    closed = find_named_in_chart(record, _CLOSED, _EVER, only_done=True)
-    if closed is not None:
-        return WhyNot(subject, "already-done", f"The left atrial appendage is closed ({closed}).")
-    device = next(
-        (condition for condition in record.facts(Condition) if _names_closed_appendage(condition, record)), None
-    )
-    if device is not None:
-        return WhyNot(subject, "already-done", f"The left atrial appendage is closed (Condition/{device.id}).")
-    if find_condition(record, "pregnancy"):
-        text = "A pregnancy is on record: CHA2DS2-VASc does not apply in pregnancy, and warfarin may harm the child."
-        return WhyNot(subject, "contraindicated", text)
+            return f"{words} {value} is under {limit:g} {unit}"
     return None
-
-
-def _names_closed_appendage(condition: Condition, record: PatientRecord) -> bool:
-    """Whether an entry of the problem list says that a device closes it ("Presence of Watchman device")."""
-    words = condition.code.words if condition.code is not None else ""
-    is_fact = states(_CLOSED_WORDS, words) and not doubt_of(condition)
-    return is_fact and condition_status(condition, record.as_of_epoch) != "past"
-
-
-def _is_recent(hit: ConditionHit, record: PatientRecord) -> bool:
-    if hit.time is None:
-        return hit.status != "past"
-    return hit.time.whole_days(record.as_of_epoch) <= _BLEEDING_DAYS
 
 
 def condition_words(hit: ConditionHit) -> str:
@@ -133,14 +115,14 @@ def stopped_anticoagulant(record: PatientRecord) -> str | None:
 
     FHIR R4 does not say when an order was stopped unless its period ends: then the date is that of the order.
     """
-    if any(active_medication.identity.classes & BY_MOUTH for active_medication in active_medications(record)):
+    if any(active_medication.identity.classes & _BY_MOUTH for active_medication in active_medications(record)):
         return None
     for ended in ended_medications(record, _STOPPED_DAYS):
-        if ended.identity.classes & BY_MOUTH and ended.ended is not None:
+        if ended.identity.classes & _BY_MOUTH and ended.ended is not None:
             return f"{plain(ended.name, 40)} ended {ended.ended.date}"
     for order in orders_not_active(record):
         ordered = order.authored
-        if ordered is None or not order.identity.classes & BY_MOUTH:
+        if ordered is None or not order.identity.classes & _BY_MOUTH:
             continue
         if ordered.whole_days(record.as_of_epoch) <= _STOPPED_DAYS:
             state = "on hold" if order.order.status == "on-hold" else "stopped"
@@ -148,7 +130,12 @@ def stopped_anticoagulant(record: PatientRecord) -> str | None:
     return None
 
 
-def past_rhythm(record: PatientRecord) -> ConditionHit | None:
+def rhythm_of(record: PatientRecord) -> ConditionHit | None:
+    """Return the fibrillation or flutter on record, the active one first."""
+    return find_condition(record, RHYTHM_GROUP) or _past_rhythm(record)
+
+
+def _past_rhythm(record: PatientRecord) -> ConditionHit | None:
     """Return the fibrillation or flutter that the chart has as past: resolved, in a history, or ablated; None for none.
 
     One of the days after an operation is another question of the guideline and is left out.
@@ -215,12 +202,12 @@ def anticoagulation(record: PatientRecord) -> Anticoagulation:
     return Anticoagulation(treating, preventing)
 
 
-def listed_use(record: PatientRecord) -> ConditionHit | None:
-    """Return the entry of the problem list that says that an anticoagulant is taken for long; None for none."""
-    return find_condition(record, "anticoagulant_long_term")
+def _listed_in_force(record: PatientRecord) -> str | None:
+    listed = find_condition(record, LISTED_GROUP)
+    return condition_words(listed) if listed is not None and _still_holds(listed, record) else None
 
 
-def still_holds(listed: ConditionHit, record: PatientRecord) -> bool:
+def _still_holds(listed: ConditionHit, record: PatientRecord) -> bool:
     """Whether the entry is of the last year and no anticoagulant was stopped after it.
 
     What ends with the stay in which the entry was made is not an end of the treatment.
@@ -235,7 +222,44 @@ def still_holds(listed: ConditionHit, record: PatientRecord) -> bool:
 
 def _last_stop(record: PatientRecord) -> FhirTime | None:
     """Return the newest day on which an anticoagulant by mouth ended or, if not charted, was ordered; or None."""
-    ended = [entry.ended for entry in ended_medications(record, _STOPPED_DAYS) if entry.identity.classes & BY_MOUTH]
-    ordered = [entry.authored for entry in orders_not_active(record) if entry.identity.classes & BY_MOUTH]
+    ended = [entry.ended for entry in ended_medications(record, _STOPPED_DAYS) if entry.identity.classes & _BY_MOUTH]
+    ordered = [entry.authored for entry in orders_not_active(record) if entry.identity.classes & _BY_MOUTH]
     times = [time for time in (*ended, *ordered) if time is not None]
     return max(times, key=lambda time: time.instant, default=None)
+
+
+def _doubtful(record: PatientRecord) -> str | None:
+    rhythm = record.derive(rhythm_of)
+    return f"{plain(rhythm.words, 60)} is on record as {rhythm.doubt}" if rhythm is not None and rhythm.doubt else None
+
+
+def _in_rhythm(code: str, text: str, find: Callable[[PatientRecord], object]) -> Exclusion:
+    """Return a row of those patients alone who have fibrillation or flutter."""
+    return Exclusion(code, text, lambda record: find(record) if record.derive(rhythm_of) is not None else None)
+
+
+_UNKNOWN: Final = not_known_whether_taken("an anticoagulant", "anticoagulant")
+NO_TALK: Final = (
+    _in_rhythm(_UNKNOWN.code, _UNKNOWN.text, _UNKNOWN.find),
+    Exclusion("already-done", "An anticoagulant is active ({found}).", lambda chart: anticoagulation(chart).treating),
+    Exclusion("already-done", "Long-term use of an anticoagulant is on the problem list ({found}).", _listed_in_force),
+    _in_rhythm("declined", "{found}", partial(declined_medicine, classes=_BY_MOUTH, called=_CALLED)),
+    _in_rhythm("outside-population", "CHA2DS2-VASc: {found} only, which is not a confirmed diagnosis.", _doubtful),
+    _in_rhythm(
+        "contraindicated",
+        "Intracranial bleeding is on record ({found}): anticoagulation after it is a separate decision, so no score is "
+        "shown.",
+        _intracranial_bleeding,
+    ),
+    _in_rhythm(
+        "contraindicated", "Major bleeding of the last year is on record ({found}): no talk is suggested.", _bleeding
+    ),
+    _in_rhythm("contraindicated", "{found} (CTCAE 5.0, grade 3): no talk is suggested.", _very_low),
+    _in_rhythm("already-done", "The left atrial appendage is closed ({found}).", _closed_appendage),
+    _in_rhythm(
+        "contraindicated",
+        "A pregnancy is on record: CHA2DS2-VASc does not apply in pregnancy, and warfarin may harm the child.",
+        lambda record: find_condition(record, "pregnancy"),
+    ),
+)
+"""For whom no talk is suggested, beside those of every talk: they are asked in this order."""

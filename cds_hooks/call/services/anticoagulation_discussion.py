@@ -14,20 +14,17 @@ from msgspec.structs import replace
 from cards.card import TOPICS, CardText, Source
 from cards.compose.equation import extension_of
 from cards.extension import CardExtension
-from cards.text import capitalized, decapitalized, escape, plain
+from cards.text import capitalized, decapitalized, escape
 from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.call.services._anticoagulation import (
-    BY_MOUTH,
-    CALLED,
+    LISTED_GROUP,
+    NO_TALK,
     RHYTHM_GROUP,
     anticoagulation,
     condition_words,
-    listed_use,
-    past_rhythm,
-    reason_against,
-    still_holds,
+    rhythm_of,
     stopped_anticoagulant,
 )
 from cds_hooks.call.services._equation import (
@@ -37,16 +34,9 @@ from cds_hooks.call.services._equation import (
     fact_of_condition,
     offer,
 )
-from cds_hooks.call.services._exclusions import (
-    NOT_AT_HOME,
-    first_reason,
-    not_known,
-    not_known_whether_taken,
-    talk_planned,
-)
-from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
+from cds_hooks.call.services._exclusions import NOT_AT_HOME, not_known, talk_planned
+from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.conditions import ConditionHit, find_condition, find_confirmed
-from fhir.mapping.declined import declined_medicine
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.record.record import PatientRecord
@@ -66,44 +56,26 @@ _VALVES = ("mechanical_valve", "heart_valve_prosthesis_kind_not_stated", "mitral
 TALK = "Shared decision: anticoagulation in atrial fibrillation"
 _TALK_OFFER = ("Plan a talk about anticoagulation", "Draft order: benefits, bleeding and wishes.", TALK)
 _OVER_65 = "age over 65"
-_UNKNOWN = not_known_whether_taken("an anticoagulant", "anticoagulant")
 
 
 async def find(call: ServiceInput) -> Advice:
     """One card where the yearly risk of stroke is 2 % or more and no anticoagulant is active, else the reason."""
     record = call.record
     vector = map_features(record, FEATURES)
-    active_rhythm = find_condition(record, RHYTHM_GROUP)
-    rhythm = active_rhythm or past_rhythm(record)
-    unknown = first_reason((_UNKNOWN,), EQUATION.id, record) if rhythm is not None else None
-    if unknown is not None:
-        return Advice(silences=[unknown])
-    anticoagulants = anticoagulation(record)
-    if anticoagulants.treating is not None:
-        return no_card(EQUATION.id, "already-done", f"An anticoagulant is active ({anticoagulants.treating}).")
-    listed = listed_use(record)
-    if listed is not None and still_holds(listed, record):
-        text = f"Long-term use of an anticoagulant is on the problem list ({condition_words(listed)})."
-        return no_card(EQUATION.id, "already-done", text)
-    unwanted = declined_medicine(record, BY_MOUTH, CALLED) if rhythm is not None else None
-    if unwanted is not None:
-        return no_card(EQUATION.id, "declined", unwanted)
-    charted = _for_any_rhythm(inputs_from_record(EQUATION, record, vector=vector), rhythm)
-    if rhythm is not None and rhythm.doubt:
-        text = f"{plain(rhythm.words, 60)} is on record as {rhythm.doubt} only, which is not a confirmed diagnosis."
-        return no_card(EQUATION.id, "outside-population", f"CHA2DS2-VASc: {text}")
+    rhythm = record.derive(rhythm_of)
     if rhythm is not None:
-        against = reason_against(record, EQUATION.id)
-        if against is not None:
-            return Advice(silences=[against], features=vector)
         valve = find_condition(record, *_VALVES)
         if valve is not None:
             return advise_by_guideline(call, _of_valve(call, valve, rhythm))
         thick_heart = find_confirmed(record, _THICK_HEART)
         if thick_heart is not None:
             return advise_by_guideline(call, _of_thick_heart(call, thick_heart, rhythm))
+    charted = _for_any_rhythm(inputs_from_record(EQUATION, record, vector=vector), rhythm)
     bleeding = _for_any_rhythm(inputs_from_record(BESIDE, record, vector=vector), rhythm)
-    return advise_by_equation(call, charted, _question(call, rhythm, bleeding, is_past=active_rhythm is None))
+    # Nothing to order: every input is age, sex or a condition.
+    below = "CHA2DS2-VASc is under 2 points: under 2 strokes in 100 a year."
+    text = partial(_score, call, rhythm, bleeding)
+    return advise_by_equation(call, charted, EquationQuestion(OUTPUT, frozenset({"treat"}), below, text))
 
 
 def _for_any_rhythm(charted: RecordInputs, rhythm: ConditionHit | None) -> RecordInputs:
@@ -118,14 +90,9 @@ def _rhythm_in_words(rhythm: ConditionHit | None) -> str:
     return "Atrial flutter" if "flutter" in words and "fibrillation" not in words else "Atrial fibrillation"
 
 
-def _finding(call: ServiceInput) -> str:
-    """Return what of an anticoagulant is on record where none is active."""
-    return stopped_anticoagulant(call.record) or "no anticoagulant found"
-
-
 def _of_valve(call: ServiceInput, valve: ConditionHit, rhythm: ConditionHit) -> CardText:
     """With such a valve no score is asked: the guideline names warfarin, whatever the points."""
-    finding = _finding(call)
+    finding = stopped_anticoagulant(call.record) or "no anticoagulant found"
     if valve.key == "mitral_stenosis":
         short = "mitral stenosis"
         degree = (
@@ -156,7 +123,7 @@ def _of_valve(call: ServiceInput, valve: ConditionHit, rhythm: ConditionHit) -> 
 
 def _of_thick_heart(call: ServiceInput, disease: ConditionHit, rhythm: ConditionHit) -> CardText:
     """With a hypertrophic cardiomyopathy no score is asked: anticoagulation is recommended whatever the points."""
-    finding = _finding(call)
+    finding = stopped_anticoagulant(call.record) or "no anticoagulant found"
     return CardText(
         about="hypertrophic_af",
         summary=f"{_rhythm_in_words(rhythm)} with hypertrophic cardiomyopathy: {finding}. Discuss anticoagulation.",
@@ -176,23 +143,9 @@ def _of_thick_heart(call: ServiceInput, disease: ConditionHit, rhythm: Condition
     )
 
 
-def _question(
-    call: ServiceInput, rhythm: ConditionHit | None, bleeding: RecordInputs, *, is_past: bool
-) -> EquationQuestion:
-    # Nothing to order: every input is age, sex or a condition.
-    below = "CHA2DS2-VASc is under 2 points: under 2 strokes in 100 a year."
-    text = partial(_score, call, rhythm if is_past else None, _rhythm_in_words(rhythm), bleeding)
-    return EquationQuestion(OUTPUT, frozenset({"treat"}), below, text)
-
-
-def _score(
-    call: ServiceInput,
-    past: ConditionHit | None,
-    rhythm: str,
-    bleeding: RecordInputs,
-    result: EquationResult,
-) -> CardText:
+def _score(call: ServiceInput, rhythm: ConditionHit | None, bleeding: RecordInputs, result: EquationResult) -> CardText:
     record = call.record
+    past = rhythm if find_condition(record, RHYTHM_GROUP) is None else None
     score = int(result.number)
     rates, yearly = result.rates()[0]
     people = f"{yearly:g} in 100"
@@ -200,7 +153,8 @@ def _score(
     stopped = stopped_anticoagulant(record)
     statement = " Ask why before you start another." if stopped is not None else ""
     statement += _beside(record, past)
-    rhythm_words = rhythm if past is None else f"History of {decapitalized(rhythm)}"
+    name = _rhythm_in_words(rhythm)
+    rhythm_words = name if past is None else f"History of {decapitalized(name)}"
     return CardText(
         summary=(
             f"{rhythm_words}, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke a year. "
@@ -228,7 +182,7 @@ def _beside(record: PatientRecord, past: ConditionHit | None) -> str:
             f"**The rhythm is on record as past** ({escape(condition_words(past), 130)}): the guideline goes by the "
             "risk of stroke and not by the rhythm, after ablation too."
         )
-    preventing, listed = anticoagulation(record).preventing, listed_use(record)
+    preventing, listed = anticoagulation(record).preventing, find_condition(record, LISTED_GROUP)
     if preventing is not None:
         parts.append(
             f"**{escape(capitalized(preventing))}** is active in a low dose, which does not prevent stroke in atrial "
@@ -286,6 +240,7 @@ ADVISOR = Advisor(
             "Condition",
             "The problem list is not available: it is not known whether the patient has atrial fibrillation.",
         ),
+        *NO_TALK,
     ),
     subject=EQUATION.id,
     find=find,
