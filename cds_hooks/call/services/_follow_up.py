@@ -8,15 +8,16 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import TOPICS, CardText
+from cards.card import TOPICS, CardText, OrderSuggestion
 from cards.text import decapitalized
 from cds_hooks.call.services._equation import EquationQuestion, advise_by_equation, offer
 from cds_hooks.call.services._exclusions import NO_ESTIMATE_OF_STAY, Exclusion, find_named_in_chart
-from cds_hooks.call.services._service import Advice, ServiceInput, no_card
+from cds_hooks.call.services._service import Advice, ServiceInput
 from fhir.mapping.conditions import condition_time, find_condition
 from fhir.mapping.features.feature import Missing, map_features
 from fhir.mapping.features.measured import Measured
@@ -36,7 +37,7 @@ FOLLOW_UP_WORDS = (
     *("seguimiento", "seguimento", "visita de control", "consulta de control", "cita de control"),
     *("visita di controllo", "visita de controle", "återbesök", "uppföljning", "opfølgning", "oppfølging"),
 )
-FOLLOW_UP_DAYS = 7
+_FOLLOW_UP_DAYS = 7
 _EARLY_DAYS = 14.0
 """What is arranged for later than this is not an early follow-up; the project's own choice."""
 # "Follow-up CT chest" is a study, which brings nobody to a visit.
@@ -88,18 +89,30 @@ ESTIMATES = (FollowUpScore(HOSPITAL, _hospital_opening), FollowUpScore(LACE, _la
 
 
 def _goes_to(record: PatientRecord, *destinations: str) -> str | None:
-    """Return the words of where the stay ends, if it is one of these."""
+    """Return where the stay ends, in words with their article, if it is one of these."""
     destination = discharge_destination(record)
-    return inside_a_sentence(destination[0].words) if destination and destination[0].key in destinations else None
+    if destination is None or destination[0].key not in destinations:
+        return None
+    words = decapitalized(destination[0].words)
+    return words if words.startswith("another ") else f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def facility_of(record: PatientRecord) -> str | None:
+    """Return the nursing or rehabilitation facility to which the patient goes, in words; else None."""
+    return _goes_to(record, *FACILITIES)
 
 
 def _arranged(record: PatientRecord) -> str | None:
     """Return the visit that is arranged after this stay, as Type/id."""
-    stay = current_stay(record)
-    assert stay is not None  # noqa: S101 - the row before this one
-    begun = stay.start.age_days(record.as_of_epoch)
+    begun = _stay(record).start.age_days(record.as_of_epoch)
     source = find_named_in_chart(record, FOLLOW_UP_WORDS, begun, not_with=_OF_A_STUDY, until_days=_EARLY_DAYS)
     return source or booked_follow_up(record)
+
+
+def _stay(record: PatientRecord) -> Stay:
+    stay = current_stay(record)
+    assert stay is not None  # noqa: S101 - who has none is excluded before
+    return stay
 
 
 NO_FOLLOW_UP = (
@@ -141,34 +154,58 @@ def booked_follow_up(record: PatientRecord) -> str | None:
     return None
 
 
-def facility_of(record: PatientRecord) -> str | None:
-    """Return the nursing or rehabilitation facility to which the patient goes, in words; else None."""
-    destination = discharge_destination(record)
-    return (
-        inside_a_sentence(destination[0].words)
-        if destination is not None and destination[0].key in FACILITIES
-        else None
+def _child(record: PatientRecord) -> int | None:
+    age = record.age_years()
+    return age if age is not None and age < _ADULT_YEARS else None
+
+
+def _is_of_other_ward(record: PatientRecord) -> bool:
+    encounter = _stay(record).encounter
+    concepts = (*encounter.type, *((encounter.serviceType,) if encounter.serviceType is not None else ()))
+    places = (encounter.serviceProvider, *(location.location for location in encounter.location))
+    words = [
+        *(concept.words for concept in concepts),
+        *(location.display for location in places if location is not None),
+    ]
+    return any(_OTHER_WARD.search(word) for word in words)
+
+
+def _is_obstetric(record: PatientRecord) -> bool:
+    return find_condition(record, "pregnancy") is not None or _gave_birth(record)
+
+
+def _gave_birth(record: PatientRecord) -> bool:
+    begun = _stay(record).start.instant
+    for condition in record.facts(Condition):
+        time = condition_time(condition, record)
+        in_stay = time is not None and time.instant + DAY_SECONDS >= begun
+        codings = condition.code.coding if condition.code is not None else ()
+        if in_stay and any(ends_pregnancy(coding.system, coding.code, coding.display) for coding in codings):
+            return True
+    return False
+
+
+NO_SCORES = tuple(
+    Exclusion("outside-population", text, find)
+    for text, find in (
+        ("The patient goes to {found}: the scores are for discharge home.", facility_of),
+        (
+            "Age is not known: no usable birth date. The scores are for adults.",
+            lambda record: record.age_years() is None,
+        ),
+        ("The scores are for adults; the patient is {found}.", _child),
+        ("The scores are for medical and surgical stays, not for obstetrics or psychiatry.", _is_of_other_ward),
+        ("The scores are not for obstetric stays: a pregnancy or a birth is on record.", _is_obstetric),
     )
-
-
-def inside_a_sentence(words: str) -> str:
-    """ "Skilled nursing facility" as "a skilled nursing facility"; what begins with another article stays."""
-    lower = decapitalized(words)
-    return lower if lower.startswith("another ") else f"{'an' if lower[0] in 'aeiou' else 'a'} {lower}"
+)
+"""For which stays neither score is: the model of `readmission-follow-up` may be."""
 
 
 def advise_by_scores(call: ServiceInput) -> Advice:
     """Return the card of the first score that can be worked out and is high, else the reasons of all.
 
-    Asked where none of `NO_FOLLOW_UP` holds.
+    Asked where none of `NO_FOLLOW_UP` and `NO_SCORES` holds.
     """
-    facility = facility_of(call.record)
-    if facility is not None:
-        text = f"The patient goes to {facility}: the scores are for discharge home."
-        return no_card(HOSPITAL.id, "outside-population", text)
-    outside = _outside_scores(call.record)
-    if outside is not None:
-        return no_card(HOSPITAL.id, "outside-population", outside)
     vector = map_features(call.record, FEATURES)
     charts = [
         (estimate, _of_this_stay(call, inputs_from_record(estimate.equation, call.record, vector=vector)))
@@ -176,7 +213,9 @@ def advise_by_scores(call: ServiceInput) -> Advice:
     ]
     advices: list[Advice] = []
     for score, charted in charts:
-        advice = advise_by_equation(call, charted, _question(call, score, charts))
+        beside = [other for other_score, other in charts if other_score is not score]
+        below, text = f"{score.equation.title} is not high.", partial(_text, call, score, beside)
+        advice = advise_by_equation(call, charted, EquationQuestion("score", frozenset({"high"}), below, text))
         if advice.cards:
             return advice
         advices.append(advice)
@@ -186,44 +225,9 @@ def advise_by_scores(call: ServiceInput) -> Advice:
     return first
 
 
-def _outside_scores(record: PatientRecord) -> str | None:
-    """Why neither score is for this stay: a child's, or one in obstetrics or psychiatry; None for any other."""
-    age, stay = record.age_years(), current_stay(record)
-    if age is None:
-        return "Age is not known: no usable birth date. The scores are for adults."
-    if age < _ADULT_YEARS:
-        return f"The scores are for adults; the patient is {age}."
-    if stay is None:
-        return None
-    encounter = stay.encounter
-    concepts = (*encounter.type, *((encounter.serviceType,) if encounter.serviceType is not None else ()))
-    places = (encounter.serviceProvider, *(location.location for location in encounter.location))
-    words = [
-        *(concept.words for concept in concepts),
-        *(location.display for location in places if location is not None),
-    ]
-    if any(_OTHER_WARD.search(word) for word in words):
-        return "The scores are for medical and surgical stays, not for obstetrics or psychiatry."
-    if find_condition(record, "pregnancy") is not None or _gave_birth(record, stay):
-        return "The scores are not for obstetric stays: a pregnancy or a birth is on record."
-    return None
-
-
-def _gave_birth(record: PatientRecord, stay: Stay) -> bool:
-    for condition in record.facts(Condition):
-        time = condition_time(condition, record)
-        in_stay = time is not None and time.instant + DAY_SECONDS >= stay.start.instant
-        codings = condition.code.coding if condition.code is not None else ()
-        if in_stay and any(ends_pregnancy(coding.system, coding.code, coding.display) for coding in codings):
-            return True
-    return False
-
-
 def _of_this_stay(call: ServiceInput, charted: RecordInputs) -> RecordInputs:
     """Without laboratory values from before the stay: HOSPITAL asks for the last ones before discharge."""
-    stay = current_stay(call.record)
-    if stay is None:
-        return charted
+    stay = _stay(call.record)
     old = {
         name: Missing(
             value.feature, "stale", f"{value.feature.words} is from before this stay ({value.effective[:10]})."
@@ -240,24 +244,8 @@ def _is_before(effective: str, stay: Stay) -> bool:
     return time is not None and time.instant + DAY_SECONDS < stay.start.instant
 
 
-def _question(
-    call: ServiceInput, estimate: FollowUpScore, charts: list[tuple[FollowUpScore, RecordInputs]]
-) -> EquationQuestion:
-    beside = [charted for score, charted in charts if score.equation is not estimate.equation]
-    below = f"{estimate.equation.title} is not high."
-    return EquationQuestion("score", frozenset({"high"}), below, partial(_text, call, estimate, beside))
-
-
-def _text(
-    call: ServiceInput,
-    estimate: FollowUpScore,
-    beside: list[RecordInputs],
-    result: EquationResult,
-) -> CardText:
-    due = (call.record.as_of + timedelta(days=FOLLOW_UP_DAYS)).date().isoformat()
-    context = call.request.context
-    encounter = getattr(context, "encounter_id", None)
-    more = {"encounter": {"reference": f"Encounter/{encounter}"}} if encounter else {}
+def _text(call: ServiceInput, estimate: FollowUpScore, beside: list[RecordInputs], result: EquationResult) -> CardText:
+    is_home = "The discharge destination is not charted; the score is for people who go home. "
     return CardText(
         summary=(
             f"{estimate.equation.title} {int(result.number)}: high risk of readmission within 30 days. Consider a "
@@ -266,34 +254,40 @@ def _text(
         opening=estimate.opening(result),
         topic=TOPICS["follow-up"],
         offers=(
-            offer(
-                call,
-                "Order a visit within 7 days",
-                "Draft order for a follow-up visit within 7 days of discharge.",
-                "Follow-up visit within 7 days of discharge",
-                occurrenceDateTime=due,
-                **more,
-            ),
+            offer_of_follow_up(call),
             offer(
                 call,
                 "Order a call within 3 days",
                 "Draft order for a telephone call within 3 days of discharge: medicines, symptoms, appointments.",
                 "Follow-up call within 3 days of discharge",
-                **more,
+                **_of_stay(call),
             ),
         ),
         beside=tuple(line for charted in beside if (line := _beside_line(charted))),
-        closing=f"{_home_only(call)}Stays and visits elsewhere are not counted. Not for emergencies.",
+        closing=(
+            f"{is_home if discharge_destination(call.record) is None else ''}Stays and visits elsewhere are not "
+            "counted. Not for emergencies."
+        ),
     )
 
 
-def _home_only(call: ServiceInput) -> str:
-    destination = discharge_destination(call.record)
-    return (
-        ""
-        if destination is not None
-        else "The discharge destination is not charted; the score is for people who go home. "
+def offer_of_follow_up(call: ServiceInput, facility: str | None = None) -> OrderSuggestion:
+    """Return the order of a visit within a week of discharge, in a facility one of a follow-up agreed with its team."""
+    due = (call.record.as_of + timedelta(days=_FOLLOW_UP_DAYS)).date().isoformat()
+    visit = "Follow-up visit" if facility is None else f"Follow-up agreed with {facility}"
+    return offer(
+        call,
+        f"Order a {'visit' if facility is None else 'follow-up'} within 7 days",
+        f"Draft order: {decapitalized(visit)} within 7 days of discharge.",
+        f"{visit} within 7 days of discharge",
+        **_of_stay(call),
+        occurrenceDateTime=due,
     )
+
+
+def _of_stay(call: ServiceInput) -> dict[str, Any]:
+    encounter = call.request.context.encounter_id
+    return {"encounter": {"reference": f"Encounter/{encounter}"}} if encounter else {}
 
 
 def _beside_line(charted: RecordInputs) -> str:

@@ -2,7 +2,7 @@
 
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE
-from cds_hooks.call.services._follow_up import FEATURES, HOSPITAL, NO_FOLLOW_UP, advise_by_scores
+from cds_hooks.call.services._follow_up import FEATURES, HOSPITAL, NO_FOLLOW_UP, NO_SCORES, advise_by_scores
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
 
 
@@ -23,7 +23,7 @@ ADVISOR = Advisor(
     needs=Needs.of(
         features=FEATURES, resources=("Appointment", "Condition", "Encounter", "Procedure", "ServiceRequest")
     ),
-    exclusions=NO_FOLLOW_UP,
+    exclusions=(*NO_FOLLOW_UP, *NO_SCORES),
     subject=HOSPITAL.id,
     find=find,
 )

@@ -8,19 +8,24 @@ What a chart cannot tell the model does not ask: the counts of tests and procedu
 type of the study have no equal in it (docs/models/README.md has what that costs).
 """
 
-from datetime import timedelta
+from functools import partial
 
 from msgspec.structs import replace
 
 from cards.card import TOPICS, Card, CardText
 from cards.compose.model import model_card
-from cards.text import decapitalized
 from cds_hooks.call.prefetch.needs import Needs
-from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
-from cds_hooks.call.services._equation import offer
+from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE
 from cds_hooks.call.services._exclusions import Exclusion, first_reason
 from cds_hooks.call.services._follow_up import FEATURES as SCORE_FEATURES
-from cds_hooks.call.services._follow_up import FOLLOW_UP_DAYS, NO_FOLLOW_UP, advise_by_scores, facility_of
+from cds_hooks.call.services._follow_up import (
+    HOSPITAL,
+    NO_FOLLOW_UP,
+    NO_SCORES,
+    advise_by_scores,
+    facility_of,
+    offer_of_follow_up,
+)
 from cds_hooks.call.services._model import ChartModel, ModelEstimate
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, advise_by_model
 from cds_hooks.call.trusted_models import served_model
@@ -51,26 +56,19 @@ DESTINATION_UNKNOWN = (
 
 async def find(call: ServiceInput) -> Advice:
     """One info card where a score or the estimate of the model is high, else the reason for none."""
-    by_scores = advise_by_scores(call)
-    return by_scores if by_scores.cards else await _by_model(call)
-
-
-async def _by_model(call: ServiceInput) -> Advice:
-    """One info card where the estimate is among the highest of the study's stays, else the reason for none."""
-    without = first_reason((WITHOUT_DIABETES,), MODEL.manifest.id, call.record)
+    record = call.record
+    by_scores = None if first_reason(NO_SCORES, HOSPITAL.id, record) else advise_by_scores(call)
+    if by_scores is not None and by_scores.cards:
+        return by_scores
+    without = first_reason((WITHOUT_DIABETES,), MODEL.manifest.id, record)
     if without is not None:
         return Advice(silences=[without])
-    vector = OF_CHART.inputs(call.record)
-    return await advise_by_model(call, OF_CHART, vector, lambda estimate: _card(call, estimate))
+    return await advise_by_model(call, OF_CHART, OF_CHART.inputs(record), partial(_card, call))
 
 
 def _card(call: ServiceInput, estimate: ModelEstimate) -> Card:
-    record, context = call.record, call.request.context
-    assert isinstance(context, EncounterDischargeContext)  # noqa: S101 - the only hook of this service
-    due = (record.as_of + timedelta(days=FOLLOW_UP_DAYS)).date().isoformat()
-    facility = facility_of(record)
+    facility = facility_of(call.record)
     setting = "" if facility is None else f"**Goes to {facility}**: agree the follow-up with the team there.\n\n"
-    visit = "Follow-up visit" if facility is None else f"Follow-up agreed with {facility}"
     return model_card(
         estimate.manifest,
         estimate.prediction,
@@ -78,16 +76,7 @@ def _card(call: ServiceInput, estimate: ModelEstimate) -> Card:
         replace(
             CARD,
             opening=f"{setting}Why: ",
-            offers=(
-                offer(
-                    call,
-                    f"Order a {'visit' if facility is None else 'follow-up'} within 7 days",
-                    f"Draft order: {decapitalized(visit)} within 7 days of discharge.",
-                    f"{visit} within 7 days of discharge",
-                    encounter={"reference": f"Encounter/{context.encounter_id}"},
-                    occurrenceDateTime=due,
-                ),
-            ),
+            offers=(offer_of_follow_up(call, facility),),
             beside=(DESTINATION_UNKNOWN,) if estimate.model is TWIN else (),
         ),
         call.card_identity(call.model_url(estimate.manifest.id)),
