@@ -17,17 +17,12 @@ from cards.compose.model import model_card
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE
 from cds_hooks.call.services._exclusions import Exclusion, first_reason
-from cds_hooks.call.services._follow_up import FEATURES as SCORE_FEATURES
-from cds_hooks.call.services._follow_up import (
-    HOSPITAL,
-    NO_FOLLOW_UP,
-    NO_SCORES,
-    advise_by_scores,
-    facility_of,
-    offer_of_follow_up,
-)
+from cds_hooks.call.services._follow_up import NO_FOLLOW_UP, facility_of, offer_of_follow_up
 from cds_hooks.call.services._model import ChartModel, ModelEstimate
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, advise_by_model
+from cds_hooks.call.services.discharge_follow_up import FEATURES as SCORE_FEATURES
+from cds_hooks.call.services.discharge_follow_up import HOSPITAL, NO_SCORES
+from cds_hooks.call.services.discharge_follow_up import find as find_by_scores
 from cds_hooks.call.trusted_models import served_model
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
@@ -57,7 +52,7 @@ DESTINATION_UNKNOWN = (
 async def find(call: ServiceInput) -> Advice:
     """One info card where a score or the estimate of the model is high, else the reason for none."""
     record = call.record
-    by_scores = None if first_reason(NO_SCORES, HOSPITAL.id, record) else advise_by_scores(call)
+    by_scores = None if first_reason(NO_SCORES, HOSPITAL.id, record) else await find_by_scores(call)
     if by_scores is not None and by_scores.cards:
         return by_scores
     without = first_reason((WITHOUT_DIABETES,), MODEL.manifest.id, record)
