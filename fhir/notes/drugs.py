@@ -245,7 +245,7 @@ def _is_of_the_last(between: str) -> bool:
 
 
 _SAYS: Final = re.compile(r", (?:says|said|writes|wrote|according to|per) (?:the|his|her|their|dr|gp)\b", re.IGNORECASE)
-_ONLY: Final = re.compile(r"^ only$")
+_ONLY: Final = re.compile(r"^ (?:only|alone)$")
 _SAME: Final = re.compile(r"[^.;]{0,30}?\b(?:as before|as usual|same dose|dose unchanged)$", re.IGNORECASE)
 _PAST: Final = re.compile(r"\b(?:was|were|been|had)\b", re.IGNORECASE)
 
@@ -355,7 +355,7 @@ _OF_OTHERS: Final = re.compile(
     r" (?:in|on|that))\b",
     re.IGNORECASE,
 )
-_LETTER_END: Final = re.compile(r"\.(?=\s)|\n")
+_LETTER_END: Final = re.compile(r"\.(?=[\s\"'”’])|\n")
 
 
 def _is_of_others(text: str, start: int) -> bool:
