@@ -1,13 +1,21 @@
-"""The long texts of one call have a budget: the most important first, and what is over it is told of as not read."""
+"""The texts of one call have budgets: the most important first, and what is over one is told of as not read."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pytest
 
 from fhir.mapping.allergies import allergies, unread_allergies
 from fhir.record.record import read_record, read_value
-from fhir.record.text_budget import CHARACTERS_OF_A_CALL, CHARACTERS_OF_DIRECTIONS, NOT_READ, within_text_budget
+from fhir.record.text_budget import (
+    CHARACTERS_OF_A_CALL,
+    CHARACTERS_OF_DIRECTIONS,
+    CHARACTERS_OF_NAMES,
+    NOT_READ,
+    readable_texts,
+    within_text_budget,
+)
 from tests.fhir import builders
 from tests.fhir.builders import medication_order
 
@@ -44,7 +52,7 @@ def test_what_is_over_the_budget_is_said_once_for_each_type_and_the_first_are_re
     read, refusals = within_text_budget(values)
     assert _texts(read["allergies"]) == ["penicillin" * 40] * fitting + [NOT_READ] * 2
     assert [entry.resource.conclusion for entry in read["reports"].entry] == [NOT_READ] * 3  # behind the allergies
-    assert [(refusal.subject, refusal.reason, refusal.text.split()[4]) for refusal in refusals] == [
+    assert [(refusal.subject, refusal.reason, refusal.text.split()[3]) for refusal in refusals] == [
         ("AllergyIntolerance", "too-much-text", "2"),
         ("DiagnosticReport", "too-much-text", "3"),
     ]
@@ -56,6 +64,18 @@ def test_an_allergy_whose_text_is_not_read_is_said_to_be_one_that_could_not_be_r
     assert allergies(record) == ()
     assert NOT_READ in unread_allergies(record)
     assert "too-much-text" in {refusal.reason for refusal in record.refusals}
+
+
+@pytest.mark.parametrize("sign", ["", '"', "\\", "é"])
+def test_different_names_have_a_budget_and_the_same_ones_cost_once(sign: str) -> None:
+    fitting = CHARACTERS_OF_NAMES // 60
+    names = [f"{sign}{number:04} ".ljust(60, "c") for number in range(fitting + 5)]
+    resources = [resource for name in names for resource in _allergies(3, name)]
+    for count, more in ((3 * fitting, 0), (len(resources), 15)):
+        charted = msgspec.json.encode(builders.bundle(*resources[:count]))
+        read, refusals = readable_texts({"chart": _bundle(resources[:count])}, charted)
+        assert [text == NOT_READ for text in _texts(read["chart"])] == [False] * 3 * fitting + [True] * more
+        assert [refusal.text.split()[3] for refusal in refusals] == ["15"] * bool(more)
 
 
 def _order(directions: str, status: str = "active", **dosage: Any) -> dict[str, Any]:
@@ -74,4 +94,4 @@ def test_directions_have_a_budget_of_their_own_from_which_active_orders_take_fir
     texts = [entry.resource.dosageInstruction[0].text for entry in read["orders"].entry]
     assert [text == NOT_READ for text in texts] == [False, True, True, True, True, *(False for _ in active)]
     assert [entry.resource.medicationCodeableConcept.text for entry in read["orders"].entry][1] == "metformin 500 mg"
-    assert [refusal.text.split()[4] for refusal in refusals] == ["4"]
+    assert [refusal.text.split()[3] for refusal in refusals] == ["4"]
