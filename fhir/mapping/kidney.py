@@ -315,7 +315,7 @@ def _of_best_day(record: PatientRecord, values: list[KidneyValue]) -> KidneyEsti
     if best.method == "reported, unit unclear":
         notes = (_UNIT_UNCLEAR,)
     if conflicting_values:
-        notes = ("The values of that day contradict each other; the lowest is used. Repeat the test.",)
+        notes = ("They contradict each other; the lowest is used. Repeat the test.",)
     if not best.is_reported:
         notes += _sex_note(record, _estimates(record, best.measurement))
     return KidneyEstimate(

@@ -35,6 +35,7 @@ from fhir.terminology.medications import INGREDIENTS
 _MOST_OTHERS = 2
 _LONGEST_OTHERS = 30
 _LONGEST_PROBLEM = 40
+_LONGEST_ABBREVIATION = 6
 _LONGEST_DATED_HEADLINE = 100
 _DETAIL = re.compile(r"(.+) (?:(?:with|without|following|due to|in|of|from|by)\b|\().*")
 """What a diagnosis says before its last detail."""
@@ -124,6 +125,8 @@ def _in_sentence(words: str) -> str:
     while len(first) > _LONGEST_PROBLEM and (detail := _DETAIL.fullmatch(first)):
         first = detail[1]
     text = plain(first, _LONGEST_PROBLEM)
+    if text.isupper() and len(text) > _LONGEST_ABBREVIATION:
+        return text.lower()
     is_word = text[1:2].islower() and "'" not in text and "-" not in text
     return decapitalized(text) if is_word else text
 
@@ -208,6 +211,12 @@ def _palliative(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext
     return f"Palliative or hospice care is on record{words}"
 
 
+def _usable(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
+    """ "usable " where a result of the tests in question came and was refused, so that it is not said to be absent."""
+    tests = (use.removeprefix("lab:") for use in when.uses if use.startswith("lab:"))
+    return "usable " if any(context.session.record.lookup(test).refused for test in tests) else ""
+
+
 class CommonPlaceholder(NamedTuple):
     """What fills a {name} of every family by a condition and its facts, and the longest text, for the lint."""
 
@@ -234,6 +243,7 @@ COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
     "kidney_history": CommonPlaceholder(_kidney_history),
     "relief": CommonPlaceholder(_relief),
     "palliative": CommonPlaceholder(_palliative),
+    "usable": CommonPlaceholder(_usable, "usable "),
     "child": CommonPlaceholder(lambda _when, _facts, context: context.child_words),
 }
 """The words of every family; the longest of {drug} depends on the rule's trigger."""

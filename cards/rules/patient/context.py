@@ -419,7 +419,9 @@ class RuleContext(Struct, frozen=True, eq=False):
         names = {one.medication.name: day for one in listed if (day := self._old_entry(one)) is not None}
         if len(names) == 1:
             ((name, day),) = names.items()
-            return f"{capitalized(name)} was last recorded on {day}: ask whether it is taken."
+            since = next((one.since or "" for one in listed if one.medication.name == name), "")[:10]
+            first = f", first on {since}" if since and since != day else ""
+            return f"{capitalized(name)} was last recorded on {day}{first}: ask whether it is taken."
         dated_names = capitalized(" and ".join(f"{name} ({day})" for name, day in names.items()))
         return f"{dated_names} were last recorded long ago: ask whether they are taken." if names else ""
 

@@ -164,10 +164,10 @@ def notes(estimate: KidneyEstimate) -> list[str]:
     """How sure the estimate is, in sentences."""
     sentences = []
     if estimate.stale and estimate.time:
-        sentences.append(f"The value of {estimate.time.date} is older than it should be: repeat it.")
+        sentences.append(f"The value of {estimate.time.date} is too old to rely on: repeat it.")
     if estimate.disputed and estimate.time:
         values = ", ".join(dict.fromkeys(rival(value) for value in estimate.conflicting_values))
-        sentences.append(f"Values of {estimate.time.date} in {unit(estimate.unit)}: {values}.")
+        sentences.append(f"eGFR results of {estimate.time.date} in {unit(estimate.unit)}: {values}.")
     return [*sentences, *estimate.notes]
 
 

@@ -183,7 +183,7 @@ def _beside_line(charted: RecordInputs) -> str:
         result = charted.calculate()
     except EquationRefused:
         return ""
-    band = f" ({result.band_words})" if result.band_words else ""
+    band = f": {result.band_words}" if result.band_words else ""
     return f"**{charted.equation.title} {int(result.number)}**{band}."
 
 

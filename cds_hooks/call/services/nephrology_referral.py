@@ -64,6 +64,10 @@ _KDIGO_2012 = Source(
     label="KDIGO 2012 guideline on acute kidney injury", url="https://kdigo.org/guidelines/acute-kidney-injury/"
 )
 _text = partial(CardText, topic=TOPICS["nephrology"], guideline=_KDIGO_2024)
+_FOR_PLANNING = "For planning, not for emergencies."
+_SEE_NOW = "Symptoms, high potassium or little urine: see the patient now."
+_KIDNEY_FAILURE = 15
+"""Under this eGFR KDIGO 2024 speaks of kidney failure (category G5): then a card is not for planning alone."""
 _NO_REFERRAL = "No referral was found in the last 12 months."
 # What tells of a chronic kidney disease: where one of these did not come, that there is none is not known.
 _KIDNEY_SOURCES = {
@@ -156,7 +160,7 @@ def _of_acute_rise(call: ServiceInput, newest: Measurement, baseline: Measuremen
         guideline=_KDIGO_2012,
         facts=(measurement_fact(newest),),
         offers=_repeat(call, "creatinine"),
-        closing="Symptoms, high potassium or little urine: see the patient now.",
+        closing=_SEE_NOW,
     )
 
 
@@ -266,6 +270,7 @@ def _of_low_egfr(call: ServiceInput, kidney: KidneyEstimate, *, is_chronic: bool
             + " ".join([f"{once}{_NO_REFERRAL}", *kidney.notes])
         ),
         offers=(*first, _referral(call, f"{value} mL/min/1.73 m2{dated}")),
+        closing=_SEE_NOW if kidney.value < _KIDNEY_FAILURE else _FOR_PLANNING,
     )
 
 
@@ -299,7 +304,7 @@ def _risk(call: ServiceInput, result: EquationResult) -> CardText:
             f"gives 3 to 5 in 100 as the point from which to refer; this site uses {threshold}. No referral was found."
         ),
         offers=(_referral(call, f"5-year risk of kidney failure {result.number:.1%} (KFRE, 4 variables)"),),
-        closing="For planning, not for emergencies. Death from other causes is not counted: too high in the very old.",
+        closing=f"{_FOR_PLANNING} Death from other causes is not counted: too high in the very old.",
     )
 
 

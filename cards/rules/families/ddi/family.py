@@ -201,7 +201,7 @@ def _how_many_anticoagulants(context: RuleContext) -> str:
     return "Hold both while it bleeds" if bleeds else "Give only one"
 
 
-_TRIMETHOPRIM, _METHYLENE_BLUE = Selector(frozenset({"10829"})), "6878"
+_TRIMETHOPRIM, _METHYLENE_BLUE, _FLUOXETINE = Selector(frozenset({"10829"})), "6878", "4493"
 
 
 def _potassium_again(context: RuleContext) -> str:
@@ -218,6 +218,12 @@ def _urgent_methylene_blue(context: RuleContext) -> str:
     """The way out is written for the antidote: said of a serotonergic order, "stop the other drug" would allow it."""
     is_drafted = _METHYLENE_BLUE in context.medication.rxcuis
     return "If methylene blue is needed urgently, stop the other drug and watch." if is_drafted else ""
+
+
+def _maoi_wait(context: RuleContext) -> str:
+    drugs = (context.medication, *(partner.medication for partner in context.partners))
+    has_fluoxetine = any(_FLUOXETINE in drug.rxcuis for drug in drugs)
+    return "2 weeks (5 after fluoxetine)" if has_fluoxetine else "2 weeks"
 
 
 _NO_SAFE_STATIN = Selector(frozenset({"3008", "4719", "1544460", "2361285"}), frozenset({"hiv_pi"}))
@@ -345,6 +351,7 @@ FAMILY = Family(
         "potassium_again": Placeholder(_potassium_again, "in 1 week"),
         "potassium_rise": Placeholder(_potassium_rise),
         "urgent_methylene_blue": Placeholder(_urgent_methylene_blue),
+        "maoi_wait": Placeholder(_maoi_wait, "2 weeks (5 after fluoxetine)"),
         "statin_way_out": Placeholder(_statin_way_out),
         "further_inhibitor": Placeholder(_further_inhibitor),
         "qt_strong": Placeholder(_qt_strong),

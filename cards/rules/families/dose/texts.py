@@ -24,7 +24,7 @@ from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.weights import format_kg, judged_weight
 from fhir.terminology.conditions import CONDITION_GROUPS
 
-_LEAD = "Alarm by plausibility: no label was read for this maximum."
+_LEAD = "No label was read for this maximum (plausibility check)."
 _ALARM = "So many times the usual dose is mostly an error of unit, decimal point or number."
 _ONE_DOSE = "The order does not say how often; one dose was counted."
 _LEAST = "The order does not say which ingredient its mass is of; the least possible dose was counted."

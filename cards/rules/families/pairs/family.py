@@ -300,8 +300,21 @@ def _detail(context: RuleContext) -> str | None:
     rows = _by_danger(context)
     if not rows:
         return None
-    others = (f"With {' and '.join(same.partner_names())}{pair.says} {pair.advises}" for pair, same in rows[1:])
-    return " ".join((rows[0][0].advises, *others))
+    first, *others = rows
+    told = [_advice(*first)]
+    for pair, same in others:
+        advice = _advice(pair, same)
+        if pair.cause == first[0].cause:
+            advice = advice.removesuffix(f" The cause is {pair.cause}.")
+        told.append(f"With {' and '.join(same.partner_names())}{pair.says} {advice}")
+    return " ".join(told)
+
+
+def _advice(pair: Pair, context: RuleContext) -> str:
+    """Return what the row advises; "the inducer" by its name."""
+    drugs = (context.medication, *(partner.medication for partner in context.partners))
+    inducers = {drug.name for drug in drugs if any("enzyme_inducer" in classes_of((one,)) for one in drug.ingredients)}
+    return pair.advises.replace("the inducer", *inducers) if len(inducers) == 1 else pair.advises
 
 
 def _asks_change(context: RuleContext) -> bool:
