@@ -314,7 +314,7 @@ def _advice(pair: Pair, context: RuleContext) -> str:
     """Return what the row advises; "the inducer" by its name."""
     drugs = (context.medication, *(partner.medication for partner in context.partners))
     inducers = {drug.name for drug in drugs if any("enzyme_inducer" in classes_of((one,)) for one in drug.ingredients)}
-    return pair.advises.replace("the inducer", *inducers) if len(inducers) == 1 else pair.advises
+    return pair.advises.replace("the inducer", inducers.pop()) if len(inducers) == 1 else pair.advises
 
 
 def _asks_change(context: RuleContext) -> bool:
