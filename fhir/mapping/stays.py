@@ -29,7 +29,9 @@ from fhir.terminology.medications import table_rows
 
 # HL7 v3 ActCode: inpatient encounter, inpatient acute, inpatient non-acute.
 _INPATIENT = frozenset({"IMP", "ACUTE", "NONAC"})
+_EMERGENCY = frozenset({"EMER", "OBSENC"})
 _GOING_ON = frozenset({"in-progress", "onleave"})
+_PRESENT = _GOING_ON | {"arrived", "triaged"}
 
 
 class Destination(Struct, frozen=True, gc=False):
@@ -113,13 +115,20 @@ _DESTINATION_BY_CODE: Final[Mapping[str, Destination]] = _read_by_code()
 
 
 def is_inpatient(record: PatientRecord) -> bool:
-    """Whether a stay in hospital covers `as_of`: one whose period does, or one in progress without an end."""
-    return record.derive(_is_in_hospital)
+    """Whether a stay in hospital covers `as_of`: one whose period does, or one that goes on without an end."""
+    return not record.derive(_classes_now).isdisjoint(_INPATIENT)
 
 
-def _is_in_hospital(record: PatientRecord) -> bool:
-    stays = (encounter for encounter in record.facts(Encounter) if encounter.class_code in _INPATIENT)
-    return any(_covers(stay, record.as_of_epoch) for stay in stays)
+def is_in_hospital(record: PatientRecord) -> bool:
+    """Whether a stay, an emergency or an observation covers `as_of`."""
+    return not record.derive(_classes_now).isdisjoint(_INPATIENT | _EMERGENCY)
+
+
+def _classes_now(record: PatientRecord) -> frozenset[str | None]:
+    """Return the classes of the encounters that cover `as_of`."""
+    return frozenset(
+        encounter.class_code for encounter in record.facts(Encounter) if _covers(encounter, record.as_of_epoch)
+    )
 
 
 def _covers(encounter: Encounter, as_of_epoch: float) -> bool:
@@ -127,7 +136,7 @@ def _covers(encounter: Encounter, as_of_epoch: float) -> bool:
     if encounter.status == "planned" or (start is not None and start.is_after(as_of_epoch)):
         return False
     if end is None:
-        return encounter.status in _GOING_ON and not is_left_open(encounter, as_of_epoch)
+        return encounter.status in _PRESENT and not is_left_open(encounter, as_of_epoch)
     # An end given as a day lasts until that day is over.
     return start is not None and end.instant + (0.0 if end.precision == "instant" else 86_400.0) >= as_of_epoch
 

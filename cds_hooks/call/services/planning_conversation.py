@@ -35,12 +35,11 @@ from cds_hooks.call.services._outlook import OUTLOOK, OUTLOOK_FEATURES, outlook_
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, advise_by_model
 from cds_hooks.call.trusted_models import served_model
 from fhir.mapping.conditions import ConditionHit, condition_status, find_condition, find_confirmed
-from fhir.mapping.stays import is_left_open
-from fhir.record.datatypes import DAY_SECONDS, parse_time
+from fhir.mapping.stays import is_in_hospital
 from fhir.record.measurement import USABLE_STATUS
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
-from fhir.record.resources import Condition, Encounter, Observation
+from fhir.record.resources import Condition, Observation
 
 MODEL, TWIN = OUTLOOK, served_model("mortality_5y_small")
 SUMMARY = "Planning ahead: 5-year outlook worse than for {higher} in 100 US adults of 40+. Discuss goals of care."
@@ -82,8 +81,6 @@ TALKED_ABOUT = (
 )
 WISHES = frozenset({"75773-2"})
 """LOINC: goals, preferences and priorities for medical treatment (PACIO, advance directive interoperability)."""
-_IN_HOSPITAL = frozenset({"IMP", "ACUTE", "NONAC", "EMER", "OBSENC"})
-_GOING_ON = frozenset({"in-progress", "arrived", "triaged", "onleave"})
 
 
 async def find(call: ServiceInput) -> Advice:
@@ -189,18 +186,6 @@ def _wishes_charted(record: PatientRecord) -> str | None:
     return None
 
 
-def _open_encounters(record: PatientRecord) -> list[Encounter]:
-    """Those going on; one that nobody closed but that has an end in the past, or is long past, is over."""
-    return [stay for stay in record.facts(Encounter) if stay.status in _GOING_ON and not _is_over(stay, record)]
-
-
-def _is_over(stay: Encounter, record: PatientRecord) -> bool:
-    end = parse_time(stay.period.end) if stay.period is not None and stay.period.end else None
-    if end is None:
-        return is_left_open(stay, record.as_of_epoch)
-    return record.as_of_epoch > end.instant + (0.0 if end.precision == "instant" else DAY_SECONDS)
-
-
 _DOMINATED: Final = Exclusion(
     "outside-population",
     "{found} is on record, and the model uses no diagnoses: its estimate would mislead, so none is given.",
@@ -223,7 +208,7 @@ _NO_TALK: Final = (
     Exclusion(
         "outside-population",
         "The patient is in hospital now; the model is for people living at home.",
-        lambda record: any(stay.class_code in _IN_HOSPITAL for stay in _open_encounters(record)),
+        is_in_hospital,
     ),
 )
 
