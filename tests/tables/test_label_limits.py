@@ -14,7 +14,7 @@ from cards.rules.engine.rule_book import whole_book
 from cards.rules.families.dose.knowledge import LEADS
 from cards.rules.families.pairs.family import PAIRS
 from cards.rules.language.rule import Evidence
-from cards.rules.language.sources import is_lead, may_be_critical
+from cards.rules.language.sources import class_of, is_lead, label_evidence, may_be_critical
 from fhir.terminology.medications import INGREDIENTS
 from maintenance.sources import drugs_of_band
 from tests.cards.rules.cases import check
@@ -209,7 +209,13 @@ def test_no_finding_that_warns_rests_on_a_quotation_a_page_a_compendium_or_memor
     assert [name for name, sources in rows.items() if is_lead(sources)] == []
 
 
-def test_no_critical_finding_rests_on_a_guideline_criteria_or_a_study_alone() -> None:
+def test_a_copy_of_a_label_is_of_class_a_only_with_the_number_of_the_label() -> None:
+    named = {"drug": "vericiguat", "section": "4", "quote": "Pregnancy", "read": "2026-11-29", "page": "example.org"}
+    numbers = ("", "NDC 0006-5028", "NDA 208745", "set f1f26a1", "102f96a0-6e3a-4fc1-b204-34d604683af6")
+    assert [class_of(label_evidence(**named, set_id=number)) for number in numbers] == ["B", *"AAAA"]
+
+
+def test_no_critical_finding_rests_on_a_guideline_criteria_a_study_or_copies_without_a_number_alone() -> None:
     """Also not for one drug of a class: the label of a sister does not carry what a guideline says of it."""
     rows = _sources_of("critical")
     assert len(rows) > 500
@@ -219,7 +225,7 @@ def test_no_critical_finding_rests_on_a_guideline_criteria_or_a_study_alone() ->
     for rule, band in bands:
         sources = rows.get(f"{rule.id}/{band.id}", ()) if band.indicator == "critical" else ()
         of_class = [source for source in sources if source.rxcui is None]
-        if not sources or may_be_critical(of_class):
+        if not sources or may_be_critical(of_class) or "label" in {source.basis for source in of_class}:
             continue
         unread = drugs_of_band(rule, band) - {source.rxcui for source in sources}
         faults += [f"{rule.id}/{band.id}: {INGREDIENTS[key].name}" for key in unread if key in INGREDIENTS]

@@ -22,8 +22,8 @@ from fhir.terminology.package_tables import package_rows
 
 SourceClass = Literal["A", "B", "C", "D", "E", "P"]
 CLASSES: Final[Mapping[SourceClass, str]] = {
-    "A": "a label that was read, or a copy of it",
-    "B": "a guideline or a notice of an authority",
+    "A": "a label that was read, itself or in a copy with its number",
+    "B": "a guideline, a notice of an authority, or a copy of a label without its number",
     "C": "explicit criteria, or a study",
     "D": "a label known by a quotation only",
     "E": "a consumer page, an answer page, a compendium, or the formulary of one hospital",
@@ -34,6 +34,19 @@ LEADS: Final = frozenset({"D", "E"})
 _CRITICAL_CLASSES: Final = frozenset({"A", "P"})
 """The classes that may be shown as critical; what is based on a guideline, criteria or a study is at most a warning."""
 _PACKAGE: Final = "cards.rules.language"
+
+
+_SET_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NUMBER: Final = re.compile(
+    rf"\bset(?: id)? [0-9a-f]{{7}}|{_SET_ID.pattern}|\beu/\d/\d\d/\d|\bndc \d{{4,5}}-\d{{3,4}}"
+    r"|\b(?:nda|bl) \d{6}|\b\d{6}(?:s\d{3})?lbl\b|\bregistration \d|\bdailymed archive \d"
+    r"|\bemc(?: product)? \d{3}|\boddb\.org \d{5}"
+    r"|\b(?:fda\.report|prescriberpoint\.com)(?:/[\w/]*)?[ -][0-9a-f]{7,8}\b"
+)
+"""What a committee finds a label by: set id, European Union number, product, application, licence or registration.
+
+The addresses of two sites have the first digits of the set id, those of a third the Swiss registration.
+"""
 
 
 class _Named(Struct, frozen=True):
@@ -48,13 +61,19 @@ class _Named(Struct, frozen=True):
 def label_evidence(
     *, drug: str, set_id: str, section: str, quote: str, read: str, route: str = "", page: str = "", rxcui: str = ""
 ) -> Evidence:
-    """Return the US label of a drug as a source: what a card cites, and the sentence that was read."""
+    """Return the US label of a drug as a source: what a card cites, and the sentence that was read.
+
+    `set_id` may be another number of the label, such as "NDC 0006-5028", where the copy at `page` has no set id.
+    """
     name = capitalized(drug)
-    identity = f"set {set_id[:8]}" if set_id else "copy"
+    is_at_dailymed = _SET_ID.fullmatch(set_id) is not None
+    number = f"set {set_id[:8]}" if is_at_dailymed else set_id
+    identity = ", ".join(filter(None, (number, "copy" if page else "")))
     part = section.lower() if section[:1].isalpha() else f"section {section}"
     form = f" ({route})" if route else ""
+    place = ", ".join(filter(None, (f"DailyMed set id {set_id}" if is_at_dailymed else set_id, page)))
     return Evidence(
-        f"{name}{form}, US prescribing information, {f'DailyMed set id {set_id}' if set_id else page}",
+        f"{name}{form}, US prescribing information, {place}",
         "FDA-approved label",
         read[:4],
         f"{section}: {quote}",
@@ -62,21 +81,26 @@ def label_evidence(
         "label",
         "label",
         "label",
-        f"https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid={set_id}" if set_id else f"https://{page}",
+        f"https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid={set_id}" if is_at_dailymed else f"https://{page}",
         rxcui or None,
     )
 
 
 def class_of(evidence: Evidence) -> SourceClass:
     """Return the class of a document by its words, or else by its kind."""
-    return class_of_document(evidence.document, f"{evidence.organisation} | {evidence.label}", evidence.basis)
+    about = f"{evidence.organisation} | {evidence.label} | {evidence.url}"
+    return class_of_document(evidence.document, about, evidence.basis)
 
 
-def class_of_document(document: str, organisation: str, basis: str) -> SourceClass:
-    """Return the same for a row of a table of documents."""
+def class_of_document(document: str, about: str, basis: str) -> SourceClass:
+    """Return the same for a row of a table of documents: `about` has its other words and its address.
+
+    A label that no number identifies is of class B: nobody can look up which label was read.
+    """
     named, by_basis = _classes()
-    text = f"{document} | {organisation}".lower()
-    return next((row.source_class for row in named if row.stands_in(text)), by_basis[basis])
+    text = f"{document} | {about}".lower()
+    source_class = next((row.source_class for row in named if row.stands_in(text)), by_basis[basis])
+    return "B" if source_class == "A" and basis == "label" and not _NUMBER.search(text) else source_class
 
 
 @cache
@@ -107,27 +131,38 @@ def with_quotes(rule: Rule) -> Rule:
     """Return the rule with the labels that were read for it behind its own sources.
 
     A band for which labels were read cites them, and so does a critical band, or one that its own sources do not carry,
-    of a rule for which they were. A critical band that nothing carries is a warning.
+    of a rule for which they were. A critical band that none of all these carries is a warning.
     """
     evidence = (*rule.evidence, *_quotes().get(rule.id, ()))
     of_rule = tuple(range(len(rule.evidence), len(evidence)))
     bands = []
     for band in rule.bands:
         read = (*_quotes().get(f"{rule.id}/{band.id}", ()), *_quotes().get(f"{rule.id}/*", ()))
-        bands.append(_carried(band, rule, tuple(range(len(evidence), len(evidence) + len(read))), of_rule))
+        of_band = tuple(range(len(evidence), len(evidence) + len(read)))
         evidence = (*evidence, *read)
-    return replace(rule, evidence=evidence, bands=tuple(bands))
+        bands.append(_carried(band, rule, evidence, of_band, of_rule))
+    lowered = [band for band, carried in zip(rule.bands, bands, strict=True) if band.indicator != carried.indicator]
+    # What asks for the data of the critical bands asks for them when they are warnings, too.
+    critical = tuple(band.id for band in rule.bands if band.indicator == "critical")
+    missing = tuple(
+        replace(entry, bands=critical) if lowered and entry.bands == ("critical",) else entry
+        for entry in rule.missing_data
+    )
+    return replace(rule, evidence=evidence, bands=tuple(bands), missing_data=missing)
 
 
-def _carried(band: Band, rule: Rule, of_band: tuple[int, ...], of_rule: tuple[int, ...]) -> Band:
+def _carried(
+    band: Band, rule: Rule, evidence: tuple[Evidence, ...], of_band: tuple[int, ...], of_rule: tuple[int, ...]
+) -> Band:
     own = band.cites or tuple(range(len(rule.evidence)))
     sources = _cited(band, rule)
-    is_carried = not is_lead(sources) and (band.indicator != "critical" or may_be_critical(sources))
-    if is_carried and (band.indicator != "critical" or not of_rule):
-        return replace(band, cites=(*of_band, *own))
-    if of_band or of_rule:
-        return replace(band, cites=(*of_band, *of_rule, *own))
-    return band if is_lead(sources) else replace(band, indicator="warning")
+    is_critical = band.indicator == "critical"
+    is_carried = not is_lead(sources) and (not is_critical or may_be_critical(sources))
+    read = (*of_band, *of_rule) if is_critical or not is_carried else of_band
+    if is_lead(sources) and not read:
+        return band
+    is_too_high = is_critical and not may_be_critical(evidence[position] for position in (*read, *own))
+    return replace(band, cites=(*read, *own), indicator="warning" if is_too_high else band.indicator)
 
 
 @cache

@@ -27,7 +27,7 @@ from cards.rules.conditions.condition import (
 )
 from cards.rules.engine.family import Family, Placeholder, TableRow
 from cards.rules.language.rule import Evidence
-from cards.rules.language.sources import is_lead, may_be_critical, pair_quotes
+from cards.rules.language.sources import class_of, is_lead, may_be_critical, pair_quotes
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized
@@ -206,7 +206,8 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
                 {**document, "section": section, "label": label, "url": row["url"] or document["url"] or None}, Evidence
             )
             keys = frozenset((a_key, b_key))
-            evidence = quotes.get(keys, evidence)
+            quote = quotes.get(keys, evidence)
+            evidence = quote if class_of(quote) <= class_of(evidence) else evidence
             if is_lead([evidence]):
                 continue  # it waits on the page of what is to be read
             is_lower = row["severity"] == "critical" and not may_be_critical([evidence])
