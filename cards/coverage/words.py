@@ -18,15 +18,14 @@ from cards.rules.conditions.condition import (
     LIMITS,
     TEXTS,
     Condition,
-    Predicate,
-    Spec,
     Truth,
     Vocabulary,
     members,
+    some,
+    with_value,
 )
 from cards.rules.conditions.words.numbers import OF_LOGIC
 from cards.rules.conditions.words.patient import SEX
-from cards.rules.language.rule import RuleError
 from fhir.mapping.conditions import (
     condition_status,
     condition_time,
@@ -189,20 +188,12 @@ _Count: TypeAlias = Annotated[int, Meta(ge=0, le=36_525)]
 _WINDOWS: Final[Mapping[str, Any]] = dict.fromkeys(
     ("within_months", "within_days", "within_full_months", "older_than_days", "older_than_months"), _Count
 )
-_KNOWN: Final[Mapping[str, Mapping[str, Any]]] = {"groups": CONDITION_GROUPS, "classes": CLASS_MEMBERS}
+_named: Any = Literal  # of the keys of a table
+_GROUPS, _CLASSES = some(_named[tuple(CONDITION_GROUPS)]), some(_named[tuple(CLASS_MEMBERS)])
 
 
-def _word(word: str, meaning: str, kind: Any, test: Callable[[Any, Subject], Truth], *known: str) -> Condition:
-    """Return a word of criteria; what its members `known` name has to be there."""
-
-    def read(spec: Spec) -> Predicate:
-        wanted = spec[word]
-        for name in known:
-            if unknown := sorted(set(wanted.get(name, ())) - set(_KNOWN[name])):
-                raise RuleError(f"{unknown[0]!r} is not known", (word, name))
-        return Predicate(lambda subject: test(wanted, subject))
-
-    return Condition(word, meaning, read, kind, str)
+def _word(word: str, meaning: str, kind: Any, test: Callable[[Any, Subject], Truth]) -> Condition:
+    return with_value(word, kind, test, str, meaning)
 
 
 VOCABULARY: Final = Vocabulary(
@@ -216,12 +207,12 @@ VOCABULARY: Final = Vocabulary(
             members(
                 (),
                 **_WINDOWS,
-                **dict.fromkeys(("icd10", "snomed", "words", "groups", "except_codes", "last"), TEXTS),
+                **dict.fromkeys(("icd10", "snomed", "words", "except_codes", "last"), TEXTS),
+                groups=_GROUPS,
                 status=Literal["active", "any"],
                 sites=_Count,
             ),
             _condition,
-            "groups",
         ),
         _word(
             "observation",
@@ -254,7 +245,7 @@ VOCABULARY: Final = Vocabulary(
             ),
             _encounter,
         ),
-        _word("medication", "medicines of a class", members(("classes",), classes=TEXTS), _medication, "classes"),
+        _word("medication", "medicines of a class", members(("classes",), classes=_CLASSES), _medication),
         _word("statement", "only a clinician can say it", Any, lambda _wanted, _subject: None),
         _word("order", "the order itself is the evidence", Any, lambda _wanted, _subject: True),
     )

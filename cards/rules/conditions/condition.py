@@ -330,6 +330,26 @@ def flag(
     )
 
 
+def with_value(
+    word: str,
+    kind: Any,
+    test: Callable[[Any, Any], Truth],
+    wording: Callable[[Any], str],
+    meaning: str,
+    uses: frozenset[str] = frozenset(),
+    facts: Callable[[Any, RuleContext], list[Fact]] | None = None,
+    needs: DataNeeds = NO_NEEDS,
+) -> Condition:
+    """Return a word whose value is asked with what is judged: `test`, `wording` and `facts` are handed the value."""
+
+    def compiler(spec: Spec) -> Predicate:
+        wanted = spec[word]
+        listed = no_facts if facts is None else lambda context: facts(wanted, context)
+        return Predicate(lambda context: test(wanted, context), listed, uses)
+
+    return Condition(word, meaning, compiler, kind, lambda spec: wording(spec[word]), needs)
+
+
 def number(
     word: str,
     name: str,

@@ -19,9 +19,9 @@ from cards.rules.conditions.condition import (
     Truth,
     flag,
     members,
-    no_facts,
     one_of,
     some,
+    with_value,
 )
 from cards.rules.conditions.words.patient import ALLERGIES
 from cards.rules.language.rule import Drug, RuleError
@@ -294,40 +294,23 @@ def _with_reaction(allergy: Allergy) -> str:
     return allergy.words if reaction.casefold() in allergy.words.casefold() else f"{allergy.words}: {reaction}"
 
 
-def _rash_only(spec: Spec) -> Predicate:
-    name = str(spec["rash_only"]["to_class"])
-
-    def test(context: RuleContext) -> Truth:
-        seen = [allergy for allergy in allergies_to_class(context.session.record, name) if allergy.reactions]
-        return bool(seen) and all(allergy.is_rash_only or allergy.is_no_allergy for allergy in seen)
-
-    return Predicate(test, no_facts, frozenset({"allergies"}))
+def _of_class(wanted: Mapping[str, str], context: RuleContext) -> Sequence[Allergy]:
+    return allergies_to_class(context.session.record, wanted["to_class"])
 
 
-def _low_criticality(spec: Spec) -> Predicate:
-    name = str(spec["low_criticality"]["to_class"])
-
-    def test(context: RuleContext) -> Truth:
-        entries_of_class = allergies_to_class(context.session.record, name)
-        return bool(entries_of_class) and all(
-            allergy.criticality == "low" or allergy.is_intolerance for allergy in entries_of_class
-        )
-
-    return Predicate(test, no_facts, frozenset({"allergies"}))
+def _rash_only(wanted: Mapping[str, str], context: RuleContext) -> Truth:
+    seen = [allergy for allergy in _of_class(wanted, context) if allergy.reactions]
+    return bool(seen) and all(allergy.is_rash_only or allergy.is_no_allergy for allergy in seen)
 
 
-def _reaction_unknown(spec: Spec) -> Predicate:
-    name = str(spec["reaction_unknown"]["to_class"])
+def _low_criticality(wanted: Mapping[str, str], context: RuleContext) -> Truth:
+    listed = _of_class(wanted, context)
+    return bool(listed) and all(allergy.criticality == "low" or allergy.is_intolerance for allergy in listed)
 
-    def test(context: RuleContext) -> Truth:
-        entries_of_class = allergies_to_class(context.session.record, name)
-        return any(not allergy.reactions and not allergy.is_no_allergy for allergy in entries_of_class)
 
-    def facts(context: RuleContext) -> list[Fact]:
-        entries_of_class = allergies_to_class(context.session.record, name)
-        return [_fact(allergy) for allergy in entries_of_class if not allergy.reactions and not allergy.is_no_allergy]
-
-    return Predicate(test, facts, frozenset({"allergies"}))
+def _unknown_reactions(wanted: Mapping[str, str], context: RuleContext) -> list[Fact]:
+    listed = _of_class(wanted, context)
+    return [_fact(allergy) for allergy in listed if not allergy.reactions and not allergy.is_no_allergy]
 
 
 def given_since(context: RuleContext) -> FhirTime | None:
@@ -387,6 +370,7 @@ def name_of(allergy: Allergy) -> str:
     return plain("/".join(names[:2]), _LONGEST_NAME)
 
 
+_USES = frozenset({"allergies"})
 _TO_CLASS = members(("to_class",), to_class=TEXT)
 _REACTS = members(
     to_draft=bool,
@@ -433,28 +417,32 @@ ALLERGY_CONDITIONS = (
         _wording,
         ALLERGIES,
     ),
-    Condition(
+    with_value(
         "rash_only",
-        "of the entries `to_class`, every recorded reaction is hives, a rash or itching",
+        _TO_CLASS,
         _rash_only,
-        _TO_CLASS,
-        lambda _spec: "nothing but hives, a rash or itching was seen",
-        ALLERGIES,
+        "nothing but hives, a rash or itching was seen".format,
+        "of the entries `to_class`, every recorded reaction is hives, a rash or itching",
+        _USES,
+        needs=ALLERGIES,
     ),
-    Condition(
+    with_value(
         "low_criticality",
-        "all entries `to_class` are of low criticality or intolerances",
+        _TO_CLASS,
         _low_criticality,
-        _TO_CLASS,
-        lambda _spec: "of low criticality, or an intolerance",
-        ALLERGIES,
+        "of low criticality, or an intolerance".format,
+        "all entries `to_class` are of low criticality or intolerances",
+        _USES,
+        needs=ALLERGIES,
     ),
-    Condition(
+    with_value(
         "reaction_unknown",
-        "an entry `to_class` has no recorded reaction",
-        _reaction_unknown,
         _TO_CLASS,
-        lambda _spec: "the reaction is not recorded",
+        lambda wanted, context: bool(_unknown_reactions(wanted, context)),
+        "the reaction is not recorded".format,
+        "an entry `to_class` has no recorded reaction",
+        _USES,
+        _unknown_reactions,
         ALLERGIES,
     ),
     flag(

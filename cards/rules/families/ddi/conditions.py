@@ -1,7 +1,7 @@
 """Conditions that only the interaction rules use: times of a pair, NSAIDs, thiopurines, treatment doses, fluids."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
@@ -17,6 +17,7 @@ from cards.rules.conditions.condition import (
     no_facts,
     number,
     selected,
+    with_value,
 )
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.language.trigger import Selector
@@ -37,35 +38,33 @@ def _starts(context: RuleContext, days: float) -> list[bool | None]:
     return [is_recent, *(context.session.is_recent_start(partner.medication, days) for partner in context.partners[:1])]
 
 
-def _one_begun(context: RuleContext, days: float) -> Truth:
+def _one_begun(days: float, context: RuleContext) -> Truth:
     answers = _starts(context, days)
     return True if True in answers else None if None in answers else False
 
 
-def _both_unchanged(context: RuleContext, days: float) -> Truth:
-    begun = _one_begun(context, days)
+def _both_unchanged(days: float, context: RuleContext) -> Truth:
+    begun = _one_begun(days, context)
     return None if begun is None else not begun
 
 
-def _days(word: str, holds: Callable[[RuleContext, float], Truth], phrase: str, meaning: str) -> Condition:
-    def read(spec: Spec) -> Predicate:
-        days = float(spec[word])
-        return Predicate(lambda context: holds(context, days), no_facts, _USES)
-
-    return Condition(word, meaning, read, DAYS, lambda spec: phrase.format(days=spec[word]), MEDICATION_LISTS)
-
-
-ONE_BEGUN_WITHIN = _days(
+ONE_BEGUN_WITHIN = with_value(
     "one_begun_within",
+    DAYS,
     _one_begun,
-    "one of the two begun within {days} days",
+    "one of the two begun within {} days".format,
     "one of the pair began in the last so many days",
+    _USES,
+    needs=MEDICATION_LISTS,
 )
-BOTH_UNCHANGED_FOR = _days(
+BOTH_UNCHANGED_FOR = with_value(
     "both_unchanged_for",
+    DAYS,
     _both_unchanged,
-    "both taken for over {days} days",
+    "both taken for over {} days".format,
     "neither of the pair began in the last so many days",
+    _USES,
+    needs=MEDICATION_LISTS,
 )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, Truth, flag, members, needs, one_of
+from cards.rules.conditions.condition import TEXT, Truth, flag, members, needs, one_of, with_value
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.families.genes.advice import advice_of, is_untested, knows_results, results_for
 from cards.rules.families.genes.knowledge import GENE_DRUGS, REQUIRED_TESTS, lower_dose
@@ -49,37 +49,26 @@ _USES = frozenset({"genes"})
 _INDICATORS = one_of("info", "warning", "critical")
 
 
-def _gene_advice(spec: Spec) -> Predicate:
-    inner = spec["gene_advice"]
-    says, indicator = str(inner["says"]), str(inner["indicator"])
-
-    def test(context: RuleContext) -> Truth:
-        advice = advice_of(context)
-        if advice is None:
-            return False if knows_results(context.session.record) else None
-        return advice.band == says and advice.indicator == indicator
-
-    return Predicate(test, gene_facts, _USES)
+def _gene_advice(wanted: Mapping[str, str], context: RuleContext) -> Truth:
+    advice = advice_of(context)
+    if advice is None:
+        return False if knows_results(context.session.record) else None
+    return (advice.band, advice.indicator) == (wanted["says"], wanted["indicator"])
 
 
-def _warfarin(spec: Spec) -> Predicate:
-    wanted = str(spec["warfarin_genes"])
+def _warfarin(wanted: str, context: RuleContext) -> Truth:
+    results = _warfarin_results(context)
+    if not results and not knows_results(context.session.record):
+        return None
+    return warfarin_says(results) == wanted
 
-    def test(context: RuleContext) -> Truth:
-        results = _warfarin_results(context)
-        if not results and not knows_results(context.session.record):
-            return None
-        return warfarin_says(results) == wanted
 
-    def facts(context: RuleContext) -> list[Fact]:
-        results = _warfarin_results(context).values()
-        return [
-            Fact("gene", result_words(result), effective=_date(result), source=result.newest.source)
-            for result in results
-            if result.keys
-        ]
-
-    return Predicate(test, facts, _USES)
+def _warfarin_facts(_wanted: str, context: RuleContext) -> list[Fact]:
+    return [
+        Fact("gene", result_words(result), effective=_date(result), source=result.newest.source)
+        for result in _warfarin_results(context).values()
+        if result.keys
+    ]
 
 
 def _warfarin_results(context: RuleContext) -> dict[str, GeneResult]:
@@ -159,13 +148,15 @@ FAMILY = Family(
         ),
     },
     conditions=(
-        Condition(
+        with_value(
             "gene_advice",
+            members(("says", "indicator"), says=TEXT, indicator=_INDICATORS),
+            _gene_advice,
+            "the genes say {0[says]} ({0[indicator]})".format,
             "the patient's results for the drug's genes give this advice (a class of CPIC's or FDA's recommendations, "
             "or `unknown_allele`, `preliminary`, `transplant`, `indication_unknown`), as severe as `indicator`",
-            _gene_advice,
-            members(("says", "indicator"), says=TEXT, indicator=_INDICATORS),
-            lambda spec: f"the genes say {spec['gene_advice']['says']} ({spec['gene_advice']['indicator']})",
+            _USES,
+            lambda _wanted, context: gene_facts(context),
             _GENES,
         ),
         flag(
@@ -175,12 +166,14 @@ FAMILY = Family(
             uses=_USES,
             needs=_GENES,
         ),
-        Condition(
+        with_value(
             "warfarin_genes",
-            "CYP2C9 and VKORC1 by CPIC's flow chart for warfarin: `poor`, `sensitive`",
-            _warfarin,
             one_of("poor", "sensitive"),
-            lambda spec: f"CYP2C9 and VKORC1 by CPIC's flow chart: {spec['warfarin_genes']}",
+            _warfarin,
+            "CYP2C9 and VKORC1 by CPIC's flow chart: {}".format,
+            "CYP2C9 and VKORC1 by CPIC's flow chart for warfarin: `poor`, `sensitive`",
+            _USES,
+            _warfarin_facts,
             _GENES,
         ),
     ),

@@ -20,8 +20,8 @@ from cards.rules.conditions.condition import (
     flag,
     members,
     needs,
-    no_facts,
     number,
+    with_value,
 )
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.families.opioid.setting import SETTING_CONDITIONS
@@ -185,15 +185,6 @@ def _mme_gap(context: RuleContext) -> tuple[str, str] | None:
 # Tolerance and release
 
 
-def _rescue_naloxone(spec: Spec) -> Predicate:
-    days = float(spec["rescue_naloxone"]["within_days"])
-
-    def test(context: RuleContext) -> Truth:
-        return has_rescue_naloxone(context.session, days)
-
-    return Predicate(test, no_facts, frozenset({"active", "history"}))
-
-
 def _procedure_recent(spec: Spec) -> Predicate:
     inner = spec["procedure_recent"]
     words = re.compile("|".join(map(re.escape, inner["text_any"])), re.IGNORECASE)
@@ -325,13 +316,14 @@ FAMILY = Family(
             frozenset({"active", "history", "tolerance"}),
             needs=OPIOIDS,
         ),
-        Condition(
+        with_value(
             "rescue_naloxone",
-            "naloxone or nalmefene by itself was ordered, given out or stated in the last `within_days`",
-            _rescue_naloxone,
             members(("within_days",), within_days=DAYS),
-            lambda spec: f"rescue naloxone in the last {spec['rescue_naloxone']['within_days']} days",
-            OPIOIDS,
+            lambda wanted, context: has_rescue_naloxone(context.session, wanted["within_days"]),
+            "rescue naloxone in the last {0[within_days]} days".format,
+            "naloxone or nalmefene by itself was ordered, given out or stated in the last `within_days`",
+            frozenset({"active", "history"}),
+            needs=OPIOIDS,
         ),
         Condition(
             "procedure_recent",

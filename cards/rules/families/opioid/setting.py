@@ -1,19 +1,10 @@
 """Conditions on where an opioid is ordered, what for, and how long it acts."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from cards.rules.conditions.condition import (
-    MEDICATION_LISTS,
-    Condition,
-    Predicate,
-    Spec,
-    Truth,
-    flag,
-    members,
-    no_facts,
-    one_of,
-    some,
-)
+from cards.rules.conditions.condition import MEDICATION_LISTS, Truth, flag, members, one_of, some, with_value
 from cards.rules.conditions.words.patient import CONDITIONS, order_says
 from cards.rules.families.opioid.view import is_long_acting, release_of
 from cards.rules.language.rule import Drug
@@ -25,28 +16,20 @@ from fhir.mapping.medications.opioids import METHADONE, is_opioid, is_partial_ag
 # How long it acts
 
 
-def _long_acting(spec: Spec) -> Predicate:
-    """Return a long-acting opioid that is drafted, or taken, of these ingredients (none given: any)."""
-    inner = spec["long_acting"]
-    codes = frozenset(drug["rxcui"] for drug in inner.get("ingredients", ()))
-
-    def is_meant(identity: MedicationIdentity) -> bool:
-        return is_long_acting(identity) and (not codes or bool(codes.intersection(identity.rxcuis)))
-
-    def test(context: RuleContext) -> Truth:
-        if inner["of"] == "draft":
-            return is_meant(context.medication)
+def _long_acting(wanted: Mapping[str, Any], context: RuleContext) -> Truth:
+    """Whether a long-acting opioid is drafted, or taken, of these ingredients (none given: any)."""
+    codes = frozenset(drug["rxcui"] for drug in wanted.get("ingredients", ()))
+    identities = [context.medication]
+    if wanted["of"] != "draft":
         beside = context.session.medications_beside(context.drafted, ("opioid",))
         # The order that the draft renews is not beside it, but it is taken.
-        return any(is_meant(medication.medication) for medication in (*beside, *context.session.active))
+        identities = [medication.medication for medication in (*beside, *context.session.active)]
+    return any(is_long_acting(one) and (not codes or not codes.isdisjoint(one.rxcuis)) for one in identities)
 
-    return Predicate(test, no_facts, frozenset({"active"}))
 
-
-def _long_acting_words(spec: Spec) -> str:
-    inner = spec["long_acting"]
-    names = " or ".join(drug["name"] for drug in inner.get("ingredients", ())) or "opioid"
-    return f"{'the draft is' if inner['of'] == 'draft' else 'the patient takes'} a long-acting {names}"
+def _long_acting_words(wanted: Mapping[str, Any]) -> str:
+    names = " or ".join(drug["name"] for drug in wanted.get("ingredients", ())) or "opioid"
+    return f"{'the draft is' if wanted['of'] == 'draft' else 'the patient takes'} a long-acting {names}"
 
 
 # Where and what for
@@ -100,18 +83,15 @@ def _is_brief(identity: MedicationIdentity, single: bool, words: str) -> bool:
 
 
 SETTING_CONDITIONS = (
-    Condition(
+    with_value(
         "long_acting",
+        members(("of",), of=one_of("draft", "active"), ingredients=some(Drug)),
+        _long_acting,
+        _long_acting_words,
         "the drafted opioid (`of` `draft`), or one that is taken (`active`), is long-acting; with `ingredients` only "
         "one of these",
-        _long_acting,
-        members(
-            ("of",),
-            of=one_of("draft", "active"),
-            ingredients=some(Drug),
-        ),
-        _long_acting_words,
-        MEDICATION_LISTS,
+        frozenset({"active"}),
+        needs=MEDICATION_LISTS,
     ),
     order_says("perioperative", _PERIOPERATIVE, "the order is for a procedure"),
     flag(

@@ -3,16 +3,7 @@
 import re
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import (
-    MEDICATION_LISTS,
-    Condition,
-    Predicate,
-    Spec,
-    Truth,
-    flag,
-    needs,
-    one_of,
-)
+from cards.rules.conditions.condition import MEDICATION_LISTS, Condition, Truth, flag, needs, one_of, with_value
 from cards.rules.conditions.words.patient import PREGNANCY
 from cards.rules.families.orders.study import study_of
 from cards.rules.patient.context import RuleContext
@@ -30,15 +21,9 @@ _GROUP_TWO = re.compile(
 _NEGATIVE_DAYS = 14
 
 
-def _agent_group(spec: Spec) -> Predicate:
-    wanted = spec["gadolinium_group"]
-
-    def test(context: RuleContext) -> Truth:
-        detail = study_of(context).detail
-        group = "I" if _GROUP_ONE.search(detail) else "II" if _GROUP_TWO.search(detail) else "not stated"
-        return bool(group == wanted)
-
-    return Predicate(test)
+def _agent_group(wanted: str, context: RuleContext) -> Truth:
+    detail = study_of(context).detail
+    return wanted == ("I" if _GROUP_ONE.search(detail) else "II" if _GROUP_TWO.search(detail) else "not stated")
 
 
 def agent_words(context: RuleContext) -> str | None:
@@ -56,26 +41,21 @@ def _pregnancy_possible(context: RuleContext) -> Truth:
     return childbearing_no_contraception(record, [medication.medication for medication in context.session.active])
 
 
-def _implants_that_are(context: RuleContext, safety: MrSafety) -> list[Implant]:
-    return [implant for implant in implants(context.session.record) if implant.safety is safety]
+def _implants_that_are(safety: str, context: RuleContext) -> list[Implant]:
+    return [implant for implant in implants(context.session.record) if implant.safety.value == safety]
 
 
-def _implant(spec: Spec) -> Predicate:
-    safety = MrSafety(spec["implant"])
+def _has_implant(safety: str, context: RuleContext) -> Truth:
+    if _implants_that_are(safety, context):
+        return True
+    return False if context.session.record.was_requested("Device") else None
 
-    def test(context: RuleContext) -> Truth:
-        if _implants_that_are(context, safety):
-            return True
-        return False if context.session.record.was_requested("Device") else None
 
-    def facts(context: RuleContext) -> list[Fact]:
-        matching_implants = _implants_that_are(context, safety)
-        return [
-            Fact("implant", plain(implant.words, 80), implant.kind, source=implant.source)
-            for implant in matching_implants
-        ]
-
-    return Predicate(test, facts, frozenset({"implants"}))
+def _implant_facts(safety: str, context: RuleContext) -> list[Fact]:
+    return [
+        Fact("implant", plain(implant.words, 80), implant.kind, source=implant.source)
+        for implant in _implants_that_are(safety, context)
+    ]
 
 
 def _implants_gap(context: RuleContext) -> tuple[str, str] | None:
@@ -90,28 +70,30 @@ GAPS = {"implants": _implants_gap}
 def device_words(context: RuleContext) -> str | None:
     """Return the implant that is MR unsafe, else the one of whose MR safety nothing is written."""
     matching_implants = [
-        *_implants_that_are(context, MrSafety.UNSAFE),
-        *_implants_that_are(context, MrSafety.UNDOCUMENTED),
+        *_implants_that_are(MrSafety.UNSAFE.value, context),
+        *_implants_that_are(MrSafety.UNDOCUMENTED.value, context),
     ]
     return plain(matching_implants[0].words, 60) if matching_implants else None
 
 
 WORDS: tuple[Condition, ...] = (
-    Condition(
+    with_value(
         "implant",
+        one_of(*(safety.value for safety in MrSafety)),
+        _has_implant,
+        "an implant whose MR safety is {}".format,
         "an implant that matters to an MR scan is on the chart, and its MR safety is `undocumented`, `unsafe` or "
         "`conditional` (safe or under conditions)",
-        _implant,
-        one_of(*(safety.value for safety in MrSafety)),
-        lambda spec: f"an implant whose MR safety is {spec['implant']}",
+        frozenset({"implants"}),
+        _implant_facts,
         needs("Device", "Condition", "Procedure"),
     ),
-    Condition(
+    with_value(
         "gadolinium_group",
-        "the order names a gadolinium agent of this ACR group (`I`, `II`), or none (`not stated`)",
-        _agent_group,
         one_of("I", "II", "not stated"),
-        lambda spec: f"gadolinium group {spec['gadolinium_group']}",
+        _agent_group,
+        "gadolinium group {}".format,
+        "the order names a gadolinium agent of this ACR group (`I`, `II`), or none (`not stated`)",
     ),
     flag(
         "pregnancy_possible",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from cards.rules.conditions.condition import TEXT, Condition, Predicate, Spec, Truth, flag, needs
+from cards.rules.conditions.condition import TEXT, Condition, Truth, flag, needs, with_value
 from cards.rules.language.rule import LabOrder, OrderChange
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import DraftStudy
@@ -91,18 +91,13 @@ def _is_urgent(context: RuleContext) -> Truth:
     return study.urgent or in_emergency or says(_EMERGENCIES, study.detail)
 
 
-def _study_group(spec: Spec) -> Predicate:
-    wanted = str(spec["study_group"])
-    return Predicate(lambda context: wanted in study_of(context).groups)
-
-
 WORDS: tuple[Condition, ...] = (
-    Condition(
+    with_value(
         "study_group",
-        "what is ordered is of this group of studies and tests",
-        _study_group,
         TEXT,
-        lambda spec: f"a study of the group {spec['study_group']}",
+        lambda wanted, context: wanted in study_of(context).groups,
+        "a study of the group {}".format,
+        "what is ordered is of this group of studies and tests",
     ),
     flag(
         "urgent", _is_urgent, "stat or asap, an emergency visit, or an emergency in its words", needs=needs("Encounter")

@@ -10,16 +10,7 @@ from typing import Final, TypeAlias
 from msgspec.structs import replace
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import (
-    MEDICATION_LISTS,
-    Condition,
-    DataNeeds,
-    Predicate,
-    Spec,
-    Truth,
-    needs,
-    one_of,
-)
+from cards.rules.conditions.condition import MEDICATION_LISTS, Condition, DataNeeds, Truth, needs, one_of, with_value
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.language.knowledge_base import (
     LEVELS,
@@ -156,24 +147,16 @@ def _judged(word: str, context: RuleContext) -> _Judged:
 
 
 def _condition(word: str, meaning: str, uses: str, data: DataNeeds) -> Condition:
-    def read(spec: Spec) -> Predicate:
-        level = str(spec[word])
+    def test(level: str, context: RuleContext) -> Truth:
+        judged = _judged(word, context)
+        return judged is not None and judged[0].level == level
 
-        def test(context: RuleContext) -> Truth:
-            judged = _judged(word, context)
-            return judged is not None and judged[0].level == level
+    def facts(_level: str, context: RuleContext) -> list[Fact]:
+        judged = _judged(word, context)
+        return list(judged[2]) if judged is not None else []
 
-        def facts(context: RuleContext) -> list[Fact]:
-            judged = _judged(word, context)
-            return list(judged[2]) if judged is not None else []
-
-        return Predicate(test, facts, frozenset({uses}))
-
-    return Condition(word, f"{meaning}, of this level", read, one_of(*LEVELS), _wording(word), data)
-
-
-def _wording(word: str) -> Callable[[Spec], str]:
-    return lambda spec: f"a row of the hospital's knowledge base ({spec[word]})"
+    wording = "a row of the hospital's knowledge base ({})".format
+    return with_value(word, one_of(*LEVELS), test, wording, f"{meaning}, of this level", frozenset({uses}), facts, data)
 
 
 def _text(word: str, part: Callable[[RuleContext, Row, str], str]) -> Callable[[RuleContext], str | None]:

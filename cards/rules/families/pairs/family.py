@@ -18,12 +18,9 @@ from msgspec.structs import replace
 from cards.card import HEADLINE_LENGTH, Indicator
 from cards.rules.conditions.condition import (
     MEDICATION_LISTS,
-    Condition,
-    Predicate,
-    Spec,
     Truth,
-    no_facts,
     one_of,
+    with_value,
 )
 from cards.rules.engine.family import Family, Placeholder, TableRow
 from cards.rules.language.rule import Evidence
@@ -271,14 +268,9 @@ def _worst(context: RuleContext, partner: CurrentMedication) -> Pair | None:
     return min(meant_rows, key=lambda row: _SEVERITIES.index(row.severity), default=None)
 
 
-def _label_pair(spec: Spec) -> Predicate:
-    severity = str(spec["label_pair"])
-
-    def test(context: RuleContext) -> Truth:
-        pair = pair_of(context)
-        return pair is not None and pair.severity == severity
-
-    return Predicate(test, no_facts, frozenset({"active"}))
+def _label_pair(severity: str, context: RuleContext) -> Truth:
+    pair = pair_of(context)
+    return pair is not None and pair.severity == severity
 
 
 def _summary(context: RuleContext) -> str | None:
@@ -346,13 +338,14 @@ def _nothing_found(_rule: str, _context: RuleContext) -> tuple[str, str]:
     return "no-pair", "no row names the drugs that are taken with it."
 
 
-LABEL_PAIR = Condition(
+LABEL_PAIR = with_value(
     "label_pair",
-    "a row of pairs.csv of this severity names the draft and the partner",
-    _label_pair,
     one_of(*_SEVERITIES),
-    lambda spec: f"a row of pairs.csv ({spec['label_pair']}) names the two drugs",
-    MEDICATION_LISTS,
+    _label_pair,
+    "a row of pairs.csv ({}) names the two drugs".format,
+    "a row of pairs.csv of this severity names the draft and the partner",
+    frozenset({"active"}),
+    needs=MEDICATION_LISTS,
 )
 
 FAMILY = Family(

@@ -1,16 +1,8 @@
 """Pregnancy: the placeholders and conditions that only these rules use."""
 
-from cards.rules.conditions.condition import (
-    DAYS,
-    MEDICATION_LISTS,
-    Condition,
-    Predicate,
-    Spec,
-    Truth,
-    flag,
-    members,
-    no_facts,
-)
+from collections.abc import Mapping
+
+from cards.rules.conditions.condition import DAYS, MEDICATION_LISTS, Truth, flag, members, with_value
 from cards.rules.conditions.words.patient import PREGNANCY
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.patient.context import RuleContext
@@ -26,15 +18,10 @@ def _childbearing(context: RuleContext) -> Truth:
     )
 
 
-def _tested_negative(spec: Spec) -> Predicate:
-    days = float(spec["pregnancy_test_negative"]["max_age_days"])
-
-    def test(context: RuleContext) -> Truth:
-        record = context.session.record
-        newest = next(iter(pregnancy_signs(record).negative), None)
-        return newest is not None and newest.time.whole_days(record.as_of_epoch) <= days
-
-    return Predicate(test, no_facts, frozenset({"pregnancy_test"}))
+def _tested_negative(wanted: Mapping[str, float], context: RuleContext) -> Truth:
+    record = context.session.record
+    newest = next(iter(pregnancy_signs(record).negative), None)
+    return newest is not None and newest.time.whole_days(record.as_of_epoch) <= wanted["max_age_days"]
 
 
 def _week(context: RuleContext) -> str | None:
@@ -63,13 +50,14 @@ FAMILY = Family(
             lambda context: context.number_facts("age_years"),
             PREGNANCY | MEDICATION_LISTS,
         ),
-        Condition(
+        with_value(
             "pregnancy_test_negative",
-            "the newest negative pregnancy test is at most `max_age_days` old",
-            _tested_negative,
             members(("max_age_days",), max_age_days=DAYS),
-            lambda spec: f"a negative pregnancy test in {spec['pregnancy_test_negative']['max_age_days']} days",
-            PREGNANCY,
+            _tested_negative,
+            "a negative pregnancy test in {0[max_age_days]} days".format,
+            "the newest negative pregnancy test is at most `max_age_days` old",
+            frozenset({"pregnancy_test"}),
+            needs=PREGNANCY,
         ),
     ),
 )
