@@ -27,6 +27,7 @@ from cards.rules.conditions.condition import (
     no_facts,
     one_of,
     selected,
+    with_value,
 )
 from cards.rules.language.rule import Drug, RuleError
 from cards.rules.language.trigger import Selector
@@ -65,16 +66,11 @@ def order_says(word: str, pattern: re.Pattern[str], phrase: str) -> Condition:
     return flag(word, lambda context: pattern.search(order_text(context.drafted.order)) is not None, phrase)
 
 
-def _sex(spec: Spec) -> Predicate:
-    wanted = spec["sex"]
-
-    def test(context: RuleContext) -> Truth:
-        return None if context.sex is None else context.sex == wanted
-
-    return Predicate(test, no_facts, frozenset({"sex"}))
+def _has_sex(wanted: str, context: RuleContext) -> Truth:
+    return None if context.sex is None else context.sex == wanted
 
 
-SEX = Condition("sex", "the administrative sex is so", _sex, one_of("male", "female"), lambda spec: str(spec["sex"]))
+SEX = with_value("sex", one_of("male", "female"), _has_sex, str, "the administrative sex is so", frozenset({"sex"}))
 
 
 def _condition_any(spec: Spec) -> Predicate:
@@ -431,35 +427,29 @@ _NEW_START = flag(
 )
 
 
-def _long_term(spec: Spec) -> Predicate:
-    days = float(spec["long_term"]["days"])
-    other = spec["long_term"].get("ingredient")
-
-    def test(context: RuleContext) -> Truth:
-        """Taken without a gap of half a year, and since more than so many days."""
-        if other is not None:
-            recent = is_recent_start(context.session.record, str(other["rxcui"]), days)
-            return None if recent is None else not recent
-        if context.new_start is not False:
-            return False
-        recent = context.session.is_recent_start(context.medication, days)
-        return None if recent is None else not recent
-
-    return Predicate(test, no_facts, frozenset({"history"}))
+def _is_long_term(wanted: Spec, context: RuleContext) -> Truth:
+    """Taken without a gap of half a year, and since more than so many days."""
+    if "ingredient" in wanted:
+        recent = is_recent_start(context.session.record, wanted["ingredient"]["rxcui"], wanted["days"])
+    elif context.new_start is not False:
+        return False
+    else:
+        recent = context.session.is_recent_start(context.medication, wanted["days"])
+    return None if recent is None else not recent
 
 
-def _long_term_wording(spec: Spec) -> str:
-    inner = spec["long_term"]
-    return f"{inner.get('ingredient', {}).get('name', '')} taken for more than {inner['days']} days".lstrip()
+def _long_term_wording(wanted: Spec) -> str:
+    return f"{wanted.get('ingredient', {}).get('name', '')} taken for more than {wanted['days']} days".lstrip()
 
 
-_LONG_TERM = Condition(
+_LONG_TERM = with_value(
     "long_term",
-    "the drug, or the `ingredient`, has been taken for more than `days` days without a gap of half a year",
-    _long_term,
     members(("days",), days=DAYS, ingredient=Drug),
+    _is_long_term,
     _long_term_wording,
-    MEDICATION_LISTS,
+    "the drug, or the `ingredient`, has been taken for more than `days` days without a gap of half a year",
+    frozenset({"history"}),
+    needs=MEDICATION_LISTS,
 )
 
 

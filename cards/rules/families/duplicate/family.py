@@ -22,10 +22,11 @@ from cards.rules.conditions.condition import (
     members,
     no_facts,
     one_of,
+    with_value,
 )
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.families.duplicate import dose_change
-from cards.rules.language.rule import Drug, OrderChange, RuleError, Sig
+from cards.rules.language.rule import Drug, OrderChange, Sig
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_other_name
@@ -286,25 +287,16 @@ def _is_long_acting(medication: MedicationIdentity) -> bool:
     return acts_long or medication.is_slow_release is True or _PATCH.matches(medication)
 
 
-def _duplicate(spec: Spec) -> Predicate:
-    wanted = spec["duplicate"]
-    level, least = wanted.get("level"), float(wanted.get("overlap_days_ge", 0))
-    if level not in ("ingredient", "class"):
-        raise RuleError(f"duplicate: level is {level!r}")
-
-    def test(context: RuleContext) -> Truth:
-        if not context.partners:
-            return False
-        if level == "class":
-            return shared_class(context) is not None
-        shared = set(context.medication.rxcuis) & set(context.partners[0].medication.rxcuis)
-        return bool(shared) and overlap_days(context) >= least
-
-    return Predicate(test, no_facts, frozenset({"active"}))
+def _duplicate(wanted: Spec, context: RuleContext) -> Truth:
+    if not context.partners:
+        return False
+    if wanted["level"] == "class":
+        return shared_class(context) is not None
+    shared = set(context.medication.rxcuis) & set(context.partners[0].medication.rxcuis)
+    return bool(shared) and overlap_days(context) >= wanted.get("overlap_days_ge", 0)
 
 
-def _duplicate_wording(spec: Spec) -> str:
-    wanted = spec["duplicate"]
+def _duplicate_wording(wanted: Spec) -> str:
     together = f", {wanted['overlap_days_ge']} days or more together" if "overlap_days_ge" in wanted else ""
     return f"the same {wanted['level']}{together}"
 
@@ -434,14 +426,15 @@ FAMILY = Family(
         "amount_before": Placeholder(dose_change.amount_before, "12,000.5 units/day"),
     },
     conditions=(
-        Condition(
+        with_value(
             "duplicate",
+            members(("level",), level=one_of("ingredient", "class"), overlap_days_ge=Annotated[float, Meta(ge=0)]),
+            _duplicate,
+            _duplicate_wording,
             "the partner holds the same ingredient (`level` `ingredient`), both orders running together for "
             "`overlap_days_ge` days, or is of the same class (`class`)",
-            _duplicate,
-            members(("level",), level=one_of("ingredient", "class"), overlap_days_ge=Annotated[float, Meta(ge=0)]),
-            _duplicate_wording,
-            MEDICATION_LISTS,
+            frozenset({"active"}),
+            needs=MEDICATION_LISTS,
         ),
         DAILY_TOTAL,
         *dose_change.WORDS,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import Condition, Predicate, Spec, Truth, members, needs, one_of, some
+from cards.rules.conditions.condition import Condition, Spec, Truth, members, needs, one_of, some, with_value
 from cards.rules.engine.family import Placeholder
 from cards.rules.families.orders.study import worked_out_once
 from cards.rules.patient.context import RuleContext
@@ -27,35 +27,32 @@ def _reactions(context: RuleContext, to: str) -> list[ContrastReaction]:
     )
 
 
-def _contrast_reaction(spec: Spec) -> Predicate:
-    wanted = spec["contrast_reaction"]
-    to, how, stated = wanted["to"], frozenset(wanted.get("how", ())), wanted.get("class_stated")
+def _matching(wanted: Spec, context: RuleContext) -> list[ContrastReaction]:
+    how, stated = wanted.get("how"), wanted.get("class_stated")
+    return [
+        reaction
+        for reaction in _reactions(context, wanted["to"])
+        if (not how or reaction.how in how) and (stated is None or reaction.is_class_stated is stated)
+    ]
 
-    def matching(context: RuleContext) -> list[ContrastReaction]:
-        return [
-            reaction
-            for reaction in _reactions(context, to)
-            if (not how or reaction.how in how) and (stated is None or reaction.is_class_stated is stated)
-        ]
 
-    def test(context: RuleContext) -> Truth:
-        if matching(context):
-            return True
-        return False if context.session.record.was_requested("AllergyIntolerance") else None
+def _has_reacted(wanted: Spec, context: RuleContext) -> Truth:
+    if _matching(wanted, context):
+        return True
+    return False if context.session.record.was_requested("AllergyIntolerance") else None
 
-    def facts(context: RuleContext) -> list[Fact]:
-        return [
-            Fact(
-                "allergy",
-                plain(f"{reaction.words}: {_reaction_of(reaction)}", 80),
-                to,
-                effective=reaction.date,
-                source=reaction.source,
-            )
-            for reaction in matching(context)
-        ]
 
-    return Predicate(test, facts, frozenset({"allergies"}))
+def _reaction_facts(wanted: Spec, context: RuleContext) -> list[Fact]:
+    return [
+        Fact(
+            "allergy",
+            plain(f"{reaction.words}: {_reaction_of(reaction)}", 80),
+            wanted["to"],
+            effective=reaction.date,
+            source=reaction.source,
+        )
+        for reaction in _matching(wanted, context)
+    ]
 
 
 def _reaction_of(reaction: ContrastReaction) -> str:
@@ -94,25 +91,28 @@ def _allergies_gap(context: RuleContext) -> tuple[str, str] | None:
 GAPS = {"allergies": _allergies_gap}
 """Why it is not known whether the patient had a reaction to contrast media."""
 
+
+def _wording(wanted: Mapping[str, object]) -> str:
+    how = wanted.get("how")
+    text = f"a reaction to {wanted['to']} contrast" + (f" ({' or '.join(how)})" if isinstance(how, list) else "")
+    return text + (", the class not stated" if wanted.get("class_stated") is False else "")
+
+
 WORDS: tuple[Condition, ...] = (
-    Condition(
+    with_value(
         "contrast_reaction",
-        "a reaction `to` contrast media (`iodinated`, `gadolinium`) is on record, narrowed by `how` bad it was and by "
-        "whether the entry states the class; physiologic reactions do not count",
-        _contrast_reaction,
         members(
             ("to",),
             to=one_of(*sorted(_CLASSES)),
             how=some(one_of("severe", "not severe", "not recorded")),
             class_stated=bool,
         ),
-        lambda spec: _wording(spec["contrast_reaction"]),
+        _has_reacted,
+        _wording,
+        "a reaction `to` contrast media (`iodinated`, `gadolinium`) is on record, narrowed by `how` bad it was and by "
+        "whether the entry states the class; physiologic reactions do not count",
+        frozenset({"allergies"}),
+        _reaction_facts,
         needs("AllergyIntolerance", "Condition"),
     ),
 )
-
-
-def _wording(wanted: Mapping[str, object]) -> str:
-    how = wanted.get("how")
-    text = f"a reaction to {wanted['to']} contrast" + (f" ({' or '.join(how)})" if isinstance(how, list) else "")
-    return text + (", the class not stated" if wanted.get("class_stated") is False else "")

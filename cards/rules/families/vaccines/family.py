@@ -6,16 +6,7 @@ from datetime import date
 from typing import Final
 
 from cards.extension import Fact
-from cards.rules.conditions.condition import (
-    MEDICATION_LISTS,
-    Condition,
-    Predicate,
-    Spec,
-    Truth,
-    flag,
-    needs,
-    one_of,
-)
+from cards.rules.conditions.condition import MEDICATION_LISTS, Truth, flag, needs, one_of, with_value
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.patient.context import RuleContext
 from cards.vaccines.course import CONFLICT, TOO_OLD, TOO_YOUNG, DoseStatus, Evaluation
@@ -78,21 +69,17 @@ def _evaluate(context: RuleContext) -> Iterator[Evaluation]:
             )
 
 
-def _would_be(spec: Spec) -> Predicate:
-    reason = _REASONS[spec["dose_today"]]
+def _would_be(wanted: str, context: RuleContext) -> Truth:
+    evaluations = _evaluations(context)
+    counts = any(item.status is DoseStatus.VALID for item in evaluations)
+    if not counts and any(item.reason == _REASONS[wanted] for item in evaluations):
+        return True
+    return None if _drafted_cvx(context) is not None and _today_gap(context) is not None else False
 
-    def test(context: RuleContext) -> Truth:
-        evaluations = _evaluations(context)
-        counts = any(item.status is DoseStatus.VALID for item in evaluations)
-        if not counts and any(item.reason == reason for item in evaluations):
-            return True
-        return None if _drafted_cvx(context) is not None and _today_gap(context) is not None else False
 
-    def facts(context: RuleContext) -> list[Fact]:
-        earlier = _earlier(context)
-        return [Fact("immunization", "Last live vaccine", earlier.isoformat())] if earlier is not None else []
-
-    return Predicate(test, facts if reason == CONFLICT else lambda _context: [], frozenset({"vaccines"}))
+def _last_live_facts(wanted: str, context: RuleContext) -> list[Fact]:
+    earlier = _earlier(context) if wanted == "conflict" else None
+    return [Fact("immunization", "Last live vaccine", earlier.isoformat())] if earlier is not None else []
 
 
 def _today_gap(context: RuleContext) -> tuple[str, str] | None:
@@ -148,12 +135,14 @@ FAMILY = Family(
         "globulin": Placeholder(_globulin_words, "cytomegalovirus immune globulin"),
     },
     conditions=(
-        Condition(
+        with_value(
             "dose_today",
-            "the drafted vaccine, given today, would not count for this reason (CDC, ACIP logic)",
-            _would_be,
             one_of(*_REASONS),
-            lambda spec: f"given today it would not count: {_REASONS[spec['dose_today']].lower()}",
+            _would_be,
+            lambda wanted: f"given today it would not count: {_REASONS[wanted].lower()}",
+            "the drafted vaccine, given today, would not count for this reason (CDC, ACIP logic)",
+            frozenset({"vaccines"}),
+            _last_live_facts,
             needs("Immunization"),
         ),
         flag(
