@@ -76,7 +76,7 @@ def _sig(dose: float, times: int) -> Sig:
     return Sig(f"{format_dose(dose)} mg {_OFTEN[times]} daily", dose, times_per_day=times)
 
 
-_FAR_ENOUGH = 4.0
+_FAR_ENOUGH = 6.0
 """A tenth of less than so many times the limit would leave the patient with far too little."""
 
 
