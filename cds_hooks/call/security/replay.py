@@ -212,10 +212,9 @@ class PostgresReplayStore:
 
     def __init__(self, url: URL) -> None:
         """Name the database; the connection is opened and the table made when the first token arrives."""
-        address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._waiting: Waiting = []
         self._writer: asyncio.Task[None] | None = None
-        self._connection = KeptConnection(address, _make_table)
+        self._connection = KeptConnection(url, _make_table)
         self._outage = Outage(self._probe)
         self._inserts = self._over = 0
         self._past = _Past()

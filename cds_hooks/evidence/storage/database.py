@@ -152,14 +152,15 @@ def _name_of(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def _noticing_loss(url: URL) -> URL:
+def noticing_loss(url: URL) -> URL:
+    """Return the URL for a connection by which a PostgreSQL that vanished from the network is noticed."""
     return url.set(query={**_POSTGRES_SOCKET, **url.query})
 
 
 def _pooled(url: URL) -> Engine:
     """Two connections are kept; one that was lost, as after a restart of the database, is noticed and opened again."""
     engine = create_engine(
-        _noticing_loss(url),
+        noticing_loss(url),
         poolclass=QueuePool,
         pool_size=2,
         max_overflow=8,
@@ -216,7 +217,7 @@ def _engine(url: URL, is_writing: bool) -> Engine:
     if url.get_backend_name() == "postgresql":
         # whatever the database's default: the newest row is read after the wait for its lock (`postgres.py`)
         return _with_bounded_waits(
-            create_engine(_noticing_loss(url), poolclass=NullPool, isolation_level="READ COMMITTED")
+            create_engine(noticing_loss(url), poolclass=NullPool, isolation_level="READ COMMITTED")
         )
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": LOCK_WAIT_SECONDS})
     settings = (

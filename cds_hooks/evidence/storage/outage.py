@@ -4,9 +4,14 @@ Without this each call would wait for the time-out of its own, which is longer t
 """
 
 import asyncio
+import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from sqlalchemy import URL
+
+from cds_hooks.evidence.storage.database import noticing_loss
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -72,12 +77,22 @@ async def within(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result:
     raise TimeoutError
 
 
-class KeptConnection:
-    """A connection to PostgreSQL that is kept between its uses and given up after a failure."""
+def _has_news(descriptor: int) -> bool:
+    """Return whether bytes, or the end of the connection, have arrived at a socket and were not read yet."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(0))
 
-    def __init__(self, address: str, prepare: "Callable[[AsyncConnection], Awaitable[None]]") -> None:
+
+class KeptConnection:
+    """A connection to PostgreSQL that is kept between its uses and given up after a failure.
+
+    One that the database or the network ended meanwhile, as in a restart at night, is not used: no call fails for it.
+    """
+
+    def __init__(self, url: URL, prepare: "Callable[[AsyncConnection], Awaitable[None]]") -> None:
         """`prepare` is awaited with each connection that is opened, which is when one is used and none is kept."""
-        self._address = address
+        self._address = noticing_loss(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._prepare = prepare
         self._kept: AsyncConnection | None = None
 
@@ -87,6 +102,9 @@ class KeptConnection:
         import psycopg  # comes with the extra `postgres` only
 
         kept, self._kept = self._kept, None
+        if kept is not None and _has_news(kept.fileno()):
+            await kept.close()
+            kept = None
         connection = kept or await psycopg.AsyncConnection.connect(self._address, autocommit=True)
         try:
             if kept is None:

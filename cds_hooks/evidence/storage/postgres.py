@@ -50,12 +50,11 @@ class PostgresDecisionLog:
     def __init__(self, url: URL) -> None:
         """Name a database that exists and has the tables; the connection is opened by the first append."""
         self.health = RecordHealth("the record in PostgreSQL")
-        address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._waiting: WaitingDecisions = []
         self._charts: dict[bytes, tuple[Any, ...]] = {}
         self._writer: asyncio.Task[None] | None = None
-        self._writing = KeptConnection(address, _prepare)
-        self._probing = KeptConnection(address, _prepare)
+        self._writing = KeptConnection(url, _prepare)
+        self._probing = KeptConnection(url, _prepare)
         self._outage = Outage(self._probe)
         self._cause = ""
 

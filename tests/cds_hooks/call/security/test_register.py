@@ -7,6 +7,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from cds_hooks.call.security.addresses import KeySetUrl
@@ -215,6 +216,16 @@ async def test_the_call_of_a_tokens_first_use_is_there_for_a_machine_that_has_as
           for jti, call in (("a", "call-1"), ("a", "call-2"), ("b", "call-1"))]  # fmt: skip
     await other.aclose()
     assert (uses, by) == ([True, False, False], [True, False, False])
+
+
+async def test_a_connection_that_the_database_ended_while_it_rested_costs_no_call(postgres_url: str) -> None:
+    store = open_replay_store(postgres_url)
+    assert await store.first_use("https://ehr", "rested-1", NOW + 60, NOW)
+    with psycopg.connect(postgres_url, autocommit=True) as administrator:  # as a restart at night does
+        ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        administrator.execute(f"{ended} AND datname = current_database()")
+    assert await store.first_use("https://ehr", "rested-2", NOW + 60, NOW)
+    await store.aclose()
 
 
 async def test_without_its_postgresql_nobody_is_let_in_and_nobody_waits() -> None:
