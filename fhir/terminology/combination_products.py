@@ -161,6 +161,21 @@ def shares_of_sum(members: Sequence[Ingredient], milligrams: float) -> tuple[flo
     return tuple(masses_by_order[order.index(index)] for index in range(len(members)))
 
 
+def member_of_mass(members: Sequence[Ingredient], milligrams: float) -> int | None:
+    """Return whose mass this is, where products hold so much of just one member and none has it as its sum.
+
+    "875 mg" of amoxicillin with clavulanate is of amoxicillin; "1000 mg" may be the sum of 875 and 125 mg: None.
+    """
+    order = sorted(range(len(members)), key=lambda index: members[index].rxcui)
+    named: set[int] = set()
+    for product in COMBINATION_PRODUCTS.get(tuple(members[index].rxcui for index in order), frozenset()):
+        masses = [strength.milligrams or 0.0 if strength.per == "unit" else 0.0 for strength in product]
+        if abs(sum(masses) - milligrams) < _LEAST_DIFFERENCE_MG:
+            return None
+        named.update(order[at] for at, mass in enumerate(masses) if abs(mass - milligrams) < _LEAST_DIFFERENCE_MG)
+    return named.pop() if len(named) == 1 else None
+
+
 def strengths_without_unit(members: Sequence[Ingredient], words: str) -> tuple[Strength, ...] | None:
     """Return the strengths of "Norco 10-325": numbers without a unit count where a product has just these milligrams.
 

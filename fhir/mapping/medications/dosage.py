@@ -38,7 +38,13 @@ from fhir.record.datatypes import (
     plain,
     quoted,
 )
-from fhir.terminology.combination_products import assign_strengths, least_shares, shares_of_sum, strengths_of_liquid
+from fhir.terminology.combination_products import (
+    assign_strengths,
+    least_shares,
+    member_of_mass,
+    shares_of_sum,
+    strengths_of_liquid,
+)
 from fhir.terminology.dosing import DROPS, DoseUnit, days_per_unit, dose_unit
 from fhir.terminology.medication_strength import Strength, read_strengths
 
@@ -503,6 +509,8 @@ def milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[tuple[
             if shares and amount.low == amount.high:
                 masses = zip(active, shares, strict=True)
                 return tuple(Milligrams(ingredient.rxcui, mass, mass) for ingredient, mass in masses), None
+            if (member := member_of_mass(active, amount.high * unit.factor)) is not None:
+                return (Milligrams(active[member].rxcui, amount.low * unit.factor, amount.high * unit.factor),), None
             return (), DoseProblem("a mass for a combination does not say of which ingredient")
         mass = Milligrams(active[0].rxcui, amount.low * unit.factor, amount.high * unit.factor)
         return (mass,), None

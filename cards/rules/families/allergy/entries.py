@@ -45,6 +45,7 @@ _MEMBERS = (
     "to_ingredient",
     "grade",
     "reaction_any",
+    "reaction_none",
     "allergic",
     "other_ingredient",
     "worst",
@@ -225,6 +226,7 @@ def _reacts(spec: Spec) -> Predicate:
     entries = _entries(wanted)
     grades = frozenset(wanted.get("grade", ()))
     pattern = reaction_pattern(wanted["reaction_any"]) if "reaction_any" in wanted else None
+    other = reaction_pattern(wanted["reaction_none"]) if "reaction_none" in wanted else None
 
     def relevant(listed: Sequence[Allergy], context: RuleContext) -> Sequence[Allergy]:
         return [
@@ -232,6 +234,7 @@ def _reacts(spec: Spec) -> Predicate:
             for allergy in listed
             if not (grades and allergy.grade not in grades)
             and not (wanted.get("allergic") and allergy.is_no_allergy)
+            and not (other is not None and any(other.search(text) for text in allergy.reactions))
             and not (wanted.get("other_ingredient") and not _is_of_another(allergy, context))
         ]
 
@@ -380,6 +383,7 @@ _REACTS = members(
     to_ingredient=Drug,
     grade=some(one_of("severe", "mild", "unknown")),
     reaction_any=TEXTS,
+    reaction_none=TEXTS,
     allergic=bool,
     other_ingredient=bool,
     worst=one_of("critical", "warning", "info"),

@@ -26,8 +26,9 @@ from fhir.mapping.allergies import Allergy, allergies_to_class, worst_allergy
 # rules/allergy.json, rule allergy-class-betalactam, band scar.
 SEVERE_DELAYED = (
     "Stevens-Johnson", "toxic epidermal necrolysis", "DRESS", "AGEP", "haemolytic anaemia", "serum sickness",
-    "interstitial nephritis", "drug-induced liver injury", "SJS", "drug reaction with eosinophilia",
-    "acute generalized exanthematous", "acute generalised exanthematous", "hemolytic", "vasculitis",
+    "interstitial nephritis", "SJS", "drug reaction with eosinophilia", "acute generalized exanthematous",
+    "acute generalised exanthematous", "hemolytic", "vasculitis", "jaundice", "cholesta", "hepatitis",
+    "liver failure", "liver injury", "hepatic failure", "hepatotoxic",
 )  # fmt: skip
 
 

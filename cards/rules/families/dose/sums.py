@@ -29,6 +29,7 @@ from fhir.mapping.stays import is_inpatient
 from fhir.mapping.weights import largest_plausible_kg
 from fhir.record.resources import Encounter
 from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.medications import INGREDIENT_ROWS
 
 # What is over by less than this is a rounding of the product.
 _TOLERANCE = 1e-6
@@ -44,7 +45,7 @@ FAR_OVER = 2.0
 FAR_OVER_PER_KG = 1.5
 """The same of a limit for each kilogram, which is mostly that of a child."""
 FAR_OVER_PER_AREA = 1.25
-"""The same of a cytostatic drug for each square metre."""
+"""The same of a cytostatic drug, for each square metre or not."""
 FAR_OVER_LEAD = 5.0
 """The same of a maximum that was read on no label: a ten-fold error of half the maximum, a usual dose, makes it."""
 FAR_OVER_LEAD_PER_KG = 4.0
@@ -102,7 +103,7 @@ class Excess(Struct, frozen=True):
             return self.times >= (FAR_OVER_LEAD_PER_KG if self.limit.per_kg else FAR_OVER_LEAD)
         if self.of_adult and self.limit.population != "first order":
             return self.times >= ROUNDING
-        if self.limit.per_area and not self.limit.is_wide:
+        if (self.limit.per_area or self._is_of_cytostatic) and not self.limit.is_wide:
             return self.times >= FAR_OVER_PER_AREA
         if self.limit.per_kg and not self.limit.is_wide and self.limit.population != "first order":
             return self.times >= FAR_OVER_PER_KG
@@ -113,6 +114,13 @@ class Excess(Struct, frozen=True):
             and not self.is_least
         )
         return self.times >= (FAR_OVER_TARGET if is_target else FAR_OVER)
+
+    @property
+    def _is_of_cytostatic(self) -> bool:
+        """Whether the limit is that of a drug against cancer for a whole patient, and no usual first dose."""
+        atc = INGREDIENT_ROWS[self.limit.rxcui].atc if self.limit.rxcui in INGREDIENT_ROWS else ()
+        is_of_patient = not self.limit.per_kg and self.limit.population != "first order"
+        return is_of_patient and bool(atc) and all(code.startswith("L01") for code in atc)
 
     @property
     def is_slight(self) -> bool:

@@ -243,8 +243,9 @@ _ORAL_OPIOID = Selector(
 )
 _PATCH = Selector(classes=frozenset({"opioid"}), dose_forms=("transdermal system", "patch"))
 _METHADONE, _LEVORPHANOL = "6813", "6378"
-# Left out of the ingredient rule: fluids, insulin, electrolytes, vitamins and laxatives (CLARIFICATIONS).
+# Left out of the ingredient rule: fluids, short insulin, electrolytes, vitamins and laxatives (CLARIFICATIONS).
 _NOT_DUPLICATES = frozenset({"electrolyte_fluid", "insulin", "potassium", "vitamin", "laxative"})
+_LONG_INSULINS = frozenset({"274783", "1670007", "139825"})  # glargine, degludec, detemir
 # Two orders of these together can kill: a second strength of them stays a warning.
 _DANGEROUS_TWICE = frozenset({"opioid", "opioid_partial_agonist", "anticoagulant", "doac", "heparin", "vka"})
 # Known ends within so many days: the drug is being replaced (the renewal row counts the same 14 days).
@@ -322,9 +323,15 @@ def _compared_drugs(
     return _of_partner(word, meaning, lambda context, partner: compare(context.medication, partner.medication))
 
 
+def _is_left_out(drafted: MedicationIdentity) -> bool:
+    """Whether a second order is often meant: not of a long-acting insulin, of which one product is given."""
+    return not drafted.classes.isdisjoint(_NOT_DUPLICATES) and _LONG_INSULINS.isdisjoint(drafted.rxcuis)
+
+
 def _is_dose_change(drafted: MedicationIdentity, partner: MedicationIdentity) -> bool:
     """Whether they are one drug in two strengths, and taking it twice is not a grave error by itself."""
-    if drug_codes(drafted) != drug_codes(partner) or not _DANGEROUS_TWICE.isdisjoint(drafted.classes):
+    is_dangerous = not (_DANGEROUS_TWICE.isdisjoint(drafted.classes) and _LONG_INSULINS.isdisjoint(drafted.rxcuis))
+    if drug_codes(drafted) != drug_codes(partner) or is_dangerous:
         return False
     return not is_other_way(drafted, partner) and not is_other_release(drafted, partner)
 
@@ -446,7 +453,7 @@ FAMILY = Family(
         ),
         _compared_drugs(
             "dose_change",
-            "both hold the same drugs, given in the same way and released alike; no opioid and no anticoagulant",
+            "both hold the same drugs, given in the same way and released alike; no opioid, no anticoagulant",
             _is_dose_change,
         ),
         _of_partner("both_drafted", "the other order is a draft too", lambda _, partner: partner.drafted is not None),
@@ -461,7 +468,7 @@ FAMILY = Family(
         _of_partner(
             "left_out",
             "the drug is of a class that is not counted as a duplicate",
-            lambda context, _: not context.medication.classes.isdisjoint(_NOT_DUPLICATES),
+            lambda context, _: _is_left_out(context.medication),
         ),
         _of_partner(
             "in_the_sum",

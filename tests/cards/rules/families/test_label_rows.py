@@ -75,8 +75,9 @@ def test_a_value_fires_for_each_drug_beyond_its_limit_and_is_silent_at_it(every:
     def fires(rule: Rule) -> None:
         (band,) = rule.bands
         (lab,) = (part for part in band.when.get("all", [band.when]) if "lab" in part)
-        limit = lab.get("lt", lab.get("gt"))
+        limit = lab.get("lt", lab.get("gt", lab.get("ge")))
         beyond = limit * (0.97 if "lt" in lab else 1.03)
+        beyond, limit = (limit, limit * 0.97) if "ge" in lab else (beyond, limit)
         route = rule.trigger.draft[0].route
         for drug in _names(rule.trigger.draft):
             for value, bands in ((beyond, [band.id]), (limit, [])):
