@@ -33,7 +33,7 @@ from cards.finding import Finding
 from cards.rules.engine.finding import DRUG_FACTS, RuleFinding
 from cards.text import plain
 from cds_hooks.evidence.decision_views.file import Views
-from cds_hooks.evidence.decision_views.follow import AnswerRow, Batch, Projection
+from cds_hooks.evidence.decision_views.follow import AnswerRow, Batch, DecisionRow, Projection
 from cds_hooks.evidence.storage.content import ContentUnreadable, load_content, store_content
 from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, RecordUnavailable
 from cds_hooks.evidence.storage.sent import SentCard, SentSuggestion, read_response
@@ -255,12 +255,13 @@ class _Basis(Struct):
 _basis: Final = msgspec.json.Decoder(_Basis)
 
 
-def shown_decision(decision: Decision) -> ShownDecision | None:
+def shown_decision(row: DecisionRow) -> ShownDecision | None:
     """Return what a decision on record showed; None where it showed no card."""
+    decision = row.decision
     basis = _basis.decode(decision.basis) if decision.outcome == "cards" else _Basis()
     if basis.as_of is None:
         return None
-    return ShownDecision(decision, basis.as_of.timestamp(), read_response(decision.response).cards, basis.units)
+    return ShownDecision(decision, basis.as_of.timestamp(), row.response.cards, basis.units)
 
 
 class PatientHistory(Struct):
@@ -402,8 +403,9 @@ CREATE INDEX history_by_time ON history (at);
     def take(self, connection: sqlite3.Connection, batch: Batch) -> None:
         """Take what was shown and answered, of each patient with one reading and one writing."""
         events, now = dict[_Patient, list[Event]](), self._now()
-        for decision in (row.decision for row in batch.decisions):
-            if (shown := shown_decision(decision)) is not None:
+        for row in batch.decisions:
+            if (shown := shown_decision(row)) is not None:
+                decision = row.decision
                 new = shown_events(decision.service, (card.own_extension for card in shown.cards), shown.as_of)
                 events.setdefault((decision.client, decision.patient), []).extend(new)
         for answered in batch.answers:

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from time import monotonic, sleep
 from types import MappingProxyType
 from typing import IO, Any, ClassVar, Final
@@ -26,6 +26,7 @@ from cds_hooks.evidence.decision_views.file import TABLES, Mark, Views, is_damag
 from cds_hooks.evidence.storage.database import database_error_reason
 from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable, is_trial
 from cds_hooks.evidence.storage.queries import LISTED, newest_number, read_rows
+from cds_hooks.evidence.storage.sent import SentResponse, read_response
 from cds_hooks.evidence.storage.tables import chain, decisions, events, feedback, removals
 from cds_hooks.telemetry.logs import log
 
@@ -41,11 +42,16 @@ _LOOK_SECONDS: Final = 0.01
 _FORGET_SECONDS: Final = 3_600.0
 
 
-class DecisionRow(Struct, frozen=True):
+class DecisionRow(Struct, frozen=True, dict=True):
     """A decision with its number in the record."""
 
     sequence: int
     decision: Decision
+
+    @cached_property
+    def response(self) -> SentResponse:
+        """Its answer, read once for all projections; raises msgspec.DecodeError where it has another form."""
+        return read_response(self.decision.response)
 
 
 class AnswerRow(Struct, frozen=True):

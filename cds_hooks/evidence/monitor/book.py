@@ -17,7 +17,6 @@ from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.decision_views.follow import Batch, DecisionRow, Projection
 from cds_hooks.evidence.monitor.search_index import TABLES, add_answer, add_decision, plain_subject
 from cds_hooks.evidence.storage.decision import is_trial
-from cds_hooks.evidence.storage.sent import read_response
 from models_onnx.monitoring.figure import Incident, Key
 
 _TABLES: Final = """
@@ -68,7 +67,7 @@ class Counts(Projection):
                 counts.update((*of, *name) for name in counted)
         for answered in batch.answers:
             answer, about = answered.feedback, answered.decision
-            cards = read_response(about.decision.response).cards if about is not None else ()
+            cards = about.response.cards if about is not None else ()
             rules = set[str]().union(*(card.rules for card in cards if card.uuid == answer.card))
             if not is_trial(answer.client):
                 of = (_day_of(answer.received_at), answer.client, answer.service)
@@ -89,7 +88,7 @@ def _take_decision(connection: sqlite3.Connection, row: DecisionRow) -> list[tup
     decision, place = row.decision, (row.decision.decided_at, row.sequence)
     counts: list[tuple[str, str]] = [("call", decision.outcome)]
     try:
-        basis, cards = _basis.decode(decision.basis), read_response(decision.response).cards
+        basis, cards = _basis.decode(decision.basis), row.response.cards
     except msgspec.DecodeError:
         add_decision(connection, place, decision)
         return counts

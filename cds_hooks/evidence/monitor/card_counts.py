@@ -10,8 +10,7 @@ from msgspec import Struct
 
 from cds_hooks.call.hold_back.history import ACCEPTED, ShownDecision, shown_decision
 from cds_hooks.evidence.decision_views.file import Views
-from cds_hooks.evidence.decision_views.follow import Batch, Projection
-from cds_hooks.evidence.storage.decision import Decision
+from cds_hooks.evidence.decision_views.follow import Batch, DecisionRow, Projection
 from cds_hooks.evidence.storage.sent import SentCard
 
 By = Literal["unit", "service", "rule", "client"]
@@ -59,11 +58,11 @@ CREATE TABLE answered_cards (card TEXT PRIMARY KEY) WITHOUT ROWID;
         """Count cards on the day on which they were shown, and the first answer to each on the same day."""
         counts = Counter[tuple[object, ...]]()
         for row in batch.decisions:
-            for _, keys in _cards(row.decision):
+            for _, keys in _cards(row):
                 counts.update((*key, "shown") for key in keys)
         for answered in batch.answers:
             answer = answered.feedback
-            cards = _cards(answered.decision.decision) if answered.decision is not None else ()
+            cards = _cards(answered.decision) if answered.decision is not None else ()
             for keys in (keys for uuid, keys in cards if uuid == answer.card):
                 if connection.execute("INSERT OR IGNORE INTO answered_cards VALUES (?)", (answer.card,)).rowcount:
                     outcome = "accepted" if answer.outcome == ACCEPTED else "overridden"
@@ -84,9 +83,9 @@ CREATE TABLE answered_cards (card TEXT PRIMARY KEY) WITHOUT ROWID;
         connection.execute("DELETE FROM card_counts WHERE day < ?", (day,))
 
 
-def _cards(decision: Decision) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
+def _cards(row: DecisionRow) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
     """Yield the uuid of each card that was shown, with the keys under which it counts."""
-    shown = shown_decision(decision)
+    shown = shown_decision(row)
     if shown is not None:
         yield from ((card.uuid, list(_keys(shown, card))) for card in shown.cards)
 

@@ -19,11 +19,10 @@ from cards.extension import WorklistEntry
 from cds_hooks.call.hold_back.history import OTHER_DAYS, PERIOD_DAYS, SHOWN, answer_of
 from cds_hooks.call.services._model import NOT_RELEASED
 from cds_hooks.evidence.decision_views.file import Views
-from cds_hooks.evidence.decision_views.follow import Batch, Projection
+from cds_hooks.evidence.decision_views.follow import Batch, DecisionRow, Projection
 from cds_hooks.evidence.storage.content import load_content, store_content
-from cds_hooks.evidence.storage.decision import Decision, each_scores
+from cds_hooks.evidence.storage.decision import each_scores
 from cds_hooks.evidence.storage.queries import get_decision
-from cds_hooks.evidence.storage.sent import read_response
 from models_onnx.equations.declaration import find_equations
 
 _DAY_SECONDS = 86_400.0
@@ -78,16 +77,16 @@ class Noted(Struct, frozen=True):
     risk: tuple[float, str] | None = None
 
 
-def note(decision: Decision) -> Noted:
+def note(row: DecisionRow) -> Noted:
     """Return what the list needs to know of this decision; msgspec.MsgspecError for a record of another form."""
-    basis = _basis.decode(decision.basis)
+    decision, basis = row.decision, _basis.decode(row.decision.basis)
     # What a model in shadow computed is on record, and decides nothing.
     in_shadow = {subject for subject, reason, _ in basis.silence if reason == NOT_RELEASED}
     estimates = [scores for scores in each_scores(basis.scores) if scores.get("id") not in in_shadow]
     risks = ((scores["percentile"] / 100, scores["id"]) for scores in estimates if scores.get("percentile") is not None)
     risk = max(risks, default=None)
     ends = any(reason in _NOTHING_TO_DO for _, reason, _ in basis.silence)
-    entries = read_response(decision.response).extension.ours.worklist
+    entries = row.response.extension.ours.worklist
     return Noted(decision.id, decision.decided_at / 1e6, entries, ends, risk)
 
 
@@ -207,7 +206,7 @@ CREATE TABLE work_acts (
         for row in batch.decisions:
             decision = row.decision
             if decision.patient:
-                noted = note(decision)
+                noted = note(row)
                 is_listed = bool(noted.entries)
                 body = store_content(msgspec.json.encode(noted))
                 connection.execute(

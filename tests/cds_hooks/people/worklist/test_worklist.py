@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from cards.extension import EXTENSION_KEY
+from cds_hooks.evidence.decision_views.follow import DecisionRow
 from cds_hooks.evidence.storage.decision import Decision
 from cds_hooks.people.worklist.worklist import (
     Answered,
@@ -73,7 +74,7 @@ def make_worklist(decisions: Iterable[Decision], answers: frozenset[Answered], n
     for each in sorted(decisions, key=lambda each: -each.decided_at):
         if each.patient:
             patients.setdefault((each.client, each.patient), PatientNotes()).services.setdefault(
-                each.service, note(each)
+                each.service, note(DecisionRow(0, each))
             )
     return list_patients(patients, answers, now)
 
