@@ -20,7 +20,6 @@ from cards.rules.conditions.condition import (
     compared,
     floor_comparison,
     members,
-    no_facts,
     one_of,
     with_value,
 )
@@ -304,16 +303,16 @@ def _duplicate_wording(wanted: Spec) -> str:
 
 def _of_partner(word: str, meaning: str, holds: Callable[[RuleContext, CurrentMedication], bool]) -> Condition:
     """Return a condition about the draft and the partner that is looked at; false where there is none."""
-
-    def read(spec: Spec) -> Predicate:
-        wanted = spec[word]
-
-        def test(context: RuleContext) -> Truth:
-            return bool(context.partners) and holds(context, context.partners[0]) is wanted
-
-        return Predicate(test, no_facts, frozenset({"active"}))
-
-    return Condition(word, meaning, read, BOOLEAN, lambda _spec: word.replace("_", " "), MEDICATION_LISTS)
+    phrase = word.replace("_", " ")
+    return with_value(
+        word,
+        BOOLEAN,
+        lambda wanted, context: bool(context.partners) and holds(context, context.partners[0]) is wanted,
+        lambda wanted: phrase if wanted else f"not ({phrase})",
+        meaning,
+        frozenset({"active"}),
+        needs=MEDICATION_LISTS,
+    )
 
 
 def _compared_drugs(

@@ -104,6 +104,13 @@ def test_a_fault_is_named_by_file_line_rule_and_part(path: Path, said: str) -> N
     assert family_files.describe(path, "it is wrong.") == f"{said}it is wrong."
 
 
+def test_the_page_says_whether_a_word_is_asked_or_denied() -> None:
+    for family in rule_families():
+        say = family.vocabulary.say
+        words = [word.word for word in family.vocabulary if word.kind is bool]
+        assert [word for word in words if say({word: True}) == say({word: False})] == []
+
+
 def test_a_file_that_is_no_json_is_named_with_its_line() -> None:
     with pytest.raises(RuleError, match=r"^renal-metformin\.json, line 2: this is not valid JSON"):
         _ = RuleFile("renal-metformin.json", '{"id": "renal-metformin",\n "title" "Metformin"}', FOLDER).raw
