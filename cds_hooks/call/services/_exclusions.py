@@ -87,6 +87,11 @@ def not_known_whether_taken(drug: str, drug_class: str) -> Exclusion:
     return Exclusion("input-missing", text, find)
 
 
+def taken(text: str, *keys: str) -> Exclusion:
+    """Return the row of patients who take one of these ingredients or classes."""
+    return Exclusion("already-done", text, lambda record: bool(presence_of(record, frozenset(keys)).medications))
+
+
 def declined(words: tuple[str, ...]) -> Exclusion:
     """Return the row of patients who declined within a year what these words name."""
 

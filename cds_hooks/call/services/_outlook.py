@@ -18,15 +18,18 @@ _SHORT_OF_LIFE: Final = 50
 choice. USPSTF names life expectancy (colorectal 2021, lung 2021) without a number of this kind."""
 
 
-async def likely_deaths(call: ServiceInput) -> int | None:
-    """How many in 100 people with results like these died within 5 years; None where the model says nothing."""
+async def short_outlook(call: ServiceInput) -> str | None:
+    """Why a benefit of later years is not reminded of, by the model; None where it expects more or says nothing."""
     record = call.record
     if isinstance(OUTLOOK, AbsentModel) or not_in_population(OUTLOOK.manifest, record.age_years()) is not None:
         return None
     vector = outlook_inputs(record)
     if lacks_inputs(OUTLOOK.manifest, vector.values) is not None or call.why_withheld(OUTLOOK) is not None:
         return None
-    return people_shown(await call.predict(OUTLOOK, vector.values))
+    deaths = people_shown(await call.predict(OUTLOOK, vector.values))
+    if deaths < _SHORT_OF_LIFE:
+        return None
+    return f"about {deaths} in 100 people with such results died within 5 years, before the benefit would come"
 
 
 def outlook_inputs(record: PatientRecord) -> FeatureVector:
@@ -36,8 +39,3 @@ def outlook_inputs(record: PatientRecord) -> FeatureVector:
 
 def _map_inputs(record: PatientRecord) -> FeatureVector:
     return without_stays(record, map_features(record, OUTLOOK_FEATURES))
-
-
-def is_short(deaths: int | None) -> bool:
-    """Whether a benefit of later years is not reminded of with so many deaths in 100 within 5 years."""
-    return deaths is not None and deaths >= _SHORT_OF_LIFE

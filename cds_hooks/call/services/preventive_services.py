@@ -20,7 +20,7 @@ from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.call.services._equation import is_check_up, is_moment_for_reminder, kept_for_worklist, today
 from cds_hooks.call.services._exclusions import NOT_AT_HOME, SHORT_OUTLOOK, limited_outlook
-from cds_hooks.call.services._outlook import OUTLOOK_FEATURES, is_short, likely_deaths
+from cds_hooks.call.services._outlook import OUTLOOK_FEATURES, short_outlook
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
@@ -65,7 +65,7 @@ async def find(call: ServiceInput) -> Advice:
         return limited
     judged = record.derive(_judged)
     if any(answer.state == "due" for answer in judged):
-        judged = _in_context(judged, await likely_deaths(call), is_check_up(call))
+        judged = _in_context(judged, await short_outlook(call), is_check_up(call))
     states = preventive_states(judged, today(call))
     advice = Advice(
         features=record.derive(prevent_inputs).vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged)
@@ -99,19 +99,18 @@ def _add_results(advice: Advice, results: tuple[FollowUp, ...], call: ServiceInp
         advice.add(card(), shorten=partial(card, is_brief=True) if len(results) > 1 else None)
 
 
-def _in_context(judged: tuple[ServiceAnswer, ...], deaths: int | None, is_check_up: bool) -> tuple[ServiceAnswer, ...]:
+def _in_context(judged: tuple[ServiceAnswer, ...], outlook: str | None, is_check_up: bool) -> tuple[ServiceAnswer, ...]:
     """Return what is due in the light of the visit and of the outlook."""
-    return tuple(answer if answer.state != "due" else _changed(answer, deaths, is_check_up) for answer in judged)
+    return tuple(answer if answer.state != "due" else _changed(answer, outlook, is_check_up) for answer in judged)
 
 
-def _changed(answer: ServiceAnswer, deaths: int | None, is_check_up: bool) -> ServiceAnswer:
+def _changed(answer: ServiceAnswer, outlook: str | None, is_check_up: bool) -> ServiceAnswer:
     name = answer.row.id
     if name == _STATIN:
         text = "the card of statin-discussion covers it"
         return replace(answer, because="elsewhere", text=text, order=None)
-    if is_short(deaths) and name not in _AT_ONCE:
-        text = f"about {deaths} in 100 people with such results died within 5 years, before the benefit would come"
-        return replace(answer, because="outlook", text=text, order=None)
+    if outlook is not None and name not in _AT_ONCE:
+        return replace(answer, because="outlook", text=outlook, order=None)
     if name in AT_CHECK_UPS and not is_check_up:
         return replace(answer, because=FOR_CHECK_UP, order=None)
     return answer

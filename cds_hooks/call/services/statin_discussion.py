@@ -35,14 +35,14 @@ from cds_hooks.call.services._exclusions import (
     named_by_problem,
     not_known_whether_taken,
     on_record,
+    taken,
     talk_planned,
 )
-from cds_hooks.call.services._outlook import OUTLOOK_FEATURES, is_short, likely_deaths
+from cds_hooks.call.services._outlook import OUTLOOK_FEATURES, short_outlook
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition, find_confirmed
 from fhir.mapping.declined import declined_medicine
-from fhir.mapping.medications.active import active_medications, presence_of
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from fhir.record.resources import Condition
@@ -84,7 +84,7 @@ _VESSELS = (
     "aortic_aneurysm",
     "atherosclerosis_operation",
 )
-_PCSK9 = ("evolocumab", "alirocumab", "inclisiran", "repatha", "praluent", "leqvio")
+_PCSK9 = ("1665684", "atc-C10AX14", "2588243")  # evolocumab, alirocumab, inclisiran
 _DIABETES = "statin_diabetes"
 _OF_DISEASE = frozenset({"statin_atherosclerosis", "statin_familial", "statin_ldl"})
 """Cards of a talk that treats what the patient has; the others prevent what may come."""
@@ -109,9 +109,8 @@ async def find(call: ServiceInput) -> Advice:
         return advice
     (card,) = advice.cards
     is_for_disease = card.own_extension.output in _OF_DISEASE
-    if not is_for_disease and is_short(deaths := await likely_deaths(call)):
-        text = f"About {deaths} in 100 people with results like these died within 5 years: the benefit comes later."
-        advice.cards, advice.silences = [], [WhyNot(EQUATION.id, "outside-population", text)]
+    if not is_for_disease and (outlook := await short_outlook(call)) is not None:
+        advice.cards, advice.silences = [], [WhyNot(EQUATION.id, "outside-population", f"{capitalized(outlook)}.")]
     elif card.own_extension.missing:
         pass  # a test to order has a reminder's rules of its own
     elif is_moment_for_talk(call) if is_for_disease else is_moment_for_reminder(call):
@@ -176,14 +175,6 @@ def _named(
         facts=(fact,),
         offers=(_talk(call, talk),),
         closing="For prevention, not for emergencies.",
-    )
-
-
-def _takes_pcsk9(record: PatientRecord) -> bool:
-    return any(
-        name in f"{active_medication.name} {active_medication.identity.words}".lower()
-        for active_medication in active_medications(record)
-        for name in _PCSK9
     )
 
 
@@ -295,8 +286,8 @@ ADVISOR = Advisor(
             "dialysis",
         ),
         Exclusion("declined", "{found}", lambda record: declined_medicine(record, _STATIN, _CALLED)),
-        Exclusion("already-done", "A PCSK9 inhibitor is active.", _takes_pcsk9),
-        Exclusion("already-done", "A statin is active.", lambda record: bool(presence_of(record, _STATIN).medications)),
+        taken("A PCSK9 inhibitor is active.", *_PCSK9),
+        taken("A statin is active.", "statin"),
         not_known_whether_taken("a statin", "statin"),
     ),
     subject=EQUATION.id,
