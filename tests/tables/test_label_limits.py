@@ -124,7 +124,7 @@ def test_the_rates_of_labels_hold_for_a_child(drug: str, words: str, bands: list
 
 MOST_WORDS = 25
 TIMES_A_DAY = (1, 2, 3, 4, 6)
-UNITS_OF_LABELS = (1, 1000, 0.001, 1.44, 24, 1440, 60, 0.06)
+UNITS_OF_LABELS = (1, 1000, 0.001, 1.44, 24, 0.024, 1440, 60, 0.06)
 """A label writes grams, milligrams or micrograms, an hour or a minute; a day may stand as one dose and its times."""
 
 
