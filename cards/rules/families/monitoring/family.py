@@ -110,6 +110,7 @@ FAMILY = Family(
         "lacking_methotrexate": Placeholder(
             _lacking(90, "hemoglobin", "alt", "creatinine"), "hemoglobin, ALT or creatinine"
         ),
+        "lacking_leflunomide": Placeholder(_lacking(90, "alt", "platelets"), "ALT or platelets"),
         "last_count": Placeholder(_last("neutrophils_abs")),
     },
     conditions=(
