@@ -7,6 +7,7 @@ value or short plain word. Clinical content is in the decision record, which is 
 import json
 import logging
 import re
+import select
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ FIELDS = frozenset(
     {
         "event", "level", "timestamp", "service", "hook", "status", "milliseconds", "cards", "silences", "client",
         "reason", "decision", "host", "port", "workers", "services", "models", "profile", "database", "error_type",
-        "bytes", "count", "module", "function", "line", "version", "address", "pid", "trace", "body_scan",
+        "bytes", "count", "module", "function", "line", "lost", "version", "address", "pid", "trace", "body_scan",
     }
 )  # fmt: skip
 Value = str | int | float | bool | None
@@ -35,13 +36,15 @@ def is_plain(value: object) -> bool:
 class OperationalLog:
     """Writes one JSON line for each event of at least a level.
 
-    A line that cannot be written is lost: a full disk or a reader that went away must not end the calls that log.
+    A line that cannot be written is lost: a full disk, or a reader that went away or takes nothing more, must not end
+    or hold the calls that log. How many were lost is in the next line that is taken.
     """
 
     def __init__(self, level: int = logging.INFO, stream: TextIO | None = None) -> None:
         """Without a `stream` lines go to what is standard error at the time."""
         self._level = level
         self._stream = stream
+        self._lost = 0
 
     def debug(self, event: str, **fields: Value) -> None:
         """Write a line for whoever looks for a fault."""
@@ -67,8 +70,22 @@ class OperationalLog:
         plain = {name: value for name, value in line.items() if name in FIELDS and is_plain(value)}
         stream = self._stream or sys.stderr
         with suppress(OSError, ValueError):  # ValueError is what a closed stream raises
-            stream.write(json.dumps(plain) + "\n")  # in one piece: two workers' lines would mix
+            if not _takes_a_line(stream):
+                self._lost += 1
+                return
+            lost, self._lost = self._lost, 0
+            stream.write(json.dumps(plain | ({"lost": lost} if lost else {})) + "\n")  # one piece: workers' lines mix
             stream.flush()
+
+
+def _takes_a_line(stream: TextIO) -> bool:
+    """Return whether writing would not wait: a pipe or socket is full where its reader has stopped reading."""
+    ready = select.poll()
+    try:
+        ready.register(stream.fileno(), select.POLLOUT)
+    except (OSError, ValueError):  # no file, or a closed one
+        return True
+    return bool(ready.poll(0))
 
 
 _log = OperationalLog()

@@ -2,8 +2,11 @@
 
 import io
 import json
+import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from threading import Thread
 
 import pytest
 
@@ -31,6 +34,19 @@ def test_a_closed_stream_ends_no_call() -> None:
     configure_logs("info", stream)
     stream.close()
     log().error("record cannot be written")
+
+
+def test_a_reader_that_takes_no_more_holds_no_call_and_hears_how_much_it_missed() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream, os.fdopen(reading, "rb", buffering=0) as reader:
+        configure_logs("info", stream)
+        held = Thread(target=lambda: deque(map(log().info, ["decision"] * 5_000)), daemon=True)
+        held.start()
+        held.join(20)
+        assert not held.is_alive()
+        kept = reader.read(1 << 20).count(b"\n")
+        log().info("decision")
+        assert json.loads(reader.read(1 << 20))["lost"] == 5_000 - kept
 
 
 def test_a_full_disk_ends_no_call() -> None:
