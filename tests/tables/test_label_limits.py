@@ -209,6 +209,12 @@ def test_no_finding_that_warns_rests_on_a_quotation_a_page_a_compendium_or_memor
     assert [name for name, sources in rows.items() if is_lead(sources)] == []
 
 
+def test_every_label_that_a_card_can_cite_says_when_it_was_read() -> None:
+    cited = {source for sources in _sources_of("critical", "warning", "start", "info").values() for source in sources}
+    undated = {source.label for source in cited if source.basis == "label" and "read 20" not in source.label}
+    assert [label for label in undated if len(label) <= 103] == []
+
+
 def test_a_copy_of_a_label_is_of_class_a_only_with_the_number_of_the_label() -> None:
     named = {"drug": "vericiguat", "section": "4", "quote": "Pregnancy", "read": "2026-11-29", "page": "example.org"}
     numbers = ("", "NDC 0006-5028", "NDA 208745", "set f1f26a1", "102f96a0-6e3a-4fc1-b204-34d604683af6")

@@ -49,6 +49,11 @@ The addresses of two sites have the first digits of the set id, those of a third
 """
 
 
+_READ: Final = re.compile(r"\bread \d{4}-")
+_LONGEST_UNDATED: Final = 103
+"""A label on a card has at most 120 characters."""
+
+
 class _Named(Struct, frozen=True):
     words: str
     source_class: SourceClass
@@ -84,6 +89,15 @@ def label_evidence(
         f"https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid={set_id}" if is_at_dailymed else f"https://{page}",
         rxcui or None,
     )
+
+
+def dated(evidence: Evidence, day: str) -> Evidence:
+    """Return a label with its country and the day on which it was read, as a card cites it; others as they are."""
+    if evidence.basis != "label" or not day or _READ.search(evidence.label):
+        return evidence
+    is_named = "US prescribing information" in evidence.document and "(" not in evidence.label
+    label = re.sub(r"\b(label|labels),", r"\1 (US),", evidence.label, count=1) if is_named else evidence.label
+    return replace(evidence, label=f"{label}, read {day}") if len(label) <= _LONGEST_UNDATED else evidence
 
 
 def class_of(evidence: Evidence) -> SourceClass:
@@ -133,6 +147,7 @@ def with_quotes(rule: Rule) -> Rule:
     A band for which labels were read cites them, and so does a critical band, or one that its own sources do not carry,
     of a rule for which they were. A critical band that none of all these carries is a warning.
     """
+    rule = replace(rule, evidence=tuple(dated(evidence, rule.audit.date) for evidence in rule.evidence))
     evidence = (*rule.evidence, *_quotes().get(rule.id, ()))
     of_rule = tuple(range(len(rule.evidence), len(evidence)))
     bands = []

@@ -73,9 +73,9 @@ def text_of_outcome(outcome: OrderOutcome) -> str:
 def _card(card: Card) -> Iterator[str]:
     yield f"{card.indicator}: {card.summary}"
     yield from (card.detail or "").splitlines()
-    topic = f" [{card.source.topic.code}]" if card.source.topic else ""
+    topic = card.source.topic.code if card.source.topic else "no topic"
     url = (card.source.url or "").replace("https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid=", "dailymed:")
-    yield f"Source: {card.source.label}{topic} {url}".rstrip()
+    yield f"Source: {card.source.label}{'' if topic == 'order-safety' else f' [{topic}]'} {url}".rstrip()
     for suggestion in card.suggestions:
         yield f"{'* ' if suggestion.is_recommended else '- '}{suggestion.label}"
         for action in suggestion.actions:

@@ -32,7 +32,7 @@ from msgspec.structs import replace
 
 from cards.rules.language.rule import Evidence, RuleError
 from cards.rules.language.site import site_head, site_rows
-from cards.rules.language.sources import is_lead, label_evidence
+from cards.rules.language.sources import dated, is_lead, label_evidence
 from fhir.terminology.package_tables import package_rows
 
 _PACKAGE = "cards.rules.families.dose"
@@ -120,15 +120,18 @@ def _evidence_of_site() -> dict[str, Evidence]:
 
 
 EVIDENCE: Final[Mapping[str, Evidence]] = {
-    row["id"]: Evidence(
-        row["document"],
-        row["organisation"],
-        row["year"],
-        row["section"],
-        row["label"],
-        row["grade"],
-        row["grade"],
-        row["basis"],
+    row["id"]: dated(
+        Evidence(
+            row["document"],
+            row["organisation"],
+            row["year"],
+            row["section"],
+            row["label"],
+            row["grade"],
+            row["grade"],
+            row["basis"],
+        ),
+        row["read"],
     )
     for row in _rows("sources.csv")
 } | _evidence_of_site()

@@ -24,7 +24,7 @@ from cards.rules.conditions.condition import (
 )
 from cards.rules.engine.family import Family, Placeholder, TableRow
 from cards.rules.language.rule import Evidence
-from cards.rules.language.sources import class_of, is_lead, may_be_critical, pair_quotes
+from cards.rules.language.sources import class_of, dated, is_lead, may_be_critical, pair_quotes
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized
@@ -202,6 +202,7 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
             evidence = msgspec.convert(
                 {**document, "section": section, "label": label, "url": row["url"] or document["url"] or None}, Evidence
             )
+            evidence = dated(evidence, row["read"])
             keys = frozenset((a_key, b_key))
             quote = quotes.get(keys, evidence)
             evidence = quote if class_of(quote) <= class_of(evidence) else evidence
