@@ -404,7 +404,8 @@ def _write(
         detail = f"This is about {escape(_listed(context.partner_names()), _LONGEST_WORDS)}. {detail}"
     question = context.asks_if_taken(facts)
     if question:
-        detail = f"{escape(question, _LONGEST_WORDS)} {detail}"
+        asked = escape(question, _LONGEST_WORDS)
+        detail = f"{detail} {asked}" if len(context.partners) > 1 else f"{asked} {detail}"
     named_allergens = _named_allergens(f"{headline} {detail}", context, facts)
     return FindingText(
         headline,

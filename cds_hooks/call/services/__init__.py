@@ -90,7 +90,8 @@ def services_of(advisors: Mapping[str, Advisor], file: str | Path | None = None)
     try:
         entries = read_toml_as(Path(path), _ServicesFile).service
     except TomlFault as error:
-        raise DeclarationError(f"{path}: the file {error}") from error
+        choice = "CDS_SERVICES names such a file, or is the word separate"
+        raise DeclarationError(f"{path}: the file of services {error}. {choice}") from error
     services: dict[str, Service] = {}
     remaining = dict(advisors)
     for entry in entries:

@@ -44,7 +44,7 @@ from fhir.record.resources import Condition, Observation
 MODEL, TWIN = OUTLOOK, served_model("mortality_5y_small")
 SUMMARY = "Planning ahead: 5-year outlook worse than for {higher} in 100 US adults of 40+. Discuss goals of care."
 """The number of deaths is not a headline: it stands in the detail, behind the reason."""
-CARD = CardText(summary=SUMMARY, topic=TOPICS["planning"], seen="died", opening="Why: Death within 5 years. ")
+CARD = CardText(summary=SUMMARY, topic=TOPICS["planning"], seen="died", opening="Why: ")
 """The words of the card."""
 _TALK_OFFER = (
     "Order a planning conversation",
@@ -218,7 +218,8 @@ def _diagnoses_beside(record: PatientRecord) -> str:
     words = list(dict.fromkeys(plain(hit.words, 40) for hit in hits))
     if not words:
         return ""
-    return f"**This estimate uses no diagnoses.** On record: {escape('; '.join(words), 120)}.\n\n"
+    listed = escape("; ".join(words), 120)
+    return f"**This estimate uses no diagnoses.** On record: {listed}{'' if listed.endswith('…') else '.'}\n\n"
 
 
 def _card(call: ServiceInput, estimated: ModelEstimate, diagnoses: str) -> Card:

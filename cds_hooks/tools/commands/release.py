@@ -69,7 +69,9 @@ def release(
     elif state is None:
         _list(database, as_json=as_json)
     elif kind is None or name is None or why is None:
-        raise failure("Give STATE, KIND and NAME, and the reason with --why.", 2)
+        given = {"KIND": kind, "NAME": name, "--why REASON": why}
+        lacking = ", ".join(member for member, value in given.items() if value is None)
+        raise failure(f"Give STATE, KIND, NAME and --why REASON; missing: {lacking}. Nothing was changed.", 2)
     else:
         _set(state, kind, name, why, share, database)
 

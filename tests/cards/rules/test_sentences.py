@@ -19,6 +19,9 @@ from tests.cards.rules.pinned import AS_OF, book_of, named_cases
 from tests.cards.sentences import LONGEST_HEADLINE, MOST_WORDS_BEFORE_WHY, faults
 from tests.each import some_of
 
+_TWO_COLONS = re.compile(r": [^.]*: |\([^()]*\(")
+"""A danger behind a danger, or parentheses within parentheses: each was read twice."""
+
 
 @every_case(every=3)
 def test_every_sentence_of_a_case_is_one_for_a_clinician(rule: str, case: Case, as_of: datetime) -> None:
@@ -26,6 +29,7 @@ def test_every_sentence_of_a_case_is_one_for_a_clinician(rule: str, case: Case, 
     for card in outcome.cards:
         assert len(card.summary) <= LONGEST_HEADLINE, card.summary
         assert card.summary[-1] in ".?!)", card.summary
+        assert not _TWO_COLONS.search(card.summary), card.summary
         if len(card.own_extension.findings) == 1:
             before_why = re.split("\n- (?:Why|Other sources):", f"{card.summary} {card.detail}")[0]
             assert len(before_why.split()) <= MOST_WORDS_BEFORE_WHY, before_why

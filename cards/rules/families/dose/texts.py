@@ -129,8 +129,11 @@ def _note(context: RuleContext) -> str:
         notes.append(f"The body surface is not known: {ordered} was counted with {surface}.")
     weight_used = context.session.weight
     if excess.limit.per_kg and excess.largest_kg is None and weight_used is not None:
-        total = format_dose(excess.limit.most * weight_used.value * _micrograms_in(excess.limit, context))
-        notes.append(f"At this weight the limit is {total} {_unit(excess.limit, context).replace('/kg', '', 1)}.")
+        total, times = excess.limit.most * weight_used.value, _micrograms_in(excess.limit, context)
+        mass = _unit(excess.limit, context).replace("/kg", "", 1)
+        if times > 1 and total >= 1:  # the order is written in mg
+            times, mass = 1.0, mass.replace("mcg", "mg", 1)
+        notes.append(f"At this weight the limit is {format_dose(total * times)} {mass}.")
         years = weight_used.whole_days(context.session.record.as_of_epoch) // 365
         if years:
             age = "a year" if years == 1 else f"{years} years"

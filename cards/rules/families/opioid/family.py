@@ -164,7 +164,7 @@ def _parts(context: RuleContext) -> str:
 def _mme_problem(context: RuleContext) -> str | None:
     """Return the first reason, which a summary has room for."""
     problems = _view(context).problems
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
     return f"{plain(problems[0], 80)}{more}" if problems else None
 
 

@@ -58,6 +58,10 @@ def _missing_criteria(context: RuleContext) -> str | None:
     return " and ".join(missing) or None
 
 
+def _cipro_interval(context: RuleContext) -> str:
+    return "24 hours, after the session" if context.has_condition("dialysis") else "18 hours"
+
+
 # What the order says
 
 _TAPERS = re.compile(r"\b(?:taper\w*|wean\w*|stepwise)\b", re.IGNORECASE)
@@ -128,6 +132,7 @@ def _half_weekly(context: RuleContext) -> OrderChange | None:
 FAMILY = Family(
     "renal",
     placeholders={
+        "cipro_interval": Placeholder(_cipro_interval, "24 hours, after the session"),
         "potassium_history": Placeholder(lambda context: history(context.session.record, "potassium")),
         "qtc_history": Placeholder(lambda context: history(context.session.record, "qtc")),
         "criteria": Placeholder(_criteria, "age 100, weight 59.95 kg, creatinine 132.6 µmol/L (1.5 mg/dL)"),
