@@ -1,6 +1,6 @@
 """Who with atrial fibrillation may benefit from talking about an anticoagulant: CHA2DS2-VASc at patient-view.
 
-2023 ACC/AHA guideline: a yearly risk of stroke of 2 % as threshold, which by the rates of Friberg 2012 is 2 points.
+2023 ACC/AHA guideline, 6.3.1: a yearly risk of 2 %, "eg, CHA2DS2-VASc score of >=2 in men and >=3 in women" (class 1).
 HAS-BLED stands beside it: what it names can be changed; it does not preclude treatment. The guideline goes by the risk
 and not by the rhythm (6.3.1), after ablation too: a fibrillation that is on record as past counts as one.
 
