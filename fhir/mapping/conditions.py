@@ -457,6 +457,23 @@ _ACUTE = frozenset(
         "status_epilepticus",
         "meningococcal",
         "endocarditis",
+        "shock",
+        "cardiogenic_shock",
+        "hypotension",
+        "dehydration",
+        "metabolic_acidosis",
+        "anuria",
+        "coma",
+        "hypertension_crisis",
+        "asthma_acute",
+        "hf_decompensated",
+        "alcohol_intoxication",
+        "antidepressant_overdose",
+        "gi_perforation",
+        "toxic_megacolon",
+        "necrotizing_enterocolitis",
+        "dic",
+        "hemoptysis",
     ]
 )
 """Groups that pass: "hepatitis A, recovered" is over although its code is active, unlike a leukemia in remission."""
@@ -815,8 +832,13 @@ _ACUTE_DAYS = {
     **dict.fromkeys(("preeclampsia_eclampsia", "hellp", "gestational_hypertension"), _OF_PREGNANCY_DAYS),
 }
 # The diagnosis of a stay says nothing of today once such a state must be over; 90 days are the project's own choice.
-_SOON_OVER = frozenset({"ketoacidosis", "shock", "cardiogenic_shock"})
 _SOON_OVER_DAYS = 90
+# A form of such a state that lasts, by its words in many languages, or its code in ICD-10-CM or ICD-9-CM.
+_LASTING = re.compile(
+    r"\b[ck]h?r[oó]n|recurr|persist|idiopathic|orthostat|postural|autonom|neurogen|dialysis|alcoholic"
+    r"|\bI95\.?[013]|\b458\.?[01]|\bE87\.?22",
+    re.IGNORECASE,
+)
 _ACUTE_ALONE = re.compile(r"(?!.*\bchronic)(?=.*\bacute\b.*\brespiratory failure)", re.IGNORECASE)
 _YEAR = re.compile(
     r"(?<![\d.,/-])(?:\d{1,2}[/.]){0,2}((?:19|20)\d\d)(?:-\d\d){0,2}(?![\d%/-]|[.,]\d"
@@ -1146,7 +1168,12 @@ def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
 
 def _is_long_over(hit: ConditionHit, as_of_epoch: float) -> bool:
     """Whether it is a state of days, an encounter's diagnosis of long ago without a status of its own."""
-    is_brief = hit.key in _SOON_OVER or (hit.key == "respiratory_failure" and _ACUTE_ALONE.match(hit.words) is not None)
+    if hit.key == "respiratory_failure":
+        is_brief = _ACUTE_ALONE.match(hit.words) is not None
+    else:  # "Acute on chronic heart failure": it is the decompensation that passes.
+        is_brief = hit.key in _ACUTE and (
+            hit.key == "hf_decompensated" or _LASTING.search(f"{hit.code} {hit.words}") is None
+        )
     is_old = hit.time is not None and hit.time.whole_days(as_of_epoch) > _SOON_OVER_DAYS
     return is_brief and is_old and hit.status == "unstated"
 
