@@ -36,6 +36,8 @@ SUMMARY_LIMIT = 139
 """The longest summary in code points: CARD-03 says fewer than 140."""
 HEADLINE_LENGTH = 100
 """So many characters of a summary are read at a glance (docs/adding/sentences.md)."""
+FOR_PLANNING = "For planning, not for emergencies."
+"""How a card about the patient ends."""
 OTHER_SOURCES = "- Other sources:"
 """How the last line of a detail begins, which names documents alone."""
 
@@ -367,7 +369,7 @@ class CardText(Struct, frozen=True, kw_only=True):
     topic: Coding
     opening: str = ""
     beside: tuple[str, ...] = ()
-    closing: str = "For planning, not for emergencies."
+    closing: str = FOR_PLANNING
     offers: tuple[OrderSuggestion, ...] = ()
     about: str = ""
     """Of a guideline that asks for no score: its indication. The card is remembered by it."""

@@ -11,7 +11,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from cards.card import TOPICS, CardText, Source
+from cards.card import FOR_PLANNING, TOPICS, CardText, Source
 from cards.compose.equation import extension_of
 from cards.extension import CardExtension
 from cards.text import capitalized, decapitalized, escape
@@ -118,6 +118,8 @@ def _of_valve(call: ServiceInput, valve: ConditionHit, rhythm: ConditionHit) -> 
         topic=TOPICS["anticoagulation"],
         facts=(fact_of_condition("valve", valve), fact_of_condition("rhythm", rhythm)),
         offers=(offer(call, "Plan a talk about warfarin", "Draft order.", TALK),),
+        # A mechanical valve without an anticoagulant does not wait for a plan.
+        closing="" if short == "a mechanical valve" else FOR_PLANNING,
     )
 
 

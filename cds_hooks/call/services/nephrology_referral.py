@@ -9,7 +9,7 @@ What the chart tells of the course of the kidneys: `fhir/mapping/kidney_course.p
 from functools import partial
 from typing import Final
 
-from cards.card import TOPICS, CardText, OrderSuggestion, Source
+from cards.card import FOR_PLANNING, TOPICS, CardText, OrderSuggestion, Source
 from cards.compose.equation import people_in_100
 from cards.extension import Fact
 from cards.new_orders import OrderableTest, is_ordered, orderable_test_for
@@ -64,7 +64,6 @@ _KDIGO_2012 = Source(
     label="KDIGO 2012 guideline on acute kidney injury", url="https://kdigo.org/guidelines/acute-kidney-injury/"
 )
 _text = partial(CardText, topic=TOPICS["nephrology"], guideline=_KDIGO_2024)
-_FOR_PLANNING = "For planning, not for emergencies."
 _SEE_NOW = "Symptoms, high potassium or little urine: see the patient now."
 _KIDNEY_FAILURE = 15
 """Under this eGFR KDIGO 2024 speaks of kidney failure (category G5): then a card is not for planning alone."""
@@ -270,7 +269,7 @@ def _of_low_egfr(call: ServiceInput, kidney: KidneyEstimate, *, is_chronic: bool
             + " ".join([f"{once}{_NO_REFERRAL}", *kidney.notes])
         ),
         offers=(*first, _referral(call, f"{value} mL/min/1.73 m2{dated}")),
-        closing=_SEE_NOW if kidney.value < _KIDNEY_FAILURE else _FOR_PLANNING,
+        closing=_SEE_NOW if kidney.value < _KIDNEY_FAILURE else FOR_PLANNING,
     )
 
 
@@ -304,7 +303,7 @@ def _risk(call: ServiceInput, result: EquationResult) -> CardText:
             f"gives 3 to 5 in 100 as the point from which to refer; this site uses {threshold}. No referral was found."
         ),
         offers=(_referral(call, f"5-year risk of kidney failure {result.number:.1%} (KFRE, 4 variables)"),),
-        closing=f"{_FOR_PLANNING} Death from other causes is not counted: too high in the very old.",
+        closing=f"{FOR_PLANNING} Death from other causes is not counted: too high in the very old.",
     )
 
 
