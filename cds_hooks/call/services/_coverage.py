@@ -145,7 +145,10 @@ def _orders(call: ServiceInput, chart: _Sent, advice: Advice) -> Iterator[OrderF
             raise BadRequest("An order is for another patient than context.patientId; nothing was judged.", "context")
         order = read_order(_as_meant(resource, chart, call), sites)
         if order is None:
-            kind, identity = str(resource.get("resourceType")), str(resource.get("id", ""))
+            kind, identity = (
+                str(resource.get("resourceType") or "A resource without a type"),
+                str(resource.get("id", "")),
+            )
             name = plain(f"{kind}/{identity}" if identity else f"{kind} without an id", _LONGEST)
             advice.silences.append(WhyNot(name, "not-an-order", f"{name} is not an order for which payers have rules."))
         else:

@@ -136,6 +136,11 @@ def adopt(declaration: Path, data: Path, out: Path, seed: int, replicates: int, 
         )
     if not declaration.is_file():
         raise TrainingRefused(f"{unreadable(declaration)}; docs/adding/model.md shows a declaration")
+    if not declaration.name.endswith((SUFFIX, ".py")):
+        raise TrainingRefused(
+            f"{declaration.name} is no declaration: write one called {declaration.stem}{SUFFIX} that names this file "
+            "(docs/adding/model.md), and import that"
+        )
     spec = get_spec(declaration.name.removesuffix(SUFFIX).removesuffix(".py"), declaration.parent)
     if not isinstance(spec.estimator, Fitted):
         raise TrainingRefused(
