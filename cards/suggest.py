@@ -129,6 +129,8 @@ def _actions(offer: OfferedSuggestion, finding: RuleFinding, context: Suggestion
     declared = offer.suggestion.declared
     if declared.orders and not offer.orders:
         raise SuggestionWithheld("the test is ordered already")
+    if offer.is_of_adult:
+        raise SuggestionWithheld("the dose is an adult's and the patient is a child")
     plan = _Plan(finding, context, is_removed=declared.takes_draft_away)
     tests = [_test(offer, position, context) for position in offer.orders]
     plan.drafts += [read_draft(test.resource) for test in tests if test.resource is not None]

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import Final
 
 from msgspec import Struct, structs
 
@@ -217,7 +219,8 @@ class _Check(OrderCheck):
             if not silences and not self.evaluate(drafted).finding_keys:
                 silences.append(WhyNot(name, "no-rule", f"No rule here is about {plain(drafted.medication.name)}."))
             return None, [*silences, scope]
-        findings = tuple(sorted(shown, key=_rank))
+        today = self.session.record.as_of - timedelta(days=1)
+        findings = tuple(sorted(shown, key=lambda finding: _rank(finding, today.date().isoformat())))
         listed = tuple(finding for finding in findings if not any(finding.is_implied_by(other) for other in findings))
         context = SuggestionContext(self, drafted)
         uuid = self.new_uuid()
@@ -273,13 +276,19 @@ def _is_of_partner(offer: OfferedSuggestion) -> bool:
     return declared.stop_partner is not None or declared.change_partner is not None
 
 
-def _rank(finding: RuleFinding) -> tuple[int, bool, bool, bool, int]:
-    """By harm, then by how sure the facts are, then a contraindication, then by the rule's own priority.
+_OF_BREATHING_AND_PULSE: Final = frozenset({"spo2", "respiratory_rate", "heart_rate"})
+
+
+def _rank(finding: RuleFinding, since: str) -> tuple[int, bool, bool, bool, bool, int]:
+    """By harm, then by how sure the facts are, a vital sign of these hours, a contraindication, the rule's priority.
 
     Least sure is a drug that was last recorded years ago: what is known of the order itself stands before it.
     """
     asks, is_lesser = finding.text.asks_if_taken, not _is_contraindicated(finding)
-    return -SEVERITY[finding.indicator], asks, not finding.is_certain, is_lesser, -finding.priority
+    is_later = not any(
+        fact.name in _OF_BREATHING_AND_PULSE and (fact.effective or "") >= since for fact in finding.facts
+    )
+    return -SEVERITY[finding.indicator], asks, not finding.is_certain, is_later, is_lesser, -finding.priority
 
 
 def _card(uuid: str, findings: Sequence[RuleFinding], suggestions: Sequence[Suggestion], opening: str) -> Card:

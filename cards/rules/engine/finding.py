@@ -42,13 +42,15 @@ _RESULT: Final = "Observation/"
 class OfferedSuggestion(Struct, frozen=True):
     """A suggestion whose conditions hold; `orders` are the positions of those of its tests that are not ordered yet.
 
-    `change` is what is changed in this draft, worked out where the rule says only how.
+    `change` is what is changed in this draft, worked out where the rule says only how. `is_of_adult`: it writes an
+    adult's dose for a child.
     """
 
     suggestion: CompiledSuggestion
     is_recommended: bool
     orders: tuple[int, ...]
     change: OrderChange | None = None
+    is_of_adult: bool = False
 
 
 class FindingText(Struct, frozen=True):
@@ -187,7 +189,8 @@ def offered_suggestions(
             recommended = not doubtful and suggestion.recommended.test(context) is True
             change = _change(rule, suggestion, context)
             if change is not None or suggestion.declared.change is None:
-                offers.append(OfferedSuggestion(suggestion, recommended, _open_orders(suggestion, context), change))
+                tests, of_adult = _open_orders(suggestion, context), _is_of_adult(suggestion, context, uses)
+                offers.append(OfferedSuggestion(suggestion, recommended and not of_adult, tests, change, of_adult))
     again = rule.when_unsure
     tests = _open_orders(again, context) if again is not None else ()
     if again is not None and tests and (doubtful or context.is_unstable_by(uses)):
@@ -203,6 +206,15 @@ def _change(rule: CompiledRule, suggestion: CompiledSuggestion, context: RuleCon
         return declared
     change = rule.family.changes[declared.computed](context)
     return replace(change, raises=True) if change is not None and declared.raises else change
+
+
+def _is_of_adult(suggestion: CompiledSuggestion, context: RuleContext, uses: frozenset[str]) -> bool:
+    """Whether the rule writes an amount of its own for a child without having asked for the age."""
+    if not context.is_child or "age" in uses or (suggestion.only_if is not None and "age" in suggestion.only_if.uses):
+        return False
+    declared = suggestion.declared
+    sigs = [change.sig for change in (declared.change, declared.change_partner) if change is not None]
+    return any(sig is not None and sig.dose_mg is not None for sig in (*sigs, *(new.sig for new in declared.create)))
 
 
 def _fits(suggestion: CompiledSuggestion, context: RuleContext) -> bool:
@@ -248,9 +260,9 @@ def _is_added(suggestion: CompiledSuggestion, context: RuleContext) -> bool:
 
 
 class Match(Struct, frozen=True, gc=False):
-    """A rule matches: one of its bands, or an entry for missing data; `less` are partners of milder bands.
+    """A rule matches: one of its bands, or an entry for missing data.
 
-    A lower `rank` is worse.
+    `less` are partners of milder bands, `alike` those of other bands that are as severe. A lower `rank` is worse.
     """
 
     rule: CompiledRule
@@ -258,6 +270,7 @@ class Match(Struct, frozen=True, gc=False):
     rank: tuple[int, int]
     says: CompiledBand | CompiledMissingData
     less: tuple[CurrentMedication, ...] = ()
+    alike: tuple[CurrentMedication, ...] = ()
 
 
 class NoMatch(Struct, frozen=True, gc=False):
@@ -293,13 +306,11 @@ def evaluate_partners(
         return unless_answered(matches[0])
     worst = min(matches, key=lambda match: match.rank)
     same = tuple(match.context.partners[0] for match in matches if match.rank == worst.rank)
-    less = tuple(
-        match.context.partners[0]
-        for match in matches
-        if match.rank != worst.rank and match.rank[0] != -SEVERITY["silent"]
-    )
+    others = [match for match in matches if match.rank != worst.rank and match.rank[0] != -SEVERITY["silent"]]
+    less = tuple(match.context.partners[0] for match in others if match.rank[0] != worst.rank[0])
+    alike = tuple(match.context.partners[0] for match in others if match.rank[0] == worst.rank[0])
     worst = replace(worst, context=replace(worst.context, partners=same))
-    return unless_answered(replace(worst, less=less) if less else worst)
+    return unless_answered(replace(worst, less=less, alike=alike) if others else worst)
 
 
 def decide(rule: CompiledRule, bands: Sequence[CompiledBand], context: RuleContext) -> Evaluation:

@@ -250,6 +250,13 @@ COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
 
 
 _LONGEST_WORDS = 600
+# An amount, though none for each kilogram, and words that advise it.
+_AMOUNT = re.compile(r"\d (?:mg|mcg|g|units?|mL)\b(?! ?/ ?kg)|\d mg/day\b")
+_ADVISES = re.compile(
+    r"\b(?:consider|give|given|start|begin|use|reduce|change|take|halve|add|becomes?|order)\b|\b(?:label|flare): ",
+    re.IGNORECASE,
+)
+_OF_ADULT = "The amounts of this source are an adult's: ask a pediatric pharmacist."
 _NAMES_FEWER = re.compile(r"\band \d+ more\b(?! risk)")
 
 
@@ -303,11 +310,17 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
     # Other words for values that are old or contradict ask for these values first.
     asks: Asks = "change" if summary is band.unsure_summary else declared.asks
     offers = offered_suggestions(rule, band.suggestions, context, band.when.uses)
+    if milder:  # Where relief comes first, nothing is advised that takes it away.
+        offers = tuple(
+            replace(offer, is_recommended=offer.is_recommended and not offer.suggestion.declared.takes_draft_away)
+            for offer in offers
+        )
     notes = (*doubts, *milder, *lower)
-    if match.less:
-        beside = replace(context, partners=match.less)
-        notes = (*notes, f"A milder interaction of the same kind: with {', '.join(beside.partner_names())}.")
-        facts = [*facts, *beside.partner_facts()]
+    for kind, partners in (("Another", match.alike), ("A milder", match.less)):
+        if partners:
+            beside = replace(context, partners=partners)
+            notes = (*notes, f"{kind} interaction of the same kind: with {', '.join(beside.partner_names())}.")
+            facts = [*facts, *beside.partner_facts()]
     return _finding(match, indicator, summary, facts, offers, notes, is_certain=not unsure, asks=asks)
 
 
@@ -400,6 +413,9 @@ def _write(
     # A text with an unfilled name is never sent; the title has none.
     headline = _headline(summary, word) or f"{rule.declared.title}: please check this order."
     detail = says.detail.fill(_escaped(word)) or rule.declared.title
+    if context.is_child and "age" not in says.when.uses and _AMOUNT.search(f"{summary.text} {says.detail.text}"):
+        headline = _without_advice(headline) or f"{rule.declared.title}: please check this order."
+        detail = f"{_without_advice(detail)} {_OF_ADULT}".strip()
     if _NAMES_FEWER.search(headline) and len(context.partners) > 1:
         detail = f"This is about {escape(_listed(context.partner_names()), _LONGEST_WORDS)}. {detail}"
     question = context.asks_if_taken(facts)
@@ -415,6 +431,22 @@ def _write(
         override_reasons=rule.override_reasons,
         asks_if_taken=bool(question),
     )
+
+
+def _without_advice(text: str) -> str:
+    """Return the text without the sentences, or ends of sentences, that advise an amount.
+
+    >>> _without_advice("Colchicine with itraconazole: toxicity risk. Consider 0.6 mg once.")
+    'Colchicine with itraconazole: toxicity risk.'
+    """
+    kept = []
+    for sentence in text.split(". "):
+        head, _, advice = sentence.partition(": ")
+        if not (_AMOUNT.search(sentence) and _ADVISES.search(sentence)):
+            kept.append(sentence.removesuffix("."))
+        elif advice and " " in head and not _ADVISES.search(f"{head}: "):
+            kept.append(head)
+    return f"{'. '.join(kept)}." if kept else ""
 
 
 def _headline(summary: Template, word: Callable[[str], str | None]) -> str | None:

@@ -210,6 +210,12 @@ class RuleContext(Struct, frozen=True, eq=False):
         return months
 
     @property
+    def is_child(self) -> bool:
+        """Whether the patient is surely under 18."""
+        ages = self.session.record.age_bounds()
+        return ages is not None and ages[1] * 12 < _ADULT_MONTHS
+
+    @property
     def sex(self) -> str | None:
         """Administrative sex."""
         return self.session.record.sex

@@ -64,3 +64,45 @@ def test_an_accepted_suggestion_leaves_less_to_say_and_nothing_new(name: str, as
             assert again < before, label
 
     for_each(_cases(name), check)
+
+
+def test_a_child_is_offered_and_told_no_amount_of_a_rule_that_does_not_ask_the_age(as_of: datetime) -> None:
+    draft, taken = "colchicine 0.6 mg tablet | 1 tablet BID", ["clarithromycin 500 mg tablet | 1 tablet BID"]
+    for age, is_offered in ((2, False), (50, True)):
+        chart = {"age": age, "labs": [["body_weight", 12.6 if age < 18 else 70, 1]], "takes": taken}
+        (card,) = outcome_of({"chart": chart, "draft": draft}, as_of).cards
+        said = " ".join(
+            (card.summary, (card.detail or "").partition("\n")[2], *(each.label for each in card.suggestions))
+        )
+        assert ("0.3 mg" in said) is is_offered
+
+
+@pytest.mark.parametrize(("each_dose", "is_told"), [("1.5 g", False), ("2 g", False), ("4 g", True)])
+def test_twice_a_usual_amount_of_a_day_is_told_only_where_more_is_ordered(
+    each_dose: str, *, is_told: bool, as_of: datetime
+) -> None:
+    chart = {"age": 50, "labs": [["creatinine", 0.9, 1], ["body_weight", 90, 1]]}
+    outcome = outcome_of({"chart": chart, "draft": f"vancomycin {each_dose} IV | every 12 hours"}, as_of)
+    assert bool(outcome.cards) is is_told
+
+
+def test_a_vital_sign_of_these_hours_stands_before_a_dose_of_weeks(as_of: datetime) -> None:
+    case = {"chart": {"age": 66, "labs": [["spo2", 82, 1]]}, "draft": "tramadol 100 mg tablet | 1 tablet every 6 hours"}
+    (card,) = outcome_of(case, as_of).cards
+    assert "oxygen" in card.summary
+    assert "MME" in (card.detail or "")
+
+
+def test_only_what_is_less_severe_is_called_milder(as_of: datetime) -> None:
+    chart = {"age": 70, "takes": ["amiodarone 200 mg tablet | 1 tablet daily", "Bactrim DS 800-160 | 1 tab BID"]}
+    (card,) = outcome_of({"chart": chart, "draft": "warfarin 5 mg tablet | 1 tablet daily"}, as_of).cards
+    assert "sulfamethoxazole" in (card.detail or "")
+    assert "milder" not in (card.detail or "")
+
+
+def test_where_relief_comes_first_no_end_of_the_order_is_advised(as_of: datetime) -> None:
+    obstruction, palliative = ["K56.600", "Partial intestinal obstruction", 43], ["Z51.5", "Palliative care", 25]
+    draft = "morphine 15 mg tablet | 1 tablet every 4 hours"
+    for problems, is_advised in (([obstruction], True), ([obstruction, palliative], False)):
+        (card,) = outcome_of({"chart": {"problems": problems}, "draft": draft}, as_of).cards
+        assert any(each.is_recommended for each in card.suggestions) is is_advised
