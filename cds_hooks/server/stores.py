@@ -71,8 +71,9 @@ class Stores:
         self._other_index: Path | None = None
         self._index_named: tuple[object, str] = (None, "")
         self._accounts = AccessStore(configured.database_url)
-        named = events.declaration.read_once if events is not None else {}
-        self._files = {**_files(configured), **{name: Path(file) for name, file in named.items()}}
+        self._files = dict(_files(configured))
+        if events is not None and configured.events_file is not None:
+            self._files |= events.declaration.read_once(configured.events_file)
         self._started_with = {name: _digest(path) for name, path in self._files.items()}
         self._out: list[tuple[str, str]] = []
         self._looked_at = monotonic()

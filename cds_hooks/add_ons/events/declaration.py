@@ -198,8 +198,13 @@ class Declaration(Struct, forbid_unknown_fields=True, kw_only=True):
     feed: dict[str, Feed] = {}
     effect: dict[str, EffectRule] = {}
     webhook: dict[str, Webhook] = {}
-    read_once: dict[str, str] = {}
-    """The files that it names and that are read at the start only, by what names them."""
+
+    def read_once(self, path: Path) -> dict[str, Path]:
+        """Return the files that this declaration, of that path, names and that are read at the start only."""
+        named = {f"feed.{name}": feed.codes for name, feed in self.feed.items() if isinstance(feed, V2Feed)}
+        named |= {f"effect.{name}": rule.patients for name, rule in self.effect.items()}
+        named |= {f"webhook.{name}": hook.secret_file for name, hook in self.webhook.items()}
+        return {f"{name} of CDS_EVENTS_FILE": path.parent / file for name, file in named.items() if file}
 
     @property
     def file(self) -> Path:
@@ -238,11 +243,6 @@ def read_declaration(path: Path, services: Collection[str]) -> Declaration:
         name: _effect(path, name, rule, declaration.feed, services) for name, rule in declaration.effect.items()
     }
     declaration.webhook = {name: _webhook(path, name, hook) for name, hook in declaration.webhook.items()}
-    named = {f"feed.{name}": feed.codes for name, feed in declaration.feed.items() if isinstance(feed, V2Feed)}
-    named |= {f"effect.{name}": rule.patients for name, rule in declaration.effect.items()}
-    named |= {f"webhook.{name}": hook.secret_file for name, hook in declaration.webhook.items()}
-    read_once = ((f"{name} of CDS_EVENTS_FILE", str(path.parent / file)) for name, file in named.items() if file)
-    declaration.read_once = dict(read_once)
     return declaration
 
 

@@ -11,7 +11,6 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -22,6 +21,7 @@ from cds_hooks.add_ons.events.declaration import MllpFeed, Tls
 from cds_hooks.add_ons.events.inbox import Incoming, Taken
 from cds_hooks.add_ons.events.v2.intake import Reading, answer_frame, read_frame
 from cds_hooks.telemetry.logs import log
+from fhir.terminology.plain_file import plain_file
 
 START, END, RETURN = 0x0B, 0x1C, 0x0D
 _READ_BYTES: Final = 65_536
@@ -124,13 +124,14 @@ def server_context(tls: Tls) -> ssl.SSLContext:
 
 
 def _written(tls: Tls) -> list[bytes]:
-    return [Path(name).read_bytes() for name in (tls.certificate, tls.key, tls.client_ca) if name]
+    return [plain_file(Path(name)).read_bytes() for name in (tls.certificate, tls.key, tls.client_ca) if name]
 
 
 def certificate_fault(feed: MllpFeed) -> str:
     """Return a sentence where the files of the feed's certificate cannot be used as they are now, else ""."""
     try:
         if feed.tls is not None:
+            _written(feed.tls)  # a named pipe would hold whoever loads it
             server_context(feed.tls)
     except OSError:  # which an ssl.SSLError is, too
         return f"The certificate of feed.{feed.name} cannot be used; the feed listens with the one before."
@@ -170,14 +171,19 @@ class Listener:
         """Listen anew where the files of the certificate were changed and can be used, until canceled.
 
         Open connections end, since an authority may have been taken away; their senders connect and send again.
+
+        Raises:
+            OSError: It does not listen any more, as where the process may open no more files.
         """
         while self._feed.tls is not None:
             await asyncio.sleep(self._look_seconds)
-            with suppress(OSError):
+            try:
                 is_new = await asyncio.to_thread(_written, self._feed.tls) != self._listens_with
-                if is_new and not await asyncio.to_thread(certificate_fault, self._feed):
-                    await self.stop()
-                    await self.start()
+            except OSError:  # which `certificate_fault` tells
+                continue
+            if is_new and not await asyncio.to_thread(certificate_fault, self._feed):
+                await self.stop()
+                await self.start()
 
     async def stop(self) -> None:
         """Stop listening and end the connections; what was stored is stored, what was not is sent again."""

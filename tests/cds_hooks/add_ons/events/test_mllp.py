@@ -205,6 +205,13 @@ async def test_a_new_certificate_is_used_without_a_restart_and_half_of_one_is_no
             while await shown(running.port) == first:
                 await asyncio.sleep(0.02)
         following.cancel()
+        authority.issue("127.0.0.1")
+        of.listen = "192.0.2.1:1"  # an address that is not of this machine
+        with pytest.raises(OSError, match=r"192\.0\.2\.1"):
+            await asyncio.wait_for(running.listener.keep_certificate(), 20)
+        files[1].unlink()
+        os.mkfifo(files[1])  # whoever opens it waits for ever
+        assert "feed.lab" in certificate_fault(of)
 
 
 PROGRAM = """
