@@ -180,15 +180,15 @@ class _Past:
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._began = clock()
-        self._lowest = inf
-        self._lowest_before = 0.0  # nothing is forgotten until this process has run for as long as a token lives
+        self._began = self._lowest = inf
+        self._lowest_before = 0.0  # nothing is forgotten until the clock was read for as long as a token lives
 
     def read(self, now: float) -> int:
         """Note a reading; a token that ended before the returned second can be forgotten."""
-        if self._clock() - self._began >= _KEPT_SECONDS:
-            self._began, self._lowest_before, self._lowest = self._clock(), self._lowest, inf
-        self._lowest = min(self._lowest, now)
+        uptime = self._clock()
+        if uptime - self._began >= _KEPT_SECONDS:
+            self._began, self._lowest_before, self._lowest = inf, self._lowest, inf
+        self._began, self._lowest = min(self._began, uptime), min(self._lowest, now)
         return int(min(self._lowest_before, self._lowest)) - _KEPT_SECONDS
 
 

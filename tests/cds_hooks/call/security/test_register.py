@@ -157,11 +157,15 @@ async def test_a_token_that_was_used_before_a_kill_is_not_taken_after_it(tmp_pat
 @pytest.mark.parametrize("ahead", [60, 1800, 3600, 86_400])
 @pytest.mark.slow
 async def test_a_clock_that_was_ahead_lets_no_used_token_in_again(tmp_path: Path, ahead: int) -> None:
+    uptime = Clock(0)
+    idle = SqliteReplayStore(tmp_path / "used.sqlite3", uptime)  # of a worker that had no call for an hour
     store = SqliteReplayStore(tmp_path / "used.sqlite3")
     assert await store.first_use("https://ehr", "used", NOW + 30, NOW)
+    uptime.now = 4000
     for number in range(64 * 256):  # once around the table
-        await store.first_use("https://ehr", f"ahead-{number}", NOW + ahead + 60, NOW + ahead)
+        await idle.first_use("https://ehr", f"ahead-{number}", NOW + ahead + 60, NOW + ahead)
     is_first = await store.first_use("https://ehr", "used", NOW + 30, NOW + 5)
+    await idle.aclose()
     await store.aclose()
     assert is_first is False
 
