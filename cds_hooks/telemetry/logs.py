@@ -37,7 +37,8 @@ class OperationalLog:
     """Writes one JSON line for each event of at least a level.
 
     A line that cannot be written is lost: a full disk, or a reader that went away or takes nothing more, must not end
-    or hold the calls that log. How many were lost is in the next line that is taken.
+    or hold the calls that log. The next line that is taken says how many were lost; where the disk was full, the few
+    that a buffer kept are counted and come all the same.
     """
 
     def __init__(self, level: int = logging.INFO, stream: TextIO | None = None) -> None:
@@ -70,12 +71,13 @@ class OperationalLog:
         plain = {name: value for name, value in line.items() if name in FIELDS and is_plain(value)}
         stream = self._stream or sys.stderr
         with suppress(OSError, ValueError):  # ValueError is what a closed stream raises
-            if not _takes_a_line(stream):
-                self._lost += 1
+            if _takes_a_line(stream):
+                lost = {"lost": self._lost} if self._lost else {}
+                stream.write(json.dumps(plain | lost) + "\n")  # in one piece: two workers' lines would mix
+                stream.flush()
+                self._lost = 0
                 return
-            lost, self._lost = self._lost, 0
-            stream.write(json.dumps(plain | ({"lost": lost} if lost else {})) + "\n")  # one piece: workers' lines mix
-            stream.flush()
+        self._lost += 1
 
 
 def _takes_a_line(stream: TextIO) -> bool:

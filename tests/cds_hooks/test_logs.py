@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -49,12 +50,16 @@ def test_a_reader_that_takes_no_more_holds_no_call_and_hears_how_much_it_missed(
         assert json.loads(reader.read(1 << 20))["lost"] == 5_000 - kept
 
 
-def test_a_full_disk_ends_no_call() -> None:
+def test_a_full_disk_ends_no_call_and_the_next_line_says_how_many_were_lost(tmp_path: Path) -> None:
     with open("/dev/full", "wb", buffering=0) as device:
         stream = io.TextIOWrapper(device, write_through=True)
         configure_logs("info", stream)
         with pytest.raises(OSError, match="No space left"):
             print("written", file=stream, flush=True)
         log().error("record cannot be written")
+        with (tmp_path / "log").open("wb") as there_is_room:
+            os.dup2(there_is_room.fileno(), device.fileno())
+        log().info("decision")
+        assert json.loads((tmp_path / "log").read_text())["lost"] == 1
         with suppress(OSError):
             stream.close()
