@@ -30,12 +30,12 @@ def open_follower(configured: Settings, url: str | URL | None = None) -> Followe
     """Return what follows the record at this URL, else the one that is set, into its file of views."""
     text = url or configured.database_url
     text = text.render_as_string(hide_password=False) if isinstance(text, URL) else text
-    now, file = configured.clock, views_file(configured, text)
+    now = configured.clock
     given = {"CONTENT_KEYS": configured.content_keys, "AS_OF": configured.as_of}
     environment = {f"CDS_{name}": str(value) for name, value in given.items() if value is not None}
     return Follower(
         text,
-        Views(file),
+        Views(views_file(configured, text)),
         (
             RecordedHistories(now),
             Counts(),
@@ -43,7 +43,7 @@ def open_follower(configured: Settings, url: str | URL | None = None) -> Followe
             PatientWork(text, now),
         ),
         __name__,
-        {**environment, "CDS_DATABASE_URL": text, "CDS_COUNTS_FILE": str(file)},
+        {**environment, "CDS_DATABASE_URL": text},
     )
 
 
