@@ -32,16 +32,25 @@ class DrainingServer(uvicorn.Server):
     """On SIGTERM it goes on answering for CDS_DRAIN_SECONDS, says 503 at /readyz and closes each connection it answers.
 
     Clients and load balancers go elsewhere in that time, so that no request meets a socket that is being closed. SIGINT
-    (Ctrl-C) ends it at once, after the calls that are under way.
+    (Ctrl-C) ends it at once, after the calls that are under way. On SIGHUP it does what `hung_up` says; a worker leaves
+    that to its supervisor.
 
     It takes new connections itself. uvloop takes one in a turn of the loop, so that those of probes waited for as many
     turns as stood before them; and of idle workers the same one wakes first and takes nearly every connection of a
     client, for as long as it is kept: of 200 calls a second one of two workers had 164.
     """
 
-    def __init__(self, config: uvicorn.Config, open_in: MutableSequence[int] | None = None, place: int = 0) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        open_in: MutableSequence[int] | None = None,
+        place: int = 0,
+        *,
+        ends_with_terminal: bool = False,
+    ) -> None:
         """`open_in`: how many connections each worker has, in memory that they share; `place` is that of this one."""
         super().__init__(config)
+        self._ends_with_terminal = ends_with_terminal
         self._open_in = [0] if open_in is None else open_in
         self._place = place
         self._beginning = set[asyncio.Task[None]]()
@@ -128,10 +137,12 @@ class DrainingServer(uvicorn.Server):
             await asyncio.sleep(_TURN_SECONDS)
 
     def _follow_supervisor(self) -> None:
-        supervisor = multiprocessing.parent_process()
+        supervisor, loop = multiprocessing.parent_process(), asyncio.get_running_loop()
         if supervisor is not None:
             # a supervisor that was killed cannot tell its workers; the end of this pipe does
-            asyncio.get_running_loop().add_reader(supervisor.sentinel, self._supervisor_is_gone)
+            loop.add_reader(supervisor.sentinel, self._supervisor_is_gone)
+        else:
+            loop.add_signal_handler(signal.SIGHUP, hung_up, self._ends_with_terminal)
 
     def _supervisor_is_gone(self) -> None:
         supervisor = multiprocessing.parent_process()
@@ -140,6 +151,17 @@ class DrainingServer(uvicorn.Server):
         log().error("supervisor is gone, this worker ends", pid=os.getpid())
         self._captured_signals.append(signal.SIGTERM)
         self.should_exit = True
+
+
+def hung_up(ends_with_terminal: bool) -> None:
+    """End in order where the terminal of the server was closed; without one SIGHUP asks for files to be read again.
+
+    They are read when they change, and a new version is started beside the old one (docs/operations/install.md).
+    """
+    if ends_with_terminal:
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:
+        log().warning("SIGHUP is not used", pid=os.getpid())
 
 
 class _Worker(multiprocess.Process):
@@ -159,6 +181,11 @@ class _Worker(multiprocess.Process):
 
 class Supervisor(multiprocess.Multiprocess):
     """Starts the workers, and starts a worker again that has ended."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], *, ends_with_terminal: bool) -> None:
+        """`ends_with_terminal`: it was started in a terminal, without which it ends."""
+        super().__init__(config, sockets)
+        self._ends_with_terminal = ends_with_terminal
 
     def init_processes(self) -> None:
         """Start all workers."""
@@ -183,8 +210,13 @@ class Supervisor(multiprocess.Multiprocess):
             log().info("worker started again", pid=self.processes[index].pid)
 
     def handle_hup(self) -> None:
-        """Do nothing: a new version is started beside the old one (docs/operations/install.md)."""
-        log().warning("SIGHUP is not used", pid=os.getpid())
+        """End with the terminal, or do nothing."""
+        hung_up(self._ends_with_terminal)
+
+    def handle_ttin(self) -> None:
+        """Do nothing: the number of workers is that of the start (uvicorn would add one that does not drain)."""
+
+    handle_ttou = handle_ttin
 
     def _started(self, place: int) -> _Worker:
         process = _Worker(self.config, self.sockets, self._open_in, place)

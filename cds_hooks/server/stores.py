@@ -118,6 +118,8 @@ class Stores:
             folders["the feeds"] = self._events.inbox.file.parent
             if fault := self._events.certificate_fault():
                 yield "feed-certificates", fault
+            if fault := self._events.client_fault:
+                yield "feed-client", fault
             try:
                 self._events.inbox.check()
             except (sqlite3.Error, OSError) as error:

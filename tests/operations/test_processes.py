@@ -25,12 +25,14 @@ pytestmark = pytest.mark.slow
 
 
 @contextmanager
-def started(folder: Path, *options: str, **environment: str) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+def started(
+    folder: Path, *options: str, stdin: Any = None, **environment: str
+) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     port = free_port()
     command = [sys.executable, "-m", "cds_hooks", "serve", "--port", str(port), *options]
     settings = os.environ | {"CDS_DATABASE_URL": record_in(folder)} | environment
     with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, env=settings, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=folder, env=settings, stdin=stdin, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
     try:
         until(lambda: ready(address))
@@ -96,6 +98,27 @@ def test_a_worker_that_dies_is_logged_and_started_again_and_none_outlives_the_su
         supervisor.wait(timeout=60)
         until(lambda: not any(map(alive, pids(tmp_path))), 60)
         assert len(lines(tmp_path, "supervisor is gone, this worker ends")) == 2
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+@pytest.mark.parametrize("in_terminal", [False, True])
+def test_no_other_signal_ends_a_server_but_with_its_terminal_it_ends_in_order(
+    tmp_path: Path, options: tuple[str, ...], in_terminal: bool
+) -> None:
+    terminal, stdin = os.openpty()
+    with (
+        os.fdopen(terminal, "wb"),
+        os.fdopen(stdin) as end,
+        started(tmp_path, *options, stdin=end if in_terminal else None, CDS_DRAIN_SECONDS="1") as (address, server),
+    ):
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP):
+            server.send_signal(number)
+        if in_terminal:
+            assert server.wait(timeout=60) == 0
+        else:
+            until(lambda: lines(tmp_path, "SIGHUP is not used"), 10)
+            assert ready(address)
+        assert bool(lines(tmp_path, "draining")) is in_terminal
 
 
 @pytest.mark.parametrize("options", [(), ("--workers", "2")])

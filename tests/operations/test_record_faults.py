@@ -105,6 +105,16 @@ def _never_ending(folder: Path, name: str) -> Iterator[None]:
         (folder / name).unlink()
 
 
+@contextmanager
+def _without_client(folder: Path, name: str) -> Iterator[None]:
+    trust, new = (folder / name).read_text(), folder / "new.toml"
+    for text in (trust.replace('"a"', '"other"'), trust):
+        new.write_text(text)
+        new.replace(folder / name)
+        if text != trust:
+            yield
+
+
 _FAULTS: list[tuple[str, Callable[[Path, str], AbstractContextManager[None]], str]] = [
     ("CDS_USER_KEYS", _away, "user.txt"),
     ("CDS_CONTENT_KEYS", _damaged, "content.txt"),
@@ -119,6 +129,7 @@ _FAULTS: list[tuple[str, Callable[[Path, str], AbstractContextManager[None]], st
     *(("accounts", fault, "access.sqlite3") for fault in (_locked, _emptied, _in_the_way)),
     *(("events", fault, "events.sqlite3") for fault in (_locked, _emptied, _in_the_way)),
     *(("feed-certificates", fault, "127.0.0.1.crt") for fault in (_away, _in_the_way)),
+    ("feed-client", _without_client, "trust.toml"),
     ("feed.lab of CDS_EVENTS_FILE", _damaged, "lab.csv"),
 ]
 

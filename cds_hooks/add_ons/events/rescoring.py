@@ -136,11 +136,12 @@ class Rescoring:
         client: TrustedClient,
         now: Callable[[], float],
         declaration: Declaration,
+        is_registered: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`client` is the one in whose name patients are computed; `now` the clock of the feeds."""
+        """`client` is the one in whose name patients are computed, while it is registered; `now` the feeds' clock."""
         self._fhir_server, self._complete = declaration.fhir_server, declaration.complete
         self._inbox, self._components, self._services = inbox, components, services
-        self._client, self._now = client, now
+        self._client, self._now, self._is_registered = client, now, is_registered
         self._recording = Recording()
         self.computed = 0
         """How many decisions were made because of events."""
@@ -157,13 +158,18 @@ class Rescoring:
             await asyncio.sleep(0 if done == _AT_ONCE else _POLL_SECONDS)
 
     async def compute_due(self) -> int:
-        """Compute what is due now, and return how much that was."""
+        """Compute what is due now, and return how much that was.
+
+        What is due waits while the client is out of the trust file, since its hook calls would be refused too.
+        """
         rows = await asyncio.to_thread(
             self._inbox.query,
             "SELECT patient, service, since, version FROM due WHERE ready <= ? ORDER BY ready LIMIT ?",
             (self._now(), _AT_ONCE),
         )
-        for row in rows:
+        for number, row in enumerate(rows):
+            if not self._is_registered():
+                return number
             await self._compute(Due(*row))
         return len(rows)
 

@@ -75,7 +75,11 @@ class Events:
         reads = ReadFacts(services, names, self.client.profile.version)
         self.inbox = Inbox(self.declaration.file, rules, reads)
         self.groups = Groups(self.inbox, self.declaration.queue)
-        self.rescoring = Rescoring(self.inbox, components, services, self.client, now, self.declaration)
+        self.rescoring = Rescoring(
+            self.inbox, components, services, self.client, now, self.declaration, self._has_client
+        )
+        self.client_fault = ""
+        """A sentence where the client of the feeds was taken out of the trust file, else ""."""
         self.ports: dict[str, int] = {}
         """The port of each listener, for a feed that listens on port 0."""
         self._subscribers = {
@@ -93,6 +97,7 @@ class Events:
     async def keep_counting(self) -> None:
         """Count what waits, once a second until canceled: in a thread, since the file may be locked or damaged."""
         while True:
+            self._has_client()
             self._waiting = await asyncio.to_thread(self._queues)
             await asyncio.sleep(_COUNT_SECONDS)
 
@@ -120,6 +125,12 @@ class Events:
         """Return a sentence where the certificate of a feed cannot be used as its files are now, else ""."""
         feeds = (feed for feed in self.declaration.feed.values() if isinstance(feed, MllpFeed))
         return next(filter(None, map(certificate_fault, feeds)), "")
+
+    def _has_client(self) -> bool:
+        is_there = any(client.name == self.client.name for client in self.trust.clients)
+        kept = f"The trust file has no client {self.client.name!r} now: what feeds bring is kept, not computed."
+        self.client_fault = "" if is_there else kept
+        return is_there
 
     async def keep_running(self) -> None:
         """Run what one worker of a machine runs, as soon as this one holds the lock, until canceled."""

@@ -59,6 +59,9 @@ def serve(
     gc.disable()
     settings()  # refuses a setting that makes no sense before a socket is open
     os.umask(0o077)  # every file that the server makes is for its own user only; workers inherit it
+    ends_with_terminal = os.isatty(0) and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # as nohup sets it
+    for unused in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(unused, signal.SIG_IGN)  # they would end or stop the process at once; workers inherit this too
     sockets = [_listen(host, port, any_host=any_host), *_operator_sockets()]
     _check_start()
     if show:
@@ -68,9 +71,9 @@ def serve(
         address = f"http://{host}:{sockets[0].getsockname()[1]}"
         threading.Thread(target=show_cards, args=(address,), daemon=True).start()
     if workers == 1:
-        _run_until_stopped(DrainingServer(server_config(1)), sockets)
+        _run_until_stopped(DrainingServer(server_config(1), ends_with_terminal=ends_with_terminal), sockets)
     else:
-        _serve_with(workers, sockets)
+        _serve_with(workers, sockets, ends_with_terminal=ends_with_terminal)
 
 
 def _run_until_stopped(server: uvicorn.Server, sockets: list[socket.socket]) -> None:
@@ -83,12 +86,12 @@ def _run_until_stopped(server: uvicorn.Server, sockets: list[socket.socket]) -> 
         raise typer.Exit(3)
 
 
-def _serve_with(workers: int, sockets: list[socket.socket]) -> None:
+def _serve_with(workers: int, sockets: list[socket.socket], *, ends_with_terminal: bool) -> None:
     with TemporaryDirectory(prefix="cds-hooks-metrics-", dir=_in_memory()) as folder:
         if settings().metrics_dir is None:
             os.environ["CDS_METRICS_DIR"] = folder
             settings.cache_clear()
-        Supervisor(server_config(workers), sockets=sockets).run()
+        Supervisor(server_config(workers), sockets, ends_with_terminal=ends_with_terminal).run()
 
 
 def _in_memory() -> str | None:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -158,9 +159,9 @@ topic = "{TOPIC}"
         assert connection.execute("SELECT patient FROM facts").fetchall() == [("p1",)]
 
 
-def _rescoring(inbox: Inbox) -> Rescoring:
+def _rescoring(inbox: Inbox, is_registered: Callable[[], bool] = lambda: True) -> Rescoring:
     nothing: Any = None
-    return Rescoring(inbox, nothing, {}, nothing, lambda: NOW, Declaration())
+    return Rescoring(inbox, nothing, {}, nothing, lambda: NOW, Declaration(), is_registered)
 
 
 def _due(inbox: Inbox, *rows: tuple[str, str, float, float, float, int]) -> None:
@@ -174,6 +175,8 @@ async def test_a_service_that_is_gone_owes_nothing_and_fifty_are_computed_at_onc
         rescoring = _rescoring(inbox)
         _due(inbox, *((f"p{number}", "gone", 1.0, NOW - number, 3.0, 4) for number in range(52)))
         _due(inbox, ("later", "gone", 1.0, NOW + 0.1, 3.0, 4))
-        assert [await rescoring.compute_due() for _ in range(3)] == [50, 2, 0]
+        answers = iter([True, True, False])  # its client is taken out of the trust file
+        assert await _rescoring(inbox, answers.__next__).compute_due() == 2
+        assert [await rescoring.compute_due() for _ in range(2)] == [50, 0]
         assert inbox.query("SELECT patient FROM due") == [("later",)]
         assert rescoring.computed == 0
