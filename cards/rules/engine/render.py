@@ -64,6 +64,19 @@ def placeholder_lookup(
     return word
 
 
+def _in_full(word: Callable[[str], str | None], context: RuleContext) -> Callable[[str], str | None]:
+    """Return the same texts, but with every drug of a side named: only a headline has no room for that."""
+
+    def full(name: str) -> str | None:
+        short = word(name)
+        if short is None or name not in ("other", "first", "second") or _NAMES_FEWER.search(short) is None:
+            return short
+        names = context.partner_names() if name == "other" else context.side_names(("first", "second").index(name))
+        return _listed(list(dict.fromkeys(names))) or short
+
+    return full
+
+
 def _age(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:
     return context.age_words
 
@@ -411,13 +424,17 @@ def _write(
     questions = [question for question, when in rule.questions if when.test(context) is True]
     running = context.running_note() if indicator != "info" and not rule.trigger.same_ingredient else None
     # A text with an unfilled name is never sent; the title has none.
-    headline = _headline(summary, word) or f"{rule.declared.title}: please check this order."
-    detail = says.detail.fill(_escaped(word)) or rule.declared.title
+    full = _in_full(word, context)
+    headline = _headline(summary, full)
+    if headline is None or len(headline) > _LONGEST_DATED_HEADLINE:
+        headline = _headline(summary, word) or f"{rule.declared.title}: please check this order."
+    detail = says.detail.fill(_escaped(full)) or rule.declared.title
     if context.is_child and "age" not in says.when.uses and _AMOUNT.search(f"{summary.text} {says.detail.text}"):
         headline = _without_advice(headline) or f"{rule.declared.title}: please check this order."
         detail = f"{_without_advice(detail)} {_OF_ADULT}".strip()
-    if _NAMES_FEWER.search(headline) and len(context.partners) > 1:
-        detail = f"This is about {escape(_listed(context.partner_names()), _LONGEST_WORDS)}. {detail}"
+    about = _listed(context.partner_names())
+    if _NAMES_FEWER.search(headline) and len(context.partners) > 1 and escape(about, _LONGEST_WORDS) not in detail:
+        detail = f"This is about {escape(about, _LONGEST_WORDS)}. {detail}"
     question = context.asks_if_taken(facts)
     if question:
         asked = escape(question, _LONGEST_WORDS)

@@ -141,8 +141,8 @@ _NAME = re.compile(r"\{(\w+)\}")
 NO_NUMBER = "\u2060"
 """Ends a word that is not a number ("dialysis on record"): a limit in brackets after it is left out."""
 _LIMIT = re.compile(rf"{NO_NUMBER}(?: \((?:under |over )?\d[^()]*\))?")
-_BELOW: Final = re.compile(rf"(?<={NO_NUMBER}: not recommended) below \d+|(?<={NO_NUMBER}: contraindicated) below \d+")
-"""So is "not recommended below 30" of a patient on dialysis."""
+_BELOW: Final = re.compile(rf"({NO_NUMBER}[:,][^\n]*?) below \d+(?:\.\d+)?(?: mL/min)?")
+"""So is "at most 500 mg/day below 30" of a patient on dialysis: the limit would stand without its unit."""
 
 
 class Template:
@@ -170,7 +170,7 @@ class Template:
             words[name] = text
         filled = " ".join(_NAME.sub(lambda name: words[name[1]], self.text).split())
         if NO_NUMBER in filled:
-            filled = _LIMIT.sub("", _BELOW.sub("", filled))
+            filled = _LIMIT.sub("", _BELOW.sub(r"\1", filled))
         # "eGFR" stays as it is written.
         return filled if filled[1:2].isupper() else capitalized(filled)
 

@@ -106,3 +106,19 @@ def test_where_relief_comes_first_no_end_of_the_order_is_advised(as_of: datetime
     for problems, is_advised in (([obstruction], True), ([obstruction, palliative], False)):
         (card,) = outcome_of({"chart": {"problems": problems}, "draft": draft}, as_of).cards
         assert any(each.is_recommended for each in card.suggestions) is is_advised
+
+
+def test_a_limit_without_a_value_stands_without_the_number_that_it_is_for(as_of: datetime) -> None:
+    dialysis = {"problems": [["Z99.2", "Dependence on renal dialysis", 300]]}
+    draft = "clarithromycin 500 mg tablet | 1 tablet BID"
+    (card,) = outcome_of({"chart": dialysis, "draft": draft}, as_of).cards
+    assert card.summary.endswith("at most 500 mg/day.")
+
+
+def test_what_has_no_room_in_a_headline_is_named_in_full_below(as_of: datetime) -> None:
+    taken = ["furosemide 80 mg tablet | 1 tablet daily", "hydrochlorothiazide 25 mg tablet | 1 tablet daily"]
+    draft = "lithium carbonate 300 mg capsule | 1 capsule three times daily"
+    (card,) = outcome_of({"chart": {"age": 50, "takes": taken}, "draft": draft}, as_of).cards
+    assert "and 1 more" in card.summary
+    assert "furosemide and hydrochlorothiazide" in (card.detail or "")
+    assert "and 1 more" not in (card.detail or "")
