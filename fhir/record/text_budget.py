@@ -138,13 +138,13 @@ def within_text_budget(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], li
 def texts_in(value: Any) -> list[ResourceTexts]:
     """Return the resources with texts of a lean resource or Bundle."""
     resources = [entry.resource for entry in value.entry] if isinstance(value, Bundle) else [value]
-    found = []
+    with_texts = []
     for resource in resources:
         if isinstance(resource, LeanResource):
             texts = ResourceTexts(resource, msgspec.json.decode(_encode(resource)), [], [], [])
             _collect(texts.content, texts)
-            found.append(texts)
-    return found
+            with_texts.append(texts)
+    return with_texts
 
 
 def _collect(holder: Any, texts: ResourceTexts, name: str = "", within: str = "") -> None:

@@ -104,9 +104,9 @@ def _other_drugs(_when: Predicate, facts: tuple[Fact, ...], context: RuleContext
 
 def _newest_problem(when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> Fact | None:
     keys = sorted(use.removeprefix("condition:") for use in when.uses if use.startswith("condition:"))
-    found = [fact for fact in facts if fact.name == "problem"] or [fact for fact in facts if fact.name in keys]
-    found = found or [fact for key in keys for fact in context.condition_facts(key)]
-    return max(found, key=lambda fact: fact.effective or "", default=None)
+    problems = [fact for fact in facts if fact.name == "problem"] or [fact for fact in facts if fact.name in keys]
+    problems = problems or [fact for key in keys for fact in context.condition_facts(key)]
+    return max(problems, key=lambda fact: fact.effective or "", default=None)
 
 
 def _problem(when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str | None:
@@ -313,11 +313,11 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
     indicator: Indicator = _ONE_STEP_LOWER[declared.indicator] if unsure else declared.indicator
     word = placeholder_lookup(rule, band.when, tuple(facts), context)
     softening = reasons(band, context, "info")
-    milder = _said(softening, word)
+    milder = _softening_texts(softening, word)
     lower: tuple[str, ...] = ()
     if indicator == "critical" and not milder:
         softening = reasons(band, context, "warning")
-        lower = _said(softening, word)
+        lower = _softening_texts(softening, word)
     summary = _summary(rule, band, context, unsure)
     indicator = "info" if milder else "warning" if lower else indicator
     # Other words for values that are old or contradict ask for these values first.
@@ -337,7 +337,7 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
     return _finding(match, indicator, summary, facts, offers, notes, is_certain=not unsure, asks=asks)
 
 
-def _said(softening: Iterable[CompiledSilentWhen], word: Callable[[str], str | None]) -> tuple[str, ...]:
+def _softening_texts(softening: Iterable[CompiledSilentWhen], word: Callable[[str], str | None]) -> tuple[str, ...]:
     """Return why the card is milder; a reason with an unfilled name is left out."""
     texts = (Template(reason.declared.text).fill(_escaped(word)) for reason in softening)
     return tuple(text for text in texts if text)

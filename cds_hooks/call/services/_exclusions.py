@@ -87,7 +87,7 @@ def not_known_whether_taken(drug: str, drug_class: str) -> Exclusion:
     return Exclusion("input-missing", text, find)
 
 
-def taken(text: str, *keys: str) -> Exclusion:
+def medication_active(text: str, *keys: str) -> Exclusion:
     """Return the row of patients who take one of these ingredients or classes."""
     return Exclusion("already-done", text, lambda record: bool(presence_of(record, frozenset(keys)).medications))
 

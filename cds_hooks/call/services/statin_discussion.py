@@ -32,10 +32,10 @@ from cds_hooks.call.services._exclusions import (
     SHORT_OUTLOOK,
     Exclusion,
     limited_outlook,
+    medication_active,
     named_by_problem,
     not_known_whether_taken,
     on_record,
-    taken,
     talk_planned,
 )
 from cds_hooks.call.services._outlook import OUTLOOK_FEATURES, short_outlook
@@ -286,8 +286,8 @@ ADVISOR = Advisor(
             "dialysis",
         ),
         Exclusion("declined", "{found}", lambda record: declined_medicine(record, _STATIN, _CALLED)),
-        taken("A PCSK9 inhibitor is active.", *_PCSK9),
-        taken("A statin is active.", "statin"),
+        medication_active("A PCSK9 inhibitor is active.", *_PCSK9),
+        medication_active("A statin is active.", "statin"),
         not_known_whether_taken("a statin", "statin"),
     ),
     subject=EQUATION.id,
