@@ -9,10 +9,10 @@ from types import ModuleType
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 import cds_hooks
 from cds_hooks.server.memory import no_collection
+from cds_hooks.tools.kit.commands.plain_group import PlainGroup
 
 _PACKAGE = Path(cds_hooks.__file__).parent
 _HELP_OF_APP = r'(?:^app = typer\.Typer\([^)]*?help=\(?\s*"|^@app\.callback\(\)\ndef .*?""")'
@@ -63,21 +63,16 @@ def _import_module(name: str) -> ModuleType:
         return import_module(name)
 
 
-def lazy_group(commands: Mapping[str, Lazy]) -> type[TyperGroup]:
+def lazy_group(commands: Mapping[str, Lazy]) -> type[PlainGroup]:
     """Return a group of these commands, in this order, for `typer.Typer(cls=...)`."""
 
     # Contexts and commands are `Any` here: typer keeps their types private.
-    class LazyGroup(TyperGroup):
-        def invoke(self, ctx: Any) -> Any:
-            """Run the command; a value that makes no sense is told in the words in which a setting is."""
-            try:
-                return super().invoke(ctx)
-            except typer.BadParameter as error:
-                if error.__cause__ is not None and (faults := getattr(error.__cause__, "errors", None)):
-                    from cds_hooks.settings.checks import words_of  # loads pydantic, as the fault has
+    class LazyGroup(PlainGroup):
+        def words_of(self, fault: Any) -> str:
+            """Return what a value must be, in the words in which a setting is told."""
+            from cds_hooks.settings.checks import words_of  # loads pydantic, as the fault has
 
-                    error.message = "; ".join(words_of(fault, with_value=True) for fault in faults())
-                raise
+            return words_of(fault, with_value=True)
 
         def list_commands(self, ctx: Any) -> list[str]:
             """Return the names, in the order of the help."""

@@ -9,9 +9,14 @@ from cds_hooks.tools.kit.commands.call import call
 from cds_hooks.tools.kit.commands.check import check
 from cds_hooks.tools.kit.commands.client_token import token
 from cds_hooks.tools.kit.commands.fhir_server import serve_fhir
+from cds_hooks.tools.kit.commands.plain_group import PlainGroup
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+    cls=PlainGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
 )
 app.command("check")(check)
 app.command("call")(call)

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from cds_hooks import cli
 from cds_hooks.samples import list_samples
 from cds_hooks.tools.commands.options import as_sentence
+from cds_hooks.tools.kit.main import app as kit_app
 from tests.each import each_row, for_rows
 from tests.live import record_in
 
@@ -124,3 +125,16 @@ def test_a_program_without_standard_output_ends_without_a_traceback(tmp_path: Pa
 )
 def test_a_problem_is_a_sentence_that_keeps_the_names_of_files(problem: Exception | str, sentence: str) -> None:
     assert as_sentence(problem) == sentence
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ("fhir-server x --port 99999", "must be 65535 or less; received '99999'"),
+        ("check --timeout 0", "must be 0.1 or more; received '0'"),
+        ("token --lifetime soon", "must be a whole number"),
+    ],
+)
+def test_the_kit_says_a_wrong_number_in_the_same_words(words: str, fault: str) -> None:
+    answer = CliRunner().invoke(kit_app, words.split())
+    assert (answer.exit_code, fault in " ".join(answer.output.split())) == (2, True), answer.output
