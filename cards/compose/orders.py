@@ -333,12 +333,13 @@ def _lines(findings: Sequence[RuleFinding], opening: str) -> Iterator[str]:
     lines, others = _by_line(findings)
     for finding in lines:
         # The card's own summary and source are not said twice.
-        lead = "" if finding is findings[0] else f"**{_inline(finding)}** "
+        lead = "" if finding is findings[0] else f"**{_beyond_headline(finding, findings[0])}** "
         detail = "" if _is_settled(finding, findings) else _not_in_headline(finding)
         if words := f"{lead}{detail}{_of_the_line([finding], findings[0])}".split():
             yield " ".join(("-", *words))
     if others:
-        yield f"- {' '.join(f'**{_inline(finding)}**' for finding in others)}{_of_the_line(others, findings[0])}"
+        briefly = " ".join(f"**{_beyond_headline(finding, findings[0])}**" for finding in others)
+        yield f"- {briefly}{_of_the_line(others, findings[0])}"
     reasons = _charted(findings)
     why = [f"Why: {'; '.join(reasons)}."] if reasons else []
     of_the_card = (finding for finding in findings if not _is_beside(finding, findings[0]))
@@ -386,6 +387,14 @@ def _by_line(findings: Sequence[RuleFinding]) -> tuple[list[RuleFinding], list[R
         worst_of_group.setdefault(finding.group, finding)
     lines = list(worst_of_group.values())[:MOST_FINDING_LINES]
     return lines, [finding for finding in findings if finding not in lines]
+
+
+def _beyond_headline(finding: RuleFinding, headline: RuleFinding) -> str:
+    """Return the summary of a line without what the headline asks for in the same words: a card has one such dose."""
+    first, *asked = _inline(finding).split(". ")
+    said = _inline(headline).removesuffix(".").split(". ")[1:]
+    kept = [first, *(sentence for sentence in asked if sentence.removesuffix(".") not in said)]
+    return f"{'. '.join(kept).removesuffix('.')}."
 
 
 def _inline(finding: RuleFinding) -> str:
