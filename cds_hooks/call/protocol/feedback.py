@@ -172,13 +172,15 @@ def _checked(
         )
     if not item.card.strip():
         raise BadRequest(
-            "`card` must be the uuid of the card; received blank text. Nothing was recorded.", f"{location}.card"
+            f"`{location}.card` must be the uuid of the card; received blank text. Nothing was recorded.",
+            f"{location}.card",
         )
     override = item.override or OverrideReasonGiven()
     coding = override.coding
     if item.override is not None and coding is None and override.userComment is None:
         raise BadRequest(
-            "`overrideReason` must have a `reason` or a `userComment`; received neither. Nothing was recorded.",
+            f"`{location}.overrideReason` must have a `reason` or a `userComment`; received neither. "
+            "Nothing was recorded.",
             f"{location}.overrideReason",
         )
     return FeedbackItem(
@@ -208,7 +210,8 @@ def _instant(text: str, location: str, old_forms: bool) -> str:
     match = _INSTANT.fullmatch(text)
     if match is None or (match["zone"] is None and not old_forms):
         raise BadRequest(
-            "`outcomeTimestamp` must be an instant such as 2026-11-20T09:05:31Z (RFC 3339). Nothing was recorded.",
+            f"`{location}` must be an instant such as 2026-11-20T09:05:31Z (RFC 3339); received {_form_of(text)}. "
+            "Nothing was recorded.",
             location,
         )
     try:
@@ -216,10 +219,19 @@ def _instant(text: str, location: str, old_forms: bool) -> str:
         utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise BadRequest(
-            "`outcomeTimestamp` must be an instant that exists; its date or time does not. Nothing was recorded.",
+            f"`{location}` must be an instant that exists; its date or time does not. Nothing was recorded.",
             location,
         ) from error
     return utc.isoformat().replace("+00:00", "Z")
+
+
+def _form_of(text: str) -> str:
+    """Say what kind of text came, without the text."""
+    if not text.strip():
+        return "blank text"
+    if _INSTANT.fullmatch(text):
+        return "a time without a zone"
+    return "a date or time in another form" if any(letter.isdigit() for letter in text) else "text without a date"
 
 
 UNKNOWN_CARD: Final = "unknown-card"

@@ -142,7 +142,9 @@ def _orders(call: ServiceInput, chart: _Sent, advice: Advice) -> Iterator[OrderF
     sites = chart.by_reference("Location", "Organization")
     for resource in resources:
         if not is_for_patient(resource, call.record.patient_id):
-            raise BadRequest("An order is for another patient than context.patientId; nothing was judged.", "context")
+            place = _place(resource, call)
+            text = f"An order (`{place}`) is for another patient than context.patientId; nothing was judged."
+            raise BadRequest(text, place)
         order = read_order(_as_meant(resource, chart, call), sites)
         if order is None:
             kind, identity = (
@@ -193,6 +195,21 @@ def _resources(call: ServiceInput, chart: _Sent, advice: Advice) -> list[Json]:
         if order.get("status") in ("active", "draft")
         and relative_reference(str((order.get("encounter") or {}).get("reference", ""))) == visit
     ]
+
+
+def _place(resource: Json, call: ServiceInput) -> str:
+    """Say where an order stands in the call, without its id: that may name a patient."""
+    context: Any = call.request.context
+    for name, field in (("draftOrders", "draft_orders"), ("appointments", "appointments")):
+        if hasattr(context, field):
+            entries = decode_exactly(bytes(getattr(context, field)))["entry"]
+            resources = [entry.get("resource") if isinstance(entry, dict) else None for entry in entries]
+            return f"context.{name}.entry[{resources.index(resource)}]"
+    if hasattr(context, "dispatched_orders"):
+        named = f"{resource.get('resourceType')}/{resource.get('id')}"
+        references = [*map(relative_reference, context.dispatched_orders)]
+        return f"context.dispatchedOrders{f'[{references.index(named)}]' if named in references else ''}"
+    return "context.encounterId"
 
 
 def _entries(raw: bytes, where: str) -> list[Json]:

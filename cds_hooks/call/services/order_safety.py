@@ -78,8 +78,8 @@ def _drafts(
     for draft in drafts:
         if is_for_other_patient(draft, patient_id):
             raise BadRequest(
-                f"Entry {draft.position + 1} of draftOrders is for another patient than context.patientId; nothing was "
-                "checked.",
+                f"`context.draftOrders.entry[{draft.position}]` is for another patient than context.patientId; "
+                "nothing was checked.",
                 "context.draftOrders",
             )
     return drafts, from_text, list(_without_order(entries))

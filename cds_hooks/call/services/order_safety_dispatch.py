@@ -66,8 +66,8 @@ def _dispatched_studies(references: Iterable[str], call: ServiceInput) -> Iterat
             continue
         draft = read_draft(repair_resource(resource), position=position)
         if is_for_other_patient(draft, call.record.patient_id):
-            text = "A dispatched order is for another patient than context.patientId; nothing was checked."
-            raise BadRequest(text, f"context.dispatchedOrders[{position}]")
+            place = f"context.dispatchedOrders[{position}]"
+            raise BadRequest(f"`{place}` is for another patient than context.patientId; nothing was checked.", place)
         yield draft
 
 

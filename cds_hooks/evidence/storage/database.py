@@ -114,7 +114,10 @@ def reading_engine(url: URL) -> Engine:
         RecordUnavailable: there is no record yet.
     """
     if url.get_backend_name() == "sqlite" and not sqlite_file(url).is_file():
-        raise RecordUnavailable(f"there is no record at {sqlite_file(url)} yet; a server makes it when it starts")
+        raise RecordUnavailable(
+            f"there is no record at {sqlite_file(url)}. Check the path, which --database or CDS_DATABASE_URL gives; a "
+            "server makes the record when it starts"
+        )
     engine = _KEPT.engine_for(url) or _engine(_readable(url), False)
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 

@@ -111,9 +111,13 @@ def check(
             more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
             typer.echo(f"No cases, left out: {', '.join(left_out[:_MOST_NAMED])}{more}.")
         not_asked = f" {waiting} were not checked: their card waits for its label to be read." if waiting else ""
-        typer.echo(f"{len(checked)} cases, {len(wrong)} wrong.{not_asked}")
+        typer.echo(f"{_cases(len(checked))}, {len(wrong)} wrong.{not_asked}")
     if wrong or not checked:
         raise typer.Exit(1)
+
+
+def _cases(count: int) -> str:
+    return "1 case" if count == 1 else f"{count} cases"
 
 
 def _print_review(family: str | None) -> None:
@@ -147,7 +151,7 @@ def _check_payer(folder: Path) -> None:
         count, wrong = wrong_cases(folder, policies)
     for sentence in wrong:
         typer.echo(sentence, err=True)
-    typer.echo(f"{count} cases, {len(wrong)} wrong.")
+    typer.echo(f"{_cases(count)}, {len(wrong)} wrong.")
     if wrong:
         raise typer.Exit(1)
 
@@ -327,7 +331,12 @@ def check_file(path: Path, configured: Settings) -> list[Checked]:
         return _short_cases(path.stem, document)
     if isinstance(document, dict) and "expected" in document and "request" in document:
         return [Checked(str(document.get("id", path.stem)), tuple(_faults_of_request(document, configured)))]
-    raise NoCaseFile("holds neither a list of short cases nor a request with what is expected")
+    is_list = isinstance(document, list)
+    came = "another list" if is_list else "another object" if isinstance(document, dict) else "no list and no object"
+    raise NoCaseFile(
+        f"holds {came}; a case file holds a list of short cases, each an object with `kind`, or one object with "
+        "`request` and `expected`"
+    )
 
 
 def _short_cases(rule: str, cases: list[Json]) -> list[Checked]:

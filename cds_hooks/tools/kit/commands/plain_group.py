@@ -7,6 +7,20 @@ from typer.core import TyperGroup
 
 from cds_hooks.tools.kit.faults import needed
 
+_USAGE_ERROR: Any = typer.BadParameter.__base__
+
+
+def _arguments_of(ctx: Any) -> str:
+    """Return what the command takes by position: an unknown word is taken for it, and the fault names the next one."""
+    sentences = []
+    for parameter in ctx.command.params:
+        if parameter.param_type_name == "argument":
+            value = ctx.params.get(parameter.name)
+            taken = "" if value is None or isinstance(value, list | tuple) else f"'{value}' was taken as "
+            name = parameter.metavar or parameter.name.upper()
+            sentences.append(f". {taken}{name}: {(parameter.help or '').rstrip('.')}")
+    return "".join(sentences)
+
 
 class PlainGroup(TyperGroup):
     """Tells what a value must be in the words of `faults.py`."""
@@ -19,6 +33,10 @@ class PlainGroup(TyperGroup):
         except typer.BadParameter as error:
             if error.__cause__ is not None and (faults := getattr(error.__cause__, "errors", None)):
                 error.message = "; ".join(map(self.words_of, faults()))
+            raise
+        except _USAGE_ERROR as error:
+            if error.ctx is not None and error.ctx.parent is ctx:  # once, where groups stand in groups
+                error.message = f"{error.message.rstrip('.')}{_arguments_of(error.ctx)}"
             raise
 
     def words_of(self, fault: Any) -> str:
