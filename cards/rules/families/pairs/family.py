@@ -266,7 +266,12 @@ def _worst(context: RuleContext, partner: CurrentMedication) -> Pair | None:
     keys = product(*(filter(_BY_ONE_KEY.get, drug.keys) for drug in (context.medication, partner.medication)))
     rows = (row for both in keys for row in PAIRS.get(frozenset(both), ()))
     meant_rows = [row for row in rows if row.is_meant(context, partner)]
-    return min(meant_rows, key=lambda row: _SEVERITIES.index(row.severity), default=None)
+    # Of two as severe, the row that names both drugs stands before that of a class.
+    return min(
+        meant_rows,
+        key=lambda row: (_SEVERITIES.index(row.severity), not row.keys <= INGREDIENTS.keys()),
+        default=None,
+    )
 
 
 def _label_pair(severity: str, context: RuleContext) -> Truth:
@@ -300,7 +305,9 @@ def _detail(context: RuleContext) -> str | None:
         advice = _advice(pair, same)
         if pair.cause == first[0].cause:
             advice = advice.removesuffix(f" The cause is {pair.cause}.")
-        told.append(f"With {' and '.join(same.partner_names())}{pair.says} {advice}")
+        # "Take them hours apart" says less than an advice that has the number of hours.
+        says = pair.says.removesuffix(" Take them hours apart.") if "hours apart" in advice else pair.says
+        told.append(f"With {' and '.join(same.partner_names())}{says} {advice}")
     return " ".join(told)
 
 
