@@ -25,7 +25,7 @@ from cards.rules.conditions.condition import (
 )
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.families.opioid.setting import SETTING_CONDITIONS
-from cards.rules.families.opioid.view import UNDER_MME, OpioidView, has_rescue_naloxone, opioid_view
+from cards.rules.families.opioid.view import UNDER_MME, OpioidView, has_rescue_naloxone, is_long_acting, opioid_view
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.text import format_number, plain
@@ -261,6 +261,8 @@ _NOT_TOLERANT = ", no opioid tolerance on record: risk of overdose. Consider a l
 def _tolerance(context: RuleContext) -> str:
     """What follows on the total: a first order is begun lower, one of a patient who is used to it is reassessed."""
     is_first = _view(context).is_tolerant is False
+    if is_first and is_long_acting(context.medication):  # a lower dose of it is no first opioid either
+        return ", no opioid tolerance on record: risk of overdose. Not a first opioid."
     return _NOT_TOLERANT if is_first else ": risk of overdose. Reassess whether it still helps."
 
 

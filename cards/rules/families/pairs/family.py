@@ -312,10 +312,13 @@ def _detail(context: RuleContext) -> str | None:
 
 
 def _advice(pair: Pair, context: RuleContext) -> str:
-    """Return what the row advises; "the inducer" by its name."""
+    """Return what the row advises; "the inducer" and "the inhibitor" by its name."""
     drugs = (context.medication, *(partner.medication for partner in context.partners))
-    inducers = {drug.name for drug in drugs if any("enzyme_inducer" in classes_of((one,)) for one in drug.ingredients)}
-    return pair.advises.replace("the inducer", inducers.pop()) if len(inducers) == 1 else pair.advises
+    advice = pair.advises
+    for words, drug_class in (("the inducer", "enzyme_inducer"), ("the inhibitor", "cyp3a4_inhibitor_strong")):
+        names = {drug.name for drug in drugs if any(drug_class in classes_of((one,)) for one in drug.ingredients)}
+        advice = advice.replace(words, names.pop()) if len(names) == 1 else advice
+    return advice
 
 
 def _asks_change(context: RuleContext) -> bool:
