@@ -3,12 +3,18 @@
 The rules are the JSON files beside it, their rows the tables; `cards/rules/engine/family.py` says what a family is.
 """
 
+from cards.extension import Fact
+from cards.rules.conditions.condition import number
+from cards.rules.conditions.words.numbers import needs_of_lab
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated
-from cards.text import capitalized
+from cards.text import capitalized, format_number
+from fhir.record.measurement import Measurement
 
-_GAS_DAYS, _POTASSIUM_DAYS = 30, 30
+_GAS_DAYS, _POTASSIUM_DAYS, _CALCIUM_DAYS, _ALBUMIN_DAYS = 30, 30, 30, 90
+_ALBUMIN_G_DL, _CALCIUM_OF_ALBUMIN = 4.0, 0.8
+"""The correction of KDOQI 2003, guideline 6: so many mg/dL of calcium for each g/dL of albumin under 4."""
 
 
 def _with_pco2(context: RuleContext) -> str:
@@ -22,9 +28,50 @@ def _enough_potassium(context: RuleContext) -> str:
     return f"{capitalized(dated(measurement))} is not low: consider none." if measurement is not None else ""
 
 
+def _corrected_calcium(context: RuleContext) -> tuple[float, bool]:
+    """Return calcium in mg/dL, corrected where albumin is known and low, and whether calcium is known."""
+    calcium, albumin = context.session.lab("calcium", _CALCIUM_DAYS), _low_albumin(context)
+    if calcium is None:
+        return 0.0, False
+    lost = _ALBUMIN_G_DL - albumin.value if albumin is not None else 0.0
+    return calcium.value + _CALCIUM_OF_ALBUMIN * lost, True
+
+
+def _low_albumin(context: RuleContext) -> Measurement | None:
+    albumin = context.session.lab("albumin", _ALBUMIN_DAYS)
+    return albumin if albumin is not None and albumin.value < _ALBUMIN_G_DL else None
+
+
+def _calcium_facts(context: RuleContext) -> list[Fact]:
+    return [*context.lab_facts("calcium", _CALCIUM_DAYS), *context.lab_facts("albumin", _ALBUMIN_DAYS)]
+
+
+def _after_correction(context: RuleContext) -> str:
+    """Return the corrected calcium as a sentence, and nothing where nothing is corrected."""
+    albumin = _low_albumin(context)
+    if albumin is None:
+        return ""
+    value = format_number(_corrected_calcium(context)[0], decimals=2)
+    return f"Corrected for {dated(albumin)} calcium is {value} mg/dL."
+
+
 FAMILY = Family(
     "disease",
+    conditions=(
+        number(
+            "corrected_calcium",
+            "calcium in mg/dL, corrected for albumin,",
+            _corrected_calcium,
+            "calcium of the last 30 days compares so, corrected for albumin where albumin is known and under 4 g/dL",
+            frozenset({"lab:calcium", "lab:albumin"}),
+            _calcium_facts,
+            needs_of_lab("calcium") | needs_of_lab("albumin"),
+        ),
+    ),
     placeholders={
+        "after_correction": Placeholder(
+            _after_correction, "Corrected for albumin 3.55 g/dL on 2026-11-20 calcium is 10.55 mg/dL."
+        ),
         "enough_potassium": Placeholder(_enough_potassium),
         "with_pco2": Placeholder(_with_pco2, " with pCO2 48.755 mm[Hg] on 2026-11-20"),
     },

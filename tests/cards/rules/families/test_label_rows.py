@@ -289,3 +289,22 @@ def test_an_indication_that_a_drug_cannot_treat_fires_where_the_order_names_it(e
         assert _found(rule, patient, {"drug": drug}, as_of) == []
 
     for_each(_of_template("dz-indication", every), fires)
+
+
+@pytest.mark.parametrize(
+    ("calcium", "albumin", "bands"),
+    [
+        (8.3, None, ["low_calcium"]),
+        (8.5, None, []),
+        (8.2, 3.9, ["low_calcium"]),
+        (8.1, 3.5, []),
+        (6.2, 1.8, ["low_calcium"]),
+        (8.3, 4.6, ["low_calcium"]),
+    ],
+)
+def test_calcium_is_judged_after_its_correction_for_a_low_albumin(
+    calcium: float, albumin: float | None, bands: list[str], as_of: datetime
+) -> None:
+    labs = [["calcium", calcium, 2], *([["albumin", albumin, 2]] if albumin is not None else [])]
+    rule = RULES["dz-value-calcium-denosumab"]
+    assert _found(rule, {"labs": labs}, {"drug": "denosumab"}, as_of) == bands
