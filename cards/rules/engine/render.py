@@ -269,7 +269,8 @@ _ADVISES = re.compile(
     r"\b(?:consider|give|given|start|begin|use|reduce|change|take|halve|add|becomes?|order)\b|\b(?:label|flare): ",
     re.IGNORECASE,
 )
-_OF_ADULT = "The amounts of this source are an adult's: ask a pediatric pharmacist."
+_OF_ADULT = "The amounts of this source are an adult's."
+_ASK = "Ask a pediatric pharmacist."
 _NAMES_FEWER = re.compile(r"\band \d+ more\b(?! risk)")
 
 
@@ -430,8 +431,9 @@ def _write(
         headline = _headline(summary, word) or f"{rule.declared.title}: please check this order."
     detail = says.detail.fill(_escaped(full)) or rule.declared.title
     if context.is_child and "age" not in says.when.uses and _AMOUNT.search(f"{summary.text} {says.detail.text}"):
-        headline = _without_advice(headline) or f"{rule.declared.title}: please check this order."
-        detail = f"{_without_advice(detail)} {_OF_ADULT}".strip()
+        said, headline = headline, _without_advice(headline)
+        headline = f"{headline or rule.declared.title + '.'} {_ASK}" if headline != said else said
+        detail = " ".join(filter(None, (_without_advice(detail), _OF_ADULT, _ASK if headline == said else "")))
     about = _listed(context.partner_names())
     if _NAMES_FEWER.search(headline) and len(context.partners) > 1 and escape(about, _LONGEST_WORDS) not in detail:
         detail = f"This is about {escape(about, _LONGEST_WORDS)}. {detail}"
@@ -455,14 +457,18 @@ def _without_advice(text: str) -> str:
 
     >>> _without_advice("Colchicine with itraconazole: toxicity risk. Consider 0.6 mg once.")
     'Colchicine with itraconazole: toxicity risk.'
+    >>> _without_advice("Risedronate 35 mg ordered twice a day: it is given once a week.")
+    'Risedronate 35 mg ordered twice a day: it is given once a week.'
     """
     kept = []
     for sentence in text.split(". "):
-        head, _, advice = sentence.partition(": ")
-        if not (_AMOUNT.search(sentence) and _ADVISES.search(sentence)):
+        fact, colon, end = sentence.partition(": ")
+        has_fact = bool(colon) and " " in fact and not _ADVISES.search(f"{fact}: ")
+        advice = end if has_fact else sentence
+        if not (_AMOUNT.search(advice) and _ADVISES.search(advice)):
             kept.append(sentence.removesuffix("."))
-        elif advice and " " in head and not _ADVISES.search(f"{head}: "):
-            kept.append(head)
+        elif has_fact:
+            kept.append(fact)
     return f"{'. '.join(kept)}." if kept else ""
 
 
