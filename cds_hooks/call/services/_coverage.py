@@ -33,7 +33,7 @@ from cds_hooks.call.protocol.body import is_nested_deeper, may_be_deep
 from cds_hooks.call.protocol.hooks import APPOINTMENT_BOOK, ORDER_DISPATCH, ORDER_SIGN
 from cds_hooks.call.protocol.originals import OriginalOrders, Sent
 from cds_hooks.call.services._payer_proposals import coverage_cards, proposed
-from cds_hooks.call.services._service import Advice, ServiceInput
+from cds_hooks.call.services._service import Advice, ServiceInput, unknown_selection
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep, not_a_bundle
 from fhir.record.datatypes import decode_exactly
 from fhir.record.record import id_of_reference, relative_reference
@@ -171,7 +171,9 @@ def _resources(call: ServiceInput, chart: _Sent, advice: Advice) -> list[Json]:
         drafts = _entries(bytes(context.draft_orders), "context.draftOrders")
         if not hasattr(context, "selections"):
             return drafts
-        wanted = {id_of_reference(name) for name in context.selections}
+        wanted = [id_of_reference(name) for name in context.selections]
+        ids = {draft.get("id") for draft in drafts}
+        advice.silences += [unknown_selection(n) for n, name in enumerate(wanted) if name not in ids]
         return [draft for draft in drafts if draft.get("id") in wanted]
     if hasattr(context, "appointments"):
         return _entries(bytes(context.appointments), "context.appointments")

@@ -52,6 +52,11 @@ _ID: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _WHY: Final = "Why this card"
 
 
+def unknown_selection(position: int) -> WhyNot:
+    """Say that this entry of `context.selections` names none of the drafts."""
+    return WhyNot(f"selections[{position}]", "not-in-drafts", "A selection names no entry of draftOrders: not judged.")
+
+
 class ServiceInput(Struct, frozen=True):
     """Everything that a service is given for one call: the request, the patient's record, and the site's settings.
 

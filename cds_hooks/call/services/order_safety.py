@@ -11,7 +11,7 @@ from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.body import is_nested_deeper, may_be_deep
 from cds_hooks.call.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
 from cds_hooks.call.protocol.request import CDSRequest
-from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
+from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, unknown_selection
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep, not_a_bundle
 from fhir.mapping.medications.active import active_medications
 from fhir.mapping.studies import RESULT_CODES
@@ -160,7 +160,7 @@ def _unknown_selections(context: OrderSelectContext | OrderSignContext, drafts: 
     if not isinstance(context, OrderSelectContext):
         return []
     return [
-        WhyNot(f"selections[{position}]", "not-in-drafts", "A selection names no entry of draftOrders: not judged.")
+        unknown_selection(position)
         for position, name in enumerate(context.selections)
         if not any(draft.is_named([name]) for draft in drafts)
     ]

@@ -1,4 +1,4 @@
-"""A group of commands that tells values out of range in plain words."""
+"""A group of commands that tells unknown commands and values out of range in plain words."""
 
 from typing import Any
 
@@ -35,7 +35,10 @@ class PlainGroup(TyperGroup):
                 error.message = "; ".join(map(self.words_of, faults()))
             raise
         except _USAGE_ERROR as error:
-            if error.ctx is not None and error.ctx.parent is ctx:  # once, where groups stand in groups
+            if error.ctx is ctx:
+                names = ", ".join(self.list_commands(ctx))
+                error.message = f"{error.message.rstrip('.')}. The commands are: {names}"
+            elif error.ctx is not None and error.ctx.parent is ctx and not isinstance(error.ctx.command, TyperGroup):
                 error.message = f"{error.message.rstrip('.')}{_arguments_of(error.ctx)}"
             raise
 
