@@ -47,8 +47,7 @@ class Fitted:
     `module:function`, whose function returns the fitted object. `trained_on` says for readers whom it was
     trained on, and is empty where nobody knows. `columns`: the model's own names of the inputs, in their order, where
     they are others. `groups`: inputs that are explained together, by a name for readers; at most ten for what is read
-    from an ONNX file. `steps`: an ONNX file takes series of so many steps; the inputs are the steps of each quantity
-    in turn, oldest first. `answer`: what an ONNX file gives. `texts`: of inputs that an ONNX file takes as text, the
+    from an ONNX file. `answer`: what an ONNX file gives. `texts`: of inputs that an ONNX file takes as text, the
     number of each text, such as {"sex_male": {"M": 1, "F": 0}}. `factors`: of inputs that it takes in another unit, by
     what its number is multiplied to be in the feature's, such as {"creatinine_mg_dl": 0.01131}.
     """
@@ -57,7 +56,6 @@ class Fitted:
     trained_on: str
     columns: tuple[str, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    steps: int | None = None
     answer: Literal["probability", "log odds"] = "probability"
     texts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     factors: Mapping[str, float] = field(default_factory=dict)

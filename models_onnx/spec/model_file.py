@@ -123,7 +123,6 @@ class ModelFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     needs: dict[str, str] = {}
     """Columns of need, for the audit of the label, by the name that the card's `label.audit.need` uses."""
     groups: dict[str, tuple[str, ...]] = {}
-    steps: int | None = None
     answer: Literal["probability", "log odds"] = "probability"
     missing_inputs: MissingKind | None = None
     never_inputs: tuple[str, ...] = ()
@@ -204,7 +203,6 @@ def _fitted(declared: ModelFile, folder: Path) -> Fitted:
         trained_on=_trained_on(declared),
         columns=tuple(item.called or item.feature for item in declared.inputs),
         groups=declared.groups,
-        steps=declared.steps,
         answer=declared.answer,
         texts={item.feature: item.values for item in declared.inputs if item.values and item.is_text},
         factors={item.feature: item.factor for item in declared.inputs if item.factor != 1.0},

@@ -102,14 +102,13 @@ def _as_file(model: Any, names: tuple[str, ...]) -> OnnxSource:
 def _of_file(source: OnnxSource, X: Array, names: tuple[str, ...], groups: Mapping[str, Sequence[str]]) -> FittedModel:
     """Return an ONNX file as trees or as a sum of its inputs where it is one, else by groups."""
     too_deep: CompileRefused | None = None
-    if source.steps is None:
-        try:
-            if (trees := _trees_of_file(source, X, names)) is not None:
-                return trees
-        except CompileRefused as refused:
-            too_deep = refused
-        if (additive := AdditiveFile.read(source, names, X)) is not None:
-            return additive
+    try:
+        if (trees := _trees_of_file(source, X, names)) is not None:
+            return trees
+    except CompileRefused as refused:
+        too_deep = refused
+    if (additive := AdditiveFile.read(source, names, X)) is not None:
+        return additive
     try:
         return GroupedModel.read(source, names, groups, X)
     except CompileRefused as refused:
@@ -147,8 +146,8 @@ def _steps_before(model: Any, fitted: FittedModel, X: Array) -> Steps | None:
         return None if preparation is None else Steps.of(transform_of(preparation, names), X)
     low, high = limits(X)
     network = Network.read(model, names, np.array(low), np.array(high))
-    found = trees_of_file(*answering_graph(model)) if model.steps is None else None
-    return Steps.of(network.part(model, found[1]) if found else network.of_whole_rows, X)
+    found = trees_of_file(*answering_graph(model))
+    return Steps.of(network.part(model, found[1]) if found else network.answers, X)
 
 
 def without_search(model: Any) -> Any:

@@ -6,23 +6,21 @@ their definition, so they are exact with respect to this background. Log odds ar
 otherwise its probability.
 
 An additive file, such as a regression behind scalers, codes and bins, is asked with each input alone in place of
-the background's. These answers, less their mean over the reference cohort, are the terms of its sum. Where it ends in a
-weighted sum of columns that are each of one input, one question has them all.
+the background's. These answers, less their mean over the reference cohort, are the terms of its sum.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
-from models_onnx.serving.runtime import RUN_ERRORS
 from models_onnx.workbench.compiler.explaining_graph import Groups
 from models_onnx.workbench.compiler.families.trees import as_float32, limits
-from models_onnx.workbench.compiler.graph import FLOAT, Graph
+from models_onnx.workbench.compiler.graph import Graph
 from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, Link
 from models_onnx.workbench.compiler.readers.network import Network, OnnxSource
 
@@ -41,16 +39,13 @@ _AT_ONCE = 4096
 _TRIED, _ADDS_UP = 500, 1e-5
 # An additive file is asked with no value beyond it, so that no term is infinite.
 _FARTHEST, _FARTHEST_WHOLE = 1e30, 1e9
-# So many values of each input are tried to see which columns before a weighted sum are its own.
-_KINDS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class _AskedFile:
     """The file, its groups and the background [F]; margin = intercept + slope * the file's answer.
 
-    `takes_missing` [F]: the file itself knows what missing means: it is told by a mask, or takes NaN. A missing input
-    of the others has the value of the background.
+    `takes_missing` [F]: the file takes NaN. A missing input of the others has the value of the background.
     """
 
     network: Network
@@ -92,7 +87,7 @@ class _AskedFile:
         return self._background_margin()
 
     def _background_margin(self) -> float:
-        return float(self._margins(self.background[None], np.ones((1, len(self.features))))[0])
+        return float(self._margins(self.background[None])[0])
 
     @property
     def edges(self) -> tuple[tuple[float, ...], ...]:
@@ -100,15 +95,12 @@ class _AskedFile:
         return ((),) * len(self.features)
 
     def margin(self, X: Array) -> Array:
-        return self._margins(*self._seen(X))
+        return self._margins(self._seen(X))
 
     def contributions(self, X: Array) -> Array:
         """Return each group's Shapley value at the group's first input, 0 at the others."""
-        values, recorded = self._seen(X)
-        answers = []
-        for chosen in self._coalitions.astype(bool) @ self.groups.matrix().T.astype(bool):
-            mixed = np.where(chosen, values, self.background)
-            answers.append(self._margins(mixed, np.where(chosen, recorded, 1.0)))
+        values, coalitions = self._seen(X), self._coalitions.astype(bool) @ self.groups.matrix().T.astype(bool)
+        answers = [self._margins(np.where(chosen, values, self.background)) for chosen in coalitions]
         return np.asarray(np.column_stack(answers) @ self._weights @ self._first)
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
@@ -120,18 +112,10 @@ class _AskedFile:
         chosen = self._coalitions.astype(bool) @ self.groups.matrix().T.astype(bool)
         mask = graph.constant("chosen", chosen[None], np.bool_)
         flat, axis = graph.constant("flat", [-1, count], np.int64), graph.constant("coalition_axis", [1], np.int64)
-
-        def mixed(tensor: str, rest: Any, name: str) -> str:
-            wide = graph.node("Unsqueeze", [tensor, axis], f"{name}_wide")
-            parts = [mask, wide, graph.constant(f"{name}_rest", rest, np.float32)]
-            return graph.node("Reshape", [graph.node("Where", parts, f"{name}_mixed"), flat], name)
-
-        values = mixed(self._written(graph, features, missing), self.background, "values")
-        recorded = ""
-        if self.network.has_mask:
-            there = graph.node("Cast", [graph.node("Not", [missing], "there")], "there_as_number", to=FLOAT)
-            recorded = mixed(there, np.ones(count), "recorded")
-        answers = self.network.write(graph, values, recorded, count)
+        wide = graph.node("Unsqueeze", [self._written(graph, features, missing), axis], "values_wide")
+        parts = [mask, wide, graph.constant("values_rest", self.background, np.float32)]
+        values = graph.node("Reshape", [graph.node("Where", parts, "values_mixed"), flat], "values")
+        answers = self.network.write(graph, values)
         table = graph.node("Reshape", [answers, graph.constant("table", [-1, coalitions], np.int64)], "of_coalitions")
         weights = graph.constant("weights", self.slope * self._weights, np.float64)
         first = graph.constant("first_of_group", self._first, np.float64)
@@ -157,8 +141,6 @@ class _AskedFile:
 
     @property
     def _fill(self) -> Array:
-        if self.network.has_mask:
-            return np.zeros(len(self.features))
         return np.where(self.takes_missing, np.nan, self.background)
 
     @property
@@ -179,17 +161,14 @@ class _AskedFile:
             matrix[row, members[0]] = 1.0
         return matrix
 
-    def _seen(self, X: Array) -> tuple[Array, Array]:
-        """Return the values within the trained range, missing ones filled, and 1 where a value is recorded."""
+    def _seen(self, X: Array) -> Array:
+        """Return the values within the trained range, missing ones filled."""
         seen = np.clip(as_float32(X), *self._ends)
-        missing = np.isnan(seen)
-        return np.where(missing, as_float32(self._fill), seen).astype(np.float64), (~missing).astype(np.float64)
+        return np.where(np.isnan(seen), as_float32(self._fill), seen).astype(np.float64)
 
-    def _margins(self, values: Array, recorded: Array) -> Array:
-        parts = [
-            self.network.answers(values[start : start + _AT_ONCE], recorded[start : start + _AT_ONCE])
-            for start in range(0, len(values), _AT_ONCE)
-        ]
+    def _margins(self, values: Array) -> Array:
+        starts = range(0, len(values), _AT_ONCE)
+        parts = [self.network.answers(values[start : start + _AT_ONCE]) for start in starts]
         return np.asarray(self.intercept + self.slope * np.concatenate(parts))
 
 
@@ -206,7 +185,7 @@ class GroupedModel(_AskedFile):
         Raises:
             CompileRefused: the file cannot be run or takes other inputs, or the groups are too many.
         """
-        groups = Groups.of(features, declared or _quantities(features, source.steps))
+        groups = Groups.of(features, declared)
         if len(groups.names) > MOST_GROUPS:
             raise CompileRefused(
                 f"{source.name} is explained by at most {MOST_GROUPS} groups of its inputs, and there are "
@@ -238,69 +217,12 @@ class GroupedModel(_AskedFile):
 
 
 @dataclass(frozen=True, slots=True)
-class _WeightedColumns:
-    """Columns of single inputs, whose weighted sum is the answer: `network` gives them, `of_inputs` [K, F] has weights.
-
-    One question has the terms of all inputs, so that a file of hundreds is as quick as one of ten.
-    """
-
-    network: Network
-    of_inputs: Array
-    background: Array
-
-    @classmethod
-    def read(cls, network: Network, background: Array, X: Array, takes_missing: NDArray[np.bool_]) -> Self | None:
-        """Return the columns of a file, found by changing one input at a time; None where it is no such sum.
-
-        None, too, where a column is of several inputs, or of a code that nobody of the cohort has.
-        """
-        found = network.weighted_columns()
-        if found is None:
-            return None
-        before, weights = found
-        rows, inputs = _changed_one_by_one(background, X, takes_missing)
-        try:
-            parts = [before.columns_of(rows[start : start + _AT_ONCE]) for start in range(0, len(rows), _AT_ONCE)]
-        except RUN_ERRORS:  # a code that the file does not know
-            return None
-        usual = before.columns_of(background[None])[0]
-        if len(usual) != len(weights):
-            return None
-        moves = np.zeros((len(weights), len(background)), dtype=bool)
-        for number, changed in zip(inputs, np.concatenate(parts) != usual, strict=True):
-            moves[:, number] |= changed
-        if not (moves.sum(axis=1) == 1).all():
-            return None
-        return cls(before, np.where(moves, weights[:, None], 0.0), usual)
-
-    def terms(self, values: Array) -> Array:
-        """Return what each input adds [N, F] for rows [N, F], against the background."""
-        parts = [self.network.columns_of(values[start : start + _AT_ONCE]) for start in range(0, len(values), _AT_ONCE)]
-        return np.asarray((np.concatenate(parts) - self.background) @ self.of_inputs)
-
-
-def _changed_one_by_one(
-    background: Array, X: Array, takes_missing: NDArray[np.bool_]
-) -> tuple[Array, NDArray[np.int64]]:
-    """Return rows that are the background but for one input, with values of the cohort, and which input that is."""
-    values = [np.unique(column[~np.isnan(column)]) for column in X.T]
-    values = [kinds if len(kinds) != 1 else np.append(kinds, kinds + 1) for kinds in values]
-    values = [kinds if len(kinds) <= _KINDS else np.quantile(kinds, np.linspace(0, 1, _KINDS)) for kinds in values]
-    values = [np.append(kinds, np.nan) if taken else kinds for kinds, taken in zip(values, takes_missing, strict=True)]
-    inputs = np.repeat(np.arange(len(background)), [len(kinds) for kinds in values])
-    rows = np.tile(background, (len(inputs), 1))
-    rows[np.arange(len(inputs)), inputs] = as_float32(np.concatenate(values))
-    return rows, inputs
-
-
-@dataclass(frozen=True, slots=True)
 class AdditiveFile(_AskedFile):
     """A file whose answer is a sum of terms of single inputs; `centre` [F] is the mean of each term over the cohort."""
 
     centre: Array = field(default_factory=lambda: np.zeros(0))
     codes: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     """Inputs that are whole numbers in the cohort, as codes are: a converter may cut the others to whole numbers."""
-    columns: _WeightedColumns | None = None
     clips: ClassVar[bool] = False
 
     @classmethod
@@ -310,17 +232,13 @@ class AdditiveFile(_AskedFile):
         Raises:
             CompileRefused: the file cannot be run or takes other inputs.
         """
-        if source.steps is not None:
-            return None
         model = cls._against(source, Groups.of(features, {}), features, X, 9)
         codes = np.array([(x == np.round(x)).all() for x in (column[~np.isnan(column)] for column in X.T)])
         model = replace(model, centre=np.zeros(len(features)), codes=codes)
         # what a file makes of missing values may not add up though the rest does: then the background counts
         for asked in (model, replace(model, takes_missing=np.zeros(len(features), dtype=bool))):
-            columns = _WeightedColumns.read(model.network, model.background, X, asked.takes_missing)
-            for way in (replace(asked, columns=columns), asked) if columns is not None else (asked,):
-                if way._adds_up(X):
-                    return replace(way, centre=way.contributions(X).mean(axis=0))
+            if asked._adds_up(X):
+                return replace(asked, centre=asked.contributions(X).mean(axis=0))
         return None
 
     def _adds_up(self, X: Array) -> bool:
@@ -339,21 +257,10 @@ class AdditiveFile(_AskedFile):
         return self._background_margin() + self.slope * float(self.centre.sum())
 
     def contributions(self, X: Array) -> Array:
-        if self.columns is not None:
-            return self.slope * (self.columns.terms(self._seen(X)[0]) - self.centre)
         return _AskedFile.contributions(self, X) - self.slope * self.centre
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        if self.columns is None:
-            terms = _AskedFile.write_contributions(self, graph, features, missing)
-        else:
-            count, usual = len(self.features), self.columns.background
-            columns = self.columns.network.write_columns(
-                graph, self._written(graph, features, missing), count, len(usual)
-            )
-            moved = graph.node("Sub", [columns, graph.constant("usual_columns", usual, np.float64)], "moved_columns")
-            weights = graph.constant("weights", self.slope * self.columns.of_inputs, np.float64)
-            terms = graph.node("MatMul", [moved, weights], "of_inputs")
+        terms = _AskedFile.write_contributions(self, graph, features, missing)
         return graph.node("Sub", [terms, graph.constant("centre", self.slope * self.centre, np.float64)], "centred")
 
     @property
@@ -371,21 +278,7 @@ class AdditiveFile(_AskedFile):
 
 def facts_of(model: GroupedModel | AdditiveFile) -> dict[str, str]:
     """Return the metadata of the file: what a reader has to know, and how often the network is run for a person."""
-    if isinstance(model, AdditiveFile) and model.columns is not None:
-        return {}
     runs = {"coalitions": str(len(model._coalitions))}
     if isinstance(model, AdditiveFile):
         return runs
     return {"explanation": EXPLANATION.format(groups=", ".join(model.groups.names)), **runs}
-
-
-def _quantities(features: tuple[str, ...], steps: int | None) -> dict[str, tuple[str, ...]]:
-    """Return the steps of each quantity of a series as a group; none for a table.
-
-    >>> _quantities(("rate_1", "rate_2", "age_1", "age_2"), 2)
-    {'rate': ('rate_1', 'rate_2'), 'age': ('age_1', 'age_2')}
-    """
-    if steps is None:
-        return {}
-    parts = [features[start : start + steps] for start in range(0, len(features), steps)]
-    return {part[0].rsplit("_", 1)[0]: part for part in parts}

@@ -1,8 +1,8 @@
 """Any ONNX file as a function from rows of inputs to one number: a network, a pipeline, trees of any library.
 
-The file takes a table ([N, F], or one [N, 1] for each input by name) or a series ([N, T, Q] and, second, a mask of the
-same shape, 1 where recorded). It answers with a probability of each row, or with log odds. A sigmoid or softmax at its
-end is left off, because log odds are then exact where a float32 probability near 1 is not.
+The file takes a table, [N, F] or one [N, 1] for each input by name. It answers with a probability of each row, or with
+log odds. A sigmoid or softmax at its end is left off, because log odds are then exact where a float32 probability near
+1 is not.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,7 @@ class OnnxSource:
     """An ONNX file with what its declaration says of it.
 
     `columns`: the names of the inputs as the declaration has them, where they are others than the features'.
-    `steps`: of a series, how many steps each quantity has. `scale`: what the answer is, unless it is a probability.
+    `scale`: what the answer is, unless it is a probability.
     `texts`: of inputs that the file takes as text, the number by which each text is known here, by the feature's name.
     `factors`: for each input, by what a number of the file is multiplied to be in the feature's unit; all 1 if empty.
     """
@@ -57,7 +57,6 @@ class OnnxSource:
     name: str
     content: bytes
     columns: tuple[str, ...] = ()
-    steps: int | None = None
     scale: Scale = "probability"
     texts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     factors: tuple[float, ...] = ()
@@ -74,10 +73,11 @@ class Network:
     name: str
     proto: ModelProto
     session: onnxruntime.InferenceSession
-    steps: int | None
     scale: Scale
     columns: int = 1
     texts: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    factors: Array = field(default_factory=lambda: np.ones(1))
+    """By what each number of the file is multiplied to be in the feature's unit."""
     strict: frozenset[int] = frozenset()
     """The inputs of whose texts the file takes no other: a number beside or beyond theirs counts as the nearest."""
 
@@ -92,10 +92,11 @@ class Network:
         try:
             proto, scale = _only_answer(_decoded(source), source.scale)
             session, texts = session_of(proto.SerializeToString()), source.texts_of(features)
-            network = cls(source.name, proto, session, source.steps, scale, texts=texts)
+            factors = np.array([1.0 if j in texts else factor for j, factor in enumerate(source.factors)] or [1.0])
+            network = cls(source.name, proto, session, scale, texts=texts, factors=factors)
             network._refuse_other_inputs(source.columns or features)
             rows = np.vstack([low, high])
-            answer = network._run(rows, np.ones_like(rows))
+            answer = network._run(rows)
         except CompileRefused:
             raise
         except Exception as problem:  # whatever somebody else's file makes onnx's converters and the runtime raise
@@ -119,83 +120,46 @@ class Network:
         session = session_of(leading_to(_decoded(source), tensor).SerializeToString())
         return replace(self, session=session)._columns
 
-    def weighted_columns(self) -> tuple["Network", Array] | None:
-        """Return the network up to the columns [N, K] whose weighted sum is its answer, and the weights [K].
-
-        They are those before a linear classifier, or a single output of PyTorch; None where there are none.
-        """
-        found = None if self.columns > 1 or self.steps is not None else _weighted_sum(self.proto)
-        if found is None:
-            return None
-        tensor, weights = found
-        wide = helper.make_tensor_value_info(f"{tensor}/as_double", DOUBLE, None)
-        proto = ModelProto()
-        proto.CopyFrom(self.proto)
-        proto.graph.node.append(helper.make_node("Cast", [tensor], [wide.name], to=DOUBLE))
-        proto.graph.output.append(wide)
-        proto = leading_to(proto, wide.name)
-        if len(proto.graph.input) < len(self.session.get_inputs()):  # an input that changes nothing
-            return None
-        return replace(self, proto=proto, session=session_of(proto.SerializeToString())), weights
-
-    def columns_of(self, values: Array) -> Array:
-        """Return all numbers [N, K] that the network gives, NaN where a whole number is missing."""
-        return self._columns(values)
-
-    def write_columns(self, graph: Graph, values: str, count: int, columns: int) -> str:
-        """Write the network on float32 tensors [N, F] and return its K numbers, float64 [N, K]."""
-        wide = graph.include(self.proto, self._written_inputs(graph, values, "", count), "network/")
-        return graph.node("Reshape", [wide, graph.constant("columns_shape", [-1, columns], np.int64)], "columns")
-
     def _columns(self, values: Array) -> Array:
         lacks = np.isnan(values) & self.whole_numbers(values.shape[1])
-        columns = self._run(np.where(lacks, 0.0, values), np.ones_like(values)).astype(np.float64)
-        columns = columns.reshape(len(values), -1)
+        columns = self._run(np.where(lacks, 0.0, values)).astype(np.float64).reshape(len(values), -1)
         columns[np.any(lacks, axis=1)] = np.nan
         return columns
-
-    @property
-    def has_mask(self) -> bool:
-        """Whether the network is told which steps of a series are recorded."""
-        return self.steps is not None and len(self.session.get_inputs()) == 2
 
     def whole_numbers(self, count: int) -> NDArray[np.bool_]:
         """Return which of `count` inputs the file takes as whole numbers, among which none says that it is missing."""
         is_whole = [item.type == "tensor(int64)" for item in self.session.get_inputs()]
-        per_column = self.steps is None and len(is_whole) > 1
-        return np.array(is_whole) if per_column else np.full(count, is_whole[0])
+        return np.array(is_whole) if len(is_whole) > 1 else np.full(count, is_whole[0])
+
+    @property
+    def _converts(self) -> bool:
+        return bool((self.factors != 1.0).any())
 
     def takes_missing(self, row: Array) -> NDArray[np.bool_]:
         """Return for each input of this row whether the file answers with a number where it is missing."""
         rows = np.tile(row, (len(row), 1))
         rows[np.diag_indices(len(row))] = np.nan
-        return np.array([self.has_mask or self._answers_one(one) for one in rows])
+        return np.array([self._answers_one(one) for one in rows])
 
     def _answers_one(self, row: Array) -> bool:
         try:
-            return bool(np.isfinite(self.of_whole_rows(row[None])).all())
+            return bool(np.isfinite(self.answers(row[None])).all())
         except RUN_ERRORS:
             return False
 
-    def answers(self, values: Array, recorded: Array) -> Array:
-        """Return the answer [N] for rows [N, F], NaN where a whole number is missing; `recorded` is 1 for a value."""
-        lacks = np.isnan(values) & self.whole_numbers(values.shape[1])
-        table = self._run(np.where(lacks, 0.0, values), recorded).astype(np.float64).reshape(-1, self.columns)
-        answer = table[:, 1] - table[:, 0] if self.columns == 2 and self.scale == "log odds" else table[:, -1]
-        return np.where(lacks.any(axis=1), np.nan, answer)
+    def answers(self, values: Array) -> Array:
+        """Return the answer [N] for rows [N, F], NaN where a whole number is missing."""
+        table = self._columns(values)
+        return table[:, 1] - table[:, 0] if self.columns == 2 and self.scale == "log odds" else table[:, -1]
 
     def probabilities(self, values: Array) -> Array:
         """Return the probability of each row [N, F], as the file itself computes it; NaN of what it does not take."""
-        answers = self.of_whole_rows(values)
+        answers = self.answers(values)
         return answers if self.scale == "probability" else LOGIT.probability(answers)
 
-    def of_whole_rows(self, values: Array) -> Array:
-        """Return the answer to each row [N, F], every value of which counts as recorded."""
-        return self.answers(values, np.ones_like(values))
-
-    def write(self, graph: Graph, values: str, recorded: str, count: int) -> str:
+    def write(self, graph: Graph, values: str) -> str:
         """Write the network on float32 tensors [N, F] and return its answers, float64 [N, 1]."""
-        answer = graph.include(self.proto, self._written_inputs(graph, values, recorded, count), "network/")
+        answer = graph.include(self.proto, self._written_inputs(graph, values), "network/")
         wide = graph.node("Cast", [answer], "answer", to=DOUBLE)
         table = graph.node("Reshape", [wide, graph.constant("answer_shape", [-1, self.columns], np.int64)], "answers")
         if self.columns == 1:
@@ -203,18 +167,14 @@ class Network:
         of_class = ([[0.0], [1.0]], [[-1.0], [1.0]])[self.scale == "log odds"]
         return graph.node("MatMul", [table, graph.constant("of_class", of_class, np.float64)], "of_event")
 
-    def _run(self, values: Array, recorded: Array) -> NDArray[Any]:
-        items = self.session.get_inputs()
-        if self.steps is not None:
-            shape = (len(values), values.shape[1] // self.steps, self.steps)
-            parts = [part.reshape(shape).transpose(0, 2, 1) for part in (values, recorded)]
-        elif len(items) == 1:
-            parts = [values]
-        else:
-            parts = [values[:, column : column + 1] for column in range(len(items))]
+    def _run(self, values: Array) -> NDArray[Any]:
+        items, given = self.session.get_inputs(), values / self.factors
+        if self._converts:
+            given = np.where(self.whole_numbers(values.shape[1]), np.round(given), given)
+        parts = [given] if len(items) == 1 else np.split(given, len(items), axis=1)
         feed = {
             item.name: self._texts(j, part) if item.type == _TEXT else part.astype(_TYPES[item.type][1])
-            for j, (item, part) in enumerate(zip(items, parts, strict=False))
+            for j, (item, part) in enumerate(zip(items, parts, strict=True))
         }
         return np.asarray(self.session.run(None, feed)[0])
 
@@ -243,24 +203,19 @@ class Network:
             default_string="",
         )
 
-    def _written_inputs(self, graph: Graph, values: str, recorded: str, count: int) -> dict[str, str]:
-        items = self.session.get_inputs()
-        if self.steps is not None:
-            shape = graph.constant("by_quantity", [-1, count // self.steps, self.steps], np.int64)
-            parts = [
-                graph.node(
-                    "Transpose",
-                    [graph.node("Reshape", [part, shape], f"{part}_series")],
-                    f"{part}_steps",
-                    perm=[0, 2, 1],
-                )
-                for part in (values, recorded)[: len(items)]
-            ]
-        elif len(items) == 1:
-            parts = [values]
-        else:
+    def _written_inputs(self, graph: Graph, values: str) -> dict[str, str]:
+        items, given = self.session.get_inputs(), values
+        if self._converts:
+            exact = graph.node("Cast", [values], "exact", to=DOUBLE)
+            exact = graph.node("Div", [exact, graph.constant("factors", self.factors, np.float64)], "in_units_of_file")
+            whole = graph.constant("whole", self.whole_numbers(len(self.factors)), np.bool_)
+            given = graph.node("Where", [whole, graph.node("Round", [exact], "rounded"), exact], "given")
+        parts = [given]
+        if len(items) > 1:
             places = [graph.constant(f"column{number}", [number], np.int64) for number in range(len(items))]
-            parts = [graph.node("Gather", [values, at], f"{at}_values", axis=1) for at in places]
+            of_each = [values if item.type == _TEXT else given for item in items]
+            pairs = zip(of_each, places, strict=True)
+            parts = [graph.node("Gather", [table, at], f"{at}_values", axis=1) for table, at in pairs]
         return {
             item.name: self._written_texts(graph, j, part)
             if item.type == _TEXT
@@ -286,18 +241,13 @@ class Network:
                 f"{self.name} takes {shapes}: it was exported for a fixed number of rows; export it with a dynamic "
                 "first axis"
             )
-        if self.steps is not None:
-            wanted = [self.steps, len(features) // self.steps]
-            fits = len(features) % self.steps == 0 and len(items) <= 2
-            expected = f"[N, {self.steps}, {wanted[1]}] and, second, a mask of the same shape (1 where recorded)"
-        else:
-            wanted = [len(features) if len(items) == 1 else 1]
-            fits = len(items) in (1, len(features))
-            expected = f"[N, {len(features)}], or one [N, 1] for each of {', '.join(features)}"
+        wanted = [len(features) if len(items) == 1 else 1]
+        fits = len(items) in (1, len(features))
+        expected = f"[N, {len(features)}], or one [N, 1] for each of {', '.join(features)}"
         if not fits or any(not _fits(item.shape[1:], wanted) for item in items):
             raise CompileRefused(f"{self.name} takes {shapes}; the declaration gives {expected}")
         input_names = tuple(item.name for item in items)
-        if self.steps is None and len(items) > 1 and input_names != features:
+        if len(items) > 1 and input_names != features:
             another = "in another order" if set(input_names) == set(features) else "others"
             raise CompileRefused(
                 f"{self.name} takes its inputs {another}: {', '.join(input_names)}; declared are "
@@ -327,38 +277,7 @@ def _decoded(source: OnnxSource) -> ModelProto:
             f"{source.name} is of opset {opsets[ML_DOMAIN]} of {ML_DOMAIN}: export it with {ML_OPSET}, as in "
             f"to_onnx(model, X[:1], target_opset={{'': {OPSET}, '{ML_DOMAIN}': {ML_OPSET}}})"
         )
-    if any(factor != 1.0 for factor in source.factors):
-        _convert_units(proto, source.factors)
     return proto
-
-
-def _convert_units(proto: ModelProto, factors: Sequence[float]) -> None:
-    """Writes before the file's operators what makes the feature's unit the file's."""
-    constants = {item.name for item in proto.graph.initializer}
-    inputs = [item for item in proto.graph.input if item.name not in constants]
-    converting: list[NodeProto] = []
-    for j, item in enumerate(inputs):
-        by_input = factors if len(inputs) == 1 else factors[j : j + 1]
-        kind = item.type.tensor_type.elem_type
-        if all(factor == 1.0 for factor in by_input) or kind == TensorProto.STRING:
-            continue
-        for node in proto.graph.node:
-            for place, name in enumerate(node.input):
-                if name == item.name:
-                    node.input[place] = f"{item.name}/converted"
-        value = numpy_helper.from_array(1.0 / np.array(by_input, dtype=np.float64), f"{item.name}/factor")
-        proto.graph.initializer.append(value)
-        steps = [("Cast", [item.name], {"to": DOUBLE}), ("Mul", ["{}", value.name], {}), ("Cast", ["{}"], {"to": kind})]
-        if kind == INT64:
-            steps.insert(2, ("Round", ["{}"], {}))
-        last = item.name
-        for number, (operator, names, how) in enumerate(steps):
-            output = f"{item.name}/converted" if number == len(steps) - 1 else f"{item.name}/step{number}"
-            converting.append(helper.make_node(operator, [name.format(last) for name in names], [output], **how))
-            last = output
-    nodes = [*converting, *proto.graph.node]
-    del proto.graph.node[:]
-    proto.graph.node.extend(nodes)
 
 
 def answering_graph(source: OnnxSource) -> tuple[ModelProto, str]:
@@ -458,24 +377,6 @@ def _linear_margin(proto: ModelProto, node: NodeProto) -> str | None:
     proto.graph.node.extend(steps)
     proto.graph.output.append(helper.make_tensor_value_info(name, DOUBLE, None))
     return name
-
-
-def _weighted_sum(proto: ModelProto) -> tuple[str, Array] | None:
-    """Return the tensor of columns of which the answer is the sum with these weights [K], plus a constant."""
-    producers = {output: node for node in proto.graph.node for output in node.output}
-    constants = {item.name: numpy_helper.to_array(item) for item in proto.graph.initializer}
-    node = producers.get(proto.graph.output[0].name)
-    while node is not None and node.op_type in (*ONLY_SHAPE, "Cast", "Add"):
-        parts = [name for name in node.input[:2] if name not in constants]
-        if node.op_type == "Add" and (len(parts) != 1 or constants[(set(node.input) - set(parts)).pop()].size != 1):
-            return None
-        node = producers.get(parts[0])
-    if node is None or node.op_type not in ("MatMul", "Gemm") or node.input[1] not in constants:
-        return None
-    weights = np.asarray(constants[node.input[1]], dtype=np.float64)
-    how = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-    is_plain = set(node.input[2:]) <= constants.keys() and not how.get("transA") and how.get("alpha", 1.0) == 1.0
-    return (node.input[0], weights.ravel()) if is_plain and weights.size == max(weights.shape) else None
 
 
 def _type_of(proto: ModelProto, name: str) -> int:

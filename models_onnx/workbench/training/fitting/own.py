@@ -133,9 +133,7 @@ def _onnx(path: Path, declared: FittedElsewhere) -> OnnxSource:
     except OSError as problem:
         raise TrainingRefused(f"the fitted model {declared.source} cannot be read: {problem}") from problem
     factors = tuple(declared.factors.get(name, 1.0) for name in declared.inputs)
-    return OnnxSource(
-        path.name, content, declared.columns, declared.steps, declared.answer, declared.texts, factors=factors
-    )
+    return OnnxSource(path.name, content, declared.columns, declared.answer, declared.texts, factors)
 
 
 @cache

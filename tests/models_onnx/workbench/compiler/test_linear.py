@@ -64,13 +64,12 @@ def test_scalers_imputers_and_codes_say_what_scikit_learn_says() -> None:
     assert np.abs(told["contributions"] - closed_form(fitted, table, rows)).max() < 1e-5
 
 
-def test_a_file_of_many_inputs_has_all_terms_from_one_question_and_says_the_same_alone() -> None:
+def test_a_file_of_many_inputs_is_explained_by_each_and_says_the_same_alone() -> None:
     draw = np.random.default_rng(4)
     X = draw.normal(size=(400, 150)).astype(np.float32).astype(float)
     fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, draw.integers(0, 2, 400))
     file = compiled(fitted, X)
     assert isinstance(file.fitted, AdditiveFile)
-    assert file.fitted.columns is not None
     told, alone = says(file.content, X), says(file.content, X[:1])
     columns = fitted[:-1].transform(X)
     terms = (columns - columns.mean(axis=0)) * fitted[-1].coef_[0]

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 from sklearn.calibration import CalibratedClassifierCV
@@ -21,14 +20,10 @@ from models_onnx.workbench.compiler.families.grouped import GroupedModel
 from models_onnx.workbench.compiler.readers.network import OnnxSource
 from tests.each import for_rows
 from tests.libraries import lightgbm, xgboost
-from tests.models_onnx.workbench.compiler.people import NAMES, Array, compiled, invented, says
-from tests.models_onnx.workbench.networks import HIDDEN, gru, mlp
+from tests.models_onnx.workbench.compiler.people import NAMES, compiled, invented, says
+from tests.models_onnx.workbench.networks import mlp
 
 GROUPS = {"person": ("age", "weight"), "findings": ("lab", "pressure")}
-STEPS, COUNT = 5, 3
-CENTRE, SPREAD = np.array([80.0, 120.0, 4.0]), np.array([15.0, 20.0, 0.5])
-SERIES = tuple(f"{name}_{step}" for name in ("rate", "pressure", "albumin") for step in range(1, STEPS + 1))
-READOUT = np.append(np.random.default_rng(3).normal(0, 1.5, HIDDEN), -1.0)
 
 
 def network(sigmoid: bool = True) -> bytes:
@@ -36,29 +31,6 @@ def network(sigmoid: bool = True) -> bytes:
     draw, sizes = np.random.default_rng(8), (5, 12, 7, 1)
     weights = [draw.normal(0, 0.8, pair) for pair in pairwise(sizes)]
     return mlp(weights, [draw.normal(0, 0.3, size) for size in sizes[1:]], sigmoid)
-
-
-def series(count: int) -> Array:
-    """Rows of three series with gaps, one of them without any value of the first."""
-    draw = np.random.default_rng(5)
-    X = np.repeat(CENTRE, STEPS) + draw.normal(size=(count, STEPS * COUNT)) * np.repeat(SPREAD, STEPS)
-    X[draw.random(X.shape) < 0.4] = np.nan
-    X[0, :STEPS] = np.nan
-    return np.asarray(X.astype(np.float32), dtype=np.float64)
-
-
-def test_a_recurrent_network_is_explained_by_its_quantities_and_told_what_is_recorded() -> None:
-    X = series(60)
-    content = gru(STEPS, CENTRE, SPREAD, READOUT)
-    file = compiled(OnnxSource("net", content, steps=STEPS), X, features=SERIES)
-    told = says(file.content, X)
-    recorded = ~np.isnan(X).reshape(-1, COUNT, STEPS)
-    feed = {"series": np.nan_to_num(X).reshape(-1, COUNT, STEPS), "mask": recorded}
-    session = onnxruntime.InferenceSession(content)
-    expected = session.run(None, {k: v.transpose(0, 2, 1).astype(np.float32) for k, v in feed.items()})[0][:, 0]
-    assert np.abs(told["probability"] - expected).max() < 1e-6
-    assert file.groups == ("rate", "pressure", "albumin")
-    assert np.abs(told["contributions"].sum(axis=1) + file.fitted.base - told["margin"]).max() < 1e-6
 
 
 def _forest(**more: Any) -> Any:
@@ -128,13 +100,8 @@ def _fixed(content: bytes) -> bytes:
         (OnnxSource("net", network()), NAMES[:4], r"the declaration gives \[N, 4\]"),
         (OnnxSource("net", network(sigmoid=False)), NAMES, "numbers outside 0 to 1.*answer='log odds'"),
         (OnnxSource("net", _fixed(network())), NAMES, "exported for a fixed number of rows"),
-        (
-            OnnxSource("net", gru(STEPS, CENTRE, SPREAD, READOUT), steps=4),
-            NAMES[:4],
-            "second, a mask of the same shape",
-        ),
     ],
-    ids=["torn", "fewer inputs", "log odds", "one row", "steps"],
+    ids=["torn", "fewer inputs", "log odds", "one row"],
 )
 def test_a_file_of_another_kind_is_refused_in_a_sentence(
     source: OnnxSource, features: tuple[str, ...], sentence: str
