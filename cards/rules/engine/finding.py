@@ -262,15 +262,14 @@ def _is_added(suggestion: CompiledSuggestion, context: RuleContext) -> bool:
 class Match(Struct, frozen=True, gc=False):
     """A rule matches: one of its bands, or an entry for missing data.
 
-    `less` are partners of milder bands, `alike` those of other bands that are as severe. A lower `rank` is worse.
+    `others` are what the rule says of partners in other bands. A lower `rank` is worse.
     """
 
     rule: CompiledRule
     context: RuleContext
     rank: tuple[int, int]
     says: CompiledBand | CompiledMissingData
-    less: tuple[CurrentMedication, ...] = ()
-    alike: tuple[CurrentMedication, ...] = ()
+    others: tuple["Match", ...] = ()
 
 
 class NoMatch(Struct, frozen=True, gc=False):
@@ -287,7 +286,7 @@ Evaluation: TypeAlias = Match | NoMatch | WhyNot
 def evaluate_partners(
     rule: CompiledRule, bands: Sequence[CompiledBand], alone: RuleContext, partners: Iterable[CurrentMedication]
 ) -> Evaluation:
-    """Return the worst match of the rule with one of the partners, for all partners that have this match."""
+    """Return the worst match of the rule with its partners, for all that have this match, and with it the others."""
     evaluations = [
         decide(rule, bands, replace(alone, partners=(partner,), trigger=rule.trigger)) for partner in partners
     ]
@@ -304,13 +303,13 @@ def evaluate_partners(
         )
     if len(evaluations) == 1:
         return unless_answered(matches[0])
-    worst = min(matches, key=lambda match: match.rank)
-    same = tuple(match.context.partners[0] for match in matches if match.rank == worst.rank)
-    others = [match for match in matches if match.rank != worst.rank and match.rank[0] != -SEVERITY["silent"]]
-    less = tuple(match.context.partners[0] for match in others if match.rank[0] != worst.rank[0])
-    alike = tuple(match.context.partners[0] for match in others if match.rank[0] == worst.rank[0])
-    worst = replace(worst, context=replace(worst.context, partners=same))
-    return unless_answered(replace(worst, less=less, alike=alike) if others else worst)
+    together = []
+    for rank in sorted({match.rank for match in matches}):
+        same = [match for match in matches if match.rank == rank]
+        context = replace(same[0].context, partners=tuple([match.context.partners[0] for match in same]))
+        together.append(replace(same[0], context=context))
+    others = tuple([match for match in together[1:] if match.rank[0] != -SEVERITY["silent"]])
+    return unless_answered(replace(together[0], others=others))
 
 
 def decide(rule: CompiledRule, bands: Sequence[CompiledBand], context: RuleContext) -> Evaluation:

@@ -330,12 +330,17 @@ def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
             for offer in offers
         )
     notes = (*doubts, *milder, *lower)
-    for kind, partners in (("Another", match.alike), ("A milder", match.less)):
-        if partners:
-            beside = replace(context, partners=partners)
-            notes = (*notes, f"{kind} interaction of the same kind: with {', '.join(beside.partner_names())}.")
-            facts = [*facts, *beside.partner_facts()]
+    for other in match.others:
+        notes = (*notes, _said_of(other))
+        facts = [*facts, *other.context.partner_facts()]
     return _finding(match, indicator, summary, facts, offers, notes, is_certain=not unsure, asks=asks)
+
+
+def _said_of(other: Match) -> str:
+    """Return the headline for partners of another band, which is one more sentence of the card."""
+    facts = tuple(other.says.when.facts(other.context))
+    word = placeholder_lookup(other.rule, other.says.when, facts, other.context)
+    return other.says.summary.fill(_escaped(word)) or f"Also with {', '.join(other.context.partner_names())}."
 
 
 def _softening_texts(softening: Iterable[CompiledSilentWhen], word: Callable[[str], str | None]) -> tuple[str, ...]:

@@ -184,7 +184,8 @@ def _beside_line(charted: RecordInputs) -> str:
     except EquationRefused:
         return ""
     band = f": {result.band_words}" if result.band_words else ""
-    return f"**{charted.equation.title} {int(result.number)}**{band}."
+    unlike = "" if result.band_id == "high" else " The two scores disagree; the higher risk is shown."
+    return f"**{charted.equation.title} {int(result.number)}**{band}.{unlike}"
 
 
 ADVISOR = Advisor(

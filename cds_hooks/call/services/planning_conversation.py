@@ -159,7 +159,7 @@ def _without_number(call: ServiceInput, illness: _SeriousIllness, hit: Condition
         about="planning_conversation",
         summary=plain(f"Planning ahead: {illness.wording} on record{hit.in_brackets}. Discuss goals of care.", 139),
         opening=f"**{escape(words, 60)}**{hit.in_brackets}. No talk about goals of care is on record within a year. "
-        f"No estimate is shown: with {illness.wording} the illness decides the outlook more than ordinary results do.",
+        f"No estimate is shown: with {illness.wording} one from ordinary results would mislead.",
         guideline=illness.guideline,
         topic=TOPICS["planning"],
         facts=(fact_of_condition(illness.group, hit),),

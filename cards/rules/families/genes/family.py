@@ -13,7 +13,15 @@ from cards.rules.conditions.condition import TEXT, Truth, flag, members, needs, 
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.families.genes.advice import advice_of, is_untested, knows_results, results_for
 from cards.rules.families.genes.knowledge import GENE_DRUGS, REQUIRED_TESTS, lower_dose
-from cards.rules.families.genes.wording import detail, gene_facts, genes_to_test, result_words, summary, time_to_test
+from cards.rules.families.genes.wording import (
+    danger_without_test,
+    detail,
+    gene_facts,
+    genes_to_test,
+    result_words,
+    summary,
+    time_to_test,
+)
 from cards.rules.language.rule import OrderChange
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.genomics.results import GeneResult
@@ -140,6 +148,7 @@ FAMILY = Family(
         "gene_summary": Placeholder(summary, "x" * 136),
         "gene_detail": Placeholder(detail, "x" * 600),
         "test_genes": Placeholder(genes_to_test, "TPMT or NUDT15"),
+        "test_danger": Placeholder(danger_without_test, "Stevens-Johnson syndrome"),
         "test_when": Placeholder(
             time_to_test, "the first course; the label asks for it by ancestry, which is not looked at here"
         ),

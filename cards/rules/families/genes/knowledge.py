@@ -76,6 +76,7 @@ class TestBefore(Struct, frozen=True):
     """A test before the first course: the genes of which a result is asked for, and how it is required."""
 
     genes: tuple[str, ...]
+    danger: str
     level: str
     when: str
     indicator: AdviceIndicator
@@ -177,6 +178,7 @@ FDA_LINES: Final[Mapping[str, tuple[FdaLine, ...]]] = _read_fda_lines()
 REQUIRED_TESTS: Final[Mapping[str, TestBefore]] = {
     row["rxcui"]: TestBefore(
         tuple(row["genes"].split(";")),
+        row["danger"],
         row["level"],
         row["when"],
         row["indicator"],  # type: ignore[arg-type]  # our own table

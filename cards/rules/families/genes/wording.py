@@ -217,6 +217,12 @@ def genes_to_test(context: RuleContext) -> str | None:
     return " or ".join(test.genes) if test is not None else None
 
 
+def danger_without_test(context: RuleContext) -> str | None:
+    """What can happen without the test."""
+    test = REQUIRED_TESTS.get(context.ingredient.rxcui)
+    return test.danger if test is not None else None
+
+
 def time_to_test(context: RuleContext) -> str | None:
     """When the test is asked for."""
     test = REQUIRED_TESTS.get(context.ingredient.rxcui)
