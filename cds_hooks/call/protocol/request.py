@@ -391,9 +391,9 @@ def _other_hook(name: str, hooks: Mapping[str, Hook]) -> BadRequest:
     answered = f"This service answers {' and '.join(hooks)}"
     if name in REPLACED:
         return BadRequest(f"{name} was replaced in the CDS Hooks library: use {REPLACED[name]}. {answered}.", "hook")
-    sentence = name if name in LIBRARY else "another hook"
+    sentence = name if name in LIBRARY else "a name that the CDS Hooks library does not have"
     return BadRequest(
-        f"{answered}; received {sentence}. Nothing was computed. GET /cds-services lists the hooks of each service.",
+        f"{answered}; received {sentence} in `hook`. Nothing was computed. GET /cds-services lists the hooks.",
         "hook",
     )
 

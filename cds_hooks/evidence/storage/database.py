@@ -49,7 +49,9 @@ def parse_url(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:
         example = "sqlite:///var/decisions.sqlite3"
-        raise RecordUnavailable(f"the database URL is not an SQLAlchemy URL such as {example}") from error
+        raise RecordUnavailable(
+            f"the database URL is not an SQLAlchemy URL such as {example}; nothing was read"
+        ) from error
     name = url.drivername.partition("+")[0]
     if name in ("postgresql", "postgres"):
         # a database made without a locale is SQL_ASCII, and its texts would come as bytes

@@ -135,7 +135,9 @@ def adopt(declaration: Path, data: Path, out: Path, seed: int, replicates: int, 
             "here: cds-hooks model preview drafts the declaration NAME.model.toml with its run and metrics; import that"
         )
     if not declaration.is_file():
-        raise TrainingRefused(f"{unreadable(declaration)}; docs/adding/model.md shows a declaration")
+        raise TrainingRefused(
+            f"{unreadable(declaration)}: nothing was imported. docs/adding/model.md shows a declaration"
+        )
     if not declaration.name.endswith((SUFFIX, ".py")):
         raise TrainingRefused(
             f"{declaration.name} is no declaration: write one called {declaration.stem}{SUFFIX} that names this file "
