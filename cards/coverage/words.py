@@ -26,14 +26,8 @@ from cards.rules.conditions.condition import (
 )
 from cards.rules.conditions.words.numbers import OF_LOGIC
 from cards.rules.conditions.words.patient import SEX
-from fhir.mapping.conditions import (
-    condition_status,
-    condition_time,
-    doubt_of,
-    find_condition,
-    read_concept,
-    words_take_back,
-)
+from fhir.mapping.condition_concepts import read_concept, words_take_back
+from fhir.mapping.conditions import condition_status, condition_time, doubt_of, find_condition
 from fhir.mapping.medications.active import presence_of
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import relative_reference

@@ -23,7 +23,8 @@ from cards.preventive.chart import Done, declined, done, is_ordered, other_entri
 from cards.preventive.knowledge import PREVENTIVE, Order
 from cards.preventive.recommendation import FOLLOW_UP, Recommendation, words_of
 from cards.text import format_number, plain, unit
-from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition, words_take_back
+from fhir.mapping.condition_concepts import words_take_back
+from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition
 from fhir.mapping.medications.active import active_medications, presence_of
 from fhir.record.datatypes import CodeableConcept, FhirTime
 from fhir.record.measurement import Measurement

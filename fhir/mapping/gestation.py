@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from fhir.mapping.conditions import read_concept
+from fhir.mapping.condition_concepts import read_concept
 from fhir.mapping.pregnancy import PregnancySign, beginning, has_ended, pregnancy_signs, weeks_by
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
 from fhir.record.record import PatientRecord

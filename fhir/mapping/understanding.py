@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from fhir.mapping.allergies import allergen_of_resource, could_be_a_drug, problem_allergen
-from fhir.mapping.conditions import ConceptReading, read_concept
+from fhir.mapping.condition_concepts import ConceptReading, read_concept
 from fhir.mapping.immunizations import vaccine_families
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, identify, identify_medication

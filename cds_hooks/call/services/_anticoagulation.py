@@ -10,13 +10,7 @@ from msgspec import Struct
 from cards.rules.families.ddi.conditions import order_treats
 from cards.text import format_number, plain
 from cds_hooks.call.services._exclusions import Exclusion, find_named_in_chart, not_known_whether_taken
-from fhir.mapping.conditions import (
-    ConditionHit,
-    condition_hit,
-    condition_status,
-    doubt_of,
-    find_condition,
-)
+from fhir.mapping.conditions import ConditionHit, condition_hit, condition_status, doubt_of, find_condition
 from fhir.mapping.declined import declined_medicine
 from fhir.mapping.medications.active import active_medications, ended_medications, orders_not_active
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time

@@ -1,6 +1,6 @@
 """What a concept means: by its codes, else by its words; and whether it was understood."""
 
-from fhir.mapping.conditions import ConceptReading, MeantGroup, read_concept
+from fhir.mapping.condition_concepts import ConceptReading, MeantGroup, read_concept
 from fhir.record.datatypes import CodeableConcept, Coding
 from tests.each import for_rows
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from fhir.mapping.allergies import allergies
-from fhir.mapping.conditions import find_condition, read_concept
+from fhir.mapping.condition_concepts import read_concept
+from fhir.mapping.conditions import find_condition
 from fhir.record.datatypes import CodeableConcept, Coding
 from fhir.record.record import record_from_resources
 from tests.each import for_rows

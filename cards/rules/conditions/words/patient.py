@@ -34,14 +34,8 @@ from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, order_text
 from cards.text import plain
-from fhir.mapping.conditions import (
-    ConditionHit,
-    began_by,
-    condition_hit,
-    condition_status,
-    problems_of,
-    words_take_back,
-)
+from fhir.mapping.condition_concepts import words_take_back
+from fhir.mapping.conditions import ConditionHit, began_by, condition_hit, condition_status, problems_of
 from fhir.mapping.medications.active import is_recent_start
 from fhir.mapping.shown_by_results import result_analytes
 from fhir.record.datatypes import CodeableConcept
