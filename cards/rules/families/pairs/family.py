@@ -2,8 +2,9 @@
 
 `pairs.csv` has in `a_key` and `b_key` ingredients (RxNorm) or classes, with `;` between them where one sentence holds
 for several; `danger` is what the headline says and `cause` how one drug changes the other, which the detail says;
-`severity` is how it is shown (`start` is a warning for a new start and information afterwards), `unless`
-what stays silent; `sources.csv` has the documents. A pair of which a rule of its own speaks does not stand here.
+`ends` is which side the row asks to end or replace; `severity` is how it is shown (`start` is a warning for a new start
+and information afterwards), `unless` what stays silent; `sources.csv` has the documents. A pair of which a rule of its
+own speaks does not stand here.
 """
 
 import re
@@ -64,10 +65,8 @@ _SAYS: Final = {
 }
 """What follows on the names of the two drugs: the danger, then what to do; "preferably" is the word of a row whose
 advice says how both are given all the same."""
-_CHANGES: Final = frozenset({"adjust", "apart", "serious"})
-"""The words of rows that ask for a change or for watching, and for an end of neither drug."""
-# "Hold the statin for the course": ending the antifungal beside it is not what the row asks for.
-_STOPS_PARTNER: Final = re.compile(r"\b(?:stop|hold) the\b")
+_ENDS: Final = {"a": ("a",), "b": ("b",), "either": ("a", "b"), "neither": ()}
+"""Which side a row asks to end or replace: "hold the statin for the course" ends neither."""
 _SEVERITIES: Final = ("critical", "warning", "start", "info")
 
 
@@ -80,6 +79,7 @@ class Pair(Struct, frozen=True):
     danger: str
     cause: str
     advice: str
+    ends: frozenset[str]
     unless: str
     evidence: Evidence
 
@@ -211,7 +211,8 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
             is_lower = row["severity"] == "critical" and not may_be_critical([evidence])
             severity, words = ("warning", "avoid") if is_lower else (row["severity"], row["words"])
             danger, cause, advice = (row[name].format(a=a, b=b) for name in ("danger", "cause", "advice"))
-            pair = Pair(keys, severity, words, danger, cause, advice, row["unless"], evidence)
+            ends = frozenset({"a": a_key, "b": b_key}[side] for side in _ENDS[row["ends"]])
+            pair = Pair(keys, severity, words, danger, cause, advice, ends, row["unless"], evidence)
             pairs[keys] = (*pairs.get(keys, ()), pair)
     return pairs
 
@@ -322,8 +323,7 @@ def _advice(pair: Pair, context: RuleContext) -> str:
 
 
 def _asks_change(context: RuleContext) -> bool:
-    pairs = [pair for pair, _ in _by_danger(context)]
-    return any(pair.words in _CHANGES or _STOPS_PARTNER.search(pair.advice) is not None for pair in pairs)
+    return any(pair.ends.isdisjoint(context.medication.keys) for pair, _ in _by_danger(context))
 
 
 def _evidence(context: RuleContext) -> tuple[Evidence, ...]:
