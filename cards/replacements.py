@@ -1,13 +1,14 @@
-"""Says for whom a drug must not be offered in place of another, or beside it, and which one no button ends.
+"""Says for whom a drug must not be offered in place of another, or beside it, and which one is not given up.
 
 `replacements.csv` has for each drug that any rule offers what excludes it: conditions by their key, words of the
 draft's own reason or of the problem list, drugs that are taken, and the route of the draft. Every row only withholds.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal, get_args
 
+import msgspec
 from msgspec import Struct
 
 from cards.rules.patient.orders import DraftMedication, order_text
@@ -85,22 +86,49 @@ EXCLUSIONS: Final = _read()
 """The rows by the RxNorm code of the ingredient that is offered."""
 
 
-# Who treats the disease ends its treatment, whatever a label says of the drug without it. This can only withhold.
-_TEAMS: Final = (
-    (("L01", "L02"), ("cancer_pain_or_active_cancer", "cancer_any", "cancer_of_blood"), "cancer"),
-    (("L04", "H02"), ("transplant", "transplant_other"), "transplant"),
-    (("J05AE", "J05AF", "J05AG", "J05AJ", "J05AR"), ("hiv",), "HIV infection"),
-)
-"""ATC groups of drugs, the conditions that they treat, and whose treatment it is."""
+How = Literal["covered", "kept", "team", "tapered"]
 
 
-def why_not_ended(medication: MedicationIdentity, session: PatientSession) -> str | None:
-    """Why no suggestion ends what is taken of the drug: it treats a disease of a team of its own."""
-    codes = [code for ingredient in medication.ingredients for code in atc_codes(ingredient)]
-    for groups, conditions, disease in _TEAMS:
-        if any(code.startswith(groups) for code in codes) and session.has_any(conditions):
-            return f"it can be the treatment of the {disease}, which the team that treats it ends"
-    return None
+class KeptDrug(Struct, frozen=True):
+    """One row of `kept_drugs.csv`: drugs that a patient with one of `conditions` (none: everybody) goes on taking.
+
+    `how`: "covered" is not ended for a warning while it is taken, "kept" not given up for a drug beside it, "team" is
+    ended by those who treat the disease, "tapered" never stopped at once. Every row only withholds a suggestion.
+    """
+
+    keys: frozenset[str]
+    atc: tuple[str, ...]
+    how: How
+    conditions: tuple[str, ...]
+    why: str
+
+    def names(self, medication: MedicationIdentity) -> bool:
+        """Whether the drug is one of the row."""
+        codes = (code for ingredient in medication.ingredients for code in atc_codes(ingredient))
+        return not self.keys.isdisjoint(medication.keys) or any(code.startswith(self.atc) for code in codes)
+
+
+def _kept_drug(row: Mapping[str, str]) -> KeptDrug:
+    keys, atc, conditions = (tuple(filter(None, row[name].split("|"))) for name in ("keys", "atc", "conditions"))
+    if unknown := [key for key in conditions if key not in CONDITION_GROUPS]:
+        raise ValueError(f"kept_drugs.csv, {row['drugs']}: no condition has the key {', '.join(unknown)}")
+    return msgspec.convert({**row, "keys": keys, "atc": atc, "conditions": conditions}, KeptDrug)
+
+
+_KEPT_DRUGS: Final = tuple(map(_kept_drug, package_rows("cards", "kept_drugs.csv")))
+
+
+def may_be_stopped(medication: MedicationIdentity) -> bool:
+    """Whether an order of the drug can be stopped at once; others are tapered, and no order says how."""
+    return not any(row.how == "tapered" and row.names(medication) for row in _KEPT_DRUGS)
+
+
+def why_kept(
+    how: How, medication: MedicationIdentity, session: PatientSession, beside: Iterable[MedicationIdentity] = ()
+) -> str | None:
+    """Why the patient goes on with the drug; None where no row says so, or the row holds a drug `beside` it too."""
+    rows = (row for row in _KEPT_DRUGS if row.how == how and row.names(medication) and not any(map(row.names, beside)))
+    return next((row.why for row in rows if not row.conditions or session.has_any(row.conditions)), None)
 
 
 def why_unfit(offered: MedicationIdentity, session: PatientSession, drafted: DraftMedication) -> str | None:

@@ -15,12 +15,12 @@ from cards.amend import NotChangeable, amend
 from cards.card import Action, Suggestion
 from cards.fhir_validity import new_faults
 from cards.new_orders import lab_order, medication_order
-from cards.replacements import why_not_ended, why_unfit
+from cards.replacements import why_kept, why_unfit
 from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
 from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
 from cards.rules.language.site import why_unavailable
-from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, needs_cover, read_draft
+from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, read_draft
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -136,8 +136,8 @@ def _actions(offer: OfferedSuggestion, finding: RuleFinding, context: Suggestion
     plan.drafts += [read_draft(test.resource) for test in tests if test.resource is not None]
     if declared.cancel:
         is_milder = declared.only_removes and finding.indicator != "critical"
-        if is_milder and context.session.active_orders and needs_cover(context.drafted.medication):
-            raise SuggestionWithheld("nothing would stand in its place")
+        if is_milder:
+            _check_may_go(finding, context)
         is_taken = context.session.active_orders and context.drafted.draft.kind == "MedicationRequest"
         if is_milder and is_taken and finding.asks == "change":
             raise SuggestionWithheld("the finding asks for a change and not for an end")
@@ -198,8 +198,18 @@ def _ended(draft: DraftOrder, words: str, context: SuggestionContext) -> Action:
     return Action(type="delete", description=f"Remove the drafted {words}", resource_id=draft.reference)
 
 
+def _check_may_go(finding: RuleFinding, context: SuggestionContext) -> None:
+    """SuggestionWithheld where the patient goes on with the drug of the draft although the finding warns of it."""
+    drug, session = context.drafted.medication, context.session
+    why = why_kept("covered", drug, session) if session.active_orders else None
+    if why is None and finding.partners:
+        why = why_kept("kept", drug, session, [partner.medication for partner in finding.partners])
+    if why is not None:
+        raise SuggestionWithheld(why)
+
+
 def _check_may_end(medication: MedicationIdentity, context: SuggestionContext) -> None:
-    why = why_not_ended(medication, context.session)
+    why = why_kept("team", medication, context.session)
     if why is not None:
         raise SuggestionWithheld(why)
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from cards.card import SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
 from cards.extension import CardExtension, Fact, FindingReference
 from cards.finding import Finding
+from cards.replacements import may_be_stopped
 from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
 from cards.text import escape, first_few, plain
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -23,17 +24,6 @@ MOST_OFFERS: Final = 4
 _NAMED: Final = 3
 _GENES_LINES: Final = 3
 _GENES_NAMED: Final = 2
-# Drugs whose course is not ended at once: general knowledge, which can only withhold a suggestion. Labels of the direct
-# oral anticoagulants: premature discontinuation raises the risk of thrombosis (boxed warning). Labels of clopidogrel,
-# prasugrel and ticagrelor (5, discontinuation): stopping raises the risk of infarction and stent thrombosis.
-TAPERED: Final = frozenset(
-    {
-        "anticoagulant", "anticonvulsant", "antidepressant_other", "antiplatelet", "antipsychotic", "barbiturate",
-        "benzodiazepine", "beta_blocker", "central_alpha2", "corticosteroid", "dementia", "gabapentinoid", "insulin",
-        "maoi_nonselective", "mood_stabilizer", "nitrate", "opioid", "opioid_partial_agonist", "snri", "ssri", "tca",
-        "z_drug",
-    }
-)  # fmt: skip
 
 
 class _Line(Struct, frozen=True):
@@ -53,16 +43,6 @@ class _Line(Struct, frozen=True):
     @property
     def names(self) -> str:
         return ", ".join(dict.fromkeys(finding.drug for finding in self.findings))
-
-
-# Their labels warn of seizures, hallucinations or a neuroleptic malignant syndrome where they are stopped at once.
-_TAPERED_DRUGS: Final = frozenset({"baclofen", "levodopa", "carbidopa", "pramipexole", "ropinirole", "rotigotine"})
-
-
-def may_be_stopped(medication: MedicationIdentity) -> bool:
-    """Whether an order of the drug can be stopped at once; others are tapered, and no order says how."""
-    names = {ingredient.name for ingredient in medication.ingredients}
-    return not medication.classes & TAPERED and not names & _TAPERED_DRUGS
 
 
 def fits_finding(offer: OfferedSuggestion, finding: RuleFinding, medication: MedicationIdentity) -> bool:

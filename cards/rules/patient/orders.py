@@ -315,16 +315,6 @@ def knows_medications(record: PatientRecord) -> bool:
     return record.was_requested("MedicationRequest") or record.was_requested("MedicationStatement")
 
 
-# What is taken of these is not ended for a warning while nothing takes its place: thrombosis (boxed warning of the
-# direct oral anticoagulants: premature discontinuation), ketoacidosis in type 1 diabetes.
-_COVER = frozenset({"anticoagulant", "insulin"})
-
-
-def needs_cover(medication: MedicationIdentity) -> bool:
-    """Whether the patient must not be left without the drug between two orders."""
-    return bool(medication.classes & _COVER)
-
-
 def is_to_be_given(order: MedicationRequest) -> bool:
     """Whether a draft asks for the drug to be given."""
     return order.doNotPerform is not True and order.status not in _NEVER_GIVEN

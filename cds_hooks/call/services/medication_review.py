@@ -10,9 +10,10 @@ from functools import cache, partial
 from itertools import islice
 from typing import Final
 
-from cards.compose.medications import MEDICATION_REVIEW, may_be_stopped, review_card
+from cards.compose.medications import MEDICATION_REVIEW, review_card
 from cards.compose.orders import shown_findings
 from cards.extension import WorklistEntry
+from cards.replacements import may_be_stopped
 from cards.rules.engine.compile import CompiledBand, CompiledRule
 from cards.rules.engine.finding import RuleFinding, merge_repeated_findings
 from cards.rules.engine.rule_book import RuleBook, whole_book

@@ -75,6 +75,27 @@ def test_what_is_taken_of_insulin_or_an_anticoagulant_is_not_ended_for_a_warning
     assert any("nothing would stand in its place" in one.text for one in outcome.silences)
 
 
+_EPILEPSY = problem("Epilepsy", "G40.909", patient="case", id="epilepsy", onsetDateTime="2020-05-01")
+
+
+@pytest.mark.parametrize(
+    ("draft", "taken", "problems", "is_offered"),
+    [
+        ("valproic acid 250 MG Oral Capsule", "meropenem 1000 MG Injection", [_EPILEPSY], False),
+        ("valproic acid 250 MG Oral Capsule", "meropenem 1000 MG Injection", [], True),
+        ("meropenem 1000 MG Injection", "valproic acid 250 MG Oral Capsule", [_EPILEPSY], True),
+        ("cyclosporine 100 MG Oral Capsule", "digoxin 0.125 MG Oral Tablet", [], False),
+        ("valproic acid 250 MG Oral Capsule", "lamotrigine 100 MG Oral Tablet", [_EPILEPSY], True),
+    ],
+)
+def test_a_drug_that_the_patient_depends_on_is_not_given_up_for_another(
+    draft: str, taken: str, problems: list[dict[str, Any]], is_offered: bool, as_of: datetime
+) -> None:
+    chart = {"takes": [taken], "more": problems, "labs": [["digoxin_level", 2.1, 3]]}
+    outcome = outcome_of({"chart": chart, "draft": draft}, as_of)
+    assert ("Cancel this order" in [offer.label for card in outcome.cards for offer in card.suggestions]) is is_offered
+
+
 # A result such as ">6.4" says on which side of a number it lies: it decides what it can, and cards write the side.
 
 
