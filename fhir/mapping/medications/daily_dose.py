@@ -177,10 +177,12 @@ def _plain_dose(
 
 
 def _of_supply(dose: DailyDose, dispense: DispenseRequest, identity: MedicationIdentity) -> DailyDose | None:
-    """60 tablets for 30 days: 2 a day on average. None where one of the two, or the strength, is not stated."""
+    """60 tablets for 30 days: 2 a day on average. None where one of the two is not stated, or it is for under a day."""
     quantity = dispense.quantity
     days = quantity_days(dispense.expectedSupplyDuration) if dispense.expectedSupplyDuration is not None else None
-    if quantity is None or quantity.value is None or quantity.comparator or not days or dose.single:
+    if quantity is None or quantity.value is None or quantity.comparator or dose.single:
+        return None
+    if days is None or days < 1.0:
         return None
     unit = dose_unit(quantity.code or quantity.unit)
     if unit is None or unit.kind not in ("unit", "mL") or unit.by_weight or unit.span_days is not None:
