@@ -181,7 +181,7 @@ DECLARED = {name: str(field.description) for name, field in RiskReview.model_fie
 class Product(_Part):
     """What the rule does not ask for but the gates and the page need (responsible-ai.md 1.4).
 
-    The reference cohort, the training data and the thresholds are computed (workbench/release/card.py).
+    Cards signed before 30 November 2026 repeat reference cohort, training data and thresholds of the manifest.
     """
 
     horizon_hours: Hours

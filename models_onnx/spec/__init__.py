@@ -11,7 +11,7 @@ are declared with.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,11 @@ from models_onnx.artifact.manifest import DAYS_PER_YEAR, MissingKind
 from models_onnx.declarations import add_features, declarations, refuse_wrong_types
 from models_onnx.errors import DeclarationError, UnknownModel
 from models_onnx.spec.cohort import (
-    OUR_LIMITS,
     CohortExclusion,
     ColumnOf,
     Floors,
     FollowUp,
     InputSpec,
-    LeakLimits,
     OutcomeSpec,
     Period,
     PopulationSpec,
@@ -92,7 +90,6 @@ class ModelSpec:
     capacities: tuple[float, ...]
     simple_inputs: tuple[str, ...]
     floors: Floors
-    leak_limits: LeakLimits = OUR_LIMITS
     subgroups: Mapping[str, ColumnOf]
     alerts_per_event: float | None = None
     """How many alerts one event found is worth: the exchange rate of the net benefit by which the threshold is chosen.
@@ -186,8 +183,6 @@ class ModelSpec:
             yield f"capacities {wrong} are not above 0 and at most {MOST_ALERTED:g}", "capacities"
         if self.alerts_per_event is not None and not self.alerts_per_event > 1:
             yield f"alerts_per_event {self.alerts_per_event} is not above 1", "alerts_per_event"
-        if strange := [limit for limit in astuple(self.leak_limits) if not 0.5 < limit <= 1]:
-            yield f"a limit of leaks of {strange[0]} is not above 0.5 and at most 1", "leak_limits"
         if self.capacity not in self.capacities:
             yield f"capacity {self.capacity} is not one of its capacities {self.capacities}", "capacity"
 
@@ -274,7 +269,6 @@ def get_spec(name: str, folder: Path | None = None) -> ModelSpec:
 
 __all__ = [
     "DAYS_PER_YEAR",
-    "OUR_LIMITS",
     "REPLICATES",
     "SEED",
     "AdditiveLogistic",
@@ -285,7 +279,6 @@ __all__ = [
     "Floors",
     "FollowUp",
     "InputSpec",
-    "LeakLimits",
     "ModelSpec",
     "OutcomeSpec",
     "OwnEstimator",

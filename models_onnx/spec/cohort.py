@@ -135,19 +135,3 @@ class Floors:
     slope: tuple[float, float]
     observed_expected: tuple[float, float]
     c_index: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LeakLimits:
-    """From where on a column is shown to know the outcome; the two figures given here are ours, without a source.
-
-    `one_cut`: the share of the rows with the outcome above a cut through a column less that of the others: 0.94 are 99
-    and 5 in 100; a measurement that did so would have an AUROC of 0.997. `day_after_index`: the AUROC of a day after
-    the index; a visit that was booked tells less, as who needs it sooner gets it sooner.
-    """
-
-    one_cut: float = 0.94
-    day_after_index: float = 0.65
-
-
-OUR_LIMITS = LeakLimits()

@@ -18,13 +18,11 @@ from models_onnx.artifact.manifest import MissingKind
 from models_onnx.declarations import DeclaringFile
 from models_onnx.errors import DeclarationError
 from models_onnx.spec.cohort import (
-    OUR_LIMITS,
     CohortExclusion,
     Column,
     ColumnOf,
     Floors,
     InputSpec,
-    LeakLimits,
     OutcomeSpec,
     Period,
 )
@@ -118,7 +116,6 @@ class ModelFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     capacity: float = 0.1
     capacities: tuple[float, ...] = (0.05, 0.1, 0.2)
     floors: Floors
-    leak_limits: LeakLimits = OUR_LIMITS
     subgroups: dict[str, FileAxis] = {}
     needs: dict[str, str] = {}
     """Columns of need, for the audit of the label, by the name that the card's `label.audit.need` uses."""
@@ -188,7 +185,6 @@ def _members(declared: ModelFile, model_id: str, folder: Path) -> dict[str, Any]
         "capacities": declared.capacities,
         "simple_inputs": tuple(name for name in ("age_years", "sex_male") if name in names) or names[:1],
         "floors": declared.floors,
-        "leak_limits": declared.leak_limits,
         "subgroups": {axis: of.of_table for axis, of in declared.subgroups.items()},
         "needs": {name: _column(column, None, 1.0) for name, column in declared.needs.items()},
         "patient_column": declared.patient,

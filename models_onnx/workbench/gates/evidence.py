@@ -110,13 +110,11 @@ def _from_table(
     )
     some = np.linspace(0, len(cohort.X) - 1, min(_PEOPLE, len(cohort.X))).astype(int)
     not_audited = why_no_audit(subject.product.get("label", {}).get("audit"), spec, cohort)
-    audits = () if not_audited else tuple(_audits(subject, spec, cohort))
     return {
         "why_no_audit": not_audited,
         "people": cohort.X[some],
         "retrained": retrained,
-        "audit": audits[0] if audits else None,
-        "further_audits": audits[1:],
+        "audits": () if not_audited else tuple(_audits(subject, spec, cohort)),
         "paired": _paired(subject, active, cohort),
         "figures": trained.manifest.evaluation if float(np.nanmax(gap)) <= PREDICTIONS_AGREE else None,
         "inputs": _input_evidence(spec, cohort, _is_of_record(subject, specs)),
@@ -131,24 +129,17 @@ def _is_of_record(subject: Subject, specs: Path | None) -> bool:
 
 def _input_evidence(spec: Any, cohort: Any, is_of_record: bool) -> InputEvidence:
     from models_onnx.workbench.training.data.chart_table import undated_shares
-    from models_onnx.workbench.training.data.leaks import (
-        after_horizon,
-        alone,
-        leaks_in_table,
-    )
+    from models_onnx.workbench.training.data.leaks import leaks_of
     from models_onnx.workbench.training.data.reads import Reads
 
     reads = Reads.of(spec, cohort)
     smuggled, unnamed = traced_groups(spec, cohort, reads)
     return InputEvidence(
-        alone=alone(cohort),
-        after=after_horizon(spec, cohort),
-        leaks=leaks_in_table(spec, cohort, reads),
+        leaks=leaks_of(spec, cohort, reads),
         smuggled=smuggled,
         unnamed=unnamed,
         undated=undated_shares(cohort.rows, cohort.features),
         is_of_record=is_of_record,
-        limits=spec.leak_limits,
     )
 
 

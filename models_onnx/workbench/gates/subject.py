@@ -16,7 +16,6 @@ from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import Manifest, ModelInput
 from models_onnx.errors import ManifestRefused, UnsafeModel
 from models_onnx.serving.runtime import RUN_ERRORS, run_in_parts, session_of
-from models_onnx.spec.cohort import OUR_LIMITS, LeakLimits
 
 Array = NDArray[np.float64]
 FEATURES, PROBABILITY = "features", "probability"
@@ -159,7 +158,6 @@ class Audit:
     need: Array
     words: str
     weight: Array | None = None
-    seed: int = 20260101
     axis: str = ""
     """By which groups; empty where a table has one kind of group only."""
 
@@ -178,14 +176,10 @@ class Paired:
 class InputEvidence:
     """What the inputs know, found on the rows of the training table.
 
-    `alone` is the AUROC (0.5 to 1) of each input by itself, `after` the same for events after the horizon.
-    `leaks` and `smuggled` are sentences: inputs that are read
-    from columns behind the outcome, or from those that make a protected group. `unnamed` are columns of race or
-    ethnicity for which the specification names no axis.
+    `leaks` and `smuggled` are sentences: inputs that know or may know the outcome, or stand for a protected group.
+    `unnamed` are columns of race or ethnicity for which the specification names no axis.
     """
 
-    alone: dict[str, float]
-    after: dict[str, float] = field(default_factory=dict)
     leaks: tuple[str, ...] = ()
     smuggled: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
@@ -193,7 +187,6 @@ class InputEvidence:
     """The share of the rows of a table from charts in which a call would have read an input otherwise."""
     is_of_record: bool = False
     """Whether the rows are calls of the record, whose inputs were written down before the outcome."""
-    limits: LeakLimits = OUR_LIMITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,9 +197,8 @@ class Evidence:
     timer: Callable[[], float]
     people: Array | None = None
     retrained: Retrained | None = None
-    audit: Audit | None = None
-    further_audits: tuple[Audit, ...] = ()
-    """The same by every other axis of race and ethnicity that is declared: the choice is not the author's."""
+    audits: tuple[Audit, ...] = ()
+    """By the axis that the card names, then by each one of race and ethnicity: the choice is not the author's."""
     audited_before: str = ""
     """Of a renewal, whose table has no column of need: the version in use, which predicts the same label."""
     figures: dict[str, Any] | None = None

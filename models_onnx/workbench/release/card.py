@@ -5,7 +5,7 @@ the same for all models of this project is in `models_onnx/model_card/defaults.c
 reviewed a model is not taken from there for a model whose words lie elsewhere. A declared attribute that is also
 computed comes after the computed one, never in its place: a figure is not overwritten by a sentence.
 
-Computed are cohort flow, representativeness, validity and fairness; as figures and in words.
+Computed are cohort flow, representativeness, validity and fairness, in words; the manifest has the figures.
 """
 
 import json
@@ -32,7 +32,6 @@ from models_onnx.model_card.origin import provenance_rows
 from models_onnx.model_card.schema import DECLARED, NOT_RECORDED, PRODUCT_NAMES, refuse_incomplete_card
 from models_onnx.serving.registry import ARTIFACTS
 
-_FAIRNESS = ("auroc", "observed_expected", "sensitivity", "false_positive_rate", "ppv", "alert_rate")
 _VALIDITY = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
@@ -42,25 +41,12 @@ _VALIDITY = {
     "ppv": "PPV at the default threshold",
     "sensitivity": "sensitivity at the default threshold",
 }
-_PERIODS = {"all": "all years", "latest": "latest years", "newest": "newest years followed to the horizon"}
-
 Figures = dict[str, Any]
-
-
-def cohort(manifest: Manifest) -> Figures:
-    """Rows of the table, who was left out in which step, and who remained."""
-    flow = manifest.cohort
-    return {
-        "table": manifest.data.name,
-        "rows": flow.table_rows,
-        "left_out": [{"words": step.words, "count": step.count} for step in flow.exclusions],
-        "people": flow.n,
-        "events": flow.events,
-    }
+_PERIODS = {"all": "all years", "latest": "latest years", "newest": "newest years followed to the horizon"}
 
 
 def cohort_in_words(manifest: Manifest) -> str:
-    """Return the same as a paragraph."""
+    """Say how many rows the table has, who was left out in which step, and who remained."""
     flow = manifest.cohort
     steps = "; ".join(f"{step.words}: {step.count:,}" for step in flow.exclusions)
     people = (
@@ -72,52 +58,29 @@ def cohort_in_words(manifest: Manifest) -> str:
     return f"{people}Recalibrated on {manifest.period.recalibration}."
 
 
-def representation(manifest: Manifest) -> Figures:
-    """People, events and share of the cohort in each group of every axis; those of unknown group by subtraction."""
-    groups: Figures = {}
-    for block in manifest.evaluation.get("subgroups", []):
-        axis = groups.setdefault(block["axis"], {})
-        share = round(100 * block["n"] / manifest.cohort.n, 1)
-        axis[block["group"]] = {"people": block["n"], "events": block["events"], "percent": share}
-    for axis in groups.values():
-        unknown = manifest.cohort.n - sum(group["people"] for group in axis.values())
-        axis["not recorded"] = {"people": unknown, "percent": round(100 * unknown / manifest.cohort.n, 1)}
-    return groups
-
-
 def representation_in_words(manifest: Manifest) -> str:
-    """Return the same, one sentence for each axis."""
-    shares = representation(manifest)
+    """Return the share of the cohort in each group of every axis; those of unknown group by subtraction."""
+    shares: dict[str, dict[str, int]] = {}
+    for block in manifest.evaluation.get("subgroups", []):
+        shares.setdefault(block["axis"], {})[block["group"]] = block["n"]
     if not shares:
         return ""
+    count = manifest.cohort.n
     axes = [
-        f"By {axis}: " + ", ".join(f"{group} {figure['percent']:g} %" for group, figure in groups.items()) + "."
+        f"By {axis}: "
+        + ", ".join(
+            f"{group} {round(100 * people / count, 1):g} %"
+            for group, people in (groups | {"not recorded": count - sum(groups.values())}).items()
+        )
+        + "."
         for axis, groups in shares.items()
     ]
-    return f"Of {manifest.cohort.n:,} people. {' '.join(axes)}"
+    return f"Of {count:,} people. {' '.join(axes)}"
 
 
-def validity(manifest: Manifest) -> Figures:
-    """Give the figures of discrimination, calibration and threshold with their intervals, over all and latest years."""
-    evaluation = manifest.evaluation
-    return {
-        "how": evaluation.get("how", ""),
-        **{
-            period: {
-                "people": block["n"],
-                "events": block["events"],
-                **{name: block[name] for name in _VALIDITY if name in block},
-            }
-            for period in _PERIODS
-            if (block := evaluation.get(period))
-        },
-        **({"gain_over_simple": evaluation["simple"]} if "simple" in evaluation else {}),
-    }
-
-
-def validity_in_words(manifest: Manifest) -> str:
-    """Return the same in sentences."""
-    evaluation, parts = manifest.evaluation, []
+def validity_in_words(evaluation: Figures) -> str:
+    """Return discrimination, calibration and threshold with their intervals, over all and latest years."""
+    parts = []
     for period, words in _PERIODS.items():
         if not (block := evaluation.get(period)):
             continue
@@ -130,28 +93,13 @@ def validity_in_words(manifest: Manifest) -> str:
     return f"{evaluation.get('how', '')} {' '.join(parts)}".strip()
 
 
-def fairness(manifest: Manifest) -> list[Figures]:
-    """One row per group: people, events, figures with intervals, and whether there are enough events to judge."""
-    return [
-        {
-            "axis": block["axis"],
-            "group": block["group"],
-            "people": block["n"],
-            "events": block["events"],
-            "sufficient": block["sufficient"],
-            **{name: block[name] for name in _FAIRNESS if name in block},
-        }
-        for block in manifest.evaluation.get("subgroups", [])
-    ]
-
-
-def fairness_in_words(manifest: Manifest) -> str:
-    """Return the same in sentences; a group with too few events says so and gives no figure."""
-    rows = fairness(manifest)
+def fairness_in_words(evaluation: Figures) -> str:
+    """Return figures by group in sentences; a group with too few events says so and gives no figure."""
+    rows = evaluation.get("subgroups", [])
     if not rows:
         return ""
     sentences = [
-        f"{row['axis']}, {row['group']}: {row['people']:,} people, {row['events']:,} events, "
+        f"{row['axis']}, {row['group']}: {row['n']:,} people, {row['events']:,} events, "
         + (
             f"AUROC {interval(row['auroc'])}, observed/expected {interval(row['observed_expected'])}"
             if row["sufficient"]
@@ -305,9 +253,10 @@ def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
         },
     }
     for attribute in PREDICTIVE:
-        value = _joined(computed.get(attribute.path), words["attributes"].get(attribute.path))
+        value = _joined(computed.get(attribute.path, ""), words["attributes"].get(attribute.path))
         set_attribute(card, attribute.path, value)
-    card["product"] = {**_product(manifest), **words["product"], **_explanation(manifest)}
+    horizon = round(manifest.outcome.horizon_years * HOURS_PER_YEAR, 1)
+    card["product"] = {"horizon_hours": horizon, **words["product"], **_explanation(manifest)}
     return card
 
 
@@ -330,48 +279,38 @@ def _defaults_of_others() -> Words:
     return defaults
 
 
-def _joined(computed: dict[str, Any] | None, declared: Any) -> dict[str, Any]:
+def _joined(computed: str, declared: Any) -> dict[str, Any]:
     if isinstance(declared, dict):
         return {**declared}
-    if computed is None:
+    if not computed:
         return {"words": declared or "", "from": "declared"}
-    if not declared:
-        return computed
-    return {**computed, "words": f"{computed['words']} {declared}", "from": "computed and declared"}
+    origin = "computed and declared" if declared else "computed"
+    return {"words": f"{computed} {declared}" if declared else computed, "from": origin}
 
 
-def computed_attributes(manifest: Manifest) -> dict[str, dict[str, Any]]:
-    """Return the attributes that follow from the manifest, by place, without what is declared beside them."""
-    uses = variables_used(manifest.features)
+def computed_attributes(manifest: Manifest) -> dict[str, str]:
+    """Return the words of the attributes that follow from the manifest, by place, without what is declared beside."""
     return {
-        "details.output_value": _computed(
+        "details.output_value": (
             f"The probability (0 to 1) that a person like this {manifest.outcome.words}; on a card as people in 100. "
             f"Base rate in the reference cohort: {manifest.reference.events:,} of {manifest.reference.n:,} "
             f"({manifest.reference.words}). {_threshold(manifest)}"
         ),
-        "purpose.intended_use": _computed(manifest.intended_use),
-        "purpose.population": _computed(
+        "purpose.intended_use": manifest.intended_use,
+        "purpose.population": (
             f"{_capital(manifest.population.words)}. Outside it, under {manifest.population.age_low} years"
-            f"{_conditions(manifest)} and without the required inputs, there is no score and the reason is given.",
-            {
-                "age_low": manifest.population.age_low,
-                "exclude_conditions": list(manifest.population.exclude_conditions),
-            },
+            f"{_conditions(manifest)} and without the required inputs, there is no score and the reason is given."
         ),
-        "purpose.users": _computed(f"{_capital(manifest.users)}; never patients."),
-        "purpose.decision_role": _computed(f"{_capital(manifest.decision_role)}; the clinician decides."),
-        "cautions.out_of_scope": _computed(f"Not for {'; not for '.join(manifest.not_for)}.", list(manifest.not_for)),
-        "cautions.known_risks": _computed(" ".join(manifest.cautions), list(manifest.cautions)),
-        "development.criteria": _computed(cohort_in_words(manifest), cohort(manifest)),
-        "development.uses": _computed(variables_used_in_words(uses), uses),
-        "development.representativeness": _computed(representation_in_words(manifest), representation(manifest)),
-        "performance.internal_validity": _computed(validity_in_words(manifest), validity(manifest)),
-        "performance.internal_fairness": _computed(fairness_in_words(manifest), fairness(manifest)),
+        "purpose.users": f"{_capital(manifest.users)}; never patients.",
+        "purpose.decision_role": f"{_capital(manifest.decision_role)}; the clinician decides.",
+        "cautions.out_of_scope": f"Not for {'; not for '.join(manifest.not_for)}.",
+        "cautions.known_risks": " ".join(manifest.cautions),
+        "development.criteria": cohort_in_words(manifest),
+        "development.uses": variables_used_in_words(variables_used(manifest.features)),
+        "development.representativeness": representation_in_words(manifest),
+        "performance.internal_validity": validity_in_words(manifest.evaluation),
+        "performance.internal_fairness": fairness_in_words(manifest.evaluation),
     }
-
-
-def _computed(words: str, figures: Any = None) -> dict[str, Any]:
-    return {"words": words, "from": "computed"} | ({} if figures is None else {"figures": figures})
 
 
 def _threshold(manifest: Manifest) -> str:
@@ -409,20 +348,4 @@ def _explanation(manifest: Manifest) -> Words:
             "scale": _SCALES.get(manifest.link, "log-odds"),
             "compared_with": compared,
         }
-    }
-
-
-def _product(manifest: Manifest) -> Words:
-    return {
-        "horizon_hours": round(manifest.outcome.horizon_years * HOURS_PER_YEAR, 1),
-        "reference_cohort": f"{manifest.reference.words} ({manifest.reference.n:,} people)",
-        "training_data": {
-            "name": manifest.data.name,
-            "sha256": manifest.data.sha256,
-            "period": manifest.table_period,
-        },
-        "thresholds": [
-            {"capacity": row.capacity, "probability": row.probability, "ppv": row.ppv, "sensitivity": row.sensitivity}
-            for row in manifest.thresholds.table
-        ],
     }

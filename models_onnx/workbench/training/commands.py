@@ -187,7 +187,7 @@ def train_model(
     manifest = msgspec.structs.replace(trained.manifest, lineage=lineage_of(spec, specs), software=software)
     trained = Trained(manifest, trained.content)
     if not trained.passed:
-        return replace(trained, leaks=tuple(leaks_of(spec, build_cohort(spec, table.rows))))
+        return replace(trained, leaks=leaks_of(spec, build_cohort(spec, table.rows)))
     return replace(trained, folder=write_artifact(out / name, trained.manifest, trained.content))
 
 

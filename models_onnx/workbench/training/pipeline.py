@@ -46,7 +46,16 @@ class Trained:
     @property
     def passed(self) -> bool:
         """Whether every floor of the specification holds."""
-        return all(floor["passed"] for floor in self.manifest.evaluation["floors"])
+        return not self.failed_floors
+
+    @property
+    def failed_floors(self) -> str:
+        """Each floor of the declaration that does not hold, with its value."""
+        failed = [floor for floor in self.manifest.evaluation["floors"] if not floor["passed"]]
+        # a model that separates everybody has no slope: its value is None
+        values = ["not computable" if floor["value"] is None else f"{floor['value']:.3g}" for floor in failed]
+        pairs = zip(failed, values, strict=True)
+        return "; ".join(f"{floor['name']} is {value}, the floor is {floor['limit']}" for floor, value in pairs)
 
 
 def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: Progress) -> Trained:

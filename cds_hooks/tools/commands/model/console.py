@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from cds_hooks.call.trusted_models import own_keys
@@ -79,14 +78,6 @@ def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[step_name], completed=done)
 
         yield step
-
-
-def print_markdown(text: str) -> None:
-    """Print a page in Markdown: drawn in a terminal, as it is in a pipe or a file."""
-    if sys.stdout.isatty():
-        Console().print(Markdown(text))
-    else:
-        typer.echo(text, nl=False)
 
 
 def wide_console() -> Console:

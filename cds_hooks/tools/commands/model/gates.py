@@ -18,7 +18,6 @@ from cds_hooks.tools.commands.model.console import (
     Specs,
     moment,
     own_specs,
-    print_markdown,
     problems,
     progress_bars,
     today,
@@ -109,7 +108,6 @@ def _evaluate(
     name: str, rows: Path, data: Path | None, folder: Path, specs: Path | None, replicates: int, as_json: bool
 ) -> None:
     with problems(), progress_bars(as_json) as progress:
-        from models_onnx.workbench.release.documentation import other_rows_page
         from models_onnx.workbench.training.commands import evaluate_rows
 
         specs, tables = own_specs(specs, folder, name), data or settings().data_dir
@@ -117,7 +115,30 @@ def _evaluate(
     if as_json:
         print_json(evaluated.document)
     else:
-        print_markdown(other_rows_page(evaluated))
+        typer.echo(_figures_in_words(evaluated))
+
+
+def _figures_in_words(evaluated: Any) -> str:
+    """Return an evaluation on other rows: who was left out, its figures, and what calibration asks for."""
+    from models_onnx.workbench.gates.checks.fairness import ENOUGH_FOR_ERRORS, SLOPE_ACT
+    from models_onnx.workbench.gates.checks.figures import CALIBRATION
+    from models_onnx.workbench.gates.gate import is_outside
+    from models_onnx.workbench.release.card import fairness_in_words, validity_in_words
+
+    whole, left_out = evaluated.whole, [f"left out: {step.words}: {step.count:,}" for step in evaluated.cohort.left_out]
+    ratio, slope = whole["observed_expected"], whole["calibration_slope"]
+    if whole["events"] < ENOUGH_FOR_ERRORS:
+        proposal = f"No new version is proposed: {whole['events']} events, {ENOUGH_FOR_ERRORS} are needed."
+    elif not is_outside(slope, SLOPE_ACT) and not is_outside(ratio, CALIBRATION):
+        proposal = "No new version is proposed: observed/expected and slope may be within their limits."
+    else:
+        proposal = (
+            f"These people have {ratio['value']:.2f} times the events expected (slope {slope['value']:.2f}). Proposed "
+            f"is a new version, which changes nothing until it is released: cds-hooks model train "
+            f"{evaluated.manifest.id} --table {evaluated.rows} --out FOLDER"
+        )
+    figures = evaluated.document
+    return "\n".join((*left_out, validity_in_words(figures), fairness_in_words(figures), proposal))
 
 
 def _is_in_use(subject: Subject, keys: Keys) -> bool:

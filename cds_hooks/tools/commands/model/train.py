@@ -16,7 +16,6 @@ from cds_hooks.tools.commands.model.console import (
     Seed,
     Specs,
     own_specs,
-    print_markdown,
     problems,
     progress_bars,
 )
@@ -78,15 +77,16 @@ def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:
 
 def publish_trained(trained: Any, specs: Path | None, data: Path | None, as_json: bool) -> None:
     """Show the figures of what was trained, and sign it; where a floor failed, say which, and end with code 1."""
-    from models_onnx.workbench.release.documentation import failed_floors, figures_page
+    from models_onnx.workbench.release.card import fairness_in_words, validity_in_words
     from models_onnx.workbench.training.data.leaks import CLEARED, Suspicion
 
     if as_json:
         print_json(trained.manifest)
     else:
-        print_markdown(figures_page(trained.manifest))
+        evaluation = trained.manifest.evaluation
+        typer.echo(f"{trained.manifest.title}\n{validity_in_words(evaluation)}\n{fairness_in_words(evaluation)}")
     if trained.folder is None:
-        floors = failed_floors(trained.manifest)
+        floors = trained.failed_floors
         typer.echo(f"Nothing was written, because a floor of the declaration does not hold: {floors}.", err=True)
         for sentence in trained.leaks:
             what = "This may be a leak" if isinstance(sentence, Suspicion) else "This is a leak"

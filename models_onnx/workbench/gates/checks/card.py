@@ -112,7 +112,7 @@ def _other_figures(subject: Subject) -> list[str]:
     wrong = [
         path
         for path, computed in computed_attributes(subject.manifest).items()
-        if not card_text(subject.card, path).startswith(str(computed["words"]))
+        if not card_text(subject.card, path).startswith(computed)
     ]
     return [f"the card does not say what the manifest gives: {', '.join(wrong)}"] if wrong else []
 

@@ -1,18 +1,16 @@
 """Does the model discriminate, is it calibrated, and is it no worse than the version in use?"""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from models_onnx.spec import OUR_LIMITS
 from models_onnx.workbench import metrics
 from models_onnx.workbench.gates.checks.fairness import ENOUGH_FOR_ERRORS, ENOUGH_FOR_RATIO, SLOPE_ACT
 from models_onnx.workbench.gates.gate import Insufficient, NotRun, Verdict, figures_of, is_outside
 from models_onnx.workbench.gates.subject import Evidence, InputEvidence, Paired, Subject
 from models_onnx.workbench.metrics import gain
-from models_onnx.workbench.training.data.leaks import CLEARED, Suspicion, too_good
+from models_onnx.workbench.training.data.leaks import CLEARED, Suspicion
 
 CALIBRATION = (0.9, 1.1)
 NON_INFERIOR = 0.01
@@ -52,9 +50,6 @@ def check_discrimination(subject: Subject, evidence: Evidence) -> Verdict:
         if questions and not faults:
             raise Insufficient("; ".join(questions))
         faults += questions
-        if evidence.inputs.limits != OUR_LIMITS:
-            limits = (f"{name} {limit:g}" for name, limit in asdict(evidence.inputs.limits).items())
-            answered.append(f"what knows the outcome was judged by declared limits, not by ours: {', '.join(limits)}")
     gained = f"; {simple['gain']['value']:+.3f} over {' and '.join(simple['inputs'])} alone" if simple else ""
     sentence = f"AUROC {auroc['value']:.3f} ({low:.3f} to {_end(auroc, 'high'):.3f}), floor {floor:g}{gained}."
     sentence += "".join(f" {text[:1].upper()}{text[1:]}." for text in answered)
@@ -68,7 +63,7 @@ def _leaks(inputs: InputEvidence, answers: Mapping[str, Any]) -> tuple[list[str]
     inputs that were written down at a call, before anybody knew the outcome.
     """
     faults, questions, answered = [], [], []
-    for sentence in (*inputs.leaks, *too_good(inputs.alone, inputs.after)):
+    for sentence in inputs.leaks:
         if not isinstance(sentence, Suspicion):
             faults.append(f"{sentence} (a leak: {CLEARED})")
         elif inputs.is_of_record:

@@ -2,7 +2,7 @@
 
 Shown is what an input reads, found by shuffling each column of the table in turn, whatever the declaration calls it:
 the outcome's own columns, what is written after the index, the name or the place of a row, or the outcomes of its own
-group. Everything else is a `Suspicion`: a column tells too much alone, by one value, or by whether it is there. So do
+group. Everything else is a `Suspicion`: an input tells too much alone, by its values or by whether it is there. So do
 planned treatments and strong markers, so a named person answers it on the card. The limits are ours; beside each stands
 what the inputs of our models reach on their tables.
 """
@@ -17,7 +17,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.patient import Age
-from models_onnx.spec import OUR_LIMITS, ModelSpec
+from models_onnx.spec import ModelSpec
 from models_onnx.workbench.metrics import Ranked, auroc
 from models_onnx.workbench.training.data.cohort import Cohort, input_column
 from models_onnx.workbench.training.data.reads import Reads, read_by
@@ -25,11 +25,15 @@ from models_onnx.workbench.training.data.reads import Reads, read_by
 Array = NDArray[np.float64]
 Events = NDArray[np.int64]
 _SEED = 20260101
-# Texts of more kinds are not looked at.
-_MOST_TEXTS = 20
 # Of the inputs of our models age reaches 0.80 alone, any other 0.67. An outcome of which a quarter is wrong has 0.75.
-LEAK, LEAK_OF_AGE = 0.72, 0.85
-LEAK_AFTER = 0.15
+# Whether a value is there: a cause of death reaches 0.85, what was not asked of the very ill 0.62 (SUPPORT2).
+_ALONE, _AGE_ALONE = 0.72, 0.85
+_AFTER = 0.15
+# The share of the rows with the outcome above a cut through an input less that of the others: 0.94 are 99 and 5 in 100;
+# a measurement that did so would have an AUROC of 0.997.
+_ONE_CUT = 0.94
+# The AUROC of a day after the index: a visit that was booked tells less, as who needs it sooner gets it sooner.
+_LATE_DAY = 0.65
 _IN_ORDER = 20_000
 INDEX_DATE = "index_date"
 """The column of a table from charts with the day from which one predicts."""
@@ -42,17 +46,11 @@ _LEAST_PURE, _PURE = 30, 0.75
 _WHOLE, _LEAST_COUNT, _FITTING, _HARDLY = 1e-9, 4, 0.9, np.log(1e-9)
 CLEARED = "leave it out, or read it as it stood at the moment of the prediction"
 """What clears an input of the charge that it knows the outcome."""
-# Whether a value is there: a cause of death reaches 0.85, what was not asked of the very ill 0.62 (SUPPORT2).
-_TOLD_BY_GAPS = 0.70
-# One value: with age 90 two in three die within five years, 18 times the odds of the others (NHANES); columns that are
-# written after the outcome begin at 440 times.
-_CELL = 30
-_CERTAIN, _TIMES_THE_ODDS = 0.9, 30.0
-# Whole numbers of which nearly every row has its own.
-_NAMES, _LEAST_ROWS = 0.9, 200
-# What the exact values tell beyond what their size tells: of honest measurements nothing. So many standard errors of an
-# AUROC of 0.5, and so much at least.
-_BY_EXACT_VALUE, _ERRORS, _BINS = 0.03, 4.0, 20
+# One value, or an exclusion, of hardly anybody without the outcome. With age 90 two in three die within five years, 18
+# times the odds of the others (NHANES); columns that are written after the outcome begin at 440 times.
+_ENOUGH, _CERTAIN, _TIMES_THE_ODDS = 30, 0.9, 30.0
+# Texts of which nearly every row has its own name people.
+_NAMES = 0.9
 LEAST_EVENTS = 20
 """The fewest rows with the outcome, and without it, from which it is told whether an input knows it."""
 
@@ -69,28 +67,28 @@ class Suspicion(str):
         return suspicion
 
 
-def leaks_of(spec: ModelSpec, cohort: Cohort) -> list[str]:
+def leaks_of(spec: ModelSpec, cohort: Cohort, reads: Reads | None = None) -> tuple[str, ...]:
     """Return every sentence on an input that knows the outcome, or may know it, before a model is trained.
 
     Of fewer than 20 rows with or without the outcome nothing is said: by chance an input separates these.
     """
     if min(np.bincount(cohort.y[cohort.weight > 0], minlength=2)) < LEAST_EVENTS:
-        return []
-    in_table = leaks_in_table(spec, cohort, Reads.of(spec, cohort))
-    return [*in_table, *too_good(alone(cohort), after_horizon(spec, cohort))]
+        return ()
+    in_table = leaks_in_table(spec, cohort, reads or Reads.of(spec, cohort))
+    return (*in_table, *_too_good(alone(cohort), after_horizon(spec, cohort)))
 
 
 def leaks_in_table(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[str, ...]:
-    """Return what can be said without a model: what inputs and exclusions read and tell, and who is there twice."""
+    """Return what can be shown without a model: what inputs and exclusions read, and who is there twice."""
     leaks = [
         f"{', '.join(read)} is read from {column}, from which the outcome is read"
         for column, read in reads.inputs.items()
         if column in reads.outcome
     ]
-    leaks += _read_after_index(spec, cohort, reads)
+    leaks += _read_after_index(cohort, reads)
     leaks += _read_by_name_or_order(spec, reads)
     leaks += _running_rates(spec, cohort)
-    leaks += _telling_columns(spec, reads, cohort)
+    leaks += _made_of_outcome(reads, cohort)
     leaks += _chosen_by_outcome(spec, reads)
     leaks += _left_out_with_outcome(cohort)
     # who is in two folds under another name is predicted by a model that saw them
@@ -100,49 +98,30 @@ def leaks_in_table(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[str, 
     return tuple(leaks)
 
 
-def _telling_columns(spec: ModelSpec, reads: Reads, cohort: Cohort) -> Iterator[str]:
-    """Yield a sentence for each column behind an input, and for each input, that tells the outcome as none should."""
-    inputs, outcome, cut = reads.inputs, reads.outcome, spec.leak_limits.one_cut
+def _made_of_outcome(reads: Reads, cohort: Cohort) -> Iterator[str]:
+    """Yield a sentence for each input that is the outcome under another name, or its rate in groups of these rows."""
     is_followed = cohort.weight > 0
     y = cohort.y[is_followed]
-    if len(set(y.tolist())) < 2:
-        return
-    explained = {name for column, names in inputs.items() if column in outcome for name in names}
-    for column, names in inputs.items():
-        if column not in outcome and column in cohort.rows:
-            values = cohort.rows[column][is_followed]
-            sentence = _told_by(_as_numbers(values, y), y, cut, pd.api.types.is_numeric_dtype(values))
-            if sentence is not None:
-                explained.update(names)
-                yield _of_inputs(f"{', '.join(names)} is read from {column}, which ", sentence, tuple(names))
+    explained = {name for column, names in reads.inputs.items() if column in reads.outcome for name in names}
     for position, name in enumerate(cohort.features):
         x = cohort.X[is_followed, position]
-        if name not in explained and (sentence := _told_by(x, y, cut)) is not None:
-            yield _of_inputs(f"{name} ", sentence, (name,))
+        if name in explained:
+            continue
+        if is_outcome(x, y):
+            yield f"{name} is the outcome under another name: its values part the rows with it from those without"
+        elif _encodes_outcome(x, y):
+            yield f"{name} is the rate of the outcome in groups of these same rows (a target encoding in sample)"
+        else:
+            yield from _telling_value(name, x, y)
 
 
-def _told_by(x: Array, y: Events, cut: float, is_number: bool = True) -> str | None:
-    """Return how a column tells the outcome; a Suspicion where it may do so by right."""
-    if is_outcome(x, y, cut):
-        return "is the outcome under another name: its values part the rows with it from those without"
-    if is_number and _encodes_outcome(x, y):
-        return "is the rate of the outcome in groups of these same rows (a target encoding in sample)"
-    sentence = _telling(x, y) or (_made_of_outcome(x, y) if is_number else None)
-    return None if sentence is None else Suspicion(sentence, ())
-
-
-def _of_inputs(beginning: str, sentence: str, inputs: tuple[str, ...]) -> str:
-    whole = f"{beginning}{sentence}"
-    return Suspicion(whole, inputs) if isinstance(sentence, Suspicion) else whole
-
-
-def is_outcome(x: Array, y: Events, cut: float = OUR_LIMITS.one_cut) -> bool:
+def is_outcome(x: Array, y: Events) -> bool:
     """Return whether each value of a column has only rows with the outcome, or only rows without: it is made of it.
 
     So has one that parts both by one cut, such as the days until the event or the end of the follow-up. So are nearly
     all values of a rate without the row itself, which by their size tell little: a strong marker's do.
     """
-    if min(np.bincount(y, minlength=2)) >= _LEAST_PURE and _best_cut(x, y) >= cut:
+    if min(np.bincount(y, minlength=2)) >= _LEAST_PURE and _best_cut(x, y) >= _ONE_CUT:
         return True
     _, codes, count = np.unique(x, return_inverse=True, return_counts=True, equal_nan=True)
     events = np.bincount(codes, weights=y)
@@ -151,7 +130,7 @@ def is_outcome(x: Array, y: Events, cut: float = OUR_LIMITS.one_cut) -> bool:
         return len(x) >= _GROUP * len(count)
     told = is_pure & (count >= _GROUP)
     shares = [of_kind[told].sum() / of_kind.sum() for of_kind in (events, count - events)]
-    return told.sum() >= _LEAST_PURE and min(shares) >= _PURE and separates(x, y) < LEAK
+    return told.sum() >= _LEAST_PURE and min(shares) >= _PURE and separates(x, y) < _ALONE
 
 
 def _best_cut(x: Array, y: Events) -> float:
@@ -213,7 +192,7 @@ def _from_steady(values: Array, rates: Array, count: Events, rises: bool) -> tup
     return float((count * (rates - steady) ** 2 / np.maximum(steady * (1 - steady), 1 / count)).sum()), steady
 
 
-def _read_after_index(spec: ModelSpec, cohort: Cohort, reads: Reads) -> Iterator[str]:
+def _read_after_index(cohort: Cohort, reads: Reads) -> Iterator[str]:
     """Inputs that are read from what `cds-hooks data` writes after the index, or from dates after it.
 
     A date after the index that tells little of the outcome may have been booked: that is a question.
@@ -231,96 +210,20 @@ def _read_after_index(spec: ModelSpec, cohort: Cohort, reads: Reads) -> Iterator
             day = pd.to_datetime(cohort.rows[column], errors="coerce", format="ISO8601", utc=True)
             if late := int((day.dt.floor("D") > index).sum()):
                 sentence = f"{', '.join(names)} is read from {column}, which in {late:,} rows is a day after the index"
-                tells, limit = _told_late(day - index, cohort), spec.leak_limits.day_after_index
-                told = f"{sentence} and tells the outcome (AUROC {tells:.2f}; limit {limit:g})"
-                yield (told if tells >= limit else Suspicion(f"{sentence}: was it booked before?", tuple(names)))
+                tells = _told_late(day - index, cohort)
+                told = f"{sentence} and tells the outcome (AUROC {tells:.2f}; limit {_LATE_DAY:g})"
+                yield (told if tells >= _LATE_DAY else Suspicion(f"{sentence}: was it booked before?", tuple(names)))
 
 
 def _told_late(after: pd.Series, cohort: Cohort) -> float:
     """Return how well days after the index, or whether there is one, tell the outcome."""
     days = after.dt.total_seconds().to_numpy(dtype=np.float64)[cohort.weight > 0]
     y = cohort.y[cohort.weight > 0]
-    return max(separates(days, y), separates(np.isnan(days).astype(np.float64), y))
+    return _separates_at_all(days, y)
 
 
 def _is_copy(rows: pd.DataFrame, column: str, original: str) -> bool:
     return original in rows and (column == original or rows[column].equals(rows[original].rename(column)))
-
-
-def _telling(x: Array, y: Events) -> str | None:
-    """Return how a column tells the outcome by itself; None where it does not."""
-    is_missing = np.isnan(x)
-    gaps = separates(is_missing.astype(np.float64), y)
-    if gaps >= _TOLD_BY_GAPS:
-        shares = [f"{100 * is_missing[y == event].mean():.0f}" for event in (1, 0)]
-        return (
-            f"is missing in {shares[0]} of 100 rows with the outcome and in {shares[1]} of 100 without: whether it is "
-            "there tells the outcome, so it may be written after it"
-        )
-    if is_missing.mean() < 0.5 and _names_rows(x):
-        return "has a whole number of its own in nearly every row: it names rows, and its order may know the outcome"
-    values, codes = np.unique(x, return_inverse=True, equal_nan=True)
-    count, events = np.bincount(codes), np.bincount(codes, weights=y)
-    cells = [(f"{value:g}", size, hit) for value, size, hit in zip(values, count, events, strict=True) if size >= _CELL]
-    cells = [("no value", size, hit) if word == "nan" else (word, size, hit) for word, size, hit in cells]
-    there = ~is_missing
-    if is_missing.any() and there.sum() >= _CELL:
-        cells.append(("any value", int(there.sum()), float(y[there].sum())))
-    for word, size, hit in cells:
-        share, rest = (hit + 0.5) / (size + 1), (y.sum() - hit + 0.5) / (len(y) - size + 1)
-        if share >= _CERTAIN and share / (1 - share) >= _TIMES_THE_ODDS * rest / (1 - rest):
-            return (
-                f"has {word} in {size:,} rows, of which {hit:,.0f} have the outcome ({100 * y.mean():.0f} in 100 of "
-                "all): it may be written after the outcome"
-            )
-    return None
-
-
-def _names_rows(x: Array) -> bool:
-    values = x[~np.isnan(x)]
-    return len(values) >= _LEAST_ROWS and bool((values % 1 == 0).all()) and len(set(values)) >= _NAMES * len(values)
-
-
-def _made_of_outcome(x: Array, y: Events) -> str | None:
-    """Return what shows that a column was computed from the outcomes of the same rows; None where nothing does."""
-    x, y = x[~np.isnan(x)], y[~np.isnan(x)]
-    values, codes = np.unique(x, return_inverse=True)
-    if len(values) <= _BINS:
-        return None
-    bins = np.searchsorted(np.unique(np.quantile(x, np.arange(1, _BINS) / _BINS)), x)
-    by_size, by_value = (separates(_rates_elsewhere(group, y), y) for group in (bins, codes))
-    by_chance = _ERRORS * np.sqrt((1 / max(y.sum(), 1) + 1 / max(len(y) - y.sum(), 1)) / 12)
-    if by_value >= by_size + max(_BY_EXACT_VALUE, by_chance):
-        return (
-            f"tells more by its exact values (AUROC {by_value:.2f}) than by their size ({by_size:.2f}): it was made "
-            "from the outcome"
-        )
-    return None
-
-
-def _rates_elsewhere(codes: NDArray[np.int64], y: Events) -> Array:
-    """Return for each row the rate of the outcome among the rows of its code in the other half of the table."""
-    half = np.random.default_rng(_SEED).random(len(y)) < 0.5
-    rates, kinds = np.zeros(len(y)), int(codes.max()) + 1
-    for here, there in ((half, ~half), (~half, half)):
-        count = np.bincount(codes[there], minlength=kinds)
-        events = np.bincount(codes[there], weights=y[there], minlength=kinds)
-        rates[here] = ((events + 2 * y.mean()) / (count + 2))[codes[here]]
-    return rates
-
-
-def _as_numbers(column: pd.Series, y: Events) -> Array:
-    """Return numbers as they are, dates as days, texts each as its rate of the outcome where each stands for many."""
-    if pd.api.types.is_numeric_dtype(column):
-        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    codes = pd.factorize(column)[0]
-    if codes.max(initial=-1) < _MOST_TEXTS:
-        rates = pd.Series(y).groupby(codes).transform("mean").to_numpy(dtype=np.float64)
-        return np.asarray(np.where(codes < 0, np.nan, rates))
-    day = pd.to_datetime(column, errors="coerce", format="ISO8601", utc=True)
-    # texts that are no dates say only whether they are there
-    days = np.where(day.isna(), np.nan, day.dt.as_unit("s").astype("int64") / 86400)
-    return np.asarray(days if 2 * day.notna().sum() > column.notna().sum() else np.where(codes < 0, np.nan, 0.0))
 
 
 def _read_by_name_or_order(spec: ModelSpec, reads: Reads) -> list[str]:
@@ -357,16 +260,33 @@ def _chosen_by_outcome(spec: ModelSpec, reads: Reads) -> Iterator[str]:
 
 def _left_out_with_outcome(cohort: Cohort) -> Iterator[str]:
     """Exclusions that leave out hardly anybody without the outcome; so do those of people who had it already."""
-    rest, events = np.bincount(cohort.y[cohort.weight > 0], minlength=2)
-    for reason, (without, with_outcome) in cohort.outcomes_left_out.items():
-        share = (with_outcome + 0.5) / (without + with_outcome + 1)
-        is_apart = share >= _CERTAIN and share / (1 - share) >= _TIMES_THE_ODDS * events / max(rest, 1)
-        if without + with_outcome >= _CELL and is_apart:
+    followed = cohort.y[cohort.weight > 0]
+    for reason, (without, events) in cohort.outcomes_left_out.items():
+        if _is_apart(events, without + events, followed.sum(), len(followed)):
             yield Suspicion(
-                f"the exclusion {reason!r} leaves out {without + with_outcome:,} rows, of which {with_outcome:,} have "
-                "the outcome: it may choose people by what happened to them",
+                f"the exclusion {reason!r} leaves out {without + events:,} rows, of which {events:,} have the outcome: "
+                "it may choose people by what happened to them",
                 (reason,),
             )
+
+
+def _is_apart(events: Any, count: Any, other_events: Any, others: Any) -> Any:
+    """Return where enough rows have the outcome nearly all, at many times the odds of the others."""
+    share, rest = (events + 0.5) / (count + 1), (other_events + 0.5) / (others + 1)
+    is_far = share * (1 - rest) >= _TIMES_THE_ODDS * rest * (1 - share)
+    return (count >= _ENOUGH) & (share >= _CERTAIN) & is_far
+
+
+def _telling_value(name: str, x: Array, y: Events) -> Iterator[str]:
+    """An input of which one value has hardly any row without the outcome, such as a treatment given after it."""
+    values, codes = np.unique(x, return_inverse=True, equal_nan=True)
+    count, events = np.bincount(codes), np.bincount(codes, weights=y)
+    for place in np.flatnonzero(_is_apart(events, count, y.sum() - events, len(y) - count))[:1]:
+        yield Suspicion(
+            f"{name} is {values[place]:g} in {count[place]:,} rows, of which {events[place]:,.0f} have the outcome "
+            f"({100 * y.mean():.0f} in 100 of all): it may be written after the outcome",
+            (name,),
+        )
 
 
 def _running_rates(spec: ModelSpec, cohort: Cohort) -> Iterator[str]:
@@ -383,15 +303,15 @@ def _running_rates(spec: ModelSpec, cohort: Cohort) -> Iterator[str]:
         y, rises = cohort.y[order][1:][is_next], np.diff(cohort.X[order], axis=0)[is_next] > 0
         if min(np.bincount(y, minlength=2)) >= _LEAST_PURE:
             for name, with_it, without in zip(cohort.features, rises[y == 1].T, rises[y == 0].T, strict=True):
-                if with_it.mean() - without.mean() >= spec.leak_limits.one_cut:
+                if with_it.mean() - without.mean() >= _ONE_CUT:
                     yield f"{name} is a running rate of the outcome by {column}, in which each row itself is counted"
 
 
 def alone(cohort: Cohort) -> dict[str, float]:
-    """Return the AUROC of each input by itself, whichever way round; a missing value counts as the middle one."""
+    """Return the AUROC of each input by itself, whichever way round: by its values, or by whether it is there."""
     is_followed = cohort.weight > 0
     return {
-        name: separates(cohort.X[is_followed, position], cohort.y[is_followed])
+        name: _separates_at_all(cohort.X[is_followed, position], cohort.y[is_followed])
         for position, name in enumerate(cohort.features)
     }
 
@@ -416,13 +336,13 @@ def after_horizon(spec: ModelSpec, cohort: Cohort) -> dict[str, float]:
     return {name: separates(cohort.X[rows, position], y) for position, name in enumerate(cohort.features)}
 
 
-def too_good(alone: Mapping[str, float], after: Mapping[str, float]) -> Iterator[str]:
+def _too_good(alone: Mapping[str, float], after: Mapping[str, float]) -> Iterator[str]:
     """Yield a Suspicion of each input that is too good alone, or only until the horizon."""
     for name, value in alone.items():
         later = after.get(name)
-        if value >= (LEAK_OF_AGE if isinstance(FEATURES.get(name), Age) else LEAK):
+        if value >= (_AGE_ALONE if isinstance(FEATURES.get(name), Age) else _ALONE):
             yield Suspicion(f"{name} alone reaches an AUROC of {value:.2f}: it may know the outcome", (name,))
-        elif later is not None and value - later >= LEAK_AFTER:
+        elif later is not None and value - later >= _AFTER:
             yield Suspicion(
                 f"{name} alone reaches an AUROC of {value:.2f} for events within the horizon and {later:.2f} for those "
                 "after it: it may know the label, not the illness",
@@ -437,6 +357,10 @@ def separates(column: Array, y: NDArray[np.int64]) -> float:
     score = np.where(np.isnan(column), np.nanmedian(column), column)
     value = float(auroc(Ranked.of(score, np.asarray(y, dtype=np.int64)), np.ones((1, len(y))))[0])
     return max(value, 1.0 - value)
+
+
+def _separates_at_all(column: Array, y: Events) -> float:
+    return max(separates(column, y), separates(np.isnan(column).astype(np.float64), y))
 
 
 def _table_content(spec: ModelSpec, cohort: Cohort) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def test_what_may_know_the_outcome_is_a_question_that_a_person_answers(tmp_path:
         (subject(tmp_path / "renewal"), (asked,), True, "passed"),  # written down at a call, before the outcome
         (answered, (asked, shown), True, "failed"),
     ):
-        inputs = InputEvidence(alone={}, leaks=leaks, is_of_record=is_of_record)
+        inputs = InputEvidence(leaks=leaks, is_of_record=is_of_record)
         assert judge(of, "discrimination", figured(inputs=inputs)).status == status
 
 
@@ -158,7 +158,7 @@ def test_a_card_cannot_ask_less_of_sex_race_or_age(tmp_path: Path, axes: Documen
 
 
 def test_a_group_smuggled_in_as_an_input_fails_and_no_waiver_covers_it(good: Subject) -> None:
-    smuggled = InputEvidence(alone={}, smuggled=("takes_statin is read from race_ethnicity",), unnamed=("race",))
+    smuggled = InputEvidence(smuggled=("takes_statin is read from race_ethnicity",), unnamed=("race",))
     result = judge(good, "fairness", figured(inputs=smuggled))
     assert result.status == "failed"
     assert "takes_statin is read from race_ethnicity: a group is used as an input under another name" in result.why

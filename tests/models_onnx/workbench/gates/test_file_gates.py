@@ -124,9 +124,8 @@ def panel() -> Panel:
 def audit(panel: Panel, label: NDArray[np.float64]) -> Evidence:
     """Evidence for the audit of a model trained on that label of the simulated panel."""
     score = score_trained_on(panel, label)
-    return figured(
-        audit=Audit(score=score, group=panel.group, need=panel.conditions, words="active chronic conditions")
-    )
+    of_need = Audit(score=score, group=panel.group, need=panel.conditions, words="active chronic conditions")
+    return figured(audits=(of_need,))
 
 
 @pytest.mark.slow
