@@ -8,6 +8,7 @@ that name nothing, so that it is told of as one that could not be read. By chara
 reads the same.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -32,6 +33,7 @@ and Synthea has (12,158)."""
 NOT_READ: Final = "not read: too much text"
 _NAMES: Final = frozenset({"text", "display", "valueString"})
 """The members whose short texts are read as words."""
+_NAME: Final = re.compile(rf'"(?:{"|".join(sorted(_NAMES))})":"([^"\\]*(?:\\.[^"\\]*)*)"'.encode())
 _QUOTE, _BACKSLASH = b'"\\'
 _LOOKED_UP: Final = frozenset({"reference", "system", "id"})
 """Members whose texts are looked up as they are. A code is read as words where it stands for a timing or a drug."""
@@ -79,12 +81,7 @@ def long_characters(chart: bytes) -> int:
 
 def name_characters(chart: bytes) -> int:
     """Return how many characters stand in the different texts of this JSON that are read as words."""
-    marks = [f'"{name}":"'.encode() for name in _NAMES]
-    if sum(map(chart.count, marks)) * LONGEST_SHORT <= CHARACTERS_OF_NAMES:
-        return 0
-    if b"\\" in chart:
-        chart = chart.replace(b'\\"', b"''")
-    return sum(map(len, {text[: text.find(b'"')] for mark in marks for text in chart.split(mark)[1:]}))
+    return sum(map(len, set(_NAME.findall(chart))))
 
 
 def readable_texts(values: Mapping[str, Any], chart: bytes) -> tuple[Mapping[str, Any], list[Refusal]]:
