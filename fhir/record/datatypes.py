@@ -37,6 +37,7 @@ ChartText: TypeAlias = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 """A text as it was charted: the decoder checks its length, so no reader is ever handed an endless one."""
 
 _RUN: Final = re.compile(r"\s{2,}")
+_BLANKS: Final = re.compile(b"  +")
 _TWO_BLANKS: Final = int.from_bytes(b"  ")
 _FEW_BYTES: Final = 4096
 """So many are looked through faster than an array is made of them."""
@@ -77,6 +78,14 @@ def _has_two_blanks(raw: bytes) -> bool:
         return b"  " in raw
     pairs = (np.frombuffer(raw, np.uint16, (len(raw) - start) // 2, start) for start in (0, 1))
     return any(bool((pair == _TWO_BLANKS).any()) for pair in pairs)
+
+
+def with_single_blanks(raw: bytes) -> bytes:
+    """Return the JSON with one blank for each run of blanks, which is what `collapse_runs` makes of it in a text.
+
+    A resource with a run is then not encoded and decoded again, which takes 0.1 ms of an order-select at 68 KB.
+    """
+    return _BLANKS.sub(b" ", raw) if _has_two_blanks(raw) else raw
 
 
 def _may_hold_escaped_runs(raw: bytes) -> bool:

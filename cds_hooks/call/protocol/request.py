@@ -20,6 +20,7 @@ from cds_hooks.call.protocol.body import (
 from cds_hooks.call.protocol.hooks import LIBRARY, REPLACED, Context, Hook
 from cds_hooks.call.protocol.visit_memory import ReadPrefetch, SentPrefetches
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
+from fhir.record.datatypes import with_single_blanks
 from fhir.record.record import read_repaired
 from fhir.record.refusals import Refusal, describe_decoder_error, error_path, json_kind, not_json
 from fhir.record.resources import AnyResource, Bundle
@@ -450,7 +451,7 @@ def _decode_in_two(body: bytes, recall: Recall | None, limits: EntryLimits) -> t
         if kept is not None:
             return wire, kept
         try:
-            read = ReadPrefetch(_quick_prefetch.decode(prefetch) or {}, ())
+            read = ReadPrefetch(_quick_prefetch.decode(with_single_blanks(prefetch)) or {}, ())
         except msgspec.ValidationError:
             read = _read_carefully(_members.decode(prefetch))
         check_depth(prefetch, "prefetch")
