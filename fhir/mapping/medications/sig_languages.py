@@ -1,4 +1,4 @@
-"""Puts the commonest words of a sig in ten languages into English (tables/sig_words.csv), and the scheme "1-0-1".
+"""Puts the commonest words of a sig in twelve languages into English (tables/sig_words.csv), and the scheme "1-0-1".
 
 A word that is not in the table stays as it is, so that what it says is not read and not guessed.
 """
@@ -40,7 +40,7 @@ Spellings: TypeAlias = tuple[tuple[tuple[str, ...], re.Pattern[str], str | Calla
 _DAY = r"(?:die|giorno|d[ií]a|tag|dag|dygn|døgn|dob[ęa]|vrk|24 ?h)"
 _DAILY = (
     r"(?:(?:tgl|täglich|dgl|dagl(?:ig|igt|igen)?|daags|dziennie|päivässä|per (?:dag|giorno)|pr\.? dag|am tag|par jour"
-    r"|al d[ií]a?|al giorno|ao dia|na dobę|günde|denně)\b\.?)"
+    r"|al d[ií]a?|al giorno|ao dia|na dobę|günde|denně|naponta)\b\.?)"
 )
 _TIMES = r"(?:krt|kertaa|gg|vv|fois|veces|vez|vezes|volt[ae]|keer|raz(?:y)?|gang(?:e|er)?|gång(?:er)?|ma+l)"
 _WEEK = r"(?:woche|semana|semaine|settimana|sett|week|vecka|uge|uke|tydzień|viikko)"
@@ -86,6 +86,8 @@ _SHORT: Spellings = (
         r"\2 each \1 times a day",
     ),
     (("x",), re.compile(rf"^1 ?x ?([2-6]){_BY_MOUTH}$"), r"\1 each a day divided"),
+    # "1x1 tabletta reggel", "1 x 1 Tabl. morgens".
+    (("1",), re.compile(rf"^1 ?x ?1(?: {_THING}\b\.?)?(?= [^\W\d])"), "1 each"),
     (
         ("x",),
         re.compile(
@@ -97,7 +99,11 @@ _SHORT: Spellings = (
     ),
     # "2d1t", "8 tunnin välein" (every eight hours), "hver 3. dag".
     (("d",), re.compile(r"\b(\d)d(\d)[tc]\b"), r"\2 each \1 times a day"),
-    (("tunnin", "saatte"), re.compile(r"\b(\d{1,2}) (?:tunnin välein|saatte bir)\b"), r"every \1 hours"),
+    (
+        ("tunnin", "saatte", "óránként"),
+        re.compile(r"\b(\d{1,2}) (?:tunnin välein|saatte bir|óránként)\b"),
+        r"every \1 hours",
+    ),
     (("hver", "var", "jeden"), re.compile(r"\b(?:hver|var|jeden) ([2-9])(?:\.|:e) (?:dag|tag)\b"), r"every \1 days"),
     ((".", ":"), re.compile(r"\b(?:hver|var|joka) (\d{1,2})(?:\.|:e) (?:timm?e|tunti)\b"), r"every \1 hours"),
     # "1 cucharadita de 5 ml" and "1 cuillère à café (5 ml)" are 5 ml.
