@@ -10,7 +10,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
 
-from cds_hooks.tools.kit.faults import needed
 from fhir.terminology.plain_file import looks_like_a_key, no_folder
 
 if TYPE_CHECKING:
@@ -89,6 +88,16 @@ def _host_of(parts: SplitResult) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+_KINDS: Final = {
+    "missing": "is required and missing",
+    "extra_forbidden": "is not a known setting",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+    "greater_than": "must be over {gt:.10g}",
+    "greater_than_equal": "must be {ge:.10g} or more",
+    "less_than_equal": "must be {le:.10g} or less",
+}
 _SHOWN: Final = ("literal_error", "date", "int_parsing", "float_parsing", "bool_parsing", "greater", "less")
 _UNITS: Final = (("entry", "entries"), ("character", "characters"))
 
@@ -105,7 +114,12 @@ def words_of(fault: "ErrorDetails", *, with_value: bool = False) -> str:
         return f"must have at least {least} {one if least == 1 else more}"
     if kind == "path_not_directory" and with_value:
         return no_folder(Path(fault["input"]))
-    text = needed(kind, fault["msg"], limits)
+    if kind.startswith("date"):
+        text = "must be a date or a time, as 2026-11-20 or 2026-11-20T14:00:00Z"
+    elif kind in _KINDS:
+        text = _KINDS[kind].format_map(limits)
+    else:
+        text = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
     is_shown = with_value and kind.startswith(_SHOWN) and not looks_like_a_key(str(fault["input"]))
     return f"{text}; received {str(fault['input'])[:40]!r}" if is_shown else text
 

@@ -5,8 +5,6 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cds_hooks.tools.kit.faults import needed
-
 _USAGE_ERROR: Any = typer.BadParameter.__base__
 
 
@@ -23,7 +21,7 @@ def _arguments_of(ctx: Any) -> str:
 
 
 class PlainGroup(TyperGroup):
-    """Tells what a value must be in the words of `faults.py`."""
+    """Tells what a value must be, and which commands there are; the server's groups use the words of its settings."""
 
     # Contexts are `Any` here: typer keeps their types private.
     def invoke(self, ctx: Any) -> Any:
@@ -43,6 +41,6 @@ class PlainGroup(TyperGroup):
             raise
 
     def words_of(self, fault: Any) -> str:
-        """Return what a value must be, and a number that came."""
-        words, number = needed(fault["type"], fault["msg"], fault.get("ctx", {})), fault["input"]
-        return f"{words}; received {number!r}" if fault["type"].startswith(("greater", "less")) else words
+        """Return what a value must be, and what came."""
+        needed = fault["msg"].partition(",")[0].replace("Input should be", "must be", 1)
+        return f"{needed}; received {fault['input']!r}"
