@@ -307,16 +307,23 @@ class CardIdentity(Struct, frozen=True):
     """The uuids of a card and of its suggestions, the page that explains it, and that of its model or equation."""
 
     uuid: str
-    suggestion_uuid: Callable[[int], str]
-    explain_url: str
+    suggestion_uuid: Callable[[int], str] = str
+    explain_url: str = ""
     method_url: str = ""
     is_at_discharge: bool = False
     """Whether the card is one of a discharge, of which each patient gets one estimate."""
 
     @property
     def links(self) -> tuple[Link, ...]:
-        """The link to the page that explains the decision."""
-        return (Link(label="Why this card", url=self.explain_url, type="absolute"),)
+        """The link to the page that explains the decision, where it is known."""
+        return (Link(label="Why this card", url=self.explain_url, type="absolute"),) if self.explain_url else ()
+
+    def name_suggestions(self, suggestions: Iterable[Suggestion]) -> tuple[Suggestion, ...]:
+        """Return the suggestions; one without a uuid gets one of this card, and its new orders an id.
+
+        Without an id the FHIR validator takes no resource in an action (ACT-03, TRAP-20).
+        """
+        return tuple(_named(offer, self.suggestion_uuid(number)) for number, offer in enumerate(suggestions, start=1))
 
     def card(
         self,
@@ -328,9 +335,10 @@ class CardIdentity(Struct, frozen=True):
         *,
         suggestions: Iterable[Suggestion] = (),
         reasons: tuple[Coding, ...] = OVERRIDE_REASONS,
+        selection: SelectionBehavior = "any",
     ) -> Card:
-        """Return the card of a finding about the patient, with the link to its decision."""
-        offered = tuple(suggestions)
+        """Return the card of a finding, with the link to its decision."""
+        offered = self.name_suggestions(suggestions)
         return Card(
             uuid=self.uuid,
             summary=summary,
@@ -338,24 +346,32 @@ class CardIdentity(Struct, frozen=True):
             indicator=indicator,
             source=source,
             suggestions=offered,
-            selection_behavior="any" if offered else None,
+            selection_behavior=selection if offered else None,
             override_reasons=reasons,
             links=self.links,
             extension={EXTENSION_KEY: extension},
         )
 
 
-class OrderSuggestion(Struct, frozen=True):
-    """One option: its words and the order behind it; `is_recommended` says whether it is preselected.
+def _named(suggestion: Suggestion, uuid: str) -> Suggestion:
+    if suggestion.uuid:
+        return suggestion
+    ids = (uuid, *(f"{uuid[:-2]}-{number}" for number in range(1, len(suggestion.actions))))
+    actions = tuple(_with_id(action, name) for action, name in zip(suggestion.actions, ids, strict=False))
+    return replace(suggestion, uuid=uuid, actions=actions)
 
-    `also` are further orders that are made together with the first.
-    """
 
-    label: str
-    description: str
-    order: dict[str, Any]
-    is_recommended: bool = False
-    also: tuple[dict[str, Any], ...] = ()
+def _with_id(action: Action, name: str) -> Action:
+    order = action.resource
+    if action.type != "create" or order is None or "id" in order:
+        return action
+    return replace(action, resource={"resourceType": order["resourceType"], "id": name, **order})
+
+
+def order_suggestion(label: str, description: str, *orders: dict[str, Any], is_recommended: bool = False) -> Suggestion:
+    """Return an option that creates these orders together; its card names it."""
+    actions = tuple(Action(type="create", description=description, resource=order) for order in orders)
+    return Suggestion(label=label, uuid="", is_recommended=is_recommended, actions=actions)
 
 
 class CardText(Struct, frozen=True, kw_only=True):
@@ -370,7 +386,7 @@ class CardText(Struct, frozen=True, kw_only=True):
     opening: str = ""
     beside: tuple[str, ...] = ()
     closing: str = FOR_PLANNING
-    offers: tuple[OrderSuggestion, ...] = ()
+    offers: tuple[Suggestion, ...] = ()
     about: str = ""
     """Of a guideline that asks for no score: its indication. The card is remembered by it."""
     guideline: Source | None = None
@@ -386,32 +402,7 @@ class CardText(Struct, frozen=True, kw_only=True):
     alike: str = "people with results like these"
 
 
-def order_suggestions(offers: Iterable[OrderSuggestion], identity: CardIdentity) -> tuple[Suggestion, ...]:
-    """Return the options as suggestions, each of which creates its order."""
-    return tuple(
-        create_suggestion(offer, identity.suggestion_uuid(number)) for number, offer in enumerate(offers, start=1)
-    )
-
-
-def create_suggestion(offer: OrderSuggestion, uuid: str) -> Suggestion:
-    """Return the option as a suggestion with this uuid; its order has the same id."""
-    # With an id, without which the FHIR validator takes no resource in an action (ACT-03, TRAP-20).
-    identities = [uuid, *(f"{uuid[:-2]}-{number}" for number in range(1, len(offer.also) + 1))]
-    actions = tuple(
-        Action(
-            type="create",
-            description=offer.description,
-            resource={"resourceType": order["resourceType"], "id": identity_of_order, **order},
-        )
-        for order, identity_of_order in zip((offer.order, *offer.also), identities, strict=True)
-    )
-    return Suggestion(label=offer.label, uuid=uuid, is_recommended=offer.is_recommended, actions=actions)
-
-
 def talk_card(text: CardText, detail: str, source: Source, extension: CardExtension, identity: CardIdentity) -> Card:
     """Return the card of a talk, a test or a referral: an information (responsible-ai.md 4.2)."""
-    offers = (replace(offer, is_recommended=offer is text.offers[0]) for offer in text.offers)
-    suggestions = order_suggestions(offers, identity)
-    return identity.card(
-        "info", text.summary, detail, source, extension, suggestions=suggestions, reasons=REASONS_OF_A_TALK
-    )
+    offers = [replace(offer, is_recommended=place == 0) for place, offer in enumerate(text.offers)]
+    return identity.card("info", text.summary, detail, source, extension, suggestions=offers, reasons=REASONS_OF_A_TALK)

@@ -9,8 +9,6 @@ count, a new one does.
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
-from msgspec import Struct
-
 from cards.amend import NotChangeable, amend
 from cards.card import Action, Suggestion
 from cards.fhir_validity import new_faults
@@ -23,7 +21,6 @@ from cards.rules.language.site import why_unavailable
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, read_draft
 from cards.rules.patient.session import PatientSession
 from cards.text import plain
-from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.refusals import WhyNot
 from fhir.terminology.analytes import LOINC
@@ -75,31 +72,34 @@ class OrderCheck:
             raise SuggestionWithheld(f"because it would get a card itself ({', '.join(min(new_findings))})")
 
 
-class SuggestionContext(Struct, frozen=True):
-    """What the suggestions for one draft are made with."""
-
-    check: OrderCheck
-    drafted: DraftMedication
-
-    @property
-    def session(self) -> PatientSession:
-        """The patient, with the drafts as they are now."""
-        return self.check.session
-
-
 class SuggestionWithheld(Exception):
     """A suggestion that is not offered; the message says why."""
 
 
-def suggestions_for(finding: RuleFinding, context: SuggestionContext) -> tuple[list[Suggestion], list[WhyNot]]:
+class _Plan:
+    """What the drafts are when the actions so far of a suggestion for a draft have been carried out."""
+
+    def __init__(self, finding: RuleFinding, drafted: DraftMedication, check: OrderCheck, *, is_removed: bool) -> None:
+        self.finding = finding
+        self.drafted = drafted
+        self.check = check
+        self.session = check.session
+        self.is_removed = is_removed
+        self.drafts = [entry for entry in check.session.drafts if not (is_removed and entry is drafted.draft)]
+
+
+def suggestions_for(
+    finding: RuleFinding, drafted: DraftMedication, check: OrderCheck
+) -> tuple[list[Suggestion], list[WhyNot]]:
     """Return the suggestions of a finding that are safe for this patient, and why the others are withheld."""
     offered: list[Suggestion] = []
     withheld: list[WhyNot] = []
     for offer in finding.suggestions:
-        label = _label(offer, context)
+        label = _label(offer, is_active=check.session.active_orders)
+        plan = _Plan(finding, drafted, check, is_removed=offer.suggestion.declared.takes_draft_away)
         try:
-            actions = tuple(sorted(_actions(offer, finding, context), key=_what_it_takes_away))
-            uuid = context.check.name_offered()
+            actions = tuple(sorted(_actions(offer, label, plan), key=_what_it_takes_away))
+            uuid = check.name_offered()
         except SuggestionWithheld as reason:
             withheld.append(WhyNot(finding.rule, "suggestion-withheld", f"{label}: not offered, {reason}."))
         else:
@@ -116,50 +116,49 @@ def _what_it_takes_away(action: Action) -> int:
     return ("create", "update", "delete").index(action.type)
 
 
-def _label(offer: OfferedSuggestion, context: SuggestionContext) -> str:
+def _label(offer: OfferedSuggestion, *, is_active: bool) -> str:
     if offer.change is not None and offer.change.label is not None:
         return offer.change.label
     declared = offer.suggestion.declared
     if " and " in declared.label and 0 < len(offer.orders) < len(declared.orders) and not declared.takes_draft_away:
         return f"Order {' and '.join(declared.orders[position].name for position in offer.orders)}"
-    return offer.suggestion.declared.label_of(is_active=context.session.active_orders)
+    return declared.label_of(is_active=is_active)
 
 
-def _actions(offer: OfferedSuggestion, finding: RuleFinding, context: SuggestionContext) -> Iterator[Action]:
+def _actions(offer: OfferedSuggestion, label: str, plan: _Plan) -> Iterator[Action]:
     declared = offer.suggestion.declared
     if declared.orders and not offer.orders:
         raise SuggestionWithheld("the test is ordered already")
     if offer.is_of_adult:
         raise SuggestionWithheld("the dose is an adult's and the patient is a child")
-    plan = _Plan(finding, context, is_removed=declared.takes_draft_away)
-    tests = [_test(offer, position, context) for position in offer.orders]
+    tests = [_test(offer, position, plan) for position in offer.orders]
     plan.drafts += [read_draft(test.resource) for test in tests if test.resource is not None]
     if declared.cancel:
-        is_milder = declared.only_removes and finding.indicator != "critical"
+        is_milder = declared.only_removes and plan.finding.indicator != "critical"
         if is_milder:
-            _check_may_go(finding, context)
-        is_taken = context.session.active_orders and context.drafted.draft.kind == "MedicationRequest"
-        if is_milder and is_taken and finding.asks == "change":
+            _check_may_go(plan)
+        is_taken = plan.session.active_orders and plan.drafted.draft.kind == "MedicationRequest"
+        if is_milder and is_taken and plan.finding.asks == "change":
             raise SuggestionWithheld("the finding asks for a change and not for an end")
         if is_taken:
-            _check_may_end(context.drafted.medication, context)
-        yield _removal(context)
+            _check(why_kept("team", plan.drafted.medication, plan.session))
+        yield _removal(plan)
     if declared.hold:
         yield from _on_hold(plan)
     if declared.cancel and declared.create:
         yield from _stopped_with_it(plan)
     if declared.stop_partner is not None or declared.change_partner is not None:
-        for partner in finding.partners:
+        for partner in plan.finding.partners:
             yield _partner_action(partner, declared, plan)
             if declared.stop_partner is not None and partner.draft is None:
                 yield from _others_of(partner, declared.stop_partner, plan)
         if not declared.takes_draft_away and offer.change is None:
             _check_draft_stays(plan)
     if offer.change is not None and offer.change.is_of_study:
-        yield from _other_study(offer.change, _label(offer, context), plan)
+        yield from _other_study(offer.change, label, plan)
     elif offer.change is not None:
         days = None if declared.in_steps else offer.change.duration_days
-        if days is not None and _is_taken_longer(context, days):
+        if days is not None and _is_taken_longer(plan, days):
             raise SuggestionWithheld(f"it has been taken for more than {days} days already")
         yield from _correction(offer.change, declared.label, plan)
     if declared.create:
@@ -167,56 +166,41 @@ def _actions(offer: OfferedSuggestion, finding: RuleFinding, context: Suggestion
     yield from tests
 
 
-class _Plan:
-    """What the drafts are when the suggestion's actions so far have been carried out."""
-
-    def __init__(self, finding: RuleFinding, context: SuggestionContext, *, is_removed: bool) -> None:
-        self.finding = finding
-        self.context = context
-        self.is_removed = is_removed
-        draft = context.drafted.draft
-        self.drafts = [entry for entry in context.session.drafts if not (is_removed and entry is draft)]
-
-
 # FHIR R4, request-status: an active order is ended and stays on record, only a draft is deleted.
 _ENDED: Final = {"MedicationRequest": ("stopped", "Stop"), "ServiceRequest": ("revoked", "Revoke")}
 _NO_JSON: Final = "the order has no id by which its own JSON is found, so it cannot be given back corrected"
 
 
-def _removal(context: SuggestionContext) -> Action:
-    return _ended(context.drafted.draft, context.drafted.medication.plain_words, context)
+def _removal(plan: _Plan) -> Action:
+    return _ended(plan.drafted.draft, plan.drafted.medication.plain_words, plan)
 
 
-def _ended(draft: DraftOrder, words: str, context: SuggestionContext) -> Action:
+def _ended(draft: DraftOrder, words: str, plan: _Plan) -> Action:
     """Delete a draft; where the session judges active orders, the order is given back stopped or revoked."""
-    if context.session.active_orders:
+    if plan.session.active_orders:
         status, verb = _ENDED[draft.kind]
-        ended = {**_own_json(draft, context), "status": status}
+        ended = {**_own_json(draft, plan), "status": status}
         return Action(type="update", description=f"{verb} {words}", resource=ended)
     if draft.reference is None:
         raise SuggestionWithheld("the draft has no id by which it could be removed")
     return Action(type="delete", description=f"Remove the drafted {words}", resource_id=draft.reference)
 
 
-def _check_may_go(finding: RuleFinding, context: SuggestionContext) -> None:
+def _check_may_go(plan: _Plan) -> None:
     """SuggestionWithheld where the patient goes on with the drug of the draft although the finding warns of it."""
-    drug, session = context.drafted.medication, context.session
-    why = why_kept("covered", drug, session) if session.active_orders else None
-    if why is None and finding.partners:
-        why = why_kept("kept", drug, session, [partner.medication for partner in finding.partners])
-    if why is not None:
-        raise SuggestionWithheld(why)
+    drug, session, partners = plan.drafted.medication, plan.session, plan.finding.partners
+    _check(why_kept("covered", drug, session) if session.active_orders else None)
+    _check(why_kept("kept", drug, session, [partner.medication for partner in partners]) if partners else None)
 
 
-def _check_may_end(medication: MedicationIdentity, context: SuggestionContext) -> None:
-    why = why_kept("team", medication, context.session)
-    if why is not None:
-        raise SuggestionWithheld(why)
+def _check(why_not: str | None) -> None:
+    if why_not is not None:
+        raise SuggestionWithheld(why_not)
 
 
-def _own_json(draft: DraftOrder, context: SuggestionContext) -> Json:
+def _own_json(draft: DraftOrder, plan: _Plan) -> Json:
     """Return the client's JSON of the order; withheld where an active order came without it."""
-    if context.session.active_orders and not draft.resource:
+    if plan.session.active_orders and not draft.resource:
         raise SuggestionWithheld(_NO_JSON)
     return draft.resource
 
@@ -226,52 +210,45 @@ def _on_hold(plan: _Plan) -> Iterator[Action]:
 
     Withheld where a rule is against the pause: baclofen that is taken for long is not interrupted.
     """
-    context, draft = plan.context, plan.context.drafted.draft
-    original = _own_json(draft, context)
+    draft = plan.drafted.draft
+    original = _own_json(draft, plan)
     on_hold = {**original, "status": "on-hold"}
     _check_valid(on_hold, original)
     held = read_draft(on_hold, full_url=draft.full_url, position=draft.position)
-    after = context.session.with_drafts([*(entry for entry in plan.drafts if entry is not draft), held])
+    after = plan.session.with_drafts([*(entry for entry in plan.drafts if entry is not draft), held])
     for drafted in after.stopped:
         if drafted.draft is held:
-            context.check.refuse_new(after, drafted, context.check.evaluate(context.drafted).finding_keys)
-    description = f"Hold {context.drafted.medication.plain_words}"
-    if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
-        yield Action(type="update", description=description, resource=on_hold)
+            plan.check.refuse_new(after, drafted, plan.check.evaluate(plan.drafted).finding_keys)
+    yield from _in_place(on_hold, f"Hold {plan.drafted.medication.plain_words}", plan)
+
+
+def _in_place(changed: Json, description: str, plan: _Plan) -> Iterator[Action]:
+    """Yield an update of a draft that has its own id, else its removal and the changed order in its place."""
+    draft = plan.drafted.draft
+    if draft.reference == f"{draft.kind}/{changed.get('id')}":
+        yield Action(type="update", description=description, resource=changed)
     else:
-        yield _removal(context)
-        yield Action(type="create", description=description, resource={**on_hold, "id": context.check.name_offered()})
+        yield _removal(plan)
+        yield Action(type="create", description=description, resource={**changed, "id": plan.check.name_offered()})
 
 
 _DRUG: Final = "medicationCodeableConcept"
 
 
-def _check_available(product: str) -> None:
-    why = why_unavailable(product)
-    if why is not None:
-        raise SuggestionWithheld(why)
-
-
 def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action]:
-    """Yield an update of a draft that has its own id, else its removal and the corrected order in its place."""
-    context = plan.context
-    original = _own_json(context.drafted.draft, context)
-    corrected = _amended(context.drafted, change, context)
+    """Yield the corrected order in the place of the draft."""
+    original = _own_json(plan.drafted.draft, plan)
+    corrected = _amended(plan.drafted, change, plan)
     _check_valid(corrected, original)
     if change.product is not None and corrected.get(_DRUG) != original.get(_DRUG):
-        _check_available(change.product.rxcui)
+        _check(why_unavailable(change.product.rxcui))
     product = _check_accepted(corrected, plan, change)
-    description = f"{label}: {product.medication.plain_words}"
-    if context.drafted.draft.reference == f"MedicationRequest/{original.get('id')}":
-        yield Action(type="update", description=description, resource=corrected)
-    else:
-        yield _removal(context)
-        yield Action(type="create", description=description, resource={**corrected, "id": context.check.name_offered()})
+    yield from _in_place(corrected, f"{label}: {product.medication.plain_words}", plan)
 
 
-def _is_taken_longer(context: SuggestionContext, days: int) -> bool:
+def _is_taken_longer(plan: _Plan, days: int) -> bool:
     """Whether the drug was ordered longer ago than a limit of its course: a course that is over cannot be limited."""
-    session, drafted = context.session, context.drafted
+    session, drafted = plan.session, plan.drafted
     written = parse_time(drafted.order.authoredOn) if session.active_orders and drafted.order.authoredOn else None
     if written is not None and session.record.as_of_epoch - written.instant > days * DAY_SECONDS:
         return True
@@ -284,9 +261,8 @@ _WHEN: Final = ("occurrenceDateTime", "occurrencePeriod", "occurrenceTiming")
 
 def _other_study(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action]:
     """Yield the draft for another study or test or for another day; everything else in it stays."""
-    context = plan.context
-    draft = context.drafted.draft
-    original = _own_json(draft, context)
+    draft = plan.drafted.draft
+    original = _own_json(draft, plan)
     changed = {name: value for name, value in original.items() if change.occurrence is None or name not in _WHEN}
     if change.test is not None:
         coding = {"system": LOINC, "code": change.test.loinc, "display": change.test.name}
@@ -295,39 +271,32 @@ def _other_study(change: OrderChange, label: str, plan: _Plan) -> Iterator[Actio
         changed["occurrenceDateTime"] = change.occurrence
     _check_valid(changed, original)
     accepted = read_draft(changed, full_url=draft.full_url, position=draft.position)
-    after = context.session.with_drafts([accepted if entry is draft else entry for entry in plan.drafts])
-    before = frozenset(
-        band for band in context.check.evaluate(context.drafted).finding_keys if band[0] != plan.finding.rule
-    )
+    after = plan.session.with_drafts([accepted if entry is draft else entry for entry in plan.drafts])
+    before = frozenset(band for band in plan.check.evaluate(plan.drafted).finding_keys if band[0] != plan.finding.rule)
     for study in after.studies:
         if study.draft is accepted:
-            context.check.refuse_new(after, study, before)
-    study_name = change.test.name if change.test is not None else context.drafted.medication.words
-    description = f"{label}: {plain(study_name)}"
-    if draft.reference == f"ServiceRequest/{original.get('id')}":
-        yield Action(type="update", description=description, resource=changed)
-    else:
-        yield _removal(context)
-        yield Action(type="create", description=description, resource={**changed, "id": context.check.name_offered()})
+            plan.check.refuse_new(after, study, before)
+    study_name = change.test.name if change.test is not None else plan.drafted.medication.words
+    yield from _in_place(changed, f"{label}: {plain(study_name)}", plan)
 
 
-def _amended(drafted: DraftMedication, change: OrderChange, context: SuggestionContext) -> Json:
+def _amended(drafted: DraftMedication, change: OrderChange, plan: _Plan) -> Json:
     try:
-        return amend(drafted, change, context.session.record.as_of)
+        return amend(drafted, change, plan.session.record.as_of)
     except NotChangeable as error:
         raise SuggestionWithheld(str(error)) from error
 
 
 def _stopped_with_it(plan: _Plan) -> Iterator[Action]:
     """Active orders of the drug that is replaced: left running, the patient would be on both."""
-    for medication, original in _active_orders(plan.context.drafted.medication.rxcuis, plan.context):
+    for medication, original in _active_orders(plan.drafted.medication.rxcuis, plan):
         yield _with_status(original, "stopped", medication, plan)
 
 
 def _others_of(partner: CurrentMedication, status: str, plan: _Plan) -> Iterator[Action]:
     """Further active orders of the partner's drug: of one drug a finding names one order only."""
     drug = partner.medication
-    for medication, original in _active_orders(drug.rxcuis, plan.context):
+    for medication, original in _active_orders(drug.rxcuis, plan):
         other = medication.medication
         if medication is not partner and (other.rxcuis, other.systemic) == (drug.rxcuis, drug.systemic):
             yield _with_status(original, status, medication, plan)
@@ -337,11 +306,11 @@ MOST_ENDED: Final = 12
 """So many active orders of one drug are ended together with a suggestion; a chart with more is for a person."""
 
 
-def _active_orders(rxcuis: tuple[str, ...], context: SuggestionContext) -> Iterator[tuple[CurrentMedication, Json]]:
+def _active_orders(rxcuis: tuple[str, ...], plan: _Plan) -> Iterator[tuple[CurrentMedication, Json]]:
     """Yield what is active beside the draft and has one of these ingredients, with its order, where that came."""
     count = 0
-    for medication in context.session.medications_beside(context.drafted, rxcuis):
-        original = context.check.original(medication.source) if medication.draft is None else None
+    for medication in plan.session.medications_beside(plan.drafted, rxcuis):
+        original = plan.check.original(medication.source) if medication.draft is None else None
         if original is not None and original.get("resourceType") == "MedicationRequest":
             count += 1
             if count > MOST_ENDED:
@@ -361,15 +330,15 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
     """Return the order on the other side of the pair stopped or changed: the whole resource as its owner wrote it."""
     change = declared.change_partner
     if partner.draft is not None and change is None:
-        action = _ended(partner.draft, partner.medication.plain_words, plan.context)
+        action = _ended(partner.draft, partner.medication.plain_words, plan)
         plan.drafts.remove(partner.draft)
         return action
     if partner.ended is not None:  # it may still act, but there is nothing left to stop or to change
         raise SuggestionWithheld(f"the other drug ended on {partner.ended.date}")
     if declared.stop_partner == "stopped" and partner.draft is None:
-        _check_may_end(partner.medication, plan.context)
-    own_json = _own_json(partner.draft, plan.context) if partner.draft is not None else None
-    original = own_json if own_json is not None else plan.context.check.original(partner.source)
+        _check(why_kept("team", partner.medication, plan.session))
+    own_json = _own_json(partner.draft, plan) if partner.draft is not None else None
+    original = own_json if own_json is not None else plan.check.original(partner.source)
     if original is None or original.get("resourceType") != "MedicationRequest":
         raise SuggestionWithheld("because the call did not send the whole other order")
     plan.drafts = [draft for draft in plan.drafts if draft is not partner.draft]
@@ -378,7 +347,7 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
     before = read_draft(original)
     if before.order is None:
         raise SuggestionWithheld("the other order cannot be read")
-    after = _amended(DraftMedication(before, before.order, plan.context.session.medications), change, plan.context)
+    after = _amended(DraftMedication(before, before.order, plan.session.medications), change, plan)
     _check_valid(after, original)
     changed = read_draft(after)
     _check_partner(before, changed, plan)
@@ -388,18 +357,17 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
 
 def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:
     """Return the first alternative that no rule objects to, in place of the draft or beside it."""
-    context = plan.context
     reasons = []
     for alternative in alternatives:
         if (absent := why_unavailable(alternative.product.rxcui)) is not None:
             reasons.append(absent)
             continue
         resource = medication_order(
-            alternative, context.drafted.draft, context.session.record.patient_id, identity=context.check.name_offered()
+            alternative, plan.drafted.draft, plan.session.record.patient_id, identity=plan.check.name_offered()
         )
         try:
             _check_valid(resource, {})
-            _check_fits(_check_accepted(resource, plan), context)
+            _check_fits(_check_accepted(resource, plan), plan)
         except SuggestionWithheld as reason:
             reasons.append(str(reason))
         else:
@@ -408,11 +376,11 @@ def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:
     raise SuggestionWithheld(reasons[0])
 
 
-def _test(offer: OfferedSuggestion, position: int, context: SuggestionContext) -> Action:
+def _test(offer: OfferedSuggestion, position: int, plan: _Plan) -> Action:
     declared = offer.suggestion.orders[position].declared
-    record = context.session.record
+    record = plan.session.record
     resource = lab_order(
-        declared, context.drafted.draft, record.patient_id, identity=context.check.name_offered(), as_of=record.as_of
+        declared, plan.drafted.draft, record.patient_id, identity=plan.check.name_offered(), as_of=record.as_of
     )
     _check_valid(resource, {})
     when = f" in {declared.in_days} days" if declared.in_days else ""
@@ -428,27 +396,26 @@ def _check_accepted(resource: Json, plan: _Plan, change: OrderChange | None = No
     Withheld where a rule would find something that finds nothing now, about it or about another draft beside it; where
     it is another drug, or a dose that we write, also where a warning about it would stay.
     """
-    context = plan.context
-    draft = context.drafted.draft
+    draft = plan.drafted.draft
     in_place = change is not None
     full_url = draft.full_url if in_place else None
     accepted = read_draft(resource, full_url=full_url, position=draft.position)
     drafts = [accepted if in_place and entry is draft else entry for entry in plan.drafts]
-    after = context.session.with_drafts(drafts if in_place else [*drafts, accepted])
+    after = plan.session.with_drafts(drafts if in_place else [*drafts, accepted])
     drafted = next((medication for medication in after.drafted if medication.draft is accepted), None)
     if drafted is None or not drafted.medication.recognised:
         raise SuggestionWithheld("it cannot be judged")
-    other_drug = drafted.medication.rxcuis != context.drafted.medication.rxcuis
+    other_drug = drafted.medication.rxcuis != plan.drafted.medication.rxcuis
     new_dose = change is None or change.writes_dose
     known_bands: FoundBands = frozenset()
     if in_place or plan.is_removed:
-        evaluation = context.check.evaluate(context.drafted)
+        evaluation = plan.check.evaluate(plan.drafted)
         known_bands = evaluation.tolerated(plan.finding.rule, other_drug=other_drug, new_dose=new_dose)
-    context.check.refuse_new(after, drafted, known_bands)
+    plan.check.refuse_new(after, drafted, known_bands)
     if change is not None and not change.raises:
-        _check_no_more(drafted, context.drafted)
+        _check_no_more(drafted, plan.drafted)
     if other_drug:
-        _check_beside(after, drafted, context)
+        _check_beside(after, drafted, plan)
     return drafted
 
 
@@ -468,50 +435,43 @@ def _check_draft_stays(plan: _Plan) -> None:
 
     A stopped opioid takes the tolerance away; clozapine that is stopped at once brings a psychosis back.
     """
-    context = plan.context
-    after = context.session.with_drafts(plan.drafts)
-    drafted = next((medication for medication in after.drafted if medication.draft is context.drafted.draft), None)
+    after = plan.session.with_drafts(plan.drafts)
+    drafted = next((medication for medication in after.drafted if medication.draft is plan.drafted.draft), None)
     if drafted is not None:
-        context.check.refuse_new(after, drafted, context.check.evaluate(context.drafted).finding_keys)
-        _check_beside(after, drafted, context)
+        plan.check.refuse_new(after, drafted, plan.check.evaluate(plan.drafted).finding_keys)
+        _check_beside(after, drafted, plan)
 
 
 def _check_partner(before: DraftOrder, changed: DraftOrder, plan: _Plan) -> None:
     """Refuse a change of the order on the other side by which that would be worse off."""
-    context = plan.context
-    as_it_is, as_changed = (context.session.with_drafts([*plan.drafts, draft]) for draft in (before, changed))
+    as_it_is, as_changed = (plan.session.with_drafts([*plan.drafts, draft]) for draft in (before, changed))
     old = next((medication for medication in as_it_is.drafted if medication.draft is before), None)
     new = next((medication for medication in as_changed.drafted if medication.draft is changed), None)
     if old is None or new is None:
         raise SuggestionWithheld("the other order cannot be judged")
-    known_bands = context.check.book.evaluate(as_it_is, old).tolerated(plan.finding.rule, new_dose=True)
-    context.check.refuse_new(as_changed, new, known_bands)
+    known_bands = plan.check.book.evaluate(as_it_is, old).tolerated(plan.finding.rule, new_dose=True)
+    plan.check.refuse_new(as_changed, new, known_bands)
     _check_no_more(new, old)
 
 
-def _check_beside(after: PatientSession, accepted: DraftMedication, context: SuggestionContext) -> None:
+def _check_beside(after: PatientSession, accepted: DraftMedication, plan: _Plan) -> None:
     """No other draft may be worse off with another drug beside it."""
-    before = {id(medication.draft): medication for medication in context.session.drafted}
+    before = {id(medication.draft): medication for medication in plan.session.drafted}
     for drafted in after.stopped:
         if drafted is not accepted and drafted.medication.recognised:
             drafted_before = before.get(id(drafted.draft))
-            context.check.refuse_new(
-                after,
-                drafted,
-                context.check.evaluate(drafted_before).finding_keys if drafted_before is not None else frozenset(),
-            )
+            known_bands = plan.check.evaluate(drafted_before).finding_keys if drafted_before else frozenset()
+            plan.check.refuse_new(after, drafted, known_bands)
 
 
-def _check_fits(substitute: DraftMedication, context: SuggestionContext) -> None:
+def _check_fits(substitute: DraftMedication, plan: _Plan) -> None:
     """Allergy, duplication and what a drug is not for, whatever rules there are."""
     medication = substitute.medication
-    if context.session.is_allergic_to(medication):
+    if plan.session.is_allergic_to(medication):
         raise SuggestionWithheld(f"an allergy to {medication.name} or its class is on the list")
-    if context.session.medications_beside(context.drafted, medication.rxcuis):
+    if plan.session.medications_beside(plan.drafted, medication.rxcuis):
         raise SuggestionWithheld(f"{medication.name} is on the list already")
-    why = why_unfit(medication, context.session, context.drafted)
-    if why is not None:
-        raise SuggestionWithheld(why)
+    _check(why_unfit(medication, plan.session, plan.drafted))
 
 
 # Is it valid

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from cards.casebook.patients import bundle_of, concept_of, draft_of, drafts_of, record_of
-from cards.compose.orders import OrderOutcome, check_orders
+from cards.orders import OrderOutcome, check_orders
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import all_rule_versions
 from cards.rules.engine.rule_book import RuleBook, rule_book, whole_book

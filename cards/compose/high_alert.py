@@ -9,16 +9,16 @@ our own classes (fhir/terminology/tables/high_alert.csv).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Final
 
 from msgspec import Struct
 
-from cards.card import OVERRIDE_REASONS, TOPICS, Card, Source
-from cards.extension import EXTENSION_KEY, CardExtension, Fact
+from cards.card import OVERRIDE_REASONS, TOPICS, Card, CardIdentity, Source
+from cards.extension import CardExtension, Fact
 from cards.finding import Finding
-from cards.rules.engine.finding import FindingText, RuleFinding
+from cards.rules.engine.finding import RuleFinding
 from cards.rules.patient.orders import DraftMedication
 from cards.text import capitalized, escape, first_few, plain
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -119,49 +119,46 @@ def _is_in(ingredient: Ingredient, high_alert: _HighAlert) -> bool:
     )
 
 
-def uncovered_finding(drafted: DraftMedication, *, in_pairs: bool = False) -> RuleFinding | None:
-    """Return that a draft was not checked, as a finding of a rule called "not-covered": a site can switch it off.
+def uncovered_findings(drafted: DraftMedication, *, in_pairs: bool = False) -> Iterator[RuleFinding]:
+    """Yield that a draft was not checked, as a finding of a rule called "not-covered": a site can switch it off.
 
-    None where its drug is recognized and no high-alert medication. `in_pairs`: single warnings of it are checked, as of
-    interactions: no check of its dose or of who it is for. `group` is its class in ISMP's lists.
+    Nothing where its drug is recognized and no high-alert medication. `in_pairs`: single warnings of it are checked, as
+    of interactions: no check of its dose or of who it is for. `group` is its class in ISMP's lists.
     """
     medication = drafted.medication
     high_alert = high_alert_class(medication)
     if high_alert is None and medication.recognised:
-        return None
+        return
     key = "/".join(sorted(medication.rxcuis)) or plain(medication.words.lower(), 60)
-    return RuleFinding(
+    yield RuleFinding(
         NOT_COVERED,
         NOT_COVERED,
         "info",
         is_certain=True,
         priority=0,
         facts=(Fact("draft", plain(medication.words), key, source=drafted.draft.name),),
-        write=lambda: FindingText(
-            plain(medication.words, 40) or "a drug without a name",
-            _what_was_checked(medication, high_alert, in_pairs=in_pairs),
-        ),
+        summary=plain(medication.words, 40) or "a drug without a name",
+        detail=_what_was_checked(medication, high_alert, in_pairs=in_pairs),
         group=high_alert or "",
     )
 
 
 def uncovered_card(findings: Sequence[RuleFinding], uuid: str) -> Card:
     """Return the one card that names the drafts that were not checked."""
-    drug_names = list(dict.fromkeys(finding.text.summary for finding in findings))
+    drug_names = list(dict.fromkeys(finding.summary for finding in findings))
     verb = "is" if len(drug_names) == 1 else "are"
     is_of_list = any(finding.group for finding in findings)
     what = "covered by these checks" if is_of_list else "recognized: not checked"
     facts = tuple(fact for finding in findings for fact in finding.facts)
     parts = tuple(dict.fromkeys(str(fact.value) for fact in facts))
     finding = Finding(NOT_COVERED, NOT_COVERED, "once", parts=parts)
-    return Card(
-        uuid=uuid,
-        summary=f"{capitalized(first_few(drug_names, _MOST_NAMED))} {verb} not {what}.",
-        indicator="info",
-        detail=" ".join(dict.fromkeys(finding.text.detail for finding in findings[:_MOST_NAMED])),
-        source=_ISMP if is_of_list else _NAMES,
-        override_reasons=_OVERRIDE_REASONS,
-        extension={EXTENSION_KEY: CardExtension(finding=finding, output=NOT_COVERED, facts=facts)},
+    return CardIdentity(uuid).card(
+        "info",
+        f"{capitalized(first_few(drug_names, _MOST_NAMED))} {verb} not {what}.",
+        " ".join(dict.fromkeys(finding.detail for finding in findings[:_MOST_NAMED])),
+        _ISMP if is_of_list else _NAMES,
+        CardExtension(finding=finding, output=NOT_COVERED, facts=facts),
+        reasons=_OVERRIDE_REASONS,
     )
 
 

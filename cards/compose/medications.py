@@ -67,14 +67,14 @@ def review_card(findings: Iterable[RuleFinding], identity: CardIdentity, *, is_b
     and the suggestions of the worst finding, and no more than the drugs of the others.
     """
     lines = sorted(_grouped(findings), key=lambda line: line.rank)
-    evidence = lines[0].finding.text.evidence[0]
+    evidence = lines[0].finding.evidence[0]
     return identity.card(
         "info" if lines[0].finding.indicator == "info" else "warning",
         _summary(lines),
         "\n".join(_detail_in_brief(lines) if is_brief else _detail(lines)),
         Source(label=evidence.label, url=evidence.url, topic=TOPICS["review"]),
         _extension([line.finding for line in lines], lines, MEDICATION_REVIEW),
-        suggestions=_numbered(_offers(lines[:1] if is_brief else lines), identity),
+        suggestions=_offers(lines[:1] if is_brief else lines),
     )
 
 
@@ -82,7 +82,7 @@ def _grouped(findings: Iterable[RuleFinding]) -> Iterator[_Line]:
     by_finding: dict[tuple[str, str, str], list[RuleFinding]] = {}
     for finding in findings:
         # What is said of one drug alone, such as its dose, is not said of the others.
-        sentence = "" if finding.partners else finding.text.summary.lower().replace(finding.drug.lower(), "")
+        sentence = "" if finding.partners else finding.summary.lower().replace(finding.drug.lower(), "")
         by_finding.setdefault((finding.rule, finding.band, sentence), []).append(finding)
     yield from (_Line(tuple(of_finding)) for of_finding in by_finding.values())
 
@@ -93,7 +93,7 @@ def _is_headline(lines: Sequence[_Line]) -> bool:
 
 def _summary(lines: Sequence[_Line]) -> str:
     if _is_headline(lines):
-        return plain(lines[0].finding.text.summary, 139)
+        return plain(lines[0].finding.summary, 139)
     names = list(dict.fromkeys(finding.drug for line in lines for finding in line.findings))
     count = f"{len(lines)} findings" if len(lines) > 1 else "one finding"
     return plain(f"Medication review, {count}: {first_few(names, _NAMED)}.", 139)
@@ -102,7 +102,7 @@ def _summary(lines: Sequence[_Line]) -> str:
 def _detail(lines: Sequence[_Line]) -> Iterator[str]:
     """Yield a line for each finding; that of a single one does not say the headline and the source again."""
     if _is_headline(lines):
-        yield f"- {lines[0].finding.text.detail}"
+        yield f"- {lines[0].finding.detail}"
         # Of a pair both dates count: which drug is the newer one decides what is done.
         without = _OF_DRAFT[1:] if lines[0].finding.partners else _OF_DRAFT
         if charted := _facts(lines[0].finding, without=without):
@@ -129,7 +129,7 @@ def _detail_in_brief(lines: Sequence[_Line]) -> Iterator[str]:
 
 
 def _sentence(line: _Line) -> str:
-    sentence = escape(line.finding.text.summary, 160)
+    sentence = escape(line.finding.summary, 160)
     if len(line.findings) > 1 and not line.finding.partners:
         return f"{escape(line.names, 160)}: {sentence}"
     return sentence
@@ -138,7 +138,7 @@ def _sentence(line: _Line) -> str:
 def _line(line: _Line) -> str:
     charted = _facts(line.finding)
     on_record = f" On record: {charted}." if charted else ""
-    return f"- **{_sentence(line)}** {line.finding.text.detail}{on_record} ({_labels(line.finding)})"
+    return f"- **{_sentence(line)}** {line.finding.detail}{on_record} ({_labels(line.finding)})"
 
 
 _OF_DRAFT: Final = ("draft", "daily_dose")
@@ -146,7 +146,7 @@ _OF_DRAFT: Final = ("draft", "daily_dose")
 
 def _facts(finding: RuleFinding, without: tuple[str, ...] = (*_OF_DRAFT, "medication")) -> str:
     """Return what of the chart it is based on and is not said yet, with its date; not the facts of these names."""
-    text = f"{finding.text.summary} {finding.text.detail}"
+    text = f"{finding.summary} {finding.detail}"
     facts = [fact for fact in finding.facts if fact.text and fact.name not in without]
     # "eGFR 25 mL/min/1.73 m² on …" has been said where the summary has "eGFR 25".
     shown = (fact for fact in facts if fact.is_always_shown or " ".join(fact.text.split()[:2]) not in text)
@@ -154,18 +154,13 @@ def _facts(finding: RuleFinding, without: tuple[str, ...] = (*_OF_DRAFT, "medica
 
 
 def _labels(finding: RuleFinding) -> str:
-    return finding.text.evidence[0].label
-
-
-def _numbered(suggestions: Iterable[Suggestion], identity: CardIdentity) -> Iterator[Suggestion]:
-    """Yield the suggestions with this card's uuids; none is preselected: what is taken was ordered for a reason."""
-    for number, suggestion in enumerate(suggestions, start=1):
-        yield replace(suggestion, uuid=identity.suggestion_uuid(number), is_recommended=False)
+    return finding.evidence[0].label
 
 
 def _offers(lines: Sequence[_Line]) -> Iterator[Suggestion]:
     """Yield the suggestions of the findings, the worst first: one change of an order, each test once, at most four.
 
+    None is preselected: what is taken was ordered for a reason.
     Of a drug the worst finding alone changes the order: no lower dose is offered where that one asks to hold it.
     """
     changed: set[str] = set()
@@ -181,7 +176,7 @@ def _offers(lines: Sequence[_Line]) -> Iterator[Suggestion]:
                 continue
             changed |= orders
             labels.add(suggestion.label)
-            yield suggestion
+            yield replace(suggestion, uuid="", is_recommended=False)
 
 
 # Genetic results
@@ -193,20 +188,20 @@ def genes_card(findings: Sequence[RuleFinding], identity: CardIdentity, *, is_ne
     `is_new`: a result of the last weeks is among them.
     """
     ranked = sorted(findings, key=lambda finding: (-SEVERITY[finding.indicator], -finding.priority, finding.drug))
-    evidence, lines = ranked[0].text.evidence[0], [_Line(tuple(ranked))]
+    evidence, lines = ranked[0].evidence[0], [_Line(tuple(ranked))]
     return identity.card(
         ranked[0].indicator,
         _genes_summary(ranked, is_new=is_new),
         "\n".join(_genes_detail(ranked)),
         Source(label=evidence.label, url=evidence.url, topic=TOPICS["genes"]),
         _extension(ranked, lines, GENES_AND_MEDICATIONS),
-        suggestions=_numbered(_offers(lines), identity),
+        suggestions=_offers(lines),
     )
 
 
 def _genes_summary(ranked: Sequence[RuleFinding], *, is_new: bool) -> str:
     if len(ranked) == 1:
-        return plain(f"{'New: ' if is_new else ''}{ranked[0].text.summary}", 139)
+        return plain(f"{'New: ' if is_new else ''}{ranked[0].summary}", 139)
     names = first_few([finding.drug for finding in ranked], _GENES_NAMED)
     subject = "A new genetic result matters" if is_new else "Genetic results matter"
     return plain(f"{subject} to {len(ranked)} current medications: {names}.", 139)
@@ -216,9 +211,9 @@ def _genes_detail(ranked: Sequence[RuleFinding]) -> Iterator[str]:
     in_full = ranked if len(ranked) <= _GENES_LINES else ranked[: _GENES_LINES - 1]
     for finding in in_full:
         results = "; ".join(_gene_result(fact) for fact in finding.facts if fact.name == "gene")
-        yield f"- **{escape(finding.drug, 60)}**: {f'{results}. ' if results else ''}{finding.text.detail}"
+        yield f"- **{escape(finding.drug, 60)}**: {f'{results}. ' if results else ''}{finding.detail}"
     if remaining := ranked[len(in_full) :]:
-        yield f"- Also: {'; '.join(escape(finding.text.summary, 140) for finding in remaining)}"
+        yield f"- Also: {'; '.join(escape(finding.summary, 140) for finding in remaining)}"
 
 
 def _gene_result(fact: Fact) -> str:

@@ -16,9 +16,9 @@ from cards.card import (
     TOPICS,
     Card,
     CardIdentity,
-    OrderSuggestion,
     Source,
-    order_suggestions,
+    Suggestion,
+    order_suggestion,
 )
 from cards.compose.model import WHY
 from cards.extension import CardExtension, Fact, PreventiveState, PreventiveStates, ResultToFollow
@@ -68,7 +68,7 @@ def preventive_card(
             facts=_facts(due),
             preventive=states,
         ),
-        suggestions=order_suggestions(_offers(offered, patient_id, states.as_of), identity),
+        suggestions=_offers(offered, patient_id, states.as_of),
         reasons=REASONS_OF_WHAT_IS_DUE,
     )
 
@@ -170,13 +170,13 @@ def _text(answer: ServiceAnswer) -> str:
     return escape(answer.text, 400)
 
 
-def _offers(due: Iterable[Recommendation[Any]], patient_id: str, day: str) -> Iterable[OrderSuggestion]:
+def _offers(due: Iterable[Recommendation[Any]], patient_id: str, day: str) -> Iterable[Suggestion]:
     for item in due:
         if item.order is not None:
             text = item.order.text
             # Of a screening without what it is for, which the card says.
             label = plain(f"Order: {text if item.because == FOLLOW_UP else text.partition(', ')[0]}", 80)
-            yield OrderSuggestion(label, "Draft order.", order_resource(item.order, patient_id, day))
+            yield order_suggestion(label, "Draft order.", order_resource(item.order, patient_id, day))
 
 
 # Abnormal results
@@ -203,7 +203,7 @@ def results_card(
         ),
         Source(label=first.row.document, url=first.row.url, topic=TOPICS["results"]),
         CardExtension(finding=finding, facts=_facts(ordered), results=followed),
-        suggestions=order_suggestions(_offers(ordered, patient_id, today.isoformat()), identity),
+        suggestions=_offers(ordered, patient_id, today.isoformat()),
         reasons=REASONS_OF_WHAT_IS_DUE,
     )
 

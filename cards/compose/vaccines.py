@@ -17,9 +17,9 @@ from cards.card import (
     TOPICS,
     Card,
     CardIdentity,
-    OrderSuggestion,
     Source,
-    order_suggestions,
+    Suggestion,
+    order_suggestion,
 )
 from cards.compose.model import WHY
 from cards.extension import CardExtension, VaccineForecast, VaccineForecasts
@@ -166,7 +166,7 @@ def vaccines_card(
         "\n".join(_detail(due, offered, charted, [*due.not_judged, *unread], knowledge)),
         Source(label=knowledge.citation, url=CDC_URL, topic=TOPICS["vaccines"]),
         CardExtension(finding=_finding(shown), vaccines=shown),
-        suggestions=order_suggestions(_suggestions(due, offered, patient_id, knowledge), identity),
+        suggestions=_suggestions(due, offered, patient_id, knowledge),
         reasons=REASONS_OF_WHAT_IS_DUE,
     )
 
@@ -518,7 +518,7 @@ def _basis(charted: ChartedPerson) -> str:
 
 def _suggestions(
     due: VaccinesDue, offered: _Offered, patient_id: str, knowledge: VaccineKnowledge
-) -> Iterable[OrderSuggestion]:
+) -> Iterable[Suggestion]:
     """Yield the orders, together where there are many, and what is due as a resource."""
     due_now = [(_order_label(item), item.label, vaccine_order(item, patient_id, knowledge)) for item in offered.due]
     due_now += [
@@ -529,16 +529,15 @@ def _suggestions(
     is_many = len(due_now) + len(later) > _OFFERED_ONE_BY_ONE
     for start, vaccines in (("Order", due_now), ("Order to catch up:", later)):
         if is_many and len(vaccines) > 1:
-            (_, _, first), *others = vaccines
             label = f"{start} {', '.join(name for _, name, _ in vaccines)}"
-            yield OrderSuggestion(label, "Draft order.", first, also=tuple(order for _, _, order in others))
+            yield order_suggestion(label, "Draft order.", *(order for _, _, order in vaccines))
             continue
         for position, (label, _, order) in enumerate(vaccines):
             # What may be on record elsewhere is not preselected.
             is_recommended = not is_many and position == 0 and vaccines is due_now and bool(offered.due)
-            yield OrderSuggestion(plain(label, 80), "Draft order.", order, is_recommended)
+            yield order_suggestion(plain(label, 80), "Draft order.", order, is_recommended=is_recommended)
     forecast = immunization_recommendation(due, patient_id, knowledge)
-    yield OrderSuggestion("Save due-dose list to chart", "Due doses.", forecast)
+    yield order_suggestion("Save due-dose list to chart", "Due doses.", forecast)
 
 
 def _order_label(item: GroupForecast) -> str:

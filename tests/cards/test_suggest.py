@@ -11,7 +11,7 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
 from cards.card import Action
-from cards.compose.orders import OrderOutcome
+from cards.orders import OrderOutcome
 from cards.rules.patient.orders import read_drafts
 from tests.cards.rules.cases import Case, accepted, all_cases, check, check_case, every_case, findings, reasons
 from tests.cards.rules.patients import draft_of, drafts_of, record_of

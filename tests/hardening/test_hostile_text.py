@@ -19,7 +19,7 @@ import orjson
 import pytest
 
 from cards.casebook.patients import PATIENT_ID
-from cards.compose.orders import check_orders
+from cards.orders import check_orders
 from cards.rules.engine.rule_book import rule_book
 from cds_hooks.call.dialects import find_dialects
 from cds_hooks.people.pages.model_files import ModelFiles

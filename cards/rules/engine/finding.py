@@ -9,7 +9,7 @@ offered for a finding go with it.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import Final, TypeAlias
@@ -53,22 +53,8 @@ class OfferedSuggestion(Struct, frozen=True):
     is_of_adult: bool = False
 
 
-class FindingText(Struct, frozen=True):
-    """What is said of a finding that is shown: its texts, what it is based on, and the reasons to override it.
-
-    `asks_if_taken`: it asks whether a drug is taken that was last recorded long ago.
-    """
-
-    summary: str
-    detail: str
-    notes: tuple[str, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
-    override_reasons: tuple[Coding, ...] = ()
-    asks_if_taken: bool = False
-
-
 class RuleFinding(Struct, frozen=True, dict=True):
-    """What a rule found about an order; its text is written when it is first asked for, of what is shown alone.
+    """What a rule found about an order: what is said of it, what it is based on, and the reasons to override it.
 
     `is_certain` is False where it is based on old or contradicting values, which the notes tell; `suggestions` are the
     rule's own in its own order; `partners` is what stands on the other side of a pair; findings of one `group` can
@@ -81,8 +67,14 @@ class RuleFinding(Struct, frozen=True, dict=True):
     indicator: Indicator
     is_certain: bool
     priority: int
+    summary: str = ""
+    detail: str = ""
+    notes: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    override_reasons: tuple[Coding, ...] = ()
+    asks_if_taken: bool = False
+    """It asks whether a drug is taken that was last recorded long ago."""
     facts: tuple[Fact, ...] = ()
-    write: Callable[[], FindingText] = lambda: FindingText("", "")
     suggestions: tuple[OfferedSuggestion, ...] = ()
     partners: tuple[CurrentMedication, ...] = ()
     group: str = ""
@@ -90,11 +82,6 @@ class RuleFinding(Struct, frozen=True, dict=True):
     asks: Asks = "end"
     offers: tuple[Suggestion, ...] = ()
     """What can be accepted; the card of an order makes it when it is composed (cards/suggest.py)."""
-
-    @cached_property
-    def text(self) -> FindingText:
-        """What is said of it."""
-        return self.write()
 
     @property
     def drug(self) -> str:

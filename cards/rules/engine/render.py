@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -13,7 +12,6 @@ from cards.rules.conditions.condition import Predicate
 from cards.rules.engine.compile import CompiledBand, CompiledMissingData, CompiledRule, CompiledSilentWhen
 from cards.rules.engine.finding import (
     DRUG_FACTS,
-    FindingText,
     Match,
     NoMatch,
     OfferedSuggestion,
@@ -299,7 +297,7 @@ def matched_band(match: Match) -> str:
 
 
 def render_finding(match: Match) -> RuleFinding:
-    """Return the finding of a match with its facts; its text waits until it is asked for."""
+    """Return the finding of a match with its facts and its texts."""
     if isinstance(match.says, CompiledMissingData):
         return _ask(match, match.says)
     return _finding_of(match, match.says)
@@ -404,16 +402,26 @@ def _finding(
     is_certain: bool = True,
     asks: Asks = "end",
 ) -> RuleFinding:
-    rule, context = match.rule, match.context
+    rule, context, says = match.rule, match.context, match.says
     facts = tuple(dict.fromkeys((context.drafted_fact(), *context.partner_facts(), *facts_of_match)))
+    question = context.asks_if_taken(facts)
+    headline, detail = _words(match, summary, facts, question)
+    questions = [asked for asked, when in rule.questions if when.test(context) is True]
+    running = context.running_note() if indicator != "info" and not rule.trigger.same_ingredient else None
+    allergens = _named_allergens(f"{headline} {detail}", context, facts)
     return RuleFinding(
         rule=rule.id,
         band=matched_band(match),
         indicator=indicator,
         is_certain=is_certain,
         priority=rule.declared.priority,
+        summary=headline,
+        detail=detail,
+        notes=(*context.notes(says.when.uses), *notes, *questions, *([running] if running else ()), *allergens),
+        evidence=_evidence(rule, says.declared.cites if isinstance(says, CompiledBand) else (), context),
+        override_reasons=rule.override_reasons,
+        asks_if_taken=bool(question),
         facts=facts if len(facts) <= MOST_FACTS else tuple(_with_count_of_others(facts)),
-        write=partial(_write, match, indicator, summary, facts, notes),
         suggestions=offers,
         partners=context.partners,
         group=rule.group,
@@ -422,13 +430,10 @@ def _finding(
     )
 
 
-def _write(
-    match: Match, indicator: Indicator, summary: Template, facts: tuple[Fact, ...], notes: tuple[str, ...]
-) -> FindingText:
+def _words(match: Match, summary: Template, facts: tuple[Fact, ...], question: str) -> tuple[str, str]:
+    """Return headline and detail of a finding; `question` asks whether a drug is taken."""
     rule, context, says = match.rule, match.context, match.says
     word = placeholder_lookup(rule, says.when, facts, context)
-    questions = [question for question, when in rule.questions if when.test(context) is True]
-    running = context.running_note() if indicator != "info" and not rule.trigger.same_ingredient else None
     # A text with an unfilled name is never sent; the title has none.
     full = _in_full(word, context)
     headline = _headline(summary, full)
@@ -442,19 +447,10 @@ def _write(
     about = _listed(context.partner_names())
     if _NAMES_FEWER.search(headline) and len(context.partners) > 1 and escape(about, _LONGEST_WORDS) not in detail:
         detail = f"This is about {escape(about, _LONGEST_WORDS)}. {detail}"
-    question = context.asks_if_taken(facts)
     if question:
         asked = escape(question, _LONGEST_WORDS)
         detail = f"{detail} {asked}" if len(context.partners) > 1 else f"{asked} {detail}"
-    named_allergens = _named_allergens(f"{headline} {detail}", context, facts)
-    return FindingText(
-        headline,
-        detail,
-        notes=(*context.notes(says.when.uses), *notes, *questions, *([running] if running else ()), *named_allergens),
-        evidence=_evidence(rule, says.declared.cites if isinstance(says, CompiledBand) else (), context),
-        override_reasons=rule.override_reasons,
-        asks_if_taken=bool(question),
-    )
+    return headline, detail
 
 
 def _without_advice(text: str) -> str:

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from cards.card import Suggestion
 from cards.compose.medications import fits_finding
 from cards.rules.engine.finding import RuleFinding
-from cards.rules.patient.orders import DraftOrder
-from cards.suggest import SuggestionContext, suggestions_for
+from cards.rules.patient.orders import DraftMedication, DraftOrder
+from cards.suggest import OrderCheck, suggestions_for
 from cards.text import plain
 from cds_hooks.call.protocol.originals import OriginalOrders
 from fhir.mapping.medications.active import ActiveMedication, active_medications
@@ -44,13 +44,12 @@ def taken_medications(
         yield medication, DraftOrder(resource, "MedicationRequest", reference, position, read=order)
 
 
-def with_offers(finding: RuleFinding, context: SuggestionContext) -> RuleFinding:
+def with_offers(finding: RuleFinding, drafted: DraftMedication, check: OrderCheck) -> RuleFinding:
     """Return the finding with what can be done about it here, of an order that came with the call."""
-    medication = context.drafted.medication
-    fitting = tuple(offer for offer in finding.suggestions if fits_finding(offer, finding, medication))
-    if not fitting or not context.drafted.draft.resource.get("id"):
+    fitting = tuple(offer for offer in finding.suggestions if fits_finding(offer, finding, drafted.medication))
+    if not fitting or not drafted.draft.resource.get("id"):
         return finding
-    offers, _ = suggestions_for(replace(finding, suggestions=fitting), context)
+    offers, _ = suggestions_for(replace(finding, suggestions=fitting), drafted, check)
     return replace(finding, offers=tuple(replace(offer, label=_label(offer, finding.drug)) for offer in offers))
 
 
@@ -58,12 +57,6 @@ def _label(offer: Suggestion, name: str) -> str:
     """Return what a button does to which drug: a card of the review is about several."""
     if any((action.resource or {}).get("status") == "stopped" for action in offer.actions):
         return f"Stop {name}"
-    return (
-        offer.label
-        if name.lower() in offer.label.lower() or _only_tests(offer)
-        else plain(f"{name}: {offer.label}", 80)
-    )
-
-
-def _only_tests(offer: Suggestion) -> bool:
-    return all(action.type == "create" for action in offer.actions)
+    is_of_tests = all(action.type == "create" for action in offer.actions)
+    is_named = name.lower() in offer.label.lower()
+    return offer.label if is_named or is_of_tests else plain(f"{name}: {offer.label}", 80)

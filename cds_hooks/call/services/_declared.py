@@ -13,8 +13,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import TOPIC_SYSTEM, Card, CardText, Coding, OrderSuggestion
-from cards.compose.model import in_100, model_card
+from cards.card import TOPIC_SYSTEM, CardText, Coding, Suggestion
+from cards.compose.model import in_100
 from cards.text import decapitalized, plain, unit
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.services._equation import EquationQuestion, advise_by_equation, offer
@@ -26,7 +26,7 @@ from cds_hooks.call.services._exclusions import (
     not_known,
     of_population,
 )
-from cds_hooks.call.services._model import ChartModel, ModelEstimate, refused_results
+from cds_hooks.call.services._model import ChartModel, ModelEstimate
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, advise_by_model
 from cds_hooks.call.services._service_file import OfferedOrder, ServiceFile, service_files
 from cds_hooks.call.trusted_models import AbsentModel, site_model, why_withheld
@@ -147,7 +147,7 @@ class _ModelAdvisor(Struct, frozen=True):
         vector = chart_model.inputs(call.record)
         if call.is_preview and why_withheld(self.model) is not None:
             call = replace(call, why_withheld=lambda _model: None)
-        return await advise_by_model(call, chart_model, vector, lambda estimated: self._card(call, estimated))
+        return await advise_by_model(call, chart_model, vector, partial(self._text, call))
 
     @property
     def of_chart(self) -> ChartModel:
@@ -157,24 +157,16 @@ class _ModelAdvisor(Struct, frozen=True):
         exclusions = (*_exclusions(declared), of_population(self.model))
         return ChartModel(self.model, self.twin, exclusions, inputs, declared.share, declared.within_age_band)
 
-    def _card(self, call: ServiceInput, estimated: ModelEstimate) -> Card:
+    def _text(self, call: ServiceInput, estimated: ModelEstimate) -> CardText:
         declared, (offered,) = self.declared, self.declared.orders
         words = card_words(declared, _offer(declared, offered, call))
         if (why := why_withheld(estimated.model)) is not None:  # only in the development profile
             words = watermarked(words, why)
-        return model_card(
-            estimated.manifest,
-            estimated.prediction,
-            estimated.vector,
-            replace(
-                words, beside=() if estimated.model is self.model else ("**The model for fewer values is used.**",)
-            ),
-            call.card_identity(call.model_url(estimated.manifest.id)),
-            refused_results(call.record, estimated.vector),
-        )
+        is_model = estimated.model is self.model
+        return replace(words, beside=() if is_model else ("**The model for fewer values is used.**",))
 
 
-def card_words(declared: ServiceFile, *offers: OrderSuggestion) -> CardText:
+def card_words(declared: ServiceFile, *offers: Suggestion) -> CardText:
     """Return what the card of a model says in the words of a file, around what it offers."""
     return CardText(
         summary=declared.summary,
@@ -275,7 +267,7 @@ def _topic(declared: ServiceFile) -> Coding:
     return Coding(system=TOPIC_SYSTEM, code=declared.id, display=declared.title)
 
 
-def _offer(declared: ServiceFile, offered: OfferedOrder, call: ServiceInput) -> OrderSuggestion:
+def _offer(declared: ServiceFile, offered: OfferedOrder, call: ServiceInput) -> Suggestion:
     """Return an option that drafts the order, for the stay that ends where there is one."""
     more: dict[str, Any] = {}
     encounter = call.request.context.encounter_id

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import CardText, OrderSuggestion
+from cards.card import CardText, Suggestion, order_suggestion
 from cards.compose.equation import equation_card, for_each_sex, guideline_card, missing_card
 from cards.compose.model import without_reasons
 from cards.extension import Fact, WorklistEntry
@@ -255,17 +255,17 @@ def kept_for_worklist(call: ServiceInput, subject: str) -> WhyNot:
     return WhyNot(subject, "worklist", f"Kept for the worklist, because {why}.")
 
 
-def offer(call: ServiceInput, label: str, description: str, order: str, **more: Any) -> OrderSuggestion:
+def offer(call: ServiceInput, label: str, description: str, order: str, **more: Any) -> Suggestion:
     """Return an option that drafts an order of a service in words: a talk, a visit, a referral."""
-    return OrderSuggestion(label, description, service_order(order, call.record.patient_id, today(call), **more))
+    return order_suggestion(label, description, service_order(order, call.record.patient_id, today(call), **more))
 
 
 def offer_of_test(
     call: ServiceInput, test: OrderableTest, label: str = "", description: str = "Draft order."
-) -> OrderSuggestion:
+) -> Suggestion:
     """Return an option that drafts the order of the test."""
     order = order_of_test(test, call.record.patient_id, today(call))
-    return OrderSuggestion(label or f"Order {test.words}", description, order)
+    return order_suggestion(label or f"Order {test.words}", description, order)
 
 
 def today(call: ServiceInput) -> str:

@@ -44,12 +44,9 @@ def first_reason(exclusions: Iterable[Exclusion], subject: str, record: PatientR
     for exclusion in exclusions:
         found = exclusion.find(record)
         if found is not None and found is not False:
-            return found if isinstance(found, WhyNot) else _worded(exclusion, found, subject)
+            text = exclusion.text.format(found=found)
+            return found if isinstance(found, WhyNot) else WhyNot(subject, exclusion.code, text)
     return None
-
-
-def _worded(exclusion: Exclusion, found: object, subject: str) -> WhyNot:
-    return WhyNot(subject, exclusion.code, exclusion.text.format(found=found))
 
 
 def on_record(code: str, text: str, *groups: str) -> Exclusion:

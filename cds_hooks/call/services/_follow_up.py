@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from cards.card import OrderSuggestion
+from cards.card import Suggestion
 from cards.text import decapitalized
 from cds_hooks.call.services._equation import offer
 from cds_hooks.call.services._exclusions import NO_ESTIMATE_OF_STAY, Exclusion, find_named_in_chart
@@ -107,7 +107,7 @@ def booked_follow_up(record: PatientRecord) -> str | None:
     return None
 
 
-def offer_of_follow_up(call: ServiceInput, facility: str | None = None) -> OrderSuggestion:
+def offer_of_follow_up(call: ServiceInput, facility: str | None = None) -> Suggestion:
     """Return the order of a visit within a week of discharge, in a facility one of a follow-up agreed with its team."""
     due = (call.record.as_of + timedelta(days=_FOLLOW_UP_DAYS)).date().isoformat()
     visit = "Follow-up visit" if facility is None else f"Follow-up agreed with {facility}"

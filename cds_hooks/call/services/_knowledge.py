@@ -185,10 +185,7 @@ def _card(artifact: Artifact, call: ServiceInput, outcome: Outcome, card: Card, 
         replace(
             card,
             uuid=identity.uuid,
-            suggestions=tuple(
-                replace(suggestion, uuid=identity.suggestion_uuid(number))
-                for number, suggestion in enumerate(card.suggestions, 1)
-            ),
+            suggestions=identity.name_suggestions(card.suggestions),
             links=(*card.links, *identity.links),
             extension={EXTENSION_KEY: extension},
         )

@@ -201,21 +201,6 @@ class ModelEstimate(Struct, frozen=True):
         """The manifest of the model that made the estimate."""
         return self.model.manifest
 
-    @property
-    def reference(self) -> dict[str, str]:
-        """Which file it was, for the record."""
-        return reference_of(self.model)
-
-    @property
-    def is_recorded(self) -> bool:
-        """Whether the score goes on record: it would be shown."""
-        return self.refused is None
-
-    @property
-    def scores(self) -> dict[str, Any]:
-        """What the model computed, for the decision record."""
-        return scores_of(self.model, self.prediction)
-
 
 def reference_of(model: Model) -> dict[str, str]:
     """Id, version and digest of a model's file, for the decision record."""
@@ -243,16 +228,6 @@ def age_in(vector: FeatureVector) -> float | None:
     """Return the age among the inputs of a model, as the decision record has it too; None if it is not among them."""
     ages = (value for value in vector.evidence if value is not None and value.feature.name == "age_years")
     return next((value.value for value in ages), None)
-
-
-def version_scores(model: Model, computed: Prediction, is_due: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Return what a version computed beside the one that answered, and whether its card would have been due."""
-    return {
-        **reference_of(model),
-        "probability": computed.probability,
-        "percentile": computed.percentile,
-        "is_due": is_due({"margin": computed.margin, "percentile": computed.percentile}),
-    }
 
 
 async def estimate(

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from cards.card import Action, Card, CardIdentity, Link
-from cards.compose.model import without_reasons
-from cards.compose.orders import OrderOutcome, check_orders
+from cards.card import Action, Card, CardIdentity, CardText, Link
+from cards.compose.model import model_card, without_reasons
 from cards.extension import WorklistEntry
+from cards.orders import OrderOutcome, check_orders
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder
@@ -35,7 +35,8 @@ from cds_hooks.call.services._model import (
     age_in,
     estimate,
     reference_of,
-    version_scores,
+    refused_results,
+    scores_of,
 )
 from cds_hooks.call.trusted_models import AbsentModel
 from cds_hooks.evidence.storage.decision import suggestion_uuid
@@ -103,7 +104,7 @@ class ServiceInput(Struct, frozen=True):
     ) -> OrderOutcome:
         """Return the cards for the drafts named in `judged` (None: for all) with everything of this call.
 
-        `signing` and `active_orders` as in cards/compose/orders.py; `originals` where the service looked there already.
+        `signing` and `active_orders` as in cards/orders.py; `originals` where the service looked there already.
         """
         return check_orders(
             self.record,
@@ -188,7 +189,7 @@ class Advice(Struct):
             features=joined_features(features) if features else None,
             orders=_joined_orders(orders) if orders else None,
             vaccinations=next((advice.vaccinations for advice in several if advice.vaccinations is not None), None),
-            models=_each_once(model for advice in several for model in advice.models),
+            models=tuple({model["sha256"]: model for advice in several for model in advice.models}.values()),
             scores=_joined_scores(
                 {name: advice.scores for name, advice in by_advisor.items() if advice.scores is not None}
             ),
@@ -198,10 +199,6 @@ class Advice(Struct):
         """Add a card with what is said of it (`CardNotes`)."""
         self.cards.append(card)
         self.notes[card.uuid] = CardNotes(**notes)
-
-
-def _each_once(models: Iterable[dict[str, str]]) -> tuple[dict[str, str], ...]:
-    return tuple({model["sha256"]: model for model in models}.values())
 
 
 def _joined_orders(several: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -231,28 +228,33 @@ def no_card(subject: str, reason: str, text: str) -> Advice:
 
 
 async def advise_by_model(
-    call: ServiceInput, chart_model: ChartModel, vector: FeatureVector, card: Callable[[ModelEstimate], Card]
+    call: ServiceInput, chart_model: ChartModel, vector: FeatureVector, text: Callable[[ModelEstimate], CardText]
 ) -> Advice:
     """One card where the estimate is among the highest of the model's reference cohort, else the reason.
 
-    How many are the highest says `asked.share_for`. `vector` is what `asked.inputs` gave. Asked after the exclusions.
+    How many are the highest says `chart_model.share_for`. `vector` is what `chart_model.inputs` gave. Asked after the
+    exclusions.
     """
     chosen = call.choose(chart_model.model)
     estimated = await estimate(call.predict, vector, chosen.model, chart_model.twin, call.why_withheld)
-    advice = Advice(features=estimated.vector, models=(estimated.reference,))
-    subject, age = estimated.manifest.id, age_in(estimated.vector)
-    scores = estimated.scores if estimated.is_recorded else None
-    if scores is not None:
-        advice.scores = scores
-        if chosen.beside and estimated.model is chosen.model:
-            await _add_versions(advice, call, chart_model, estimated, chosen.beside)
-    if estimated.refused is not None:
-        advice.silences.append(WhyNot(subject, estimated.refused.reason, estimated.refused.text))
-    elif not chart_model.is_due(estimated.model, estimated.scores, age, call.thresholds):
-        advice.silences.append(WhyNot(subject, "below-threshold", _below(call, chart_model, estimated.manifest, age)))
+    model, refused = estimated.model, estimated.refused
+    advice = Advice(features=estimated.vector, models=(reference_of(model),))
+    if refused is not None:
+        advice.silences.append(WhyNot(model.manifest.id, refused.reason, refused.text))
+        return advice
+    scores, age = scores_of(model, estimated.prediction), age_in(estimated.vector)
+    advice.scores = scores
+    if chosen.beside and model is chosen.model:
+        advice.scores = {**scores, "beside": await _of_versions(call, chart_model, estimated, chosen.beside)}
+        advice.models += tuple(map(reference_of, chosen.beside))
+    if chart_model.is_due(model, scores, age, call.thresholds):
+        identity = call.card_identity(call.model_url(model.manifest.id))
+        refusals = refused_results(call.record, estimated.vector)
+        card = model_card(model.manifest, estimated.prediction, estimated.vector, text(estimated), identity, refusals)
+        advice.add(card, shorten=partial(without_reasons, card))
     else:
-        shown = card(estimated)
-        advice.add(shown, shorten=partial(without_reasons, shown))
+        below = _below(call, chart_model, model.manifest, age)
+        advice.silences.append(WhyNot(model.manifest.id, "below-threshold", below))
     return advice
 
 
@@ -266,11 +268,10 @@ def _below(call: ServiceInput, chart_model: ChartModel, manifest: Manifest, age:
     return f"The estimate is not among the highest {100 * share:g} in 100 of {manifest.row_words} aged {band.words}."
 
 
-async def _add_versions(
-    advice: Advice, call: ServiceInput, chart_model: ChartModel, estimated: ModelEstimate, beside: Sequence[Model]
-) -> None:
-    """Add what other versions of the model compute from the same inputs; their faults cost the answer nothing."""
-    assert advice.scores is not None  # noqa: S101 - asked only then
+async def _of_versions(
+    call: ServiceInput, chart_model: ChartModel, estimated: ModelEstimate, beside: Sequence[Model]
+) -> list[dict[str, Any]]:
+    """Return what other versions of the model compute from the same inputs; their faults cost the answer nothing."""
     compared: list[dict[str, Any]] = []
     for model in beside:
         try:
@@ -278,17 +279,11 @@ async def _add_versions(
         except Exception as error:
             compared.append({**reference_of(model), "error": type(error).__name__})
         else:
-            compared.append(
-                version_scores(model, prediction, partial(_is_due, call, chart_model, model, age_in(estimated.vector)))
-            )
-    advice.scores = {**advice.scores, "beside": compared}
-    advice.models += tuple(reference_of(model) for model in beside)
-
-
-def _is_due(
-    call: ServiceInput, chart_model: ChartModel, model: Model, age: float | None, scores: Mapping[str, Any]
-) -> bool:
-    return chart_model.is_due(model, scores, age, call.thresholds)
+            scores = scores_of(model, prediction)
+            is_due = chart_model.is_due(model, scores, age_in(estimated.vector), call.thresholds)
+            shown = {name: scores[name] for name in ("probability", "percentile")}
+            compared.append({**reference_of(model), **shown, "is_due": is_due})
+    return compared
 
 
 @dataclass(frozen=True, slots=True)

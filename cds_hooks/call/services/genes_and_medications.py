@@ -11,14 +11,13 @@ from typing import Final
 
 from msgspec import to_builtins
 
-from cards.card import SEVERITY
 from cards.compose.medications import GENES_AND_MEDICATIONS, genes_card
-from cards.compose.orders import shown_findings
+from cards.orders import shown_findings
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.rule_book import RuleBook, rule_book
-from cards.rules.patient.orders import DraftMedication, DraftOrder
+from cards.rules.patient.orders import DraftOrder
 from cards.rules.patient.session import PatientSession
-from cards.suggest import OrderCheck, SuggestionContext
+from cards.suggest import OrderCheck
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.call.protocol.originals import OriginalOrders
@@ -57,14 +56,14 @@ async def find(call: ServiceInput) -> Advice:
     medications = list(taken_medications(record, OriginalOrders(call.sent)))
     advice = Advice()
     findings = list(_findings(record, medications, advice, call))
-    shown = [finding for finding in findings if _is_meant(finding, new)]
+    of_new = [finding for finding in findings if _rests_on(finding, new)]
+    shown = [finding for finding in findings if finding in of_new or finding.indicator != "info"]
     advice.scores = {"genes": [to_builtins(reading) for reading in readings.values()]}
     advice.orders = {"drafts": [], "judged": [draft.name for _, draft in medications]}
     if not shown:
         advice.silences.append(WhyNot(SUBJECT, "below-threshold", _nothing_new(record, findings, len(medications))))
         return advice
-    is_new = any(_rests_on(finding, new) for finding in shown)
-    advice.cards.append(genes_card(shown, call.card_identity(), is_new=is_new))
+    advice.cards.append(genes_card(shown, call.card_identity(), is_new=bool(of_new)))
     return advice
 
 
@@ -93,11 +92,6 @@ def _is_new(reading: GeneReading, record: PatientRecord) -> bool:
     return entered is not None and entered.whole_days(record.as_of_epoch) <= NEW_DAYS
 
 
-def _is_meant(finding: RuleFinding, new: Set[str]) -> bool:
-    """Whether it is based on a new result, or warns."""
-    return _rests_on(finding, new) or SEVERITY[finding.indicator] >= SEVERITY["warning"]
-
-
 def _findings(
     record: PatientRecord, medications: list[tuple[ActiveMedication, DraftOrder]], advice: Advice, call: ServiceInput
 ) -> Iterator[RuleFinding]:
@@ -108,13 +102,9 @@ def _findings(
         for finding in shown_findings(check.evaluate(drafted).findings, call.suppress, advice.silences):
             if (finding.rule, finding.band) not in shown_bands:
                 shown_bands.add((finding.rule, finding.band))
-                is_offered = _may_end(finding, drafted)
-                yield with_offers(finding, SuggestionContext(check, drafted)) if is_offered else finding
-
-
-def _may_end(finding: RuleFinding, drafted: DraftMedication) -> bool:
-    """Whether the drug is stopped for the result alone; after a stent another antiplatelet comes first."""
-    return finding.indicator == "critical" and "antiplatelet" not in drafted.medication.classes
+                # The drug is stopped for the result alone; after a stent another antiplatelet comes first.
+                is_offered = finding.indicator == "critical" and "antiplatelet" not in drafted.medication.classes
+                yield with_offers(finding, drafted, check) if is_offered else finding
 
 
 def _rests_on(finding: RuleFinding, sources: Set[str]) -> bool:

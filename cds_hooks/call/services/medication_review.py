@@ -11,15 +11,15 @@ from itertools import islice
 from typing import Final
 
 from cards.compose.medications import MEDICATION_REVIEW, review_card
-from cards.compose.orders import shown_findings
 from cards.extension import WorklistEntry
+from cards.orders import shown_findings
 from cards.replacements import may_be_stopped
 from cards.rules.engine.compile import CompiledBand, CompiledRule
 from cards.rules.engine.finding import RuleFinding, merge_repeated_findings
 from cards.rules.engine.rule_book import RuleBook, whole_book
 from cards.rules.patient.orders import DraftMedication
 from cards.rules.patient.session import PatientSession
-from cards.suggest import OrderCheck, SuggestionContext
+from cards.suggest import OrderCheck
 from cards.text import plain
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
@@ -132,7 +132,7 @@ def _findings(
     kept_findings, repeated = merge_repeated_findings(by_draft)
     silences.extend(repeated)
     for drafted, findings in zip(drugs, kept_findings, strict=True):
-        yield from (with_offers(finding, SuggestionContext(check, drafted)) for finding in findings)
+        yield from (with_offers(finding, drafted, check) for finding in findings)
 
 
 def _criteria_of_age_unchecked(record: PatientRecord) -> WhyNot | None:

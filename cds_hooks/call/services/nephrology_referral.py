@@ -9,7 +9,7 @@ What the chart tells of the course of the kidneys: `fhir/mapping/kidney_course.p
 from functools import partial
 from typing import Final
 
-from cards.card import FOR_PLANNING, TOPICS, CardText, OrderSuggestion, Source
+from cards.card import FOR_PLANNING, TOPICS, CardText, Source, Suggestion
 from cards.compose.equation import people_in_100
 from cards.extension import Fact
 from cards.new_orders import OrderableTest, is_ordered, orderable_test_for
@@ -101,12 +101,14 @@ async def find(call: ServiceInput) -> Advice:
         return advise_by_guideline(call, _of_low_egfr(call, low))
     albumin, fall = severe_albuminuria(record), sustained_fall(record)
     advice = advise_by_equation(call, charted, _question(call, asks_for_tests=not (albumin or fall)))
-    inherited = find_confirmed(record, "polycystic_kidney")
-    if advice.cards or not (albumin or fall or inherited):
+    if advice.cards:
         return advice
     if albumin:
         return advise_by_guideline(call, _of_albumin(call, albumin))
-    return advise_by_guideline(call, _of_fall(call, fall) if fall else _of_inherited(call, inherited))
+    if fall:
+        return advise_by_guideline(call, _of_fall(call, fall))
+    inherited = find_confirmed(record, "polycystic_kidney")
+    return advise_by_guideline(call, _of_inherited(call, inherited)) if inherited is not None else advice
 
 
 def _of_no_chronic_disease(call: ServiceInput) -> Advice:
@@ -163,9 +165,8 @@ def _of_acute_rise(call: ServiceInput, newest: Measurement, baseline: Measuremen
     )
 
 
-def _of_inherited(call: ServiceInput, inherited: ConditionHit | None) -> CardText:
+def _of_inherited(call: ServiceInput, inherited: ConditionHit) -> CardText:
     """An inherited kidney disease is a reason to refer, whatever the eGFR."""
-    assert inherited is not None  # noqa: S101 - `find` has looked
     words = plain(inherited.words, 60)
     return _text(
         about="hereditary_kidney_disease",
@@ -204,7 +205,7 @@ def _of_albumin(call: ServiceInput, albumin: tuple[Measurement, ...]) -> CardTex
     if albumin[0].analyte != "uacr":
         measured, limit, equals = "protein", 500, " (the category of 300 mg/g or more of albumin)"
     values = " and ".join(f"{value.value:,.0f} mg/g ({value.time.date})" for value in albumin)
-    advice, once, first = "consider a referral to nephrology", "", tuple[OrderSuggestion, ...]()
+    advice, once, first = "consider a referral to nephrology", "", tuple[Suggestion, ...]()
     if len(albumin) == 1:
         advice, first = "consider a repeat, then a referral", _repeat(call, "uacr")
         once = " One value is not a consistent finding yet: infection, fever or exercise raise it."
@@ -258,7 +259,7 @@ def _of_low_egfr(call: ServiceInput, kidney: KidneyEstimate, *, is_chronic: bool
         )
     number = format_number(kidney.value, [REFER_EGFR] if kidney.side is None else [], 0)
     value = f"eGFR {number}" if kidney.side is None else f"eGFR under {number}"
-    advice, once, first = "consider a referral to nephrology", "", tuple[OrderSuggestion, ...]()
+    advice, once, first = "consider a referral to nephrology", "", tuple[Suggestion, ...]()
     if not is_chronic:
         advice, first = "repeat it soon, then consider nephrology", _repeat(call, "creatinine")
         once = "Nothing shows yet that it is chronic: it may be acute. "
@@ -273,12 +274,12 @@ def _of_low_egfr(call: ServiceInput, kidney: KidneyEstimate, *, is_chronic: bool
     )
 
 
-def _referral(call: ServiceInput, reason: str) -> OrderSuggestion:
+def _referral(call: ServiceInput, reason: str) -> Suggestion:
     words = ("Refer to nephrology", "Draft referral to nephrology with the reason.", "Referral to nephrology")
     return offer(call, *words, reasonCode=[{"text": reason}])
 
 
-def _repeat(call: ServiceInput, analyte: str) -> tuple[OrderSuggestion, ...]:
+def _repeat(call: ServiceInput, analyte: str) -> tuple[Suggestion, ...]:
     """Return the order of the test, or nothing where it is ordered already."""
     test = orderable_test_for((analyte,))
     return () if test is None or is_ordered(call.record, test) else (offer_of_test(call, test),)

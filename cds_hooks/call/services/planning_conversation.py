@@ -4,13 +4,12 @@ With metastatic cancer, severe dementia or dialysis on record the model does not
 guideline of the illness, without a number.
 """
 
+from functools import partial
 from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import TOPICS, Card, CardText, Source
-from cards.compose.model import model_card
+from cards.card import TOPICS, CardText, Source
 from cards.text import escape, plain
 from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.prefetch.needs import Needs
@@ -30,7 +29,7 @@ from cds_hooks.call.services._exclusions import (
     of_population,
     on_record,
 )
-from cds_hooks.call.services._model import ChartModel, ModelEstimate, refused_results
+from cds_hooks.call.services._model import ChartModel, ModelEstimate
 from cds_hooks.call.services._outlook import OUTLOOK, OUTLOOK_FEATURES, outlook_inputs
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, advise_by_model
 from cds_hooks.call.trusted_models import served_model
@@ -95,22 +94,13 @@ async def find(call: ServiceInput) -> Advice:
     call.prefetch.require("labs")
     vector = outlook_inputs(record)
     diagnoses = _diagnoses_beside(record)
-    advice = await advise_by_model(call, OF_CHART, vector, lambda estimated: _card(call, estimated, diagnoses))
+    advice = await advise_by_model(call, OF_CHART, vector, partial(_text, call, diagnoses))
     advice.features = vector  # what the full panel was asked of, where the small one is used
     return advice
 
 
-class _SeriousIllness(Struct, frozen=True):
-    """An illness for which a guideline asks for the talk, whatever an estimate says; `wording` names it."""
-
-    group: str
-    wording: str
-    guideline: Source
-
-
-_SERIOUS_ILLNESSES: Final = (
-    _SeriousIllness(
-        "cancer_metastatic",
+_SERIOUS_ILLNESSES: Final = {
+    "cancer_metastatic": (
         "advanced cancer",
         Source(
             label="ASCO, Palliative care for patients with cancer, 2024, recommendation 1: clarification of treatment "
@@ -118,16 +108,14 @@ _SERIOUS_ILLNESSES: Final = (
             url="https://doi.org/10.1200/JCO.24.00542",
         ),
     ),
-    _SeriousIllness(
-        "dementia_severe",
+    "dementia_severe": (
         "severe dementia",
         Source(
             label="NICE QS184, Dementia, 2019, quality statement 3: advance care planning at each review",
             url="https://www.nice.org.uk/guidance/qs184/chapter/Quality-statement-3-Advance-care-planning",
         ),
     ),
-    _SeriousIllness(
-        "dialysis",
+    "dialysis": (
         "dialysis",
         Source(
             label="Renal Physicians Association, Shared decision-making in dialysis, 2nd edition, 2010: advance care "
@@ -135,34 +123,31 @@ _SERIOUS_ILLNESSES: Final = (
             url="https://pmc.ncbi.nlm.nih.gov/articles/PMC4921274",
         ),
     ),
-)
+}
+"""Illnesses for which a guideline asks for the talk, whatever an estimate says: what each is called, the guideline."""
 
 
-def _serious_illness(record: PatientRecord) -> tuple[_SeriousIllness, ConditionHit] | None:
+def _serious_illness(record: PatientRecord) -> tuple[str, ConditionHit] | None:
     """Return the first of these illnesses that is on record and no tentative diagnosis; None where there is none.
 
     Words count beside a code that names only the organ: "Metastatic ovarian cancer" with C56.9.
     """
-    hits = [(illness, find_confirmed(record, illness.group)) for illness in _SERIOUS_ILLNESSES]
-    hits += [
-        (illness, named_by_problem(record, illness.group))
-        for illness in _SERIOUS_ILLNESSES
-        if illness.group in SHORT_OUTLOOK
-    ]
-    return next(((illness, hit) for illness, hit in hits if hit is not None), None)
+    hits = [(group, find_confirmed(record, group)) for group in _SERIOUS_ILLNESSES]
+    hits += [(group, named_by_problem(record, group)) for group in _SERIOUS_ILLNESSES if group in SHORT_OUTLOOK]
+    return next(((group, hit) for group, hit in hits if hit is not None), None)
 
 
-def _without_number(call: ServiceInput, illness: _SeriousIllness, hit: ConditionHit) -> Advice:
+def _without_number(call: ServiceInput, group: str, hit: ConditionHit) -> Advice:
     """Build the card of one so ill that an estimate from ordinary results would mislead: the illness and the offer."""
-    words = plain(hit.words, 60)
+    words, (illness, guideline) = plain(hit.words, 60), _SERIOUS_ILLNESSES[group]
     card_text = CardText(
         about="planning_conversation",
-        summary=plain(f"Planning ahead: {illness.wording} on record{hit.in_brackets}. Discuss goals of care.", 139),
+        summary=plain(f"Planning ahead: {illness} on record{hit.in_brackets}. Discuss goals of care.", 139),
         opening=f"**{escape(words, 60)}**{hit.in_brackets}. No talk about goals of care is on record within a year. "
-        f"No estimate is shown: with {illness.wording} one from ordinary results would mislead.",
-        guideline=illness.guideline,
+        f"No estimate is shown: with {illness} one from ordinary results would mislead.",
+        guideline=guideline,
         topic=TOPICS["planning"],
-        facts=(fact_of_condition(illness.group, hit),),
+        facts=(fact_of_condition(group, hit),),
         offers=(offer(call, *_TALK_OFFER),),
     )
     advice = advise_by_guideline(call, card_text)
@@ -222,20 +207,9 @@ def _diagnoses_beside(record: PatientRecord) -> str:
     return f"**This estimate uses no diagnoses.** On record: {listed}{'' if listed.endswith('…') else '.'}\n\n"
 
 
-def _card(call: ServiceInput, estimated: ModelEstimate, diagnoses: str) -> Card:
-    return model_card(
-        estimated.manifest,
-        estimated.prediction,
-        estimated.vector,
-        replace(
-            CARD,
-            offers=(offer(call, *_TALK_OFFER),),
-            opening=f"{diagnoses}{CARD.opening}",
-            beside=(SMALL_PANEL,) if estimated.model is TWIN else (),
-        ),
-        call.card_identity(call.model_url(estimated.manifest.id)),
-        refused_results(call.record, estimated.vector),
-    )
+def _text(call: ServiceInput, diagnoses: str, estimated: ModelEstimate) -> CardText:
+    small = (SMALL_PANEL,) if estimated.model is TWIN else ()
+    return replace(CARD, offers=(offer(call, *_TALK_OFFER),), opening=f"{diagnoses}{CARD.opening}", beside=small)
 
 
 OF_CHART = ChartModel(MODEL, TWIN, (*_NO_TALK, _DOMINATED), outlook_inputs)

@@ -58,14 +58,14 @@ async def find(call: ServiceInput) -> Advice:
     """One card where a service is due, and for each of the others the reason why it is not, or is not known."""
     record = call.record
     results = record.derive(open_results)
-    limited = _limited_outlook(record)
-    if limited is not None:
-        results = tuple(result for result in results if result.row.in_limited_outlook)
-        _add_results(limited, results, call)
-        return limited
+    if (words := limited_outlook(record, SHORT_OUTLOOK)) is not None:
+        advice = no_card(SUBJECT, "outside-population", f"{words} is on record: prevention is not suggested.")
+        _add_results(advice, tuple(result for result in results if result.row.in_limited_outlook), call)
+        return advice
     judged = record.derive(_judged)
     if any(answer.state == "due" for answer in judged):
-        judged = _in_context(judged, await short_outlook(call), is_check_up(call))
+        outlook, in_check_up = await short_outlook(call), is_check_up(call)
+        judged = tuple(answer if answer.state != "due" else _changed(answer, outlook, in_check_up) for answer in judged)
     states = preventive_states(judged, today(call))
     advice = Advice(
         features=record.derive(prevent_inputs).vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged)
@@ -82,7 +82,8 @@ async def find(call: ServiceInput) -> Advice:
         advice.silences.insert(0, kept_for_worklist(call, SUBJECT))
         return advice
     rank = VisitRank.QUESTIONS if all(answer.order is None for answer in due) else None
-    card = partial(preventive_card, judged, states, call.card_identity(), record.patient_id, _not_sent(record))
+    not_sent = [words for kind, words in _MAY_HOLD_TESTS.items() if not record.was_requested(kind)]
+    card = partial(preventive_card, judged, states, call.card_identity(), record.patient_id, not_sent)
     advice.add(card(), shorten=partial(card, is_brief=True), reminder=_entry(due), rank=rank)
     return advice
 
@@ -99,12 +100,8 @@ def _add_results(advice: Advice, results: tuple[FollowUp, ...], call: ServiceInp
         advice.add(card(), shorten=partial(card, is_brief=True) if len(results) > 1 else None)
 
 
-def _in_context(judged: tuple[ServiceAnswer, ...], outlook: str | None, is_check_up: bool) -> tuple[ServiceAnswer, ...]:
-    """Return what is due in the light of the visit and of the outlook."""
-    return tuple(answer if answer.state != "due" else _changed(answer, outlook, is_check_up) for answer in judged)
-
-
 def _changed(answer: ServiceAnswer, outlook: str | None, is_check_up: bool) -> ServiceAnswer:
+    """Return what is due in the light of the visit and of the outlook."""
     name = answer.row.id
     if name == _STATIN:
         text = "the card of statin-discussion covers it"
@@ -116,44 +113,27 @@ def _changed(answer: ServiceAnswer, outlook: str | None, is_check_up: bool) -> S
     return answer
 
 
-def _limited_outlook(record: PatientRecord) -> Advice | None:
-    words = limited_outlook(record, SHORT_OUTLOOK)
-    if words is None:
-        return None
-    return no_card(SUBJECT, "outside-population", f"{words} is on record: prevention is not suggested.")
-
-
 _STATES = {"due": "is due", "not due": "is not due", "not known": "cannot be judged"}
 
 
 def _silences(judged: tuple[ServiceAnswer, ...]) -> list[WhyNot]:
     """Return the reason for each that is not due; those that are not for this age or sex are named in one."""
-    outside = [answer.row.short for answer in judged if answer.because in _NOT_FOR]
-    not_due = [
-        answer
-        for answer in judged
-        if answer.because not in _NOT_FOR and (answer.state != "due" or answer.because == FOR_CHECK_UP)
-    ]
-    silences = [_silence(answer) for answer in not_due]
-    if outside:
+    silences = []
+    for answer in judged:
+        is_later = answer.because == FOR_CHECK_UP
+        if answer.because not in _NOT_FOR and (answer.state != "due" or is_later):
+            kept = " It is kept for a check-up." if is_later else ""
+            text = f"{answer.row.name} {_STATES[answer.state]}: {answer.text}.{kept}"
+            silences.append(WhyNot(answer.row.id, _REASONS[answer.because], text))
+    if outside := [answer.row.short for answer in judged if answer.because in _NOT_FOR]:
         text = f"Not recommended for this age or sex: {', '.join(outside)}."
         silences.append(WhyNot(SUBJECT, "outside-population", text))
     return silences
 
 
-def _silence(answer: ServiceAnswer) -> WhyNot:
-    kept = " It is kept for a check-up." if answer.because == FOR_CHECK_UP else ""
-    text = f"{answer.row.name} {_STATES[answer.state]}: {answer.text}.{kept}"
-    return WhyNot(answer.row.id, _REASONS[answer.because], text)
-
-
 def _entry(due: list[ServiceAnswer]) -> WorklistEntry:
     names = ", ".join(answer.row.short for answer in due)
     return WorklistEntry(test=f"Preventive services: {names}", purpose=SUBJECT, because="no-visit")
-
-
-def _not_sent(record: PatientRecord) -> list[str]:
-    return [words for kind, words in _MAY_HOLD_TESTS.items() if not record.was_requested(kind)]
 
 
 def _basis(judged: tuple[ServiceAnswer, ...]) -> dict[str, Any]:

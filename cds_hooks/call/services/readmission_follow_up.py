@@ -12,8 +12,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from cards.card import TOPICS, Card, CardText
-from cards.compose.model import model_card
+from cards.card import TOPICS, CardText
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE
 from cds_hooks.call.services._exclusions import Exclusion, first_reason
@@ -58,24 +57,14 @@ async def find(call: ServiceInput) -> Advice:
     without = first_reason((WITHOUT_DIABETES,), MODEL.manifest.id, record)
     if without is not None:
         return Advice(silences=[without])
-    return await advise_by_model(call, OF_CHART, OF_CHART.inputs(record), partial(_card, call))
+    return await advise_by_model(call, OF_CHART, OF_CHART.inputs(record), partial(_text, call))
 
 
-def _card(call: ServiceInput, estimate: ModelEstimate) -> Card:
+def _text(call: ServiceInput, estimate: ModelEstimate) -> CardText:
     facility = facility_of(call.record)
     setting = "" if facility is None else f"**Goes to {facility}**: agree the follow-up with the team there.\n\n"
-    return model_card(
-        estimate.manifest,
-        estimate.prediction,
-        estimate.vector,
-        replace(
-            CARD,
-            opening=f"{setting}Why: ",
-            offers=(offer_of_follow_up(call, facility),),
-            beside=(DESTINATION_UNKNOWN,) if estimate.model is TWIN else (),
-        ),
-        call.card_identity(call.model_url(estimate.manifest.id)),
-    )
+    offers, is_twin = (offer_of_follow_up(call, facility),), estimate.model is TWIN
+    return replace(CARD, opening=f"{setting}Why: ", offers=offers, beside=(DESTINATION_UNKNOWN,) if is_twin else ())
 
 
 OF_CHART = ChartModel(MODEL, TWIN, (*NO_FOLLOW_UP, WITHOUT_DIABETES), lambda record: map_features(record, FEATURES))

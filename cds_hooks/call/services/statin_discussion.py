@@ -7,7 +7,7 @@ to 79). A card is shown from intermediate on.
 import re
 from functools import partial
 
-from cards.card import TOPICS, CardText, OrderSuggestion, Source
+from cards.card import TOPICS, CardText, Source, Suggestion
 from cards.compose.equation import people_in_100
 from cards.extension import Fact, WorklistEntry
 from cards.new_orders import LIPIDS, OrderableTest, orderable_test_for
@@ -216,11 +216,11 @@ def _risk(call: ServiceInput, result: EquationResult) -> CardText:
     )
 
 
-def _talk(call: ServiceInput, talk: str) -> OrderSuggestion:
+def _talk(call: ServiceInput, talk: str) -> Suggestion:
     return offer(call, "Plan a talk about a statin", "Draft order: benefits, harms and wishes.", talk)
 
 
-def _lipid_offer(call: ServiceInput) -> tuple[OrderSuggestion, ...]:
+def _lipid_offer(call: ServiceInput) -> tuple[Suggestion, ...]:
     """Return the offer of new lipids where the ones used are more than a year old."""
     if call.record.newest("cholesterol_total", _LIPIDS_OLD_DAYS) is not None:
         return ()

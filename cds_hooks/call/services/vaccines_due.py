@@ -43,7 +43,7 @@ async def find(call: ServiceInput) -> Advice:
     forecasts = forecast_entries(due, KNOWLEDGE)
     advice = Advice(vaccinations=_inputs(charted, ordered), scores={"vaccines": to_builtins(forecasts)})
     if not due.due and not due.of_season:
-        advice.silences = [*_reason_for_none(due).silences, *_not_judged(record, charted)]
+        advice.silences = [_reason_for_none(due), *_not_judged(record, charted)]
         # What an adult should have had as a child stands in a registry perhaps: it interrupts nobody.
         advice.worklist = [_entry(due)] if due.catch_up else []
         return advice
@@ -89,24 +89,23 @@ def _entry(due: VaccinesDue) -> WorklistEntry:
     return WorklistEntry(test=f"Vaccines: {'; '.join(filter(None, parts))}", purpose=SUBJECT, because="no-visit")
 
 
-def _reason_for_none(due: VaccinesDue) -> Advice:
+def _reason_for_none(due: VaccinesDue) -> WhyNot:
     if due.ordered:
-        return no_card(
-            SUBJECT, "already-ordered", f"The vaccines that are due are ordered already: {', '.join(due.ordered)}."
-        )
+        text = f"The vaccines that are due are ordered already: {', '.join(due.ordered)}."
+        return WhyNot(SUBJECT, "already-ordered", text)
     if due.declined:
         names = ", ".join(f"{item.group} ({item.when})" for item in due.declined)
-        return no_card(SUBJECT, "declined", f"The patient declined within a year what is due: {names}.")
+        return WhyNot(SUBJECT, "declined", f"The patient declined within a year what is due: {names}.")
     if due.uncoded:
         names = ", ".join(item.label for item in due.uncoded)
         text = f"A dose of these vaccines is recorded without a vaccine code or a date: {names}. Complete the entries."
-        return no_card(SUBJECT, "input-missing", text)
+        return WhyNot(SUBJECT, "input-missing", text)
     if due.catch_up:
         names = ", ".join(item.label for item in due.catch_up)
-        return no_card(SUBJECT, "worklist", f"Only childhood doses may be missing: {names}. Kept for the worklist.")
+        return WhyNot(SUBJECT, "worklist", f"Only childhood doses may be missing: {names}. Kept for the worklist.")
     over = ", ".join(f"{group} (to {end})" for group, end in due.seasons_over)
     past = f" Not judged, because its data have ended: {over}." if over else ""
-    return no_card(SUBJECT, "below-threshold", f"No vaccine is due by {KNOWLEDGE.citation}.{past}")
+    return WhyNot(SUBJECT, "below-threshold", f"No vaccine is due by {KNOWLEDGE.citation}.{past}")
 
 
 def _inputs(charted: ChartedPerson, ordered: frozenset[str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from cards.card import Card
 from cards.compose.high_alert import NOT_COVERED
-from cards.compose.orders import check_orders
+from cards.orders import check_orders
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.patient.orders import DraftOrder, read_draft
 from fhir.record.datatypes import parse_time

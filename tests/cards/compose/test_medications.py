@@ -9,7 +9,7 @@ from cards.compose.medications import review_card
 from cards.extension import Fact, FindingReference
 from cards.rules.conditions.condition import Predicate
 from cards.rules.engine.compile import CompiledSuggestion
-from cards.rules.engine.finding import FindingText, OfferedSuggestion, RuleFinding
+from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
 from cards.rules.language.rule import Evidence, SuggestionTemplate
 
 IDENTITY = CardIdentity("card", lambda number: f"suggestion-{number}", "https://example.org/why")
@@ -22,8 +22,8 @@ REASON = Coding(system="s", code="c", display="d")
 def finding(rule: str = "rule", summary: str = "", **more: Any) -> RuleFinding:
     """A finding of a rule, a warning of priority 10 with this evidence."""
     said = summary or f"{rule} speaks."
-    text = FindingText(said, f"Detail of {rule}.", evidence=(GUIDE,), override_reasons=(REASON,))
-    declared: dict[str, Any] = {"indicator": "warning", "write": lambda: text}
+    text = {"summary": said, "detail": f"Detail of {rule}.", "evidence": (GUIDE,), "override_reasons": (REASON,)}
+    declared: dict[str, Any] = {"indicator": "warning", **text}
     return RuleFinding(rule, "band", is_certain=True, priority=10, **(declared | more))
 
 

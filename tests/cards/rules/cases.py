@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from cards.casebook.cases import waiting_bands
-from cards.compose.orders import OrderOutcome, check_orders
+from cards.orders import OrderOutcome, check_orders
 from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.patient.orders import DraftOrder, read_drafts
 from fhir.record.record import PatientRecord

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from cards.casebook.patients import PATIENT_ID, bundle_of, draft_of, record_of, without
-from cards.compose.orders import OrderOutcome, check_orders
+from cards.orders import OrderOutcome, check_orders
 from cards.rules.patient.orders import DraftOrder, read_drafts
 from fhir.record.record import read_record
 from fhir.record.resources import decoder

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cards.card import Card
-from cards.compose.orders import OrderOutcome
+from cards.orders import OrderOutcome
 from cards.rules.engine.rule_book import RuleBook, whole_book
 from tests.cards.rules.cases import Case, all_cases, check_case
 from tests.conftest import ROOT

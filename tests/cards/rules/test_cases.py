@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from cards.card import check_card
-from cards.compose.orders import OrderOutcome, check_orders
+from cards.orders import OrderOutcome, check_orders
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_drafts
 from cds_hooks.call.hold_back.reasons import in_words

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cards.compose.orders import OrderOutcome, check_orders
+from cards.orders import OrderOutcome, check_orders
 from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import name_of

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cards.card import SEVERITY
-from cards.compose.orders import OrderOutcome, check_orders
+from cards.orders import OrderOutcome, check_orders
 from fhir.mapping.medications.active import active_medications
 from tests.cards.rules.cases import (
     Case,

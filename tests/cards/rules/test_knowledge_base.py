@@ -25,7 +25,7 @@ from pathlib import Path
 from cards.rules.language.site import use_site_rules
 use_site_rules(Path(sys.argv[1]))
 from cards.casebook.patients import draft_of, drafts_of, record_of
-from cards.compose.orders import check_orders
+from cards.orders import check_orders
 from cards.rules.engine.governance import all_rule_versions
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.language.knowledge_base import knowledge_base, listed_faults

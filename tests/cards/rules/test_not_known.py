@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from cards.casebook.patients import PATIENT_ID
-from cards.compose.orders import check_orders
+from cards.orders import check_orders
 from cards.rules.patient.orders import read_drafts
 from fhir.record.record import read_record
 from fhir.record.resources import decoder

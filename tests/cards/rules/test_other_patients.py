@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from cards.compose.orders import OrderOutcome
+from cards.orders import OrderOutcome
 from cards.rules.patient.orders import read_drafts
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder

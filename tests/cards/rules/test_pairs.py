@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cards.compose.orders import OrderOutcome, check_orders
+from cards.orders import OrderOutcome, check_orders
 from cards.rules.engine.compile import CompiledRule
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.families.pairs.family import PAIRS

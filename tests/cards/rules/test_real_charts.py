@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from cards.compose.orders import check_orders
+from cards.orders import check_orders
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
 from tests.cards.rules.cases import accepted, all_cases, findings, originals, uuids

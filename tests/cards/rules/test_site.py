@@ -26,7 +26,7 @@ from pathlib import Path
 from cards.rules.language.site import use_site_rules
 use_site_rules(Path(sys.argv[1]))
 from cards.casebook.patients import draft_of, drafts_of, record_of
-from cards.compose.orders import check_orders
+from cards.orders import check_orders
 from cards.rules.engine.governance import all_rule_versions
 from cards.rules.engine.rule_book import rule_book
 as_of, said = datetime(2026, 11, 20, 9, tzinfo=UTC), []

@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from cards.card import CardIdentity, CardText, OrderSuggestion
+from cards.card import CardIdentity, CardText, order_suggestion
 from cards.compose.model import model_card
 from cds_hooks.call.services._declared import card_words, watermarked
 from cds_hooks.call.services._service_file import ServiceFile, service_files
@@ -204,7 +204,7 @@ def _train(model_id: str, table: Path, folder: Path) -> tuple[Model, Preview, Pa
         raise TrainingRefused(f"no service in {folder} names the model {model_id}: write {model_id}.service.toml")
     declared = service[0]
     (ordered,) = declared.orders
-    planned = card_words(declared, OrderSuggestion(ordered.label, "", {"resourceType": "ServiceRequest"}))
+    planned = card_words(declared, order_suggestion(ordered.label, "", {"resourceType": "ServiceRequest"}))
     card = _composed(model, row, watermarked(planned, "One of the people of the table, before the gates of the model"))
     write_whole(written / PREVIEW, msgspec.json.encode(card))
     return model, card, written

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cards.compose.orders import OrderOutcome, check_orders
+from cards.orders import OrderOutcome, check_orders
 from cards.rules.patient.orders import read_drafts
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
