@@ -50,8 +50,20 @@ The addresses of two sites have the first digits of the set id, those of a third
 
 
 _READ: Final = re.compile(r"\bread \d{4}-")
-_LONGEST_UNDATED: Final = 103
-"""A label on a card has at most 120 characters."""
+_LONGEST: Final = 120
+"""How many characters a label on a card has at most."""
+_COUNTRIES: Final[Mapping[str, re.Pattern[str]]] = {
+    "US": re.compile(r"\bUS prescribing|\bUS label|\bFDA\b|FDA-approved|DailyMed|openFDA|\bNDC \d"),
+    "EU": re.compile(r"\bEU/\d|\bEMA\b|European Medicines Agency|European Commission"),
+    "UK": re.compile(r"\bMHRA\b|\beMC\b|\bUK product"),
+    "CH": re.compile(r"Swissmedic|\bSwiss\b"),
+    "FR": re.compile(r"\bANSM\b|Afssaps"),
+    "DE": re.compile(r"\bBfArM\b|Fachinformation"),
+    "CA": re.compile(r"Health Canada|\bCanadian\b"),
+}
+_COUNTRY_NAMED: Final = re.compile(rf"\b(?:{'|'.join(_COUNTRIES)}|FDA|EMA|MHRA|Health Canada|Fachinformation)\b")
+_KIND: Final = re.compile(r"^(?:.*?\b(?:labels?|SmPC|information|leaflet)(?=,|$)|[^,]+)")
+"""The beginning of a label up to its kind, or up to its first comma: behind it stands the country."""
 
 
 class _Named(Struct, frozen=True):
@@ -77,12 +89,13 @@ def label_evidence(
     part = section.lower() if section[:1].isalpha() else f"section {section}"
     form = f" ({route})" if route else ""
     place = ", ".join(filter(None, (f"DailyMed set id {set_id}" if is_at_dailymed else set_id, page)))
+    country = country_of(set_id) or "US"
     return Evidence(
-        f"{name}{form}, US prescribing information, {place}",
-        "FDA-approved label",
+        f"{name}{form}, {country} prescribing information, {place}",
+        "FDA-approved label" if country == "US" else f"label approved in the {country}",
         read[:4],
         f"{section}: {quote}",
-        f"{name} label (US), {part}, {identity}, read {read}",
+        f"{name} label ({country}), {part}, {identity}, read {read}",
         "label",
         "label",
         "label",
@@ -95,9 +108,17 @@ def dated(evidence: Evidence, day: str) -> Evidence:
     """Return a label with its country and the day on which it was read, as a card cites it; others as they are."""
     if evidence.basis != "label" or not day or _READ.search(evidence.label):
         return evidence
-    is_named = "US prescribing information" in evidence.document and "(" not in evidence.label
-    label = re.sub(r"\b(label|labels),", r"\1 (US),", evidence.label, count=1) if is_named else evidence.label
-    return replace(evidence, label=f"{label}, read {day}") if len(label) <= _LONGEST_UNDATED else evidence
+    country = country_of(f"{evidence.document} {evidence.organisation}")
+    is_named = not country or _COUNTRY_NAMED.search(evidence.label)
+    label = evidence.label if is_named else _KIND.sub(rf"\g<0> ({country})", evidence.label, count=1)
+    texts = (f"{label}, read {day}", label)
+    return replace(evidence, label=next((text for text in texts if len(text) <= _LONGEST), evidence.label))
+
+
+def country_of(text: str) -> str:
+    """Return the country whose label a document is, by its authority or number; "" where it names none or several."""
+    found = [country for country, pattern in _COUNTRIES.items() if pattern.search(text)]
+    return found[0] if len(found) == 1 else ""
 
 
 def class_of(evidence: Evidence) -> SourceClass:
