@@ -104,7 +104,8 @@ class KeptDrug(Struct, frozen=True):
 
     def names(self, medication: MedicationIdentity) -> bool:
         """Whether the drug is one of the row."""
-        codes = (code for ingredient in medication.ingredients for code in atc_codes(ingredient))
+        ingredients = medication.ingredients if self.atc else ()
+        codes = (code for ingredient in ingredients for code in atc_codes(ingredient))
         return not self.keys.isdisjoint(medication.keys) or any(code.startswith(self.atc) for code in codes)
 
 
