@@ -487,10 +487,6 @@ def _is_of_place(refusal: Refusal) -> bool:
     return refusal.subject.startswith("prefetch.")
 
 
-_TOGETHER: Final = 16
-"""So many resources are looked through at once; mostly one or two of a chart have a run."""
-
-
 def without_runs(value: Any) -> Any:
     """Return the lean resource or Bundle with the runs of white space in its texts collapsed.
 
@@ -503,14 +499,6 @@ def without_runs(value: Any) -> Any:
     if not may_hold_runs(text):
         return value
     return msgspec.json.decode(msgspec.json.encode(collapse_runs(msgspec.json.decode(text))), type=type(value))
-
-
-def _all_without_runs(resources: list[Any]) -> list[Any]:
-    collapsed: list[Any] = []
-    for start in range(0, len(resources), _TOGETHER):
-        together = resources[start : start + _TOGETHER]
-        collapsed += map(without_runs, together) if may_hold_runs(msgspec.json.encode(together)) else together
-    return collapsed
 
 
 def _read_bundle(name: str, raw: bytes | Raw) -> tuple[Bundle | None, list[Refusal]]:
@@ -795,7 +783,7 @@ class _Reading:
         medications = self.resources.medications
         if medications and may_hold_runs(msgspec.json.encode(medications)):
             by_identity = {id(medication): medication for medication in medications.values()}  # most have three names
-            collapsed = dict(zip(by_identity, _all_without_runs([*by_identity.values()]), strict=True))
+            collapsed = {identity: without_runs(medication) for identity, medication in by_identity.items()}
             self.resources.medications = {
                 collapse_runs(name): collapsed[id(medication)] for name, medication in medications.items()
             }
@@ -806,7 +794,7 @@ class _Reading:
             if resources:
                 once = each_once(resources)
                 encoded = msgspec.json.encode(once)
-                read = _all_without_runs(once) if may_hold_runs(encoded) else once
+                read = list(map(without_runs, once)) if may_hold_runs(encoded) else once
                 by_type[kind] = counted = distinct(read_statuses(read, kind, refusals), refusals)
                 if counted is once:
                     self.resources.encoded[kind] = encoded
