@@ -6,7 +6,8 @@ their definition, so they are exact with respect to this background. Log odds ar
 otherwise its probability.
 
 An additive file, such as a regression behind scalers, codes and bins, is asked with each input alone in place of
-the background's. These answers, less their mean over the reference cohort, are the terms of its sum.
+the background's. These answers, less their mean over the reference cohort, are the terms of its sum. Where a term is a
+line it is computed from its slope, so that a file of hundreds of inputs is as quick as one of ten.
 """
 
 import math
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import Groups
 from models_onnx.workbench.compiler.families.trees import as_float32, limits
-from models_onnx.workbench.compiler.graph import Graph
+from models_onnx.workbench.compiler.graph import DOUBLE, Graph
 from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, Link
 from models_onnx.workbench.compiler.readers.network import Network, OnnxSource
 
@@ -37,6 +38,8 @@ _LEAST_COALITIONS = 16
 _AT_ONCE = 4096
 # People of the cohort with whom a file is tried, and what single precision may change of its sum.
 _TRIED, _ADDS_UP = 500, 1e-5
+# What single precision may change of a term that is a line.
+_ON_LINE = 1e-6
 # An additive file is asked with no value beyond it, so that no term is infinite.
 _FARTHEST, _FARTHEST_WHOLE = 1e30, 1e9
 
@@ -108,11 +111,14 @@ class _AskedFile:
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
         """Write the file with every coalition of its groups, and the Shapley values of its answers."""
+        return self._write_shares(graph, self._written(graph, features, missing))
+
+    def _write_shares(self, graph: Graph, seen: str) -> str:
         count, coalitions = len(self.features), len(self._coalitions)
         chosen = self._coalitions.astype(bool) @ self.groups.matrix().T.astype(bool)
         mask = graph.constant("chosen", chosen[None], np.bool_)
         flat, axis = graph.constant("flat", [-1, count], np.int64), graph.constant("coalition_axis", [1], np.int64)
-        wide = graph.node("Unsqueeze", [self._written(graph, features, missing), axis], "values_wide")
+        wide = graph.node("Unsqueeze", [seen, axis], "values_wide")
         parts = [mask, wide, graph.constant("values_rest", self.background, np.float32)]
         values = graph.node("Reshape", [graph.node("Where", parts, "values_mixed"), flat], "values")
         answers = self.network.write(graph, values)
@@ -220,6 +226,10 @@ class GroupedModel(_AskedFile):
 class AdditiveFile(_AskedFile):
     """A file whose answer is a sum of terms of single inputs; `centre` [F] is the mean of each term over the cohort."""
 
+    slopes: Array = field(default_factory=lambda: np.zeros(0))
+    """Of each input whose term is a line its slope [F], NaN of the others: about these the file is asked."""
+    absent: Array = field(default_factory=lambda: np.zeros(0))
+    """What an input whose term is a line adds where it is missing."""
     centre: Array = field(default_factory=lambda: np.zeros(0))
     codes: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     """Inputs that are whole numbers in the cohort, as codes are: a converter may cut the others to whole numbers."""
@@ -234,12 +244,29 @@ class AdditiveFile(_AskedFile):
         """
         model = cls._against(source, Groups.of(features, {}), features, X, 9)
         codes = np.array([(x == np.round(x)).all() for x in (column[~np.isnan(column)] for column in X.T)])
-        model = replace(model, centre=np.zeros(len(features)), codes=codes)
+        nothing = np.zeros(len(features))
+        model = replace(model, centre=nothing, codes=codes, slopes=np.full(len(features), np.nan), absent=nothing)
         # what a file makes of missing values may not add up though the rest does: then the background counts
         for asked in (model, replace(model, takes_missing=np.zeros(len(features), dtype=bool))):
-            if asked._adds_up(X):
-                return replace(asked, centre=asked.contributions(X).mean(axis=0))
+            for way in (asked._with_lines(X), asked):
+                if way._adds_up(X):
+                    return replace(way, centre=way.contributions(X).mean(axis=0))
         return None
+
+    def _with_lines(self, X: Array) -> Self:
+        """Return the file with the slopes of the terms that are lines, within the cohort and far beyond it."""
+        values = np.vstack([np.nanquantile(X, (0, 0.25, 0.5, 0.75, 1), axis=0), *np.broadcast_arrays(*self._ends)])
+        rows = np.tile(self.background, (len(values) + 1, len(self.features), 1))
+        each = np.arange(len(self.features))
+        rows[:-1, each, each] = as_float32(values)
+        rows[-1, each, each] = self._fill
+        terms = self._margins(rows.reshape(-1, len(each))).reshape(len(rows), -1) - self._background_margin()
+        away = as_float32(values) - self.background
+        span = values[4] - values[0]
+        slopes = (terms[4] - terms[0]) / np.where(span > 0, span, np.nan)
+        is_line = (np.abs(terms[:-1] - slopes * away) <= _ON_LINE * np.maximum(1.0, np.abs(terms[:-1]))).all(axis=0)
+        is_line &= ~self.network.whole_numbers(len(each)) & ~np.isin(each, list(self.network.texts))
+        return replace(self, slopes=np.where(is_line, slopes, np.nan), absent=np.where(is_line, terms[-1], 0.0))
 
     def _adds_up(self, X: Array) -> bool:
         """Return whether the terms add up for people, for mixtures of people, and where values are missing."""
@@ -257,22 +284,31 @@ class AdditiveFile(_AskedFile):
         return self._background_margin() + self.slope * float(self.centre.sum())
 
     def contributions(self, X: Array) -> Array:
-        return _AskedFile.contributions(self, X) - self.slope * self.centre
+        lines = np.nan_to_num(self.slopes) * (np.nan_to_num(self._seen(X)) - self.background)
+        terms = np.where(np.isnan(as_float32(X)), self.absent, lines) - self.centre
+        return _AskedFile.contributions(self, X) + self.slope * terms
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        terms = _AskedFile.write_contributions(self, graph, features, missing)
+        seen = self._written(graph, features, missing)
+        away = graph.node("Cast", [seen], "seen_exactly", to=DOUBLE)
+        away = graph.node("Sub", [away, graph.constant("usual", self.background, np.float64)], "away")
+        slopes = graph.constant("slopes", self.slope * np.nan_to_num(self.slopes), np.float64)
+        absent = graph.constant("absent", self.slope * self.absent, np.float64)
+        lines = graph.node("Where", [missing, absent, graph.node("Mul", [away, slopes], "raised")], "lines")
+        terms = graph.node("Add", [self._write_shares(graph, seen), lines], "terms")
         return graph.node("Sub", [terms, graph.constant("centre", self.slope * self.centre, np.float64)], "centred")
 
     @property
     def _coalitions(self) -> Array:
-        count = len(self.features)
-        rows = -(-(count + 1) // _LEAST_COALITIONS) * _LEAST_COALITIONS
-        return np.eye(rows, count, -1)
+        asked = np.flatnonzero(np.isnan(self.slopes))
+        rows = np.zeros((-(-(len(asked) + 1) // _LEAST_COALITIONS) * _LEAST_COALITIONS, len(self.features)))
+        rows[1 + np.arange(len(asked)), asked] = 1.0
+        return rows
 
     @property
     def _weights(self) -> Array:
         weights = self._coalitions.copy()
-        weights[0] = -1.0
+        weights[0] = -np.isnan(self.slopes).astype(np.float64)
         return weights
 
 

@@ -94,8 +94,7 @@ def _mask_faults(subject: Subject) -> list[str]:
     return faults
 
 
-# So many people for up to a hundred inputs; of more inputs fewer, because each input is taken away from each of them.
-_PEOPLE, _ANSWERS = 400, 40_000
+_PEOPLE = 400
 # The largest bound that a card may declare: without one input an estimate moves by no more than a quarter.
 MOST = 0.25
 # responsible-ai.md 5.2, data quality: so many points (0 to 1) call for action.
@@ -112,7 +111,7 @@ def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
         raise NotRun("No bound is declared (product.stress_move_at_most of the card).")
     declared, bound = bound, min(bound, MOST)
     people = evidence.people if evidence.people is not None else ordinary(subject.features, _PEOPLE)
-    people = people[: min(_PEOPLE, _ANSWERS // len(subject.features))]
+    people = people[:_PEOPLE]
     before = subject.answers(people).probability
     faults: list[str] = []
     if declared > MOST:
