@@ -195,6 +195,7 @@ _SAYS_NOTHING = frozenset(
     }
     | {"poct", "abg", "vbg", "formule", "formel", "bloed", "krwi", "surowicy", "osoczu", "w", "we", "estimation"}
 )
+_SAYS_ANTIBODY = frozenset({"antibody", "antibodies", "ab", "abs", "qual", "qualitative", "interpretation"})
 _IN_SERUM = re.compile(r"\bi\. ?(?:[sp]\.|serum\b|plasma\b|blut\b)|\b3[07] ?°c\b")
 _IN_BLOOD = re.compile(r"\b(?:serum|plasma|blood)\b", re.IGNORECASE)
 _LONGEST_NAME = 160
@@ -220,6 +221,8 @@ def analyte_of_name(text: str) -> str | None:
     ('sodium', None, 'potassium')
     >>> analyte_of_name("Creatinine [Mass/volume] in Blood"), analyte_of_name("Creatinine [Mass/volume] in Urine")
     ('creatinine', None)
+    >>> analyte_of_name("EBV VCA IgG antibody"), analyte_of_name("Digoxin antibody")
+    ('ebv_igg', None)
     >>> analyte_of_name("Hämoglobin"), analyte_of_name("Créatinine sérique"), analyte_of_name("Hemoglobin S")
     ('hemoglobin', 'creatinine', None)
     """
@@ -247,6 +250,10 @@ def _key_of_name(text: str) -> str | None:
     whole = " ".join(words)
     if whole not in _KEY_BY_NAME:  # "Hemoglobin S" is there, and none of ours
         whole = " ".join(word for word in words if word not in _SAYS_NOTHING)
+    # An immunoglobulin is an antibody; a digoxin antibody is no digoxin.
+    serology = _KEY_BY_NAME.get(" ".join(word for word in whole.split() if word not in _SAYS_ANTIBODY))
+    if whole not in _KEY_BY_NAME and serology in ANALYTES and ANALYTES[serology].kind == "answer":
+        return serology
     return _KEY_BY_NAME[whole] if whole in _KEY_BY_NAME else _key_of_parts(name)
 
 

@@ -44,6 +44,10 @@ _BARE |= {ord("ß"): "s", ord("ø"): "o", ord("œ"): "o", ord("æ"): "a", ord("�
 _VOLUME = re.compile(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
 # "8 mg in dextrose 5 % 250 mL", "40 mg/0.4 mL": the volume of what is hung or injected as one; a part of 1 mL is one.
 _BAG = re.compile(r"\bin (?:[a-z0-9.% -]{0,60} )?(?P<volume>\d{1,2},?\d{3}|\d{1,3}) ?ml\b", re.IGNORECASE)
+CARRIERS: Final = frozenset({"9863", "4850"})
+"""Sodium chloride and glucose, as RxNorm numbers them."""
+# "Newdrug 400 mg in sodium chloride 0.9 %": what stands before the fluid has an amount of its own.
+_SOLVED = re.compile(r"\s*[a-z].*\d ?(?:m?c?g|meq|mmol|[mk]?\S{0,3}units?)\b.*(?:\bin|\+)\s*$", re.IGNORECASE)
 _FILLED = re.compile(r"(?:mg|mcg|units?|g|meq|mmol) ?/ ?(?P<volume>\d+(?:[.,]\d+)?|\.\d+) ?ml\b", re.IGNORECASE)
 _CONTAINER = re.compile(
     r"\b(?:syringes?|vials?|ampules?|bags?|ivpb|iv|auto-?injector|nebules?|nebuli[sz]er|\w{0,8}spritzen?|seringues?"
@@ -176,6 +180,8 @@ def read_name(words: str) -> NameReading:
     # "Tylenol #3" is the third of a series, not Tylenol.
     mentions = _mentions(without_accents(words).replace("#", " no "))
     members = _distinct(mentions)
+    if members and _SOLVED.match(words, 0, mentions[0].start) and CARRIERS.issuperset(m.rxcui for m in members):
+        return NameReading()  # the drug is not known: its fluid is not what is ordered
     if not members:
         is_potassium = _POTASSIUM.match(words) is not None
         return NameReading((_UNSAID_POTASSIUM,), (None,), systemic=True) if is_potassium else NameReading()
@@ -461,7 +467,7 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
     drugs = tuple(member for member in members if member.rxcui not in _BESIDE)
     if 0 < len(drugs) < len(members):
         # "Loestrin Fe 1-20": iron is in the tablets of the fourth week only. "100 units in NS 100 mL" are of the drug.
-        has_carrier = any(member.rxcui in ("9863", "4850") for member in members)
+        has_carrier = any(member.rxcui in CARRIERS for member in members)
         stated = [strength for strength in stated if strength.unit != "%" or not has_carrier]
         written = stated if len(stated) == len(drugs) else strengths_without_unit(drugs, words) or ()
         if written:

@@ -46,6 +46,7 @@ from fhir.terminology.combination_products import (
     strengths_of_liquid,
 )
 from fhir.terminology.dosing import DROPS, DoseUnit, days_per_unit, dose_unit
+from fhir.terminology.medication_names import CARRIERS
 from fhir.terminology.medication_strength import Strength, read_strengths
 
 # HL7 GTSAbbreviation and timing-abbreviation, the codes of FHIR's value set timing-abbreviation, as times per day.
@@ -338,9 +339,6 @@ def _period_days(period: Period) -> float | None:
 # A number without a unit counts tablets as far as people take tablets; "500" without a unit is a question.
 _MOST_WITHOUT_UNIT = 10.0
 _COUNT = DoseUnit("unit")
-# Sodium chloride and glucose carry another drug in an infusion.
-CARRIERS = frozenset({"9863", "4850"})
-"""RxNorm codes of what other drugs are dissolved in."""
 
 
 class DoseAmount(Struct, frozen=True, gc=False):
@@ -697,7 +695,7 @@ def read_dosage(dosage: Dosage, identity: MedicationIdentity, weight_kg: float |
         if not instruction.amount.unit.by_weight:
             return instruction
         amount, problem = amount_for_weight(instruction.amount, weight_kg)
-        return replace(instruction, amount=amount, problem=instruction.problem or problem)
+        return replace(instruction, amount=amount, problem=problem or instruction.problem)
     if any(amount.unit.by_weight for amount, _, _ in instruction.parts):
         return replace(instruction, parts=(), problem=DoseProblem("several amounts for each kilogram"))
     return instruction

@@ -443,6 +443,9 @@ def _without_restatement(text: str, sig_amounts: list[SigAmount]) -> list[SigAmo
     return kept
 
 
+_THEN_IN_BRACKETS = re.compile(r"[a-z][a-z0-9 ]*\((?:= ?)?")
+
+
 def _said_once(text: str, first: SigAmount, second: SigAmount, *, of_several: bool) -> SigAmount | None:
     """Return the one amount that two of them say; None where they are two."""
     between = text[first.end : second.start].strip()
@@ -457,6 +460,9 @@ def _said_once(text: str, first: SigAmount, second: SigAmount, *, of_several: bo
     if kinds == {"mL", "mg"} and between in ("(", "=") and first.unit.kind == "mL":
         # A mass after a volume is what is in all of it: "20 mL (200 mg)".
         return SigAmount(second.low, second.high, second.unit, first.start, second.end)
+    if first.unit.kind == "unit" and second.unit.kind == "mg" and _THEN_IN_BRACKETS.fullmatch(between):
+        # "3 tablets daily (600 mg)", "1 tablet daily (20 mg total)"
+        return first if text[second.end :].removeprefix(" total").startswith(")") else None
     counted, mass = (first, second) if second.unit.kind == "mg" else (second, first)
     if between not in ("", "(", "=", ",") or len(kinds) == 1 or mass.unit.kind != "mg":
         return None

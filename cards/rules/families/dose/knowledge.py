@@ -89,6 +89,12 @@ class Limit(Struct, frozen=True):
     """Ten times the usual dose of the source, which an error of unit or decimal point makes."""
 
     @property
+    def is_usual_start(self) -> bool:
+        """Whether it is an adult's usual first dose that no label makes a limit: many have taken more for years."""
+        is_limit = self.is_firm or self.is_alarm or self.is_wide or (self.is_narrow and not self.is_lead)
+        return self.population == "first order" and self.is_for_adults and not is_limit
+
+    @property
     def is_for_adults(self) -> bool:
         """Whether it holds for adults: an adult's maximum is not a child's dose, but more is too much."""
         return ADULT_YEARS in self.ages

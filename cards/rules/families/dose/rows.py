@@ -239,7 +239,7 @@ _SPEED: Final = re.compile(
 def per_hour_of(context: RuleContext, row: Limit) -> float | None:
     """Return how much the order says to run in an hour, in the unit of the row; the most of several that are named.
 
-    It is for each kilogram where the row is. A rate for each kilogram is judged by such rows alone.
+    It is for each kilogram where the row is; the patient's weight makes the one of the other.
     """
     rates = []
     for dosage in dosages_of(context):
@@ -248,10 +248,10 @@ def per_hour_of(context: RuleContext, row: Limit) -> float | None:
         for match in _SPEED.finditer(" ".join([*stated, dosage.text[:500]])):
             unit, factor = _MASSES.get(match["unit"].lower(), (match["unit"].lower(), 1.0))
             rate = float(match["count"]) * factor * (1.0 if match["span"].lower() == "h" else 60.0)
-            if unit == row.unit and row.per_kg and not match["by_weight"]:
-                rates += [rate / context.weight_kg] if context.weight_kg else []
-            elif unit == row.unit and row.per_kg == bool(match["by_weight"]):
+            if unit == row.unit and row.per_kg == bool(match["by_weight"]):
                 rates.append(rate)
+            elif unit == row.unit and context.weight_kg:
+                rates.append(rate / context.weight_kg if row.per_kg else rate * context.weight_kg)
     return max(rates, default=None)
 
 

@@ -99,7 +99,7 @@ class Excess(Struct, frozen=True):
     @property
     def is_far_over(self) -> bool:
         """Whether it is so far over that it can hardly be meant, whatever the source of the limit."""
-        if self.limit.is_alarm:
+        if self.limit.is_alarm or self.limit.is_usual_start:
             return self.is_ten_fold
         if self.limit.is_lead:
             return self.times >= (FAR_OVER_LEAD_PER_KG if self.limit.per_kg else FAR_OVER_LEAD)
@@ -129,17 +129,22 @@ class Excess(Struct, frozen=True):
         """Whether it is so little over a limit that is not a firm maximum that nothing is to be said."""
         if self.is_firm or self.is_far_over or self.is_ten_fold:
             return False
+        if self.limit.is_usual_start and self.limit.is_lead:
+            return self.times < FAR_OVER_LEAD
         rounding = ROUNDING_PER_KG if self.limit.per_kg else ROUNDING
         least = ROUNDING_FIRST if self.limit.population == "first order" else rounding
         is_usual = self.limit.is_wide and self.limit.is_for_adults and not (self.limit.per_kg or self.limit.per_area)
         if is_usual and not (self.limit.per_dose or self.limit.per_hour or self._is_of_cytostatic):
             return self.amount <= ROUNDING_WIDE * self.limit.most * (1.0 + _TOLERANCE)
-        return self.limit.is_lead or self.limit.is_alarm or self.times < least
+        is_rounding = self.amount < least * self.limit.most * (1.0 + _TOLERANCE)
+        return self.limit.is_lead or self.limit.is_alarm or is_rounding
 
     @property
     def is_ten_fold(self) -> bool:
         """Whether it is so far over that it is mostly an error of unit, decimal point or number."""
         limit, is_first = self.limit, self.limit.population == "first order"
+        if limit.is_usual_start:
+            return False
         if limit.ten_fold_from is not None:
             return self.amount >= limit.ten_fold_from
         if is_first and limit.per_kg:

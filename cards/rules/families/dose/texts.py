@@ -119,7 +119,11 @@ def _note(context: RuleContext) -> str:
         return ""
     area = body_surface_m2(context)
     notes = [f"{capitalized(excess.limit.note)}." if excess.limit.note else ""]
-    notes += ["No earlier order of it is on record."] if excess.limit.population == "first order" else []
+    notes += (
+        ["No earlier order of it is on record; it is begun lower and raised."]
+        if excess.limit.population == "first order"
+        else []
+    )
     notes += [_LEAST] if excess.is_least else [_ONE_DOSE] if excess.is_one_dose else []
     if excess.largest_kg is not None:
         weight = f"{capitalized(weight_gap(context))}: counted with {format_number(excess.largest_kg)} kg"

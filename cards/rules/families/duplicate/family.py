@@ -31,8 +31,8 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_other_name
 from cards.text import capitalized, format_dose, format_number, plain
 from fhir.mapping.medications.daily_dose import DailyDose
-from fhir.mapping.medications.dosage import CARRIERS
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.terminology.medication_names import CARRIERS
 from fhir.terminology.medications import Ingredient, atc_codes, classes_of
 
 # WHO's groups of what is inhaled or put on the skin, into the nose, the eye and the ear.
