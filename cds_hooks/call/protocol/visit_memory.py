@@ -87,13 +87,14 @@ class ReadPrefetch(Struct):
 
 
 class SentPrefetches:
-    """What one client sent about one patient; each prefetch by its bytes."""
+    """What one client sent about one patient: the prefetches, of those with equally many bytes the last."""
 
     __slots__ = ("_add", "_read", "is_kept", "size")
 
     def __init__(self, add: Callable[["SentPrefetches", int], bool]) -> None:
         self._add = add
-        self._read: dict[bytes, ReadPrefetch] = {}
+        # By their length: bytes are compared ten times as fast as a hash of them is made (11 µs for 72 KB, 77 for 520).
+        self._read: dict[int, tuple[bytes, ReadPrefetch]] = {}
         self.size = _PATIENT_BYTES
         """How many bytes of memory it counts for."""
         self.is_kept = True
@@ -101,14 +102,15 @@ class SentPrefetches:
 
     def get(self, sent: bytes) -> ReadPrefetch | None:
         """Return what was read of the same bytes before."""
-        return self._read.get(sent)
+        kept, read = self._read.get(len(sent), (None, None))
+        return read if kept == sent else None
 
     def keep(self, sent: bytes, read: ReadPrefetch) -> None:
         """Keep what was read of these bytes."""
         size = 2 * len(sent) + _OBJECT_BYTES * count_sign(sent, b"{") + _REFUSAL_BYTES * len(read.refusals)
         if self._add(self, size):
             read.is_kept = True
-            self._read[sent] = read
+            self._read[len(sent)] = sent, read
 
     def keep_chart(self, read: ReadPrefetch, chart: SentChart) -> None:
         """Keep what was made of a prefetch."""

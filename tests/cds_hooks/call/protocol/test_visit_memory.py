@@ -80,6 +80,7 @@ def _outcome(body: bytes, recall: Recall | None) -> tuple[str, Any]:
 )
 @example(KEPT[:-1] + b',"patient":null}')
 @example(KEPT[:-1] + b',"labs":null,"pati\\u0065nt" :null}')
+@example(KEPT.replace(b"1950", b"1951"))
 @example(KEPT[:-1] + b",}")
 @example(KEPT[:-1])
 @example(KEPT + b",")
