@@ -143,29 +143,6 @@ _LOINC = {
     "63512-8": "sdoh",
     "71802-3": "sdoh",
 }
-# What an input is called, for those whose source does not say it.
-_WORDS = (
-    ("ethnic", "ethnicity"),
-    ("hispanic", "ethnicity"),
-    ("race", "race"),
-    ("language", "language"),
-    ("sexual_orientation", "sexual_orientation"),
-    ("gender_identity", "gender_identity"),
-    ("payer", "sdoh"),
-    ("insurance", "sdoh"),
-    ("income", "sdoh"),
-    ("education", "sdoh"),
-    ("housing", "sdoh"),
-    ("deprivation", "sdoh"),
-    ("postal", "sdoh"),
-    ("zip_code", "sdoh"),
-    ("self_rated_health", "health_status"),
-    ("smok", "health_status"),
-    ("age_years", "date_of_birth"),
-    ("age_band", "date_of_birth"),
-    ("sex_male", "sex"),
-    ("sex_female", "sex"),
-)
 
 
 class ReadInput(Protocol):
@@ -186,9 +163,6 @@ def used_as(item: ReadInput) -> frozenset[str]:
     return frozenset(
         {element for start, element in _ELEMENTS if item.fhir.startswith(start)}
         | {_LOINC[code] for code in item.loinc if code in _LOINC}
-        | {element for part, element in _WORDS if part in item.name.lower()}
-        | ({"date_of_birth"} if item.name in ("age", "birth_date") else set())
-        | ({"sex"} if item.name in ("sex", "gender") else set())
     )
 
 

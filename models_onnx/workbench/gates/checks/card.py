@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from fhir.mapping.features.catalog import FEATURES
-from models_onnx.artifact.manifest import Provenance
 from models_onnx.errors import ArtifactRefused
 from models_onnx.model_card.embed import core_digest, read_card
-from models_onnx.model_card.origin import is_adopted
 from models_onnx.model_card.schema import DECLARED, card_problems
 from models_onnx.workbench.gates.gate import Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
@@ -36,7 +34,7 @@ def check_card(subject: Subject, evidence: Evidence) -> Verdict:
         return Verdict("", (f"the card is of the kind {kind!r}; that of a model is 'predictive'",))
     faults = card_problems(subject.card)
     if not faults:
-        faults = [*_drift(subject), *_other_figures(subject), *_mixed_people(subject)]
+        faults = [*_drift(subject), *_other_figures(subject)]
         faults += [*_declared(subject, evidence.as_of), *_device(subject), *_population(subject, evidence.as_of)]
     reviewed = subject.product.get("irm", {}).get("reviewed", "")
     return Verdict(f"The card is complete and in the file; its risks were reviewed on {reviewed}.", tuple(faults))
@@ -115,24 +113,3 @@ def _other_figures(subject: Subject) -> list[str]:
         if not card_text(subject.card, path).startswith(computed)
     ]
     return [f"the card does not say what the manifest gives: {', '.join(wrong)}"] if wrong else []
-
-
-def _mixed_people(subject: Subject) -> list[str]:
-    """Return what mixes the people whom an adopted model was fitted, evaluated and recalibrated on."""
-    manifest = subject.manifest
-    if not is_adopted(manifest):
-        return []
-    if not isinstance(manifest.provenance, Provenance):
-        return ["on whom it was fitted, evaluated and recalibrated is not told apart (provenance): adopt it again"]
-    facts = manifest.provenance
-    faults = []
-    if facts.fitted_on and _plain(facts.fitted_on) in (_plain(facts.evaluated_on), _plain(manifest.cohort.words)):
-        faults.append(
-            f"it was fitted elsewhere, and fitted on and evaluated on name the same people ({facts.fitted_on}): say "
-            "whom it was fitted on, or leave trained_on empty where nobody knows"
-        )
-    return faults
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().rstrip(".").split())

@@ -1,7 +1,6 @@
-"""Is the explanation exact, do inputs without effect contribute nothing, and is it stable under noise?
+"""Is the explanation exact, and do inputs without effect contribute nothing?
 
-Where the file explains groups of inputs by asking a network for every coalition, a few people are explained again by
-the definition, from the file's own estimates.
+That shares of groups and of trees are Shapley values is proven when the file is compiled (compiler/parity.py).
 
 A missing input is judged by what the model declares (`missing_inputs` of its manifest): as the average it contributes
 0; as an imputed value the file must answer as with that value; where its absence was learned, people without it must
@@ -9,21 +8,16 @@ have been there to learn from, and its contribution is told.
 """
 
 from collections.abc import Callable
-from itertools import combinations
-from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.workbench.gates.gate import NotRun, Verdict
-from models_onnx.workbench.gates.rows import SEED, is_binary, ordinary, with_missing_values
+from models_onnx.workbench.gates.rows import SEED, ordinary, with_missing_values
 from models_onnx.workbench.gates.subject import Answers, Evidence, Subject
 
 ADDITIVITY = 1e-5
 DUMMY = 1e-6
-NOISE = 0.01
-TOP = 3
-OVERLAP = 0.8
 NOT_EXPLAINED = (
     "it gives no exact explanation (margin, base and contributions in the file), so it is refused for cards; it may "
     "still serve lists and operations"
@@ -40,17 +34,13 @@ _KINDS = {
     "imputed": "counts as the value that is declared for it",
     "learned": "counts by what was learned from people without it",
 }
-_EXPLAINED_AGAIN = 8
 _PEOPLE = 300
 _OTHERS = 25
 _MANY = 2000
 
 
 def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
-    """Check additivity to 1e-5, margin = link(probability), that inputs without effect contribute 0, and stability.
-
-    The three strongest inputs stay the same when measured values change by 1 %.
-    """
+    """Check additivity to 1e-5, margin = link(probability), and that inputs without effect contribute 0."""
     people = ordinary(subject.features, _PEOPLE)
     rows = with_missing_values(people, subject.features, subject.always)
     answers = subject.answers(rows)
@@ -64,8 +54,6 @@ def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
     if not linked <= ADDITIVITY:
         faults.append(f"the margin is not {answers.link} of the probability: {linked:.1e} apart (limit {ADDITIVITY:g})")
     faults += _dummy_faults(subject, people)
-    if "explanation" in subject.metadata:
-        faults += _group_faults(subject, people[:_EXPLAINED_AGAIN])
     kind = subject.manifest.missing_kind
     if kind == "learned":
         learned, absent = _learned_faults(subject, evidence, people)
@@ -73,18 +61,10 @@ def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
     else:
         absent = 0.0
         faults += _imputed_faults(subject, rows, answers) if kind == "imputed" else _missing_faults(answers, rows)
-    overlap = _overlap(subject, people)
-    if not overlap >= OVERLAP:
-        faults.append(f"under ±1 % noise only {overlap:.2f} of the strongest three stay (limit {OVERLAP})")
-    figures: dict[str, float | str] = {
-        "additivity": residual,
-        "link": linked,
-        "overlap": round(overlap, 3),
-        "rows": len(rows),
-    }
+    figures: dict[str, float | str] = {"additivity": residual, "link": linked, "rows": len(rows)}
     figures |= {"missing": kind, **({"largest_of_absence": round(absent, 4)} if kind == "learned" else {})}
     sentence = (
-        f"Adds up to {residual:.0e} over {len(rows)} rows; of the strongest three {overlap:.2f} stay under ±1 % noise. "
+        f"Adds up to {residual:.0e} over {len(rows)} rows. "
         f"A missing input {_KINDS[kind]}{f', up to {absent:.2f} in the margin' if kind == 'learned' else ''}."
     )
     return Verdict(sentence, tuple(faults), figures)
@@ -118,34 +98,6 @@ def _dummy_faults(subject: Subject, people: NDArray[np.float64]) -> list[str]:
         if still and spread > DUMMY and not _changes_somebody(subject, position):
             faults.append(f"{item.name} changes no estimate and yet contributes")
     return faults
-
-
-def _group_faults(subject: Subject, people: NDArray[np.float64]) -> list[str]:
-    """Compare the shares of groups with their Shapley values by definition: the mean gain over orders of joining."""
-    groups = [members for _, members in subject.groups] or [(column,) for column in range(len(subject.features))]
-    answers = subject.answers(people)
-    background = np.array([item.reference_value for item in subject.features])
-    if answers.contributions is None or answers.contributions.shape[1] != len(groups):
-        return ["its contributions are not those of the groups that the manifest names"]
-    gains: list[NDArray[np.float64]] = []
-    subsets = [
-        frozenset(chosen) for size in range(len(groups) + 1) for chosen in combinations(range(len(groups)), size)
-    ]
-    for chosen in subsets:
-        mixed = np.tile(background, (len(people), 1))
-        columns = [column for group in chosen for column in groups[group]]
-        mixed[:, columns] = people[:, columns]
-        margin = subject.answers(mixed).margin
-        gains.append(np.zeros(len(people)) if margin is None else margin)
-    worth, count = dict(zip(subsets, gains, strict=True)), len(groups)
-    shares = np.zeros((len(people), count))
-    for chosen in subsets:
-        for group in set(range(count)) - chosen:
-            share = (worth[chosen | {group}] - worth[chosen]) / (count * comb(count - 1, len(chosen)))
-            shares[:, group] += share
-    apart = float((np.abs(shares - answers.contributions) / np.maximum(1.0, np.abs(shares))).max())
-    fault = f"the shares of groups are {apart:.1e} apart from their Shapley values (limit {ADDITIVITY:g})"
-    return [] if apart <= ADDITIVITY else [fault]
 
 
 def _changes_somebody(subject: Subject, position: int) -> bool:
@@ -244,23 +196,3 @@ def _moved_by_absence(
         return np.asarray(answers.contributions[:, position])
     before = subject.answers(people).contributions
     return np.asarray(answers.contributions[:, of_group[0]] - (0.0 if before is None else before[:, of_group[0]]))
-
-
-def _overlap(subject: Subject, people: NDArray[np.float64]) -> float:
-    """Mean share of the three strongest inputs that remain when every measured value changes by up to 1 %."""
-    draw = np.random.default_rng(SEED)
-    factor = 1.0 + draw.uniform(-NOISE, NOISE, people.shape)
-    factor[:, [is_binary(item) for item in subject.features]] = 1.0
-    low = np.array([item.trained_low for item in subject.features])
-    high = np.array([item.trained_high for item in subject.features])
-    before, after = subject.answers(people), subject.answers(np.clip(people * factor, low, high))
-    if before.contributions is None or after.contributions is None:
-        return 0.0
-    count = min(TOP, before.contributions.shape[1])
-    pairs = zip(_strongest(before.contributions, count), _strongest(after.contributions, count), strict=True)
-    return float(np.mean([len(set(before) & set(after)) / count for before, after in pairs]))
-
-
-def _strongest(contributions: NDArray[np.float64], count: int) -> list[list[int]]:
-    ranking: list[list[int]] = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :count].tolist()
-    return ranking

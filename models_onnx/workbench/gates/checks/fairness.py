@@ -20,9 +20,6 @@ ENOUGH_FOR_RATIO = 50
 SLOPE_ACT = (0.8, 1.2)
 # How often (0 to 1) a model that treats all groups alike may fail by chance, over all comparisons of the gate together.
 BY_CHANCE = 0.05
-TOGETHER = "the smaller groups together"
-# Our own limit: with so many events people can be put into groups of which most can be judged.
-ENOUGH_TO_SPLIT = 400
 # People whose group is not known do not form a group that can be treated unfairly; their row is shown all the same.
 NO_GROUP = frozenset({"not recorded", "unknown"})
 # The card cannot ask less of these axes, by their beginning: error rates and O/E, or O/E alone, because risk rises with
@@ -58,7 +55,6 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
         if rule == "none":
             continue
         known_groups = [group for group in members if group["group"] not in NO_GROUP]
-        faults += _too_small(axis, known_groups)
         faults += _calibration_faults(axis, known_groups, rule)
         if rule == "all":
             faults += gap_faults(axis, known_groups, widening)
@@ -137,38 +133,9 @@ def simultaneous(comparisons: int) -> float:
 
 
 def _measured(groups: Sequence[Group], name: str) -> list[Group]:
-    """Return the groups compared by an error rate; those too small for it count as one group, if they fill one."""
+    """Return the groups with enough events to be compared by an error rate."""
     there = [group for group in groups if name in group and group[name]["value"] is not None]
-    enough = [group for group in there if group["events"] >= ENOUGH_FOR_ERRORS]
-    small = [group for group in there if group["events"] < ENOUGH_FOR_ERRORS]
-    if len(small) > 1 and sum(group["events"] for group in small) >= ENOUGH_FOR_ERRORS:
-        enough.append(_together(small, name))
-    return enough
-
-
-def _together(groups: Sequence[Group], name: str) -> Group:
-    """Small groups as one: the mean of their rates, weighted by the people of whom the rate is, with its interval.
-
-    The groups consist of different people, so their variances add.
-    """
-    people = [group["events"] if name == "sensitivity" else group["n"] - group["events"] for group in groups]
-    total = sum(people)
-    value = sum(share * group[name]["value"] for share, group in zip(people, groups, strict=True)) / total
-    half = sum((share * _half(group[name])) ** 2 for share, group in zip(people, groups, strict=True)) ** 0.5 / total
-    return {"group": TOGETHER, name: {"value": value, "low": value - half, "high": value + half}}
-
-
-def _too_small(axis: str, groups: Sequence[Group]) -> list[str]:
-    """Name an axis nobody may leave out, of which most people are in groups so small that nothing is judged by it."""
-    events = sum(group["events"] for group in groups)
-    judged = sum(group["events"] for group in groups if _enough(group))
-    if events < ENOUGH_TO_SPLIT or 2 * judged >= events or not axis.startswith(tuple(LEAST_ASKED)):
-        return []
-    few = sum(not _enough(group) for group in groups)
-    return [
-        f"{axis}: {events - judged:,} of {events:,} events are in {few} groups of fewer than {ENOUGH_FOR_RATIO}, by "
-        "which nothing is judged: name fewer, larger groups"
-    ]
+    return [group for group in there if group["events"] >= ENOUGH_FOR_ERRORS]
 
 
 def _calibration_faults(axis: str, groups: Sequence[Group], rule: str) -> list[str]:

@@ -5,7 +5,6 @@ Keys, words, values and units, what training refuses, and columns that know the 
 Examples are values, codes and units, never an id, a name or a date: a report may be passed on.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -73,11 +72,6 @@ class DataReport:
             self.findings.append(DataProblem(kind, severity, where, text, count, examples))
 
 
-_CODED = 5  # rows: a code stands in many, one odd value may be a slip
-# Numbers that often stand for a value that is not there, as `%g` writes them.
-_MISSING_CODE = re.compile(r"-1|-?(9{1,6}|8{1,6}|7{1,6}|9{1,5}[78])")
-
-
 def spec_of_table(path: Path, name: str | None, specs: Path | None = None) -> ModelSpec:
     """Return the model that is trained on this table: the one that is named, else the first whose table is called so.
 
@@ -106,7 +100,6 @@ def check_table(spec: ModelSpec, path: Path) -> DataReport:
     rows = without_texts(rows, texts)
     repeated = int(rows.duplicated().sum())
     report.add("duplicate-rows", "warning", "rows", "rows that repeat another in every column", repeated)
-    _report_missing_codes(rows, report)
     _keys(spec, rows, report)
     present = [name for name in spec.never_inputs if name in rows.columns]
     text = "knows the outcome or stands for who pays; in the table, not an input"
@@ -128,21 +121,6 @@ def _served(spec: ModelSpec, rows: pd.DataFrame) -> pd.DataFrame:
             except (KeyError, TypeError):
                 continue
     return rows
-
-
-def _report_missing_codes(rows: pd.DataFrame, report: DataReport) -> None:
-    """Report numbers of nines, eights or sevens, or below zero, that stand far from all others of their column."""
-    for name in rows.select_dtypes("number").columns:
-        values = rows[name].dropna()
-        for code in {values.min(), values.max()} if len(values) else set():
-            others = values[values != code]
-            if not len(others) or not _MISSING_CODE.fullmatch(f"{code:g}"):
-                continue
-            spread = others.quantile(0.99) - others.quantile(0.01)
-            is_apart = others.min() >= 0 if code < 0 else code - others.max() > max(spread, 1) / 2
-            text = f"{code:g} is far from all other values: where it means that there is none, leave the cell blank"
-            count = int((values == code).sum())
-            report.add("missing-code", "warning", str(name), text, count if is_apart and count >= _CODED else 0)
 
 
 def _keys(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:

@@ -36,14 +36,11 @@ class Observed:
     years: Array
     event: NDArray[np.bool_]
     unfollowed: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
-    competing: Array = field(default_factory=lambda: np.zeros(0))
-    """Time in years of a competing event, infinite where there was none; empty where none are declared."""
 
     def part(self, rows: NDArray[Any]) -> "Observed":
         """Return the same of some of the rows: a mask, or places that may repeat."""
         unfollowed = self.unfollowed[rows] if len(self.unfollowed) else self.unfollowed
-        competing = self.competing[rows] if len(self.competing) else self.competing
-        return Observed(self.y[rows], self.weight[rows], self.years[rows], self.event[rows], unfollowed, competing)
+        return Observed(self.y[rows], self.weight[rows], self.years[rows], self.event[rows], unfollowed)
 
 
 def observe(outcome: OutcomeSpec, rows: pd.DataFrame, period: NDArray[np.bool_]) -> Observed:
@@ -73,8 +70,7 @@ def observe(outcome: OutcomeSpec, rows: pd.DataFrame, period: NDArray[np.bool_])
         raise TrainingRefused("fewer than a tenth were followed through the horizon: its risk cannot be estimated")
     # who had a competing event never has this one: as if followed without it through the horizon
     years = np.where(other, horizon, np.minimum(time, horizon))
-    ended = np.where(other & (time <= horizon), time, np.inf) if outcome.follow_up.competing is not None else time[:0]
-    return Observed(y, weight, years, y == 1, unfollowed, ended)
+    return Observed(y, weight, years, y == 1, unfollowed)
 
 
 def _competing(outcome: OutcomeSpec, rows: pd.DataFrame, happened: NDArray[np.bool_]) -> NDArray[np.bool_]:
