@@ -21,6 +21,7 @@ from cards.card import (
 )
 from cards.extension import CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
+from cards.rules.language.rule import SuggestionTemplate
 from cards.rules.patient.measurements import dated
 from cards.rules.patient.orders import DraftMedication
 from cards.rules.patient.session import PatientSession
@@ -44,7 +45,7 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
     first = listed[0]
     suggestions: list[Suggestion] = []
     for finding in listed:
-        offered, reasons = suggestions_for(_without_other_drug(finding, listed), drafted, check)
+        offered, reasons = suggestions_for(_without_draft(finding, listed), drafted, check)
         if finding is not first:
             offered = [_as_beside_headline(suggestion, finding, first) for suggestion in offered]
         suggestions.extend(offered)
@@ -66,56 +67,88 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
     return card, withheld
 
 
-def _is_settled(finding: RuleFinding, others: Iterable[RuleFinding]) -> bool:
-    """Whether the draft is to go for its own sake, so that nothing is advised about the pair of which this speaks.
+_FORBIDS: Final = re.compile(
+    r"contraindicat|\bavoid (?:it\b|the pair|every)|: avoid (?!three|more)|better avoided|\bnot (?:be )?recommend"
+    r"|\badvises against (?!\w+ as first)|\bmust not be (?:given|started)|\bdo not (?:give|use|start)\b|\bnot advised"
+    r"|\bnot to (?:be used|give)\b|\bsays to stop it|\bchoose another|\buse (?:warfarin|acetaminophen)\b",
+    re.IGNORECASE,
+)
+_ONE_OF_THEM: Final = re.compile(r"\b(?:stopping|changing) one\b")
 
-    Dabigatran is contraindicated with a mechanical valve: the warfarin beside it must stay. Colchicine is with severe
-    liver disease: no lower dose for the other drug makes it safe.
+
+def _forbids(finding: RuleFinding) -> bool:
+    """Whether it says for certain that the draft is not to be given, and offers nothing with which it could be."""
+    if not finding.is_certain or finding.asks_if_taken:
+        return False
+    declared = [offer.suggestion.declared for offer in finding.suggestions]
+    if not any(offer.takes_draft_away for offer in declared) or any(map(_acts_beside_draft, declared)):
+        return False
+    text = f"{finding.summary} {finding.detail}"
+    is_asked = finding.asks == "end" or "contraindicat" in finding.summary
+    return is_asked and _FORBIDS.search(text) is not None and _ONE_OF_THEM.search(text) is None
+
+
+def _acts_beside_draft(offer: SuggestionTemplate) -> bool:
+    return offer.acts_on_hazard and not offer.takes_draft_away
+
+
+def _forbidding(finding: RuleFinding, others: Iterable[RuleFinding]) -> list[RuleFinding]:
+    """Return the findings that forbid the draft, so that this one advises nothing with which it would be given.
+
+    Dabigatran is contraindicated with a mechanical valve: the warfarin beside it must stay. With an anticoagulant no
+    NSAID is given: neither a proton pump inhibitor nor a short course makes it safe.
     """
-    is_about_other = any(_is_of_partner(offer) for offer in finding.suggestions)
-    return bool(finding.partners) and any(
-        not other.partners
-        and other.asks == "end"
-        and SEVERITY[other.indicator] >= SEVERITY[finding.indicator]
-        and any(offer.suggestion.declared.takes_draft_away for offer in other.suggestions)
-        and (is_about_other or _is_contraindicated(other))
-        for other in others
-    )
+    if _forbids(finding):
+        return []
+    return [other for other in others if _forbids(other) and SEVERITY[other.indicator] >= SEVERITY[finding.indicator]]
 
 
 def _is_contraindicated(finding: RuleFinding) -> bool:
-    """Whether it says so of the draft alone, on a source that does."""
-    if finding.partners or not finding.evidence:
+    """Whether it says so on a source that does."""
+    if not finding.evidence:
         return False
     words = (f"{finding.summary} {finding.detail}", finding.evidence[0].section)
     return all("contraindicat" in text.casefold() for text in words)
 
 
-def _without_other_drug(finding: RuleFinding, others: Iterable[RuleFinding]) -> RuleFinding:
-    if not _is_settled(finding, others):
+def _without_draft(finding: RuleFinding, others: Iterable[RuleFinding]) -> RuleFinding:
+    """Return the finding without the suggestions with which the draft would be given, where another one forbids it.
+
+    What ends the other drug of a pair stays where that drug is the reason: then the draft can be given.
+    """
+    forbidding = _forbidding(finding, others)
+    if not forbidding:
         return finding
-    kept = tuple(offer for offer in finding.suggestions if not _is_of_partner(offer))
-    return structs.replace(finding, suggestions=kept)
+    is_reason = all(other.partners and set(finding.partners).issuperset(other.partners) for other in forbidding)
+    kept = [offer for offer in finding.suggestions if not _keeps(offer) or (is_reason and _ends_partner(offer))]
+    return structs.replace(finding, suggestions=tuple(kept))
 
 
-def _is_of_partner(offer: OfferedSuggestion) -> bool:
+def _ends_partner(offer: OfferedSuggestion) -> bool:
+    return offer.suggestion.declared.stop_partner is not None
+
+
+def _keeps(offer: OfferedSuggestion) -> bool:
+    """Whether it changes or adds something so that the draft can be given; a test of some days later is of that too."""
     declared = offer.suggestion.declared
-    return declared.stop_partner is not None or declared.change_partner is not None
+    is_later = any(declared.orders[position].in_days for position in offer.orders)
+    return _acts_beside_draft(declared) or (is_later and not declared.takes_draft_away)
 
 
 _OF_BREATHING_AND_PULSE: Final = frozenset({"spo2", "respiratory_rate", "heart_rate"})
 
 
 def _rank(finding: RuleFinding, since: str) -> tuple[int, bool, bool, bool, bool, int]:
-    """By harm, then by how sure the facts are, a vital sign of these hours, a contraindication, the rule's priority.
+    """By harm, then a vital sign of these hours, what forbids the draft, how sure the facts are, the rule's priority.
 
     Least sure is a drug that was last recorded years ago: what is known of the order itself stands before it.
     """
-    asks, is_lesser = finding.asks_if_taken, not _is_contraindicated(finding)
+    asks = bool(finding.asks_if_taken)
+    is_lesser = not (_forbids(finding) or _is_contraindicated(finding) or finding.rule.startswith("preg-"))
     is_later = not any(
         fact.name in _OF_BREATHING_AND_PULSE and (fact.effective or "") >= since for fact in finding.facts
     )
-    return -SEVERITY[finding.indicator], asks, not finding.is_certain, is_later, is_lesser, -finding.priority
+    return -SEVERITY[finding.indicator], asks, is_later, is_lesser, not finding.is_certain, -finding.priority
 
 
 def _override_reasons(findings: Iterable[RuleFinding]) -> tuple[Coding, ...]:
@@ -144,12 +177,16 @@ def _lines(findings: Sequence[RuleFinding], opening: str) -> Iterator[str]:
     lines, others = _by_line(findings)
     for finding in lines:
         # The card's own summary and source are not said twice.
-        lead = "" if finding is findings[0] else f"**{_beyond_headline(finding, findings[0])}** "
-        detail = "" if _is_settled(finding, findings) else _not_in_headline(finding)
+        is_settled = bool(_forbidding(finding, findings))
+        lead = "" if finding is findings[0] else f"**{_beyond_headline(finding, findings[0], only_fact=is_settled)}** "
+        detail = finding.asks_if_taken if is_settled else _not_in_headline(finding)
         if words := f"{lead}{detail}{_of_the_line([finding], findings[0])}".split():
             yield " ".join(("-", *words))
     if others:
-        briefly = " ".join(f"**{_beyond_headline(finding, findings[0])}**" for finding in others)
+        briefly = " ".join(
+            f"**{_beyond_headline(finding, findings[0], only_fact=bool(_forbidding(finding, findings)))}**"
+            for finding in others
+        )
         yield f"- {briefly}{_of_the_line(others, findings[0])}"
     reasons = _charted(findings)
     why = [f"Why: {'; '.join(reasons)}."] if reasons else []
@@ -200,9 +237,14 @@ def _by_line(findings: Sequence[RuleFinding]) -> tuple[list[RuleFinding], list[R
     return lines, [finding for finding in findings if finding not in lines]
 
 
-def _beyond_headline(finding: RuleFinding, headline: RuleFinding) -> str:
-    """Return the summary of a line without what the headline asks for in the same words: a card has one such dose."""
+def _beyond_headline(finding: RuleFinding, headline: RuleFinding, *, only_fact: bool = False) -> str:
+    """Return the summary of a line without what the headline asks for in the same words: a card has one such dose.
+
+    `only_fact`: its first sentence, which names the danger, without what it asks for.
+    """
     first, *asked = _inline(finding).split(". ")
+    if only_fact:
+        return f"{first.removesuffix('.')}."
     said = _inline(headline).removesuffix(".").split(". ")[1:]
     kept = [first, *(sentence for sentence in asked if sentence.removesuffix(".") not in said)]
     return f"{'. '.join(kept).removesuffix('.')}."

@@ -72,8 +72,8 @@ class RuleFinding(Struct, frozen=True, dict=True):
     notes: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     override_reasons: tuple[Coding, ...] = ()
-    asks_if_taken: bool = False
-    """It asks whether a drug is taken that was last recorded long ago."""
+    asks_if_taken: str = ""
+    """Asks whether a drug is taken that was last recorded long ago; it stands in the detail too."""
     facts: tuple[Fact, ...] = ()
     suggestions: tuple[OfferedSuggestion, ...] = ()
     partners: tuple[CurrentMedication, ...] = ()

@@ -404,7 +404,7 @@ def _finding(
 ) -> RuleFinding:
     rule, context, says = match.rule, match.context, match.says
     facts = tuple(dict.fromkeys((context.drafted_fact(), *context.partner_facts(), *facts_of_match)))
-    question = context.asks_if_taken(facts)
+    question = escape(context.asks_if_taken(facts), _LONGEST_WORDS)
     headline, detail = _words(match, summary, facts, question)
     questions = [asked for asked, when in rule.questions if when.test(context) is True]
     running = context.running_note() if indicator != "info" and not rule.trigger.same_ingredient else None
@@ -420,7 +420,7 @@ def _finding(
         notes=(*context.notes(says.when.uses), *notes, *questions, *([running] if running else ()), *allergens),
         evidence=_evidence(rule, says.declared.cites if isinstance(says, CompiledBand) else (), context),
         override_reasons=rule.override_reasons,
-        asks_if_taken=bool(question),
+        asks_if_taken=question,
         facts=facts if len(facts) <= MOST_FACTS else tuple(_with_count_of_others(facts)),
         suggestions=offers,
         partners=context.partners,
@@ -448,8 +448,7 @@ def _words(match: Match, summary: Template, facts: tuple[Fact, ...], question: s
     if _NAMES_FEWER.search(headline) and len(context.partners) > 1 and escape(about, _LONGEST_WORDS) not in detail:
         detail = f"This is about {escape(about, _LONGEST_WORDS)}. {detail}"
     if question:
-        asked = escape(question, _LONGEST_WORDS)
-        detail = f"{detail} {asked}" if len(context.partners) > 1 else f"{asked} {detail}"
+        detail = f"{detail} {question}" if len(context.partners) > 1 else f"{question} {detail}"
     return headline, detail
 
 

@@ -139,3 +139,18 @@ def test_a_list_of_hundreds_of_allergies_is_told_by_some_entries_and_a_count(tmp
 # Why an order is not checked, and what of the medication list was not counted: whole sentences.
 def order(**fields: Any) -> Json:
     return {"resourceType": "MedicationRequest", "id": "a", "status": "draft", "intent": "order"} | fields
+
+
+@for_rows(("patient", "draft", "headline", "offers"))
+def test_no_part_of_a_card_keeps_the_order_that_another_part_forbids(
+    patient: Json, draft: str, headline: str, offers: list[str], as_of: datetime
+) -> None:
+    """A proton pump inhibitor beside "avoid every NSAID", half a dose beside "contraindicated in pregnancy"."""
+    (card,) = check(
+        record_of(patient, as_of), drafts_of(draft_of({"drug": draft, "dose": "1 unit", "times": 3})), signing=True
+    ).cards
+    assert headline in card.summary
+    assert [suggestion.label for suggestion in card.suggestions] == offers
+    assert not any(
+        words in (card.detail or "") for words in ("keep the course short", "Adjust the dose", "one is enough")
+    )
