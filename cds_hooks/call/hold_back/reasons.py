@@ -222,8 +222,8 @@ def has_looked(silence: WhyNot) -> bool:
 
 
 def looked_at(silences: Iterable[WhyNot], advisors: Iterable[str]) -> str:
-    """Return what an answer looked at: what was looked for about its orders, else the advisors that were asked."""
-    scopes = " ".join(silence.text for silence in silences if silence.reason == SCOPE)
+    """Return what an answer looked at: what was looked for about its drugs, each once, else the advisors asked."""
+    scopes = " ".join(dict.fromkeys(silence.text for silence in silences if silence.reason == SCOPE))
     return scopes or f"Advisors asked: {', '.join(advisors)}."
 
 

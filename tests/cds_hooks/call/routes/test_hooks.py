@@ -64,6 +64,14 @@ async def test_timings_come_when_asked_for(tmp_path: Path, as_of: datetime) -> N
     assert {"decode", "facts", "decide"} <= set(ours(answer)["timings"])
 
 
+async def test_what_was_looked_for_is_said_once_for_two_orders_of_a_drug(tmp_path: Path, as_of: datetime) -> None:
+    request = request_for(ORDERS, "order-sign", "af-no-anticoagulant", as_of, "rivaroxaban-20-af")
+    entries = request["context"]["draftOrders"]["entry"]
+    entries.append({"resource": {**entries[0]["resource"], "id": "again"}})
+    answer = await _post(tmp_path, f"/cds-services/{ORDERS}", json.dumps(request).encode(), as_of=as_of)
+    assert ours(answer)["looked"].count("rivaroxaban: looked for") == 1
+
+
 async def test_an_answer_lists_what_was_not_judged_and_in_version_1_every_rule_that_was_asked(
     tmp_path: Path, as_of: datetime
 ) -> None:
