@@ -298,9 +298,9 @@ REASONS_OF_WHAT_IS_DUE = (
 )
 """Reasons against what follows from dates and criteria: there is no estimate to distrust."""
 REASONS_OF_A_TALK = (PATIENT_DECLINES, *OVERRIDE_REASONS)
+"""Reasons against a talk or a test that an estimate or a guideline asks for."""
 _CHECKED_REASONS = (OVERRIDE_REASONS, REASONS_OF_WHAT_IS_DUE, REASONS_OF_A_TALK)
 """Those of most cards, which a test checks."""
-"""Reasons against a talk or a test that an estimate or a guideline asks for."""
 
 
 class CardIdentity(Struct, frozen=True):
@@ -323,7 +323,8 @@ class CardIdentity(Struct, frozen=True):
 
         Without an id the FHIR validator takes no resource in an action (ACT-03, TRAP-20).
         """
-        return tuple(_named(offer, self.suggestion_uuid(number)) for number, offer in enumerate(suggestions, start=1))
+        numbered = enumerate(suggestions, start=1)
+        return tuple([offer if offer.uuid else _named(offer, self.suggestion_uuid(place)) for place, offer in numbered])
 
     def card(
         self,
@@ -354,8 +355,6 @@ class CardIdentity(Struct, frozen=True):
 
 
 def _named(suggestion: Suggestion, uuid: str) -> Suggestion:
-    if suggestion.uuid:
-        return suggestion
     ids = (uuid, *(f"{uuid[:-2]}-{number}" for number in range(1, len(suggestion.actions))))
     actions = tuple(_with_id(action, name) for action, name in zip(suggestion.actions, ids, strict=False))
     return replace(suggestion, uuid=uuid, actions=actions)

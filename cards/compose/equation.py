@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from cards.card import Card, CardIdentity, CardText, Source, talk_card
 from cards.compose.model import WHY, factor_lines, finding_of_estimate, in_100
-from cards.extension import CardExtension, Factor, WorklistEntry
+from cards.extension import CardExtension, Factor
 from cards.finding import Finding
 from cards.text import escape, plain, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, charted_number
@@ -23,14 +23,22 @@ _FEW_WORDS = 12
 _FALLING_IS_WORSE = frozenset({"egfr"})
 
 
-def equation_card(charted: RecordInputs, result: EquationResult, text: CardText, identity: CardIdentity) -> Card:
+def equation_card(
+    charted: RecordInputs, result: EquationResult, text: CardText, identity: CardIdentity, *, is_brief: bool = False
+) -> Card:
     """Return the card of one result, in the layout of responsible-ai.md 4.3.
 
-    `base` and the contributions in its extension add up to the link of the value; nothing is rounded there.
+    `is_brief`: without its reasons and what counts as no, which the extension keeps; the points of a score are in one
+    line. `base` and the contributions in its extension add up to the link of the value; nothing is rounded there.
     """
-    reasons = [*_reasons(charted, result), *_not_found(charted)]
-    paragraphs = (text.opening, *text.beside, "\n".join([WHY, *reasons]) if reasons else "")
-    detail = "\n\n".join(filter(None, (*paragraphs, _closing(result, text, identity))))
+    reasons = _reasons(charted, result)
+    if is_brief:
+        points = [line.removeprefix("- ") for line in reasons if result.output.kind == "integer"]
+        why = f"{WHY} {'; '.join(points)}." if points else ""
+    else:
+        reasons += _not_found(charted)
+        why = "\n".join([WHY, *reasons]) if reasons else ""
+    detail = "\n\n".join(filter(None, (text.opening, *text.beside, why, _closing(result, text, identity))))
     finding = finding_of_estimate(
         result.equation.id,
         result.output.id,
@@ -57,14 +65,6 @@ def missing_card(equation: Equation, text: CardText, identity: CardIdentity, lac
     extension = CardExtension(finding=finding, model=equation_reference(equation), missing=tuple(lacking))
     detail = f"{text.opening}\n\nNothing is assumed in its place. {_method_link(identity)}"
     return talk_card(text, detail, _source(equation, text), extension, identity)
-
-
-def worklist_entry(card: Card, because: str) -> WorklistEntry:
-    """Return the test that a `missing_card` offers, for a list of what to order at another moment."""
-    order = card.suggestions[0].actions[0].resource or {}
-    (coding,) = order["code"]["coding"]
-    model = card.own_extension.model or {}
-    return WorklistEntry(test=coding["display"], code=coding["code"], purpose=model.get("id", ""), because=because)
 
 
 def extension_of(

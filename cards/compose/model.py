@@ -3,7 +3,6 @@
 What raises and what lowers an estimate is described in factor lines, ranges, and what is not known.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -113,16 +112,19 @@ def model_card(
     text: CardText,
     identity: CardIdentity,
     refusals: Sequence[Refusal] = (),
+    *,
+    is_brief: bool = False,
 ) -> Card:
     """Return the card of one prediction, in the layout of responsible-ai.md 4.3.
 
-    The contributions in its extension and the base add up to the estimate; nothing is rounded there.
+    The contributions in its extension and the base add up to the estimate; nothing is rounded there. `is_brief`:
+    without the inputs that raise and lower it, which the extension keeps.
     """
     known_values = _known_values(prediction, vector)
     summary = text.summary.format(estimate=estimate_words(prediction, text.seen), higher=_higher_than(prediction))
     return talk_card(
         replace(text, summary=summary),
-        _detail(manifest, prediction, known_values, vector, text, identity.method_url, refusals),
+        _detail(manifest, prediction, [] if is_brief else known_values, vector, text, identity.method_url, refusals),
         Source(label=f"{manifest.title}, version {manifest.version}", topic=text.topic),
         _extension(manifest, prediction, known_values, vector, identity),
         identity,
@@ -149,19 +151,6 @@ def _raising(factors: Sequence[Factor]) -> dict[str, tuple[str, ...]]:
 
 WHY = "Why:"
 """The line after which a card of an equation explains its estimate."""
-_POINTS: Final = re.compile(r"- -?[\d.]+ points?: ")
-
-
-def without_reasons(card: Card) -> Card:
-    """Return the card of an estimate without its reasons and what counts as no, which its extension keeps.
-
-    The points of a score stay, in one line.
-    """
-    lines = [line.rstrip() for line in (card.detail or "").split("\n")]
-    points = [line.removeprefix("- ") for line in lines if _POINTS.match(line)]
-    kept = (line for line in lines if line != WHY and not line.lstrip().startswith("- "))
-    detail = re.sub(r"\n{3,}", f"\n\n{WHY} {'; '.join(points)}.\n\n" if points else "\n\n", "\n".join(kept))
-    return replace(card, detail=detail)
 
 
 def _comparison(prediction: Prediction, manifest: Manifest) -> str:

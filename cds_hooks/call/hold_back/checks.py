@@ -15,7 +15,6 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cards.card import SEVERITY, Action, Card, Suggestion
-from cards.compose.equation import worklist_entry
 from cards.extension import WorklistEntry
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import (
@@ -364,14 +363,10 @@ def _kept_for_worklist(card: Card, call: CheckedCall, because: str) -> WhyNot:
 
 
 def _entry(card: Card, call: CheckedCall, because: str) -> WorklistEntry:
-    """Return what the card says for the worklist: the test that it asks for, its reminder, or its headline."""
-    finding = card.own_extension.finding
-    if finding is not None and finding.repeat == "one-test":
-        return worklist_entry(card, because)
+    """Return what the card says for the worklist: its reminder, or its headline."""
     reminder = call.notes_of(card).reminder
-    return replace(
-        reminder or WorklistEntry(test=card.summary, purpose=call.subject_of(card), because=""), because=because
-    )
+    headline = WorklistEntry(test=card.summary, purpose=call.subject_of(card), because="")
+    return replace(reminder or headline, because=because)
 
 
 class SiteCheck(Struct, frozen=True, kw_only=True):

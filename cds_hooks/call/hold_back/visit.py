@@ -60,11 +60,8 @@ class CardNotes(Struct, kw_only=True, dict=True):
 
 def rank_of(card: Card, notes: CardNotes) -> VisitRank:
     """Return where the card stands among those of this opening."""
-    extension = card.own_extension
-    if card.indicator != "info" or extension.results:
+    if card.indicator != "info":
         return VisitRank.DANGER
-    if extension.finding is not None and extension.finding.repeat == "one-test":
-        return VisitRank.TESTS
     return VisitRank.FINDING if notes.rank is None else notes.rank
 
 

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from cards.card import CardText, Suggestion, order_suggestion
 from cards.compose.equation import equation_card, for_each_sex, guideline_card, missing_card
-from cards.compose.model import without_reasons
 from cards.extension import Fact, WorklistEntry
 from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for, service_order
 from cards.text import plain
+from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.services._exclusions import words_of_concept
 from cds_hooks.call.services._service import Advice, ServiceInput
 from fhir.mapping.conditions import ConditionHit
@@ -69,12 +69,14 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
         if test is None or question.text_for_missing is None:
             text = refused.text if len(lacking) < 2 else _all_that_is_missing(charted, lacking)
             advice.silences.append(WhyNot(equation.id, refused.reason, text))
-        elif is_visit(call):
+            return advice
+        entry = WorklistEntry(test=test.name, code=test.loinc, purpose=equation.id, because="no-visit")
+        if is_visit(call):
             card_text = replace(question.text_for_missing(charted, test), offers=(offer_of_test(call, test),))
             identity = call.card_identity(call.equation_url(equation.id))
-            advice.cards.append(missing_card(equation, card_text, identity, lacking))
+            card = missing_card(equation, card_text, identity, lacking)
+            advice.add(card, reminder=entry, rank=VisitRank.TESTS)
         else:
-            entry = WorklistEntry(test=test.name, code=test.loinc, purpose=equation.id, because="no-visit")
             why = "this call does not come from an ambulatory visit"
             advice.worklist.append(entry)
             advice.silences.append(
@@ -96,8 +98,8 @@ def _add_card(
     advice: Advice, call: ServiceInput, charted: RecordInputs, result: EquationResult, text: CardText
 ) -> None:
     identity = call.card_identity(call.equation_url(result.equation.id))
-    card = equation_card(charted, result, text, identity)
-    advice.add(card, shorten=partial(without_reasons, card))
+    card = partial(equation_card, charted, result, text, identity)
+    advice.add(card(), shorten=partial(card, is_brief=True))
 
 
 def _advise_for_each_sex(
@@ -145,7 +147,9 @@ def advise_by_guideline(call: ServiceInput, text: CardText) -> Advice:
     """Return the one card of an indication that needs no score."""
     card = guideline_card(text, call.card_identity())
     facts = {fact.name: fact.value for fact in text.facts}
-    return Advice(cards=[card], scores={"guideline": card.source.label, "indication": text.about, "facts": facts})
+    advice = Advice(scores={"guideline": card.source.label, "indication": text.about, "facts": facts})
+    advice.add(card)
+    return advice
 
 
 def fact_of_condition(name: str, hit: ConditionHit) -> Fact:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct, structs
 
 from cards.card import Action, Card, CardIdentity, CardText, Link
-from cards.compose.model import model_card, without_reasons
+from cards.compose.model import model_card
 from cards.extension import WorklistEntry
 from cards.orders import OrderOutcome, check_orders
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
@@ -250,8 +250,9 @@ async def advise_by_model(
     if chart_model.is_due(model, scores, age, call.thresholds):
         identity = call.card_identity(call.model_url(model.manifest.id))
         refusals = refused_results(call.record, estimated.vector)
-        card = model_card(model.manifest, estimated.prediction, estimated.vector, text(estimated), identity, refusals)
-        advice.add(card, shorten=partial(without_reasons, card))
+        of_model = (model.manifest, estimated.prediction, estimated.vector)
+        card = partial(model_card, *of_model, text(estimated), identity, refusals)
+        advice.add(card(), shorten=partial(card, is_brief=True))
     else:
         below = _below(call, chart_model, model.manifest, age)
         advice.silences.append(WhyNot(model.manifest.id, "below-threshold", below))

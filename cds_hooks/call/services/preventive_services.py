@@ -97,7 +97,8 @@ def _add_results(advice: Advice, results: tuple[FollowUp, ...], call: ServiceInp
     if results:
         record = call.record
         card = partial(results_card, results, call.card_identity(), record.patient_id, record.as_of.date())
-        advice.add(card(), shorten=partial(card, is_brief=True) if len(results) > 1 else None)
+        shorten = partial(card, is_brief=True) if len(results) > 1 else None
+        advice.add(card(), shorten=shorten, rank=VisitRank.DANGER)
 
 
 def _changed(answer: ServiceAnswer, outlook: str | None, is_check_up: bool) -> ServiceAnswer:

@@ -13,7 +13,7 @@ from cards.extension import Fact, WorklistEntry
 from cards.new_orders import LIPIDS, OrderableTest, orderable_test_for
 from cards.rules.patient.measurements import measurement_fact
 from cards.text import capitalized, escape, format_number
-from cds_hooks.call.hold_back.visit import CardNotes, VisitRank
+from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.call.services._equation import (
@@ -108,13 +108,13 @@ async def find(call: ServiceInput) -> Advice:
     if not advice.cards:
         return advice
     (card,) = advice.cards
-    is_for_disease = card.own_extension.output in _OF_DISEASE
+    is_for_disease = indication is not None and indication.about in _OF_DISEASE
     if not is_for_disease and (outlook := await short_outlook(call)) is not None:
         advice.cards, advice.silences = [], [WhyNot(EQUATION.id, "outside-population", f"{capitalized(outlook)}.")]
     elif card.own_extension.missing:
         pass  # a test to order has a reminder's rules of its own
     elif is_moment_for_talk(call) if is_for_disease else is_moment_for_reminder(call):
-        notes = advice.notes.setdefault(card.uuid, CardNotes())
+        notes = advice.notes[card.uuid]
         notes.reminder, notes.rank = _entry("offered-before"), VisitRank.FINDING if is_for_disease else None
     else:
         advice.worklist, advice.silences = [_entry("no-visit")], [kept_for_worklist(call, EQUATION.id)]
