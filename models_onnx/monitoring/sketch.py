@@ -28,21 +28,8 @@ def bucket_of(value: float) -> int:
     return bucket if value > 0 else -bucket
 
 
-def value_of(bucket: int) -> float:
-    """Return the middle of a bucket."""
-    if bucket == 0:
-        return 0.0
-    middle: float = 2 * _GAMMA ** (abs(bucket) - _SPAN) / (_GAMMA + 1)
-    return middle if bucket > 0 else -middle
-
-
-def quantile(sketch: Sketch, share: float) -> float | None:
-    """Return the value below which this share (0 to 1) of what was counted lies; None where nothing was."""
-    return value_of(bucket_at(sketch, share)) if sketch.total() else None
-
-
 def bucket_at(sketch: Sketch, share: float) -> int:
-    """Return the bucket in which that value lies, of a sketch in which something was counted."""
+    """Return the bucket below which this share (0 to 1) of what was counted lies; of a sketch that is not empty."""
     rank, below = share * (sketch.total() - 1), 0
     for bucket in sorted(sketch):
         below += sketch[bucket]

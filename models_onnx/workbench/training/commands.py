@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import pandas as pd
 
 import models_onnx
 from models_onnx.artifact.manifest import Lineage, Manifest
@@ -26,7 +25,6 @@ from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.release.publishing import write_artifact
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, read_rows, read_table
-from models_onnx.workbench.training.data.leaks import FEW, MANY, copied_rows, leaks_of
 from models_onnx.workbench.training.evaluate import WHOLE, Evaluator
 from models_onnx.workbench.training.pipeline import Trained, train
 
@@ -187,7 +185,7 @@ def train_model(
     manifest = msgspec.structs.replace(trained.manifest, lineage=lineage_of(spec, specs), software=software)
     trained = Trained(manifest, trained.content)
     if not trained.passed:
-        return replace(trained, leaks=leaks_of(spec, build_cohort(spec, table.rows)))
+        return trained
     return replace(trained, folder=write_artifact(out / name, trained.manifest, trained.content))
 
 
@@ -199,17 +197,19 @@ def evaluate_rows(
     replicates: int = REPLICATES,
     progress: Progress = no_progress,
     specs: Path | None = None,
-    data_folder: Path | None = None,
 ) -> ExternalEvaluation:
     """Evaluate the committed artifact on other rows of its form (no fold needed); every eligible person is predicted.
 
     Raises:
-        TrainingRefused: the rows are those that the model was trained on; other names for them are seen where the
-            training table is in `data_folder`.
+        TrainingRefused: the table is the one that the model was trained on.
     """
     spec, model = get_spec(name, specs), load_model(name, folder)
+    if not isinstance(spec.estimator, Fitted) and _digest(rows) == model.manifest.data.sha256:
+        raise TrainingRefused(
+            f"{rows.name} is the table that the model was trained on: figures of people not trained on are "
+            f"those of /models/{spec.id}"
+        )
     cohort = build_cohort(replace(spec, table=rows.name), read_rows(spec, rows))
-    _refuse_training_rows(spec, model.manifest, rows, cohort, data_folder)
     predictions = model.predict_rows(cohort.X)
     odds = logit(predictions.probability)
     limit = float(logit(np.array([model.manifest.thresholds.default.probability]))[0])
@@ -217,31 +217,3 @@ def evaluate_rows(
     evaluator = Evaluator(spec, cohort, predicted, limit, replicates, seed)
     overall = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
     return ExternalEvaluation(model, rows, cohort, overall, evaluator.subgroups(progress))
-
-
-def _refuse_training_rows(
-    spec: ModelSpec, manifest: Manifest, rows: Path, cohort: Cohort, data_folder: Path | None
-) -> None:
-    """Refuses rows of the training table: figures on people that the model has seen are too good.
-
-    A model that was fitted elsewhere has no training table here.
-    """
-    if isinstance(spec.estimator, Fitted):
-        return
-    if hashlib.sha256(rows.read_bytes()).hexdigest() == manifest.data.sha256:
-        raise TrainingRefused(
-            f"{rows.name} is the table that the model was trained on: figures of people not trained on are "
-            f"those of /models/{spec.id}"
-        )
-    try:
-        trained_on = build_cohort(spec, read_table(spec, data_folder or Path()).rows).content()
-    except TrainingRefused:
-        return
-    content = cohort.content()
-    repeated = copied_rows(pd.concat([trained_on, content], ignore_index=True)) - copied_rows(trained_on)
-    if repeated > max(FEW, MANY * len(content)):
-        raise TrainingRefused(
-            f"{min(repeated, len(content)):,} of the {len(content):,} rows of {rows.name} repeat rows of {spec.table}, "
-            "on which the model was trained: figures of people not trained on are "
-            f"those of /models/{spec.id}"
-        )

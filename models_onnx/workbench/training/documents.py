@@ -80,14 +80,12 @@ def describe(
 
 
 def metadata(spec: ModelSpec, described: Document) -> dict[str, str]:
-    """metadata_props: the card's essentials, the feature dictionary and the order of the inputs."""
-    card = {name: value for name, value in described.items() if name != "features"}
+    """metadata_props: the feature dictionary and the order of the inputs; publishing puts the model card in."""
     return {
         "model_id": spec.id,
         "model_version": spec.version,
         "features": json.dumps(list(spec.feature_names)),
-        "feature_dictionary": _compact(described["features"]),
-        "model_card": _compact(card),
+        "feature_dictionary": json.dumps(described["features"], ensure_ascii=False, separators=(",", ":")),
     }
 
 
@@ -117,10 +115,6 @@ def parity(agreement: Agreement) -> Document:
 def threshold_margin(reference: Reference, capacity: float) -> float:
     """Return the margin that the top `capacity` of the reference cohort reaches: one of the file's own quantiles."""
     return reference.quantiles[round((1.0 - capacity) * (len(reference.quantiles) + 1)) - 1]
-
-
-def _compact(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 def _label(outcome: OutcomeSpec) -> Document:

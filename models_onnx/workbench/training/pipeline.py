@@ -40,8 +40,6 @@ class Trained:
     manifest: Manifest
     content: bytes
     folder: Path | None = None
-    leaks: tuple[str, ...] = ()
-    """Where a floor does not hold: the inputs that know the outcome, which spoil calibration before anything else."""
 
     @property
     def passed(self) -> bool:

@@ -62,7 +62,7 @@ def gates(
     Example: cds-hooks model gates mortality_5y --only file
     """
     if rows is not None:
-        _evaluate(name, rows, data, folder, specs, replicates, as_json)
+        _evaluate(name, rows, folder, specs, replicates, as_json)
         return
     with problems():
         from models_onnx.workbench.gates.evidence import gather
@@ -104,14 +104,12 @@ def gates(
     raise typer.Exit(0 if all(result.green for result in asked_for) else 1)
 
 
-def _evaluate(
-    name: str, rows: Path, data: Path | None, folder: Path, specs: Path | None, replicates: int, as_json: bool
-) -> None:
+def _evaluate(name: str, rows: Path, folder: Path, specs: Path | None, replicates: int, as_json: bool) -> None:
     with problems(), progress_bars(as_json) as progress:
         from models_onnx.workbench.training.commands import evaluate_rows
 
-        specs, tables = own_specs(specs, folder, name), data or settings().data_dir
-        evaluated = evaluate_rows(name, rows, folder, SEED, replicates, progress, specs, tables)
+        specs = own_specs(specs, folder, name)
+        evaluated = evaluate_rows(name, rows, folder, SEED, replicates, progress, specs)
     if as_json:
         print_json(evaluated.document)
     else:

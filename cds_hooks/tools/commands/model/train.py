@@ -78,7 +78,6 @@ def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:
 def publish_trained(trained: Any, specs: Path | None, data: Path | None, as_json: bool) -> None:
     """Show the figures of what was trained, and sign it; where a floor failed, say which, and end with code 1."""
     from models_onnx.workbench.release.card import fairness_in_words, validity_in_words
-    from models_onnx.workbench.training.data.leaks import CLEARED, Suspicion
 
     if as_json:
         print_json(trained.manifest)
@@ -88,9 +87,6 @@ def publish_trained(trained: Any, specs: Path | None, data: Path | None, as_json
     if trained.folder is None:
         floors = trained.failed_floors
         typer.echo(f"Nothing was written, because a floor of the declaration does not hold: {floors}.", err=True)
-        for sentence in trained.leaks:
-            what = "This may be a leak" if isinstance(sentence, Suspicion) else "This is a leak"
-            typer.echo(f"{what}: {sentence}; {CLEARED}.", err=True)
         raise typer.Exit(1)
     typer.echo(f"Written: {trained.folder}", err=True)
     publish_version(trained.folder, specs, data)
