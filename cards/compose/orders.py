@@ -42,10 +42,10 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
     today = check.session.record.as_of - timedelta(days=1)
     findings = sorted(shown, key=lambda finding: _rank(finding, today.date().isoformat()))
     listed = [finding for finding in findings if not any(finding.is_implied_by(other) for other in findings)]
-    first = listed[0]
+    first, forbidding = listed[0], [finding for finding in listed if _forbids(finding)]
     suggestions: list[Suggestion] = []
     for finding in listed:
-        offered, reasons = suggestions_for(_without_draft(finding, listed), drafted, check)
+        offered, reasons = suggestions_for(_without_draft(finding, forbidding), drafted, check)
         if finding is not first:
             offered = [_as_beside_headline(suggestion, finding, first) for suggestion in offered]
         suggestions.extend(offered)
@@ -54,7 +54,7 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
     card = identity.card(
         first.indicator,
         _summary(first),
-        "\n".join(_lines(listed, opening)),
+        "\n".join(_lines(listed, opening, forbidding)),
         Source(label=first.evidence[0].label, url=first.evidence[0].url, topic=TOPICS["orders"]),
         CardExtension(
             findings=tuple(FindingReference(finding.rule, finding.band) for finding in findings),
@@ -92,15 +92,15 @@ def _acts_beside_draft(offer: SuggestionTemplate) -> bool:
     return offer.acts_on_hazard and not offer.takes_draft_away
 
 
-def _forbidding(finding: RuleFinding, others: Iterable[RuleFinding]) -> list[RuleFinding]:
-    """Return the findings that forbid the draft, so that this one advises nothing with which it would be given.
+def _forbidding(finding: RuleFinding, of_card: Sequence[RuleFinding]) -> list[RuleFinding]:
+    """Return those that forbid the draft, so that this one advises nothing with which it would be given.
 
     Dabigatran is contraindicated with a mechanical valve: the warfarin beside it must stay. With an anticoagulant no
     NSAID is given: neither a proton pump inhibitor nor a short course makes it safe.
     """
-    if _forbids(finding):
+    if any(other is finding for other in of_card):
         return []
-    return [other for other in others if _forbids(other) and SEVERITY[other.indicator] >= SEVERITY[finding.indicator]]
+    return [other for other in of_card if SEVERITY[other.indicator] >= SEVERITY[finding.indicator]]
 
 
 def _is_contraindicated(finding: RuleFinding) -> bool:
@@ -111,12 +111,12 @@ def _is_contraindicated(finding: RuleFinding) -> bool:
     return all("contraindicat" in text.casefold() for text in words)
 
 
-def _without_draft(finding: RuleFinding, others: Iterable[RuleFinding]) -> RuleFinding:
+def _without_draft(finding: RuleFinding, of_card: Sequence[RuleFinding]) -> RuleFinding:
     """Return the finding without the suggestions with which the draft would be given, where another one forbids it.
 
     What ends the other drug of a pair stays where that drug is the reason: then the draft can be given.
     """
-    forbidding = _forbidding(finding, others)
+    forbidding = _forbidding(finding, of_card)
     if not forbidding:
         return finding
     is_reason = all(other.partners and set(finding.partners).issuperset(other.partners) for other in forbidding)
@@ -171,20 +171,20 @@ def _summary(finding: RuleFinding) -> str:
 _WORD = re.compile(r"\w+")
 
 
-def _lines(findings: Sequence[RuleFinding], opening: str) -> Iterator[str]:
+def _lines(findings: Sequence[RuleFinding], opening: str, forbidding: Sequence[RuleFinding]) -> Iterator[str]:
     yield opening
     source = findings[0].evidence[0].label
     lines, others = _by_line(findings)
     for finding in lines:
         # The card's own summary and source are not said twice.
-        is_settled = bool(_forbidding(finding, findings))
+        is_settled = bool(_forbidding(finding, forbidding))
         lead = "" if finding is findings[0] else f"**{_beyond_headline(finding, findings[0], only_fact=is_settled)}** "
         detail = finding.asks_if_taken if is_settled else _not_in_headline(finding)
         if words := f"{lead}{detail}{_of_the_line([finding], findings[0])}".split():
             yield " ".join(("-", *words))
     if others:
         briefly = " ".join(
-            f"**{_beyond_headline(finding, findings[0], only_fact=bool(_forbidding(finding, findings)))}**"
+            f"**{_beyond_headline(finding, findings[0], only_fact=bool(_forbidding(finding, forbidding)))}**"
             for finding in others
         )
         yield f"- {briefly}{_of_the_line(others, findings[0])}"
