@@ -12,10 +12,10 @@ from msgspec import Struct, structs
 from cards.card import Action, Card, CardIdentity, CardText, Link
 from cards.compose.model import model_card
 from cards.extension import WorklistEntry
-from cards.orders import OrderOutcome, check_orders
+from cards.orders import check_orders
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import rule_book
-from cards.rules.patient.orders import DraftOrder
+from cards.rules.patient.orders import DraftMedication, DraftOrder
 from cds_hooks.call.dialects import DEVELOPMENT, ClientProfile, is_offered, published_entry
 from cds_hooks.call.hold_back.visit import CardNotes, VisitRank
 from cds_hooks.call.model_versions import Choose, in_use
@@ -93,7 +93,7 @@ class ServiceInput(Struct, frozen=True):
     sent: tuple[bytes, ...] = ()
     """The body of the call, then the pages that the FHIR server sent, for services that return changed resources."""
 
-    def check_orders(
+    def advise_on_orders(
         self,
         drafts: Iterable[DraftOrder],
         judged: Collection[str] | None,
@@ -101,12 +101,13 @@ class ServiceInput(Struct, frozen=True):
         signing: bool,
         active_orders: bool = False,
         originals: OriginalOrders | None = None,
-    ) -> OrderOutcome:
-        """Return the cards for the drafts named in `judged` (None: for all) with everything of this call.
+    ) -> tuple["Advice", tuple[DraftMedication, ...]]:
+        """Return the cards for the drafts named in `judged` (None: for all), and the draft that each is about.
 
-        `signing` and `active_orders` as in cards/orders.py; `originals` where the service looked there already.
+        A card has links to its first rule and to this decision. `signing` and `active_orders` as in cards/orders.py;
+        `originals` where the service looked there already.
         """
-        return check_orders(
+        outcome = check_orders(
             self.record,
             drafts,
             judged,
@@ -116,16 +117,13 @@ class ServiceInput(Struct, frozen=True):
             signing=signing,
             active_orders=active_orders,
         )
-
-    def advise_on_orders(self, outcome: OrderOutcome) -> "Advice":
-        """Return the cards of drafted orders with links to their first rule and to this decision."""
         advice, why = Advice(silences=list(outcome.silences)), Link(label=_WHY, url=self.explain_url, type="absolute")
         for card, drafted in zip(outcome.cards, outcome.drafts, strict=True):
             rules = [f"{self.public_url}/rules/{finding.rule}" for finding in card.own_extension.findings[:1]]
             links = (*(Link(label="The rule and its sources", url=rule, type="absolute") for rule in rules), why)
             reads = rule_book().reads_for(drafted.medication) if self.prefetch.note is not None else None
             advice.add(structs.replace(card, links=links), reads=reads)
-        return advice
+        return advice, outcome.drafts
 
     def card_identity(self, method_url: str = "") -> CardIdentity:
         """How the next card, its suggestions and its pages are called; `method_url` is that of a model or equation."""

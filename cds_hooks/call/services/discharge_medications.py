@@ -68,12 +68,11 @@ async def find(call: ServiceInput) -> Advice:
     judged = [order for order in active if _goes_home(order.draft.resource)]
     drafts = [order.draft for order in active]
     names = [order.draft.name for order in judged]
-    outcome = call.check_orders(drafts, names, signing=True, active_orders=True, originals=charted)
-    advice = call.advise_on_orders(outcome)
+    advice, judged_drafts = call.advise_on_orders(drafts, names, signing=True, active_orders=True, originals=charted)
     is_for_comfort = PALLIATIVE.find(record) is not None or ends_in == "hospice"
     if is_for_comfort:
         milder = [card.indicator != "critical" for card in advice.cards]
-        held = compress(outcome.drafts, milder)
+        held = compress(judged_drafts, milder)
         advice.silences += [WhyNot(drafted.medication.name, "palliative", _COMFORT) for drafted in held]
     shown = (card for card in advice.cards if not is_for_comfort or card.indicator == "critical")
     advice.cards = [_at_discharge(card, call) for card in shown]

@@ -37,8 +37,7 @@ async def find(call: ServiceInput) -> Advice:
         _check_pairs(len(drafts), len(active_medications(call.record)))
     judged = _selected(context, drafts)
     # At order-select a dose may still come; at signing what is not there was left out.
-    outcome = call.check_orders(drafts, judged, signing=isinstance(context, OrderSignContext))
-    advice = call.advise_on_orders(outcome)
+    advice, _ = call.advise_on_orders(drafts, judged, signing=isinstance(context, OrderSignContext))
     advice.silences += _unknown_selections(context, drafts)
     advice.silences += _numbers_from_text(name for name in judged if name in from_text)
     advice.silences += without_order

@@ -46,7 +46,7 @@ async def find(call: ServiceInput) -> Advice:
     drafts = list(_dispatched_studies(studies, call))
     if studies and not drafts:
         _require_orders(call)
-    advice = call.advise_on_orders(call.check_orders(drafts, None, signing=True, active_orders=True))
+    advice, _ = call.advise_on_orders(drafts, None, signing=True, active_orders=True)
     by_name = {draft.name: draft for draft in drafts}
     advice.silences += _not_judged(wanted, by_name)
     advice.silences += _tasks_of_others(context, wanted)
