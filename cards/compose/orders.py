@@ -138,17 +138,18 @@ def _keeps(offer: OfferedSuggestion) -> bool:
 _OF_BREATHING_AND_PULSE: Final = frozenset({"spo2", "respiratory_rate", "heart_rate"})
 
 
-def _rank(finding: RuleFinding, since: str) -> tuple[int, bool, bool, bool, bool, int]:
-    """By harm, then a vital sign of these hours, what forbids the draft, how sure the facts are, the rule's priority.
+def _rank(finding: RuleFinding, since: str) -> tuple[int, bool, bool, bool, int, bool]:
+    """By harm, then a vital sign of these hours, what forbids the draft, the rule's priority, how sure the facts are.
 
-    Least sure is a drug that was last recorded years ago: what is known of the order itself stands before it.
+    Least sure is a drug that was last recorded years ago: what is known of the order itself stands before it. A result
+    that another one contradicts is not: slow breathing in a disputed kidney failure stands before a laxative.
     """
     asks = bool(finding.asks_if_taken)
     is_lesser = not (_forbids(finding) or _is_contraindicated(finding) or finding.rule.startswith("preg-"))
     is_later = not any(
         fact.name in _OF_BREATHING_AND_PULSE and (fact.effective or "") >= since for fact in finding.facts
     )
-    return -SEVERITY[finding.indicator], asks, is_later, is_lesser, not finding.is_certain, -finding.priority
+    return -SEVERITY[finding.indicator], asks, is_later, is_lesser, -finding.priority, not finding.is_certain
 
 
 def _override_reasons(findings: Iterable[RuleFinding]) -> tuple[Coding, ...]:
