@@ -33,6 +33,20 @@ _ACUTE_DAYS = {
 }
 # The diagnosis of a stay says nothing of today once such a state must be over; 90 days are the project's own choice.
 _SOON_OVER_DAYS = 90
+# So does an entry that nobody took off the problem list, after a year; that is the project's own choice, too.
+_FORGOTTEN_DAYS = 365
+# What such a state shows in: it may last, and so is over only once a result is there that is later than the year.
+_SHOWN_IN = {
+    **dict.fromkeys(("hyperkalemia", "hypokalemia"), "potassium"),
+    **dict.fromkeys(("hypernatremia", "hyponatremia"), "sodium"),
+    **dict.fromkeys(("hypercalcemia", "hypocalcemia"), "calcium"),
+    **dict.fromkeys(("hypotension", "hypertension_severe", "hypertension_crisis"), "sbp"),
+    **dict.fromkeys(("aki", "acute_kidney_injury"), "creatinine"),
+    "hypomagnesemia": "magnesium",
+    "hypoglycemia": "glucose",
+    "acute_hepatitis": "alt",
+    "bradycardia": "heart_rate",
+}
 # A form of such a state that lasts, by its words in many languages, or its code in ICD-10-CM or ICD-9-CM.
 _LASTING = re.compile(
     r"\b[ck]h?r[oó]n|recurr|persist|idiopathic|orthostat|postural|autonom|neurogen|dialysis|alcoholic"
@@ -358,7 +372,7 @@ def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
         return hit.status != "past" and is_current_pregnancy(record, hit.time)
     if hit.key in _ACUTE_DAYS and (began := began_by(hit)) is not None:
         return hit.status != "past" and began.whole_days(record.as_of_epoch) <= _ACUTE_DAYS[hit.key]
-    if _is_long_over(hit, record.as_of_epoch):
+    if _is_long_over(hit, record):
         return False
     history = CONDITION_GROUPS[hit.key].history
     if history == "5 years":
@@ -366,16 +380,19 @@ def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
     return hit.status != "past" or history == "any"
 
 
-def _is_long_over(hit: ConditionHit, as_of_epoch: float) -> bool:
-    """Whether it is a state of days, an encounter's diagnosis of long ago without a status of its own."""
+def _is_long_over(hit: ConditionHit, record: PatientRecord) -> bool:
+    """Whether it is a state of days that began long ago: of a stay, or forgotten on the problem list."""
+    days = hit.time.whole_days(record.as_of_epoch) if hit.time is not None else 0
+    if hit.status == "past" or days <= (_FORGOTTEN_DAYS if hit.status == "active" else _SOON_OVER_DAYS):
+        return False
+    is_forgotten = hit.status == "active" and hit.key in _SHOWN_IN
+    if is_forgotten and record.newest(_SHOWN_IN[hit.key], _FORGOTTEN_DAYS) is None:
+        return False
     if hit.key == "respiratory_failure":
-        is_brief = _ACUTE_ALONE.match(hit.words) is not None
-    else:  # "Acute on chronic heart failure": it is the decompensation that passes.
-        is_brief = hit.key in PASSING_GROUPS and (
-            hit.key == "hf_decompensated" or _LASTING.search(f"{hit.code} {hit.words}") is None
-        )
-    is_old = hit.time is not None and hit.time.whole_days(as_of_epoch) > _SOON_OVER_DAYS
-    return is_brief and is_old and hit.status == "unstated"
+        return _ACUTE_ALONE.match(hit.words) is not None
+    if hit.key == "hf_decompensated":  # "Acute on chronic heart failure": it is the decompensation that passes.
+        return True
+    return (hit.key in PASSING_GROUPS or is_forgotten) and _LASTING.search(f"{hit.code} {hit.words}") is None
 
 
 def _is_recent(hit: ConditionHit, as_of_epoch: float) -> bool:

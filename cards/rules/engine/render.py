@@ -35,6 +35,7 @@ _LONGEST_OTHERS = 30
 _LONGEST_PROBLEM = 40
 _LONGEST_ABBREVIATION = 6
 _LONGEST_DATED_HEADLINE = 100
+_OF_HISTORY = re.compile(r"^personal history of (?:\(.{1,20}\) ?)?", re.IGNORECASE)
 _DETAIL = re.compile(r"(.+) (?:(?:with|without|following|due to|in|of|from|by)\b|\().*")
 """What a diagnosis says before its last detail."""
 _UNSPECIFIED = re.compile(r"^(?:other and unspecified|other specified|other|unspecified) (?=\w)", re.IGNORECASE)
@@ -133,7 +134,8 @@ def _in_sentence(words: str) -> str:
     loss of consciousness" is "traumatic hemorrhage"; the whole stands in the reasons.
     """
     first = _UNSPECIFIED.sub("", words.partition(",")[0].strip(), count=1)
-    while len(first) > _LONGEST_PROBLEM and (detail := _DETAIL.fullmatch(first)):
+    first = _OF_HISTORY.sub("History of ", first, count=1)
+    while len(first) > _LONGEST_PROBLEM and (detail := _DETAIL.fullmatch(first)) and detail[1] != "History":
         first = detail[1]
     text = plain(first, _LONGEST_PROBLEM)
     if text.isupper() and len(text) > _LONGEST_ABBREVIATION:

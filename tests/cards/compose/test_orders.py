@@ -56,7 +56,7 @@ def test_one_broken_draft_does_not_take_the_others_away(as_of: datetime) -> None
     assert ("MedicationRequest/x", "draft-unreadable") in reasons(outcome)
 
 
-@for_rows("days", [1800, 20])
+@for_rows("days", [300, 20])
 def test_a_headline_from_a_problem_has_its_date(days: int, as_of: datetime) -> None:
     record = record_of({"conditions": [["hf_decompensated", days]]}, as_of)
     (card,) = check(record, drafts_of(draft_of({"drug": "metoprolol tartrate 100 MG Oral Tablet"}))).cards

@@ -6,7 +6,7 @@ from fhir.mapping.conditions import doubted_conditions, doubtful_problems, find_
 from fhir.mapping.gaps import gaps
 from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.each import for_rows
-from tests.fhir.builders import ICD10, MAN, SUBJECT, condition, encounter, record_of
+from tests.fhir.builders import ICD10, MAN, SUBJECT, condition, creatinine, encounter, record_of
 
 PREGNANT = "72892002"
 
@@ -64,13 +64,21 @@ def test_an_infarction_is_acute_for_six_months_and_a_year_in_its_words_dates_it(
         ("Chronic respiratory failure", "2026-01-05", "respiratory_failure", True),
     ],
 )
-def test_a_state_of_days_that_a_stay_of_long_ago_names_is_over_unless_it_is_said_to_be_active(
+def test_a_state_of_days_that_a_stay_of_long_ago_names_is_over_and_after_a_year_an_active_one(
     words: str, recorded: str, group: str, counts: bool
 ) -> None:
     stated = condition("22298006") | {"code": {"text": words}, "recordedDate": recorded}
     unstated = {member: value for member, value in stated.items() if member != "clinicalStatus"}
     assert (find_condition(record_of(unstated), group) is not None) is counts
-    assert find_condition(record_of(stated | {"clinicalStatus": {"text": "active"}}), group) is not None
+    is_found = find_condition(record_of(stated | {"clinicalStatus": {"text": "active"}}), group) is not None
+    assert is_found is (counts or recorded > "2025-12")
+
+
+def test_a_forgotten_state_that_a_result_shows_is_over_once_there_is_a_later_one() -> None:
+    forgotten = condition("22298006") | {"code": {"text": "Acute kidney injury"}, "recordedDate": "2024-05-05"}
+    forgotten |= {"clinicalStatus": {"text": "active"}}
+    assert find_condition(record_of(forgotten), "aki") is not None
+    assert find_condition(record_of(forgotten, creatinine(1.0)), "aki") is None
 
 
 def test_pre_eclampsia_lasts_no_longer_than_its_pregnancy_and_twelve_weeks() -> None:
