@@ -6,7 +6,7 @@ A suggestion is a draft order for a dose; what is due goes with them as a FHIR r
 import re
 from collections.abc import Iterable
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -399,12 +399,17 @@ def _uncoded_line(item: UncodedVaccine) -> str:
     return f"- {item.label}: not offered, recorded without a vaccine code or a date ({doses}). Check what is missing."
 
 
+_LIVE: Final = ("MMR", "Varicella")
+
+
 def _catch_up_lines(items: list[GroupForecast]) -> Iterable[str]:
     """Yield what an adult should have had as a child: groups without any dose, and tetanus with adult doses only."""
     without = [item.label for item in items if not item.counted_days]
     if without:
         names = ", ".join(without)
-        yield f"- To catch up, no valid dose: {names}. Ask the registry."
+        live = " and ".join(name for name in _LIVE if any(item.label == name for item in items))
+        first = f" Before {live} (live) ask about pregnancy and immunosuppression." if live else ""
+        yield f"- To catch up, no valid dose: {names}. Ask the registry.{first}"
     for item in items:
         if item.counted_days:
             days = _days(item.evaluations)

@@ -20,6 +20,7 @@ from cards.card import HEADLINE_LENGTH, Indicator
 from cards.rules.conditions.condition import (
     MEDICATION_LISTS,
     Truth,
+    flag,
     one_of,
     with_value,
 )
@@ -326,6 +327,10 @@ def _asks_change(context: RuleContext) -> bool:
     return any(pair.ends.isdisjoint(context.medication.keys) for pair, _ in _by_danger(context))
 
 
+def _ends_draft(context: RuleContext) -> Truth:
+    return any(not pair.ends.isdisjoint(context.medication.keys) for pair, _ in _by_danger(context))
+
+
 def _evidence(context: RuleContext) -> tuple[Evidence, ...]:
     return tuple(dict.fromkeys(pair.evidence for pair, _ in _by_danger(context)))
 
@@ -359,10 +364,18 @@ LABEL_PAIR = with_value(
     needs=MEDICATION_LISTS,
 )
 
+ENDS_DRAFT = flag(
+    "label_pair_ends_draft",
+    _ends_draft,
+    "the row of pairs.csv asks to end or replace the drafted drug",
+    frozenset({"active"}),
+    needs=MEDICATION_LISTS,
+)
+
 FAMILY = Family(
     "pairs",
     placeholders={"pair_summary": Placeholder(_summary, "x" * 130), "pair_detail": Placeholder(_detail, "x" * 120)},
-    conditions=(LABEL_PAIR,),
+    conditions=(LABEL_PAIR, ENDS_DRAFT),
     evidence={"pair-label": _evidence},
     covers={"pair-label": _pairs_of},
     partners={"pair-label": _named_beside},
