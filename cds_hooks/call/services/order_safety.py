@@ -178,6 +178,8 @@ ADVISOR = Advisor(
     ),
     usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
     warns_of_harm=True,
+    # Where no result has a LOINC code, the newest 20 have the newest creatinine of 58 of 90 MIMIC-IV charts, the newest
+    # 30 of 76, 50 of 86: fewer are not asked for, though they are half of the bytes of a small call.
     needs=Needs.of(analytes=NEEDS.analytes, resources=NEEDS.resources, lab_codes=RESULT_CODES, named_results=50),
     find=find,
     # Drafts of either kind come with the context; active medication orders are returned stopped or changed.
