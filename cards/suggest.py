@@ -138,8 +138,10 @@ def _actions(offer: OfferedSuggestion, label: str, plan: _Plan) -> Iterator[Acti
         is_milder = declared.only_removes and plan.finding.indicator != "critical"
         if is_milder:
             _check_may_go(plan)
-        is_taken = plan.session.active_orders and plan.drafted.draft.kind == "MedicationRequest"
-        if is_milder and plan.finding.asks == "change" and (is_taken or not _says_end(plan.finding)):
+        is_medication = plan.drafted.draft.kind == "MedicationRequest"
+        is_taken = plan.session.active_orders and is_medication
+        is_change = is_medication and plan.finding.asks == "change"
+        if is_milder and is_change and (is_taken or not _says_end(plan.finding)):
             raise SuggestionWithheld("the finding asks for a change and not for an end")
         if is_taken:
             _check(why_kept("team", plan.drafted.medication, plan.session))
