@@ -1,10 +1,11 @@
 """Checks a family's tables for what the types of rules cannot see: codes, placeholders, lengths, safety."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from cards.card import SUMMARY_LIMIT
 from cards.rules.engine.compile import (
@@ -177,6 +178,10 @@ def _rule_faults(rule: CompiledRule) -> Iterator[Fault]:
         yield from _suggestion_faults(entry.suggestions, path)
 
 
+# No result's or concentration's unit, and none for each kilogram.
+_AMOUNT: Final = re.compile(r"\d (?:mg|mcg|micrograms?|g|units?)\b(?! ?/ ?(?:kg|d?L|mL|mmol))")
+
+
 def _text_faults(rule: CompiledRule, band: CompiledBand) -> Iterator[str]:
     unstable = rule.unstable_summary if band.gives_a_dose else None
     summaries = [template for template in (band.summary, band.unsure_summary, unstable) if template is not None]
@@ -188,6 +193,15 @@ def _text_faults(rule: CompiledRule, band: CompiledBand) -> Iterator[str]:
                 yield f"{{{name}}} is said, but the condition has no such fact"
     for template in summaries:
         yield from _too_long(rule, template)
+    if not band.declared.for_every_age:
+        yield from _adult_amounts(band, *summaries, band.detail)
+
+
+def _adult_amounts(says: CompiledBand | CompiledMissingData, *templates: Template) -> Iterator[str]:
+    """Yield what a child's card would say of an adult's amounts; a condition that asks for the age knows whose."""
+    for template in templates if "age" not in says.when.uses else ():
+        if amount := _AMOUNT.search(template.for_child.text):
+            yield f"a child's card says {amount[0]!r}: put it in [brackets], or say `for_every_age`"
 
 
 def _rests_on(rule: CompiledRule, name: str) -> frozenset[str]:
@@ -204,6 +218,7 @@ def _missing_text_faults(rule: CompiledRule, entry: CompiledMissingData) -> Iter
     for template in (entry.summary, entry.detail):
         yield from _unknown_words(rule, template)
     yield from _too_long(rule, entry.summary)
+    yield from _adult_amounts(entry, entry.summary, entry.detail)
 
 
 def _unknown_words(rule: CompiledRule, template: Template) -> Iterator[str]:

@@ -31,6 +31,7 @@ from cards.rules.language.sources import (
     waiting_drugs,
 )
 from cards.rules.language.table import read_table
+from cards.rules.language.trigger import Template
 from fhir.terminology.package_tables import package_rows
 
 _BY_RISK: Final = ("critical", "warning", "info")
@@ -136,7 +137,7 @@ def _evidence(evidence: Evidence) -> str:
 
 def _band(band: Band, family: Family) -> str:
     unsure = f" Where the facts are old or contradict: **{band.unsure_summary}**" if band.unsure_summary else ""
-    says = f"**{band.summary}** {band.detail}{unsure}"
+    says = f"**{Template(band.summary).text}** {Template(band.detail).text}{unsure}"
     cells = (f"`{band.id}`", band.indicator, family.vocabulary.say(band.when), says, _offers(band.suggestions, family))
     return f"| {' | '.join(cells)} |"
 
@@ -147,7 +148,7 @@ def _missing(entry: MissingData, family: Family) -> str:
         f"`missing` ({entry.id})",
         entry.indicator,
         when,
-        f"**{entry.summary}** {entry.detail}",
+        f"**{Template(entry.summary).text}** {Template(entry.detail).text}",
         _offers(entry.suggestions, family),
     )
     return f"| {' | '.join(cells)} |"

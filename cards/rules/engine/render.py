@@ -68,7 +68,7 @@ def _in_full(word: Callable[[str], str | None], context: RuleContext) -> Callabl
 
     def full(name: str) -> str | None:
         short = word(name)
-        if short is None or name not in ("other", "first", "second") or _NAMES_FEWER.search(short) is None:
+        if short is None or name not in ("other", "first", "second"):
             return short
         names = context.partner_names() if name == "other" else context.side_names(("first", "second").index(name))
         return _listed(list(dict.fromkeys(names))) or short
@@ -263,15 +263,8 @@ COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
 
 
 _LONGEST_WORDS = 600
-# An amount, though none for each kilogram, and words that advise it.
-_AMOUNT = re.compile(r"\d (?:mg|mcg|g|units?|mL)\b(?! ?/ ?kg)|\d mg/day\b")
-_ADVISES = re.compile(
-    r"\b(?:consider|give|given|start|begin|use|reduce|change|take|halve|add|becomes?|order)\b|\b(?:label|flare): ",
-    re.IGNORECASE,
-)
 _OF_ADULT = "The amounts of this source are an adult's."
 _ASK = "Ask a pediatric pharmacist."
-_NAMES_FEWER = re.compile(r"\band \d+ more\b(?! risk)")
 
 
 def _escaped(word: Callable[[str], str | None]) -> Callable[[str], str | None]:
@@ -438,40 +431,22 @@ def _words(match: Match, summary: Template, facts: tuple[Fact, ...], question: s
     word = placeholder_lookup(rule, says.when, facts, context)
     # A text with an unfilled name is never sent; the title has none.
     full = _in_full(word, context)
+    of_adult = summary, says.detail
+    summary, template = (summary.for_child, says.detail.for_child) if context.is_child else of_adult
     headline = _headline(summary, full)
     if headline is None or len(headline) > _LONGEST_DATED_HEADLINE:
         headline = _headline(summary, word) or f"{rule.declared.title}: please check this order."
-    detail = says.detail.fill(_escaped(full)) or rule.declared.title
-    if context.is_child and "age" not in says.when.uses and _AMOUNT.search(f"{summary.text} {says.detail.text}"):
-        said, headline = headline, _without_advice(headline)
-        headline = f"{headline or rule.declared.title + '.'} {_ASK}" if headline != said else said
-        detail = " ".join(filter(None, (_without_advice(detail), _OF_ADULT, _ASK if headline == said else "")))
-    about = _listed(context.partner_names())
-    if _NAMES_FEWER.search(headline) and len(context.partners) > 1 and escape(about, _LONGEST_WORDS) not in detail:
-        detail = f"This is about {escape(about, _LONGEST_WORDS)}. {detail}"
+    detail = template.fill(_escaped(full)) or rule.declared.title
+    if (summary, template) != of_adult:
+        detail = f"{detail if template.text else ''} {_OF_ADULT}".strip()
+        headline, detail = (headline, f"{detail} {_ASK}") if summary is of_adult[0] else (f"{headline} {_ASK}", detail)
+    names = context.partner_names()
+    if len(names) > 1 and len({name.casefold() in headline.casefold() for name in names}) > 1:  # it names some of them
+        about = escape(_listed(names), _LONGEST_WORDS)
+        detail = detail if about in detail else f"This is about {about}. {detail}"
     if question:
         detail = f"{detail} {question}" if len(context.partners) > 1 else f"{question} {detail}"
     return headline, detail
-
-
-def _without_advice(text: str) -> str:
-    """Return the text without the sentences, or ends of sentences, that advise an amount.
-
-    >>> _without_advice("Colchicine with itraconazole: toxicity risk. Consider 0.6 mg once.")
-    'Colchicine with itraconazole: toxicity risk.'
-    >>> _without_advice("Risedronate 35 mg ordered twice a day: it is given once a week.")
-    'Risedronate 35 mg ordered twice a day: it is given once a week.'
-    """
-    kept = []
-    for sentence in text.split(". "):
-        fact, colon, end = sentence.partition(": ")
-        has_fact = bool(colon) and " " in fact and not _ADVISES.search(f"{fact}: ")
-        advice = end if has_fact else sentence
-        if not (_AMOUNT.search(advice) and _ADVISES.search(advice)):
-            kept.append(sentence.removesuffix("."))
-        elif has_fact:
-            kept.append(fact)
-    return f"{'. '.join(kept)}." if kept else ""
 
 
 def _headline(summary: Template, word: Callable[[str], str | None]) -> str | None:

@@ -327,6 +327,8 @@ class Band(Declared, frozen=True):
     rule's evidence that this band is based on, the first one named as the card's source (none given: all of it).
     A drug that is taken already gets no button that ends it where the band `asks` for a "change", and none that lowers
     its dose at once where it asks for "steps" and the drug is tapered. With `unsure_summary` it asks for a "change".
+    A child's card leaves out what stands in [brackets] in its texts, which are the amounts of adults, unless the
+    condition asks for the age or the amounts are `for_every_age`.
     """
 
     id: Annotated[str, Meta(pattern="^[a-z0-9_]+$")]
@@ -338,6 +340,7 @@ class Band(Declared, frozen=True):
     cites: Some[Annotated[int, Meta(ge=0)]] = ()
     suggestions: tuple[SuggestionTemplate, ...] = ()
     asks: Asks = "end"
+    for_every_age: bool = False
 
 
 class SilentWhen(Declared, frozen=True):

@@ -145,19 +145,26 @@ _BELOW: Final = re.compile(rf"({NO_NUMBER}[:,][^\n]*?) below \d+(?:\.\d+)?(?: mL
 """So is "at most 500 mg/day below 30" of a patient on dialysis: the limit would stand without its unit."""
 
 
-class Template:
-    """A text of the table, read once.
+_OF_ADULTS: Final = re.compile(r"\[([^]|]*)\|?([^]]*)\]")
+"""What is said of an adult alone, and behind a stroke what a child's card says in its place: "[Give 20 mg.|…]"."""
 
+
+class Template:
+    """A text of the table, read once. `for_child` is without what it says of an adult alone.
+
+    >>> Template("Colchicine: toxicity[ over 0.6 mg]. [Give 0.3 mg.]").for_child.fill({}.get)
+    'Colchicine: toxicity.'
     >>> Template("{Drug} at {egfr}.").fill({"Drug": "Metformin", "egfr": "eGFR 28"}.get)
     'Metformin at eGFR 28.'
     >>> Template("{Drug}: {egfr} (under 30).").fill({"Drug": "Metformin", "egfr": f"dialysis on record{NO_NUMBER}"}.get)
     'Metformin: dialysis on record.'
     """
 
-    __slots__ = ("names", "text")
+    __slots__ = ("for_child", "names", "text")
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text = _OF_ADULTS.sub(r"\1", text)
+        self.for_child: Template = Template(_OF_ADULTS.sub(r"\2", text)) if "[" in text else self
         self.names = tuple(dict.fromkeys(_NAME.findall(text)))
 
     def fill(self, word: Callable[[str], str | None]) -> str | None:
