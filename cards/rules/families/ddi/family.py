@@ -25,6 +25,7 @@ from cards.rules.patient.measurements import dated, phrase
 from cards.text import capitalized, format_dose
 from fhir.mapping.conditions import began_by, problems_of
 from fhir.mapping.kidney import KidneyAbsence
+from fhir.terminology.package_tables import package_rows
 
 _STEROID_OR_MRA = Selector(classes=frozenset({"corticosteroid", "mra"}), systemic=True)
 _RAAS = Selector(classes=frozenset({"raas"}), systemic=True)
@@ -254,12 +255,11 @@ def _for_drug(texts: Mapping[str, str]) -> Fill:
 
 
 _START_INR: Final = {
-    "apixaban": "below 2.0 (label)",
-    "dabigatran": "below 2.0 (label)",
-    "edoxaban": "2.5 or less (label)",
-    "rivaroxaban": "below 3 (label)",
+    row["drug"]: f"{'below' if row['bands'] == 'from_at_start' else 'at most'} {row['limit']} (label)"
+    for row in package_rows("cards.rules.families.disease", "label_values.csv")
+    if row["analyte"] == "inr" and row["bands"].endswith("_at_start")
 }
-"""The INR after warfarin from which on the label starts the drug: dz-value-apixaban-inr and its kind quote it."""
+"""The INR after warfarin from which on the label starts the drug."""
 
 _BY_DRUG: Final = {
     "tizanidine_rise": {"ciprofloxacin": "10-fold with ciprofloxacin", "fluvoxamine": "33-fold with fluvoxamine"},

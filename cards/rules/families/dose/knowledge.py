@@ -10,7 +10,8 @@ times over one of its rows (four times for each kilogram) is told, as an alarm b
 columns, and `route` (empty: every one but an injection), `population` ("first order": the drug was not taken before;
 "continued": more than one dose; "daily": on most days and not once a cycle; "one dose": given in doses, since a drip is
 a bag and no dose), weights, and amounts of a week. None of its rows is firm; "narrow" begins to be far over earlier,
-because the drug is seldom given in more; "wide" later, because some uses of the drug reach twice what the source says;
+because the drug is seldom given in more; "wide" later, because some uses of the drug reach twice what the source says,
+as does "usual", an adult's amount of a day of which nothing is told up to that;
 "alarm" tells nothing but a dose of `ten_fold_from` and more, because the source has a usual dose and no maximum.
 
 `label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`), and of the
@@ -85,6 +86,8 @@ class Limit(Struct, frozen=True):
     quote: str = ""
     is_alarm: bool = False
     """The source gives a usual dose alone: nothing is told but ten times that, as an alarm by plausibility."""
+    is_usual: bool = False
+    """An adult's usual amount of a day that some uses of the drug reach twice: nothing is told up to that."""
     ten_fold_from: float | None = None
     """Ten times the usual dose of the source, which an error of unit or decimal point makes."""
 
@@ -207,7 +210,7 @@ def _limit(row: Mapping[str, str]) -> Limit:
         "weekly" in column,
         row["is_firm"] == "yes" and row["source"] not in LEADS,
         row["is_firm"] == "narrow",
-        row["is_firm"] == "wide",
+        row["is_firm"] in ("wide", "usual"),
         int(row["labelled_from"]) if row["labelled_from"] else None,
         row["note"],
         row["source"],
@@ -222,6 +225,7 @@ def _limit(row: Mapping[str, str]) -> Limit:
         label_of=row.get("label_of", ""),
         quote=row.get("quote", ""),
         is_alarm=row["is_firm"] == "alarm",
+        is_usual=row["is_firm"] == "usual",
         ten_fold_from=float(row["ten_fold_from"]) if row.get("ten_fold_from") else None,
     )
 

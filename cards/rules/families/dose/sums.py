@@ -54,8 +54,8 @@ ROUNDING = 1.05
 """A dose under so many times a limit that is not a firm maximum is taken for a rounding to whole units or vials."""
 ROUNDING_PER_KG = 1.1
 """The same of a dose by weight, which is rounded to the syringe or vial."""
-ROUNDING_WIDE = 2.0
-"""The same of an adult's usual amount of a day that some uses of the drug reach twice: vancomycin by weight."""
+UP_TO_USUAL = 2.0
+"""Up to so many times an adult's usual amount of a day nothing is told: vancomycin by weight."""
 ROUNDING_FIRST = 2.0
 """The same of the usual first dose, with which many begin twice as high."""
 FAR_OVER_TARGET = 3.0
@@ -133,9 +133,8 @@ class Excess(Struct, frozen=True):
             return self.times < FAR_OVER_LEAD
         rounding = ROUNDING_PER_KG if self.limit.per_kg else ROUNDING
         least = ROUNDING_FIRST if self.limit.population == "first order" else rounding
-        is_usual = self.limit.is_wide and self.limit.is_for_adults and not (self.limit.per_kg or self.limit.per_area)
-        if is_usual and not (self.limit.per_dose or self.limit.per_hour or self._is_of_cytostatic):
-            return self.amount <= ROUNDING_WIDE * self.limit.most * (1.0 + _TOLERANCE)
+        if self.limit.is_usual:
+            return self.amount <= UP_TO_USUAL * self.limit.most * (1.0 + _TOLERANCE)
         is_rounding = self.amount < least * self.limit.most * (1.0 + _TOLERANCE)
         return self.limit.is_lead or self.limit.is_alarm or is_rounding
 
