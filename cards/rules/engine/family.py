@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from cards.card import Indicator
 from cards.rules.conditions.condition import Condition, Vocabulary, common_vocabulary
-from cards.rules.language.rule import Evidence, OrderChange
+from cards.rules.language.rule import Asks, Evidence, OrderChange
 from cards.rules.language.site import SITE, site_folders
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -69,8 +69,7 @@ class Family:
     gives for a rule about pairs what these rows name beside the medication; beside other drugs it finds nothing.
     `rows` gives these rows in words, for the page of a drug.
     `nothing_found` is for rules that compare no limit: what they say where they have nothing to report.
-    `asks_change` says by the row of a table that decided whether a finding asks for another dose, a level or watching,
-    and not for an end of the drug; of a family without it the band says so (`asks`).
+    `asks` says by the row of a table that decided what a finding asks for; of a family without it the band says so.
     """
 
     name: str
@@ -84,7 +83,7 @@ class Family:
     partners: Mapping[str, Partners] = field(default_factory=dict)
     rows: Mapping[str, TableRows] = field(default_factory=dict)
     nothing_found: NothingFound | None = None
-    asks_change: Callable[[RuleContext], bool] | None = None
+    asks: Callable[[RuleContext], Asks] | None = None
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

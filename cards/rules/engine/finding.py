@@ -59,7 +59,7 @@ class RuleFinding(Struct, frozen=True, dict=True):
     `is_certain` is False where it is based on old or contradicting values, which the notes tell; `suggestions` are the
     rule's own in its own order; `partners` is what stands on the other side of a pair; findings of one `group` can
     share a line; `yields_to` names the rules and bands whose finding about the same order says this one too.
-    `asks` is what the band says, or the row of a table that decided (`Family.asks_change`).
+    `asks` is what the band says, or the row of a table that decided (`Family.asks`).
     """
 
     rule: str

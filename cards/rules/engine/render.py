@@ -421,7 +421,7 @@ def _finding(
         partners=context.partners,
         group=rule.group,
         yields_to=rule.declared.yields_to,
-        asks=_asks_by_row(rule, context) or asks,
+        asks=rule.family.asks(context) if rule.family.asks is not None else asks,
     )
 
 
@@ -468,12 +468,6 @@ def _named_allergens(text: str, context: RuleContext, facts: Iterable[Fact]) -> 
         for name in dict.fromkeys(names)
         if name not in told and re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE)
     ]
-
-
-def _asks_by_row(rule: CompiledRule, context: RuleContext) -> Asks | None:
-    if rule.family.asks_change is None:
-        return None
-    return "change" if rule.family.asks_change(context) else "end"
 
 
 def _with_count_of_others(facts: Iterable[Fact]) -> Iterator[Fact]:

@@ -22,7 +22,7 @@ from cards.rules.families.genes.wording import (
     summary,
     time_to_test,
 )
-from cards.rules.language.rule import OrderChange
+from cards.rules.language.rule import Asks, OrderChange
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.genomics.results import GeneResult
 from fhir.record.measurement import GENOMICS
@@ -97,10 +97,10 @@ def _lower(context: RuleContext) -> OrderChange | None:
     return lower_dose(context, advice.row) if advice is not None and advice.row is not None else None
 
 
-def _asks_change(context: RuleContext) -> bool:
-    """Whether the row of the patient's results advises something else than to leave the drug."""
-    advice = advice_of(context)
-    return advice is not None and advice.row is not None and advice.row.action.name not in ("avoid", "avoid_unless")
+def _asks(context: RuleContext) -> Asks:
+    """Return "end" where the row of the patient's results advises to leave the drug, or there is none."""
+    row = advice.row if (advice := advice_of(context)) is not None else None
+    return "end" if row is None or row.action.name in ("avoid", "avoid_unless") else "change"
 
 
 def _not_known(context: RuleContext) -> tuple[str, str] | None:
@@ -188,6 +188,6 @@ FAMILY = Family(
     ),
     gaps={"genes": _not_known},
     nothing_found=_nothing_found,
-    asks_change=_asks_change,
+    asks=_asks,
     changes={"lower_dose": _lower},
 )

@@ -25,7 +25,7 @@ from cards.rules.conditions.condition import (
     with_value,
 )
 from cards.rules.engine.family import Family, Placeholder, TableRow
-from cards.rules.language.rule import Evidence
+from cards.rules.language.rule import Asks, Evidence
 from cards.rules.language.sources import class_of, dated, is_lead, may_be_critical, pair_quotes
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
@@ -323,8 +323,9 @@ def _advice(pair: Pair, context: RuleContext) -> str:
     return advice
 
 
-def _asks_change(context: RuleContext) -> bool:
-    return any(pair.ends.isdisjoint(context.medication.keys) for pair, _ in _by_danger(context))
+def _asks(context: RuleContext) -> Asks:
+    keeps_drug = any(pair.ends.isdisjoint(context.medication.keys) for pair, _ in _by_danger(context))
+    return "change" if keeps_drug else "end"
 
 
 def _ends_draft(context: RuleContext) -> Truth:
@@ -381,5 +382,5 @@ FAMILY = Family(
     partners={"pair-label": _named_beside},
     rows={"pair-label": _rows_of},
     nothing_found=_nothing_found,
-    asks_change=_asks_change,
+    asks=_asks,
 )
