@@ -87,6 +87,12 @@ def test_pre_eclampsia_lasts_no_longer_than_its_pregnancy_and_twelve_weeks() -> 
         assert (find_condition(record_of(stated), "preeclampsia_eclampsia") is not None) is is_found
 
 
+def test_what_begins_around_the_birth_counts_in_the_first_year() -> None:
+    for born, is_found in (("2026-11-10", True), ("2022-11-10", False)):
+        child = record_of(condition("P52.1", ICD10), patient=MAN | {"birthDate": born})
+        assert (find_condition(child, "intracranial_bleeding") is not None) is is_found
+
+
 def test_a_condition_without_a_code_is_read_over() -> None:
     record = record_of({"resourceType": "Condition", "id": "c", "subject": SUBJECT})
     assert all(find_condition(record, key) is None for key in CONDITION_GROUPS)
