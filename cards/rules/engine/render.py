@@ -214,7 +214,7 @@ and haloperidol."""
 
 def _relief(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
     """What follows from palliative care: relief where the order is for comfort, which digoxin or potassium is not."""
-    return ": relief comes first" if _COMFORT.matches(context.medication) else ", so this is shown as information"
+    return ": relief comes first" if _COMFORT.matches(context.medication) else ": weigh this against comfort"
 
 
 def _palliative(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:

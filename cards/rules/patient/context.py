@@ -411,7 +411,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         if not self.partners or not all(partner.is_uncertain for partner in self.partners):
             return ()
         names = dict.fromkeys(self._partner_name(partner) for partner in self.partners)
-        return tuple(f"Ask whether {name} is taken: the chart does not say." for name in names)
+        return tuple(f"Ask whether {name} is taken: its entry in the chart does not say." for name in names)
 
     def asks_if_taken(self, facts: Iterable[Fact]) -> str:
         """Return a sentence about the drugs of these facts whose newest entry is over two years old; "" without one.

@@ -260,6 +260,8 @@ def _of_low_egfr(call: ServiceInput, kidney: KidneyEstimate, *, is_chronic: bool
     number = format_number(kidney.value, [REFER_EGFR] if kidney.side is None else [], 0)
     value = f"eGFR {number}" if kidney.side is None else f"eGFR under {number}"
     advice, once, first = "consider a referral to nephrology", "", tuple[Suggestion, ...]()
+    if kidney.value < _KIDNEY_FAILURE:
+        advice = "kidney failure (KDIGO G5), refer to nephrology"
     if not is_chronic:
         advice, first = "repeat it soon, then consider nephrology", _repeat(call, "creatinine")
         once = "Nothing shows yet that it is chronic: it may be acute. "

@@ -9,8 +9,10 @@ import orjson
 import typer
 
 from cds_hooks.tools.commands.options import AsJson, failure
+from cds_hooks.tools.kit.commands.plain_group import PlainGroup
 
 app = typer.Typer(
+    cls=PlainGroup,
     no_args_is_help=True,
     add_completion=False,
     help="Check published knowledge artifacts (PlanDefinitions and measures with ELM) and evaluate their expressions.",

@@ -41,10 +41,12 @@ from cds_hooks.tools.commands.options import (
     said_in_a_sentence,
 )
 from cds_hooks.tools.commands.record_options import microseconds, note_export, record_url
+from cds_hooks.tools.kit.commands.plain_group import PlainGroup
 from models_onnx.artifact.keys import Keys, local_signer, public_file, read_keys, read_signer
 from models_onnx.errors import SignatureRefused
 
 app = typer.Typer(
+    cls=PlainGroup,
     no_args_is_help=True,
     add_completion=False,
     help="Seal, verify, back up and export the record; hold what must stay in it.",

@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from cds_hooks.tools.commands.options import failure, is_there, said_in_a_sentence
+from cds_hooks.tools.kit.commands.plain_group import PlainGroup
 
 if TYPE_CHECKING:
     from fhir.terminology.importing import Step
     from fhir.terminology.release_files import Imported
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+app = typer.Typer(cls=PlainGroup, no_args_is_help=True, add_completion=False)
 _MOST_GROUPS = 10
 _INDEX = Path("terminology.idx")
 

@@ -206,6 +206,7 @@ _TIMES: Mapping[str, str] = {
     "label names ancestry, which this project does not use: first course only": (
         "the first course; the label asks for it by ancestry, which is not looked at here"
     ),
+    "first course": "the first course",
     "patients at higher risk (label)": "patients at higher risk by the label; who that is was not looked at",
     "indication test": "every patient, because the drug is for certain variants only",
 }

@@ -35,7 +35,8 @@ class PlainGroup(TyperGroup):
         except _USAGE_ERROR as error:
             if error.ctx is ctx:
                 names = ", ".join(self.list_commands(ctx))
-                error.message = f"{error.message.rstrip('.')}. The commands are: {names}"
+                said = error.message if error.message.endswith("?") else f"{error.message.rstrip('.')}."
+                error.message = f"{said} The commands are: {names}"
             elif error.ctx is not None and error.ctx.parent is ctx and not isinstance(error.ctx.command, TyperGroup):
                 error.message = f"{error.message.rstrip('.')}{_arguments_of(error.ctx)}"
             raise
