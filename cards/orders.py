@@ -90,7 +90,7 @@ def check_orders(
     for drafted, card_findings in zip(to_evaluate, findings, strict=True):
         of_draft = list(_doubts(drafted, check))
         if card_findings:
-            card, withheld = order_card(drafted, card_findings, check)
+            card, withheld = order_card(drafted, [each.write(each) for each in card_findings], check)
             cards.append(card)
             carded.append(drafted)
             of_draft += withheld

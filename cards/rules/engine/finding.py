@@ -9,7 +9,7 @@ offered for a finding go with it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import Final, TypeAlias
@@ -67,6 +67,8 @@ class RuleFinding(Struct, frozen=True, dict=True):
     indicator: Indicator
     is_certain: bool
     priority: int
+    write: Callable[["RuleFinding"], "RuleFinding"] = lambda finding: finding
+    """Returns it with its words, evidence and notes: for what is shown, a part of what is found."""
     summary: str = ""
     detail: str = ""
     notes: tuple[str, ...] = ()

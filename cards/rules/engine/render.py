@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -292,14 +293,12 @@ def matched_band(match: Match) -> str:
 
 
 def render_finding(match: Match) -> RuleFinding:
-    """Return the finding of a match with its facts and its texts."""
-    if isinstance(match.says, CompiledMissingData):
-        return _ask(match, match.says)
-    return _finding_of(match, match.says)
-
-
-def _finding_of(match: Match, band: CompiledBand) -> RuleFinding:
-    rule, context, declared = match.rule, match.context, band.declared
+    """Return the finding of a match with its facts; its words are written where it is shown (`RuleFinding.write`)."""
+    rule, context, band = match.rule, match.context, match.says
+    if isinstance(band, CompiledMissingData):
+        offers = offered_suggestions(rule, band.suggestions, context, frozenset())
+        return _finding(match, band.declared.indicator, band.summary, band.when.facts(context), offers)
+    declared = band.declared
     assert declared.indicator != "silent"  # noqa: S101 - finding.py makes a silence of it
     facts = band.when.facts(context)
     doubts = (*context.doubts_of(facts), *context.uncertain_partners())
@@ -348,11 +347,6 @@ def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsur
     return band.unsure_summary if unsure and band.unsure_summary is not None else band.summary
 
 
-def _ask(match: Match, entry: CompiledMissingData) -> RuleFinding:
-    offers = offered_suggestions(match.rule, entry.suggestions, match.context, frozenset())
-    return _finding(match, entry.declared.indicator, entry.summary, entry.when.facts(match.context), offers)
-
-
 def found_nothing(title: str, seen: str = "") -> str:
     """Return the sentence of a rule that looked and found nothing; `seen` are the values that it read."""
     return f"{title}: looked, no limit is reached{f' ({seen})' if seen else ''}."
@@ -397,25 +391,16 @@ def _finding(
     is_certain: bool = True,
     asks: Asks = "end",
 ) -> RuleFinding:
-    rule, context, says = match.rule, match.context, match.says
+    rule, context = match.rule, match.context
     facts = tuple(dict.fromkeys((context.drafted_fact(), *context.partner_facts(), *facts_of_match)))
-    question = escape(context.asks_if_taken(facts), _LONGEST_WORDS)
-    headline, detail = _words(match, summary, facts, question)
-    questions = [asked for asked, when in rule.questions if when.test(context) is True]
-    running = context.running_note() if indicator != "info" and not rule.trigger.same_ingredient else None
-    allergens = _named_allergens(f"{headline} {detail}", context, facts)
     return RuleFinding(
         rule=rule.id,
         band=matched_band(match),
         indicator=indicator,
         is_certain=is_certain,
         priority=rule.declared.priority,
-        summary=headline,
-        detail=detail,
-        notes=(*context.notes(says.when.uses), *notes, *questions, *([running] if running else ()), *allergens),
-        evidence=_evidence(rule, says.declared.cites if isinstance(says, CompiledBand) else (), context),
+        write=partial(_with_words, match, summary, facts, notes),
         override_reasons=rule.override_reasons,
-        asks_if_taken=question,
         facts=facts if len(facts) <= MOST_FACTS else tuple(_with_count_of_others(facts)),
         suggestions=offers,
         partners=context.partners,
@@ -425,8 +410,9 @@ def _finding(
     )
 
 
-def _words(match: Match, summary: Template, facts: tuple[Fact, ...], question: str) -> tuple[str, str]:
-    """Return headline and detail of a finding; `question` asks whether a drug is taken."""
+def _with_words(
+    match: Match, summary: Template, facts: tuple[Fact, ...], notes: tuple[str, ...], finding: RuleFinding
+) -> RuleFinding:
     rule, context, says = match.rule, match.context, match.says
     word = placeholder_lookup(rule, says.when, facts, context)
     # A text with an unfilled name is never sent; the title has none.
@@ -444,9 +430,20 @@ def _words(match: Match, summary: Template, facts: tuple[Fact, ...], question: s
     if len(names) > 1 and len({name.casefold() in headline.casefold() for name in names}) > 1:  # it names some of them
         about = escape(_listed(names), _LONGEST_WORDS)
         detail = detail if about in detail else f"This is about {about}. {detail}"
+    question = escape(context.asks_if_taken(facts), _LONGEST_WORDS)
     if question:
         detail = f"{detail} {question}" if len(context.partners) > 1 else f"{question} {detail}"
-    return headline, detail
+    questions = [asked for asked, when in rule.questions if when.test(context) is True]
+    running = context.running_note() if finding.indicator != "info" and not rule.trigger.same_ingredient else None
+    allergens = _named_allergens(f"{headline} {detail}", context, facts)
+    return replace(
+        finding,
+        summary=headline,
+        detail=detail,
+        notes=(*context.notes(says.when.uses), *notes, *questions, *([running] if running else ()), *allergens),
+        evidence=_evidence(rule, says.declared.cites if isinstance(says, CompiledBand) else (), context),
+        asks_if_taken=question,
+    )
 
 
 def _headline(summary: Template, word: Callable[[str], str | None]) -> str | None:

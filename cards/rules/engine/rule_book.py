@@ -104,11 +104,11 @@ class DraftEvaluation:
 
     @cached_property
     def findings(self) -> tuple[RuleFinding, ...]:
-        """The findings, with their texts."""
+        """The findings; their words wait until they are shown."""
         return tuple([render_finding(evaluation) for evaluation in self._decided if isinstance(evaluation, Match)])
 
     def findings_of(self, is_meant: "IsMeant") -> list[RuleFinding]:
-        """Return the findings of the bands that are meant, with their texts."""
+        """Return the findings of the bands that are meant."""
         matches = [evaluation for evaluation in self._decided if isinstance(evaluation, Match)]
         return [
             render_finding(match)

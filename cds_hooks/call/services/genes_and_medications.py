@@ -104,7 +104,8 @@ def _findings(
                 shown_bands.add((finding.rule, finding.band))
                 # The drug is stopped for the result alone; after a stent another antiplatelet comes first.
                 is_offered = finding.indicator == "critical" and "antiplatelet" not in drafted.medication.classes
-                yield with_offers(finding, drafted, check) if is_offered else finding
+                written = finding.write(finding)
+                yield with_offers(written, drafted, check) if is_offered else written
 
 
 def _rests_on(finding: RuleFinding, sources: Set[str]) -> bool:

@@ -132,7 +132,7 @@ def _findings(
     kept_findings, repeated = merge_repeated_findings(by_draft)
     silences.extend(repeated)
     for drafted, findings in zip(drugs, kept_findings, strict=True):
-        yield from (with_offers(finding, drafted, check) for finding in findings)
+        yield from (with_offers(finding.write(finding), drafted, check) for finding in findings)
 
 
 def _criteria_of_age_unchecked(record: PatientRecord) -> WhyNot | None:
