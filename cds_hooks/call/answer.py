@@ -643,7 +643,7 @@ class ReceivedBody:
             record = record_of_resources(resources, patient_id, call.as_of, requested, encounter, opted_out)
             record = filled.state.known_in(record)
             if prefetch is not None and sent_before is not None:
-                sent_before.keep_record(chart, read_with, record)
+                sent_before.keep_record(prefetch, read_with, record)
         return record, chart.kept
 
     @staticmethod

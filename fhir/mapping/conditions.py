@@ -49,7 +49,8 @@ _SHOWN_IN = {
 }
 # A form of such a state that lasts, by its words in many languages, or its code in ICD-10-CM or ICD-9-CM.
 _LASTING = re.compile(
-    r"\b[ck]h?r[oó]n|recurr|persist|idiopathic|orthostat|postural|autonom|neurogen|dialysis|alcoholic"
+    r"\b[ck]h?r[oó]n|r[eé]curr|r[eé]cidiv|rezidiv|przewlek|nawrac|idült|persist|idiopathic|famili|heredit|congenit"
+    r"|orthostat|postural|autonom|neurogen|dialysis|alcoholic|parathyr|siadh|inappropriate|malignan|insipidus"
     r"|\bI95\.?[013]|\b458\.?[01]|\bE87\.?22",
     re.IGNORECASE,
 )

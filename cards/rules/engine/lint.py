@@ -179,7 +179,7 @@ def _rule_faults(rule: CompiledRule) -> Iterator[Fault]:
 
 
 # No result's or concentration's unit, and none for each kilogram.
-_AMOUNT: Final = re.compile(r"\d (?:mg|mcg|micrograms?|g|units?)\b(?! ?/ ?(?:kg|d?L|mL|mmol))")
+_AMOUNT: Final = re.compile(r"\d[\d,.]* (?:mg|mcg|micrograms?|g|units?)\b(?! ?/ ?(?:kg|d?L|mL|mmol))")
 
 
 def _text_faults(rule: CompiledRule, band: CompiledBand) -> Iterator[str]:

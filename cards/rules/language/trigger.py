@@ -164,7 +164,9 @@ class Template:
 
     def __init__(self, text: str) -> None:
         self.text = _OF_ADULTS.sub(r"\1", text)
-        self.for_child: Template = Template(_OF_ADULTS.sub(r"\2", text)) if "[" in text else self
+        self.for_child: Template = self
+        if "[" in text:
+            self.for_child = Template(" ".join(_OF_ADULTS.sub(r"\2", text).split()))
         self.names = tuple(dict.fromkeys(_NAME.findall(text)))
 
     def fill(self, word: Callable[[str], str | None]) -> str | None:

@@ -76,6 +76,8 @@ class ReadPrefetch(Struct):
     """What of it could not be read."""
     is_kept: bool = False
     """Whether it is in the memory for the next call."""
+    size: int = 0
+    """How many bytes of memory it and what was made of it count for."""
     chart: SentChart | None = None
     state: tuple[object, Any] | None = None
     """The templates that it was looked through for, and the state of their keys (`prefetch/state.py`)."""
@@ -108,20 +110,29 @@ class SentPrefetches:
     def keep(self, sent: bytes, read: ReadPrefetch) -> None:
         """Keep what was read of these bytes."""
         size = 2 * len(sent) + _OBJECT_BYTES * count_sign(sent, b"{") + _REFUSAL_BYTES * len(read.refusals)
-        if self._add(self, size):
-            read.is_kept = True
+        _, replaced = self._read.get(len(sent), (None, None))
+        if self._add(self, size - (replaced.size if replaced is not None else 0)):
+            if replaced is not None:
+                replaced.is_kept = False
+            read.is_kept, read.size = True, size
             self._read[len(sent)] = sent, read
 
     def keep_chart(self, read: ReadPrefetch, chart: SentChart) -> None:
         """Keep what was made of a prefetch."""
         row = chart.kept.row
-        if self._add(self, len(row.content if row else b"") + _RESOURCE_BYTES * chart.count):
+        size = len(row.content if row else b"") + _RESOURCE_BYTES * chart.count
+        if self._add(self, size):
             read.chart = chart
+            read.size += size
 
-    def keep_record(self, chart: SentChart, read_with: tuple[Any, ...], record: PatientRecord) -> None:
+    def keep_record(self, read: ReadPrefetch, read_with: tuple[Any, ...], record: PatientRecord) -> None:
         """Keep what is known of the patient for the next call."""
-        if self._add(self, _RECORD_BYTES + _RESOURCE_BYTES * chart.count):
-            chart.records[read_with] = record
+        if read.chart is None:
+            return
+        size = _RECORD_BYTES + _RESOURCE_BYTES * read.chart.count
+        if self._add(self, size):
+            read.chart.records[read_with] = record
+            read.size += size
 
 
 class VisitMemory:

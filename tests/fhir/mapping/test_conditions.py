@@ -62,6 +62,8 @@ def test_an_infarction_is_acute_for_six_months_and_a_year_in_its_words_dates_it(
         ("Acute respiratory failure", "2026-01-05", "respiratory_failure", False),
         ("Acute and chronic respiratory failure", "2026-01-05", "respiratory_failure", True),
         ("Chronic respiratory failure", "2026-01-05", "respiratory_failure", True),
+        ("Przewlekła hiponatremia", "2024-01-05", "hyponatremia", True),
+        ("Hypercalcemia due to hyperparathyroidism", "2024-01-05", "hypercalcemia", True),
     ],
 )
 def test_a_state_of_days_that_a_stay_of_long_ago_names_is_over_and_after_a_year_an_active_one(

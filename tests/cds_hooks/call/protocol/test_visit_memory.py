@@ -43,6 +43,14 @@ def test_what_came_about_another_patient_or_from_another_client_is_never_used(pa
     assert not {id(value) for value in ours} & {id(value) for value in theirs}
 
 
+def test_a_patient_whose_prefetch_changes_at_each_call_pushes_nobody_out() -> None:
+    memory = VisitMemory(MEGABYTE)
+    first = [_read(memory, {"problems": PROBLEMS}, "p2") for _ in range(3)][-1]
+    for number in range(20):
+        _read(memory, {"problems": PROBLEMS, "own": f"{number:02}" + "x" * 100_000})
+    assert _read(memory, {"problems": PROBLEMS}, "p2").prefetch["problems"] is first.prefetch["problems"]
+
+
 _PATIENT, _PROBLEMS = orjson.dumps(PATIENT), orjson.dumps(PROBLEMS)
 KEPT = b'{"patient":' + _PATIENT + b',"problems":' + _PROBLEMS + b"}"
 _PARTS = (
