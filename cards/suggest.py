@@ -6,7 +6,6 @@ to it or takes it already. What is sent is validated as FHIR R4B: a fault that t
 count, a new one does.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
@@ -138,10 +137,8 @@ def _actions(offer: OfferedSuggestion, label: str, plan: _Plan) -> Iterator[Acti
         is_milder = declared.only_removes and plan.finding.indicator != "critical"
         if is_milder:
             _check_may_go(plan)
-        is_medication = plan.drafted.draft.kind == "MedicationRequest"
-        is_taken = plan.session.active_orders and is_medication
-        is_change = is_medication and plan.finding.asks == "change"
-        if is_milder and is_change and (is_taken or not _says_end(plan.finding)):
+        is_taken = plan.session.active_orders and plan.drafted.draft.kind == "MedicationRequest"
+        if is_milder and is_taken and plan.finding.asks == "change":
             raise SuggestionWithheld("the finding asks for a change and not for an end")
         if is_taken:
             _check(why_kept("team", plan.drafted.medication, plan.session))
@@ -172,20 +169,6 @@ def _actions(offer: OfferedSuggestion, label: str, plan: _Plan) -> Iterator[Acti
 # FHIR R4, request-status: an active order is ended and stays on record, only a draft is deleted.
 _ENDED: Final = {"MedicationRequest": ("stopped", "Stop"), "ServiceRequest": ("revoked", "Revoke")}
 _NO_JSON: Final = "the order has no id by which its own JSON is found, so it cannot be given back corrected"
-
-
-_ENDS: Final = re.compile(
-    r"\b(?:another|instead|in place of|acetaminophen|hold|holding|stop|stopping|interrupt|less or none|only if)\b"
-    r"|\bavoid|\bagainst|contraindicat|\breplace |\bnot (?:be )?(?:recommend|approved|advised|given)|\bno live\b"
-    r"|\bdo not (?:give|use|start)|\b(?:does|do) not (?:reach|prolong)|\bwait\b|\binactivated|\bnot in\b"
-    r"|would not count|\bover the\b|minimum interval",
-    re.IGNORECASE,
-)
-
-
-def _says_end(finding: RuleFinding) -> bool:
-    """Whether it names another drug, a pause or a reason not to give the draft, so that its removal answers it."""
-    return _ENDS.search(f"{finding.summary} {finding.detail}") is not None
 
 
 def _removal(plan: _Plan) -> Action:

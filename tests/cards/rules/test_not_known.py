@@ -62,15 +62,15 @@ def test_an_order_that_has_ended_is_not_offered_to_be_held(as_of: datetime) -> N
     assert any("the other drug ended on" in one.text for one in outcome.silences)
 
 
-def test_what_is_taken_of_insulin_or_an_anticoagulant_is_not_ended_for_a_warning(as_of: datetime) -> None:
+def test_an_anticoagulant_that_is_taken_is_not_ended_for_a_warning(as_of: datetime) -> None:
     """At discharge active orders are judged: nothing would stand in their place."""
-    insulin = {"drug": "insulin glargine 100 units/mL", "more": {"dosageInstruction": [{"text": "20 units nightly"}]}}
-    case = {"chart": {"labs": [["glucose", 45, 1]]}, "draft": insulin}
+    enoxaparin = {"drug": "enoxaparin 40 mg injection", "more": {"dosageInstruction": [{"text": "40 mg daily"}]}}
+    case = {"chart": {"labs": [["platelets", 40, 1]]}, "draft": enoxaparin}
     bundle, drafts = bundle_of_case(case, as_of), read_drafts([{"resource": draft_resource(case)}])
     record = read_record({"all": decoder.decode(orjson.dumps(bundle))}, PATIENT_ID, as_of)
     outcome = check_orders(record, drafts, None, uuids(), None, originals(bundle), signing=True, active_orders=True)
     (card,) = outcome.cards
-    assert "glucose 45 mg/dL" in card.summary
+    assert "platelets 40" in card.summary
     assert "Stop this order" not in [one.label for one in card.suggestions]
     assert any("nothing would stand in its place" in one.text for one in outcome.silences)
 
