@@ -47,7 +47,9 @@ _BAG = re.compile(r"\bin (?:[a-z0-9.% -]{0,60} )?(?P<volume>\d{1,2},?\d{3}|\d{1,
 CARRIERS: Final = frozenset({"9863", "4850"})
 """Sodium chloride and glucose, as RxNorm numbers them."""
 # "Newdrug 400 mg in sodium chloride 0.9 %": what stands before the fluid has an amount of its own.
-_SOLVED = re.compile(r"\s*[a-z].*\d ?(?:m?c?g|meq|mmol|[mk]?\S{0,3}units?)\b.*(?:\bin|\+)\s*$", re.IGNORECASE)
+_SOLVED = re.compile(
+    r"\s{0,9}[a-z].{0,200}\d ?(?:m?c?g|meq|mmol|[mk]?\S{0,3}units?)\b.{0,200}(?:\bin|\+)\s{0,9}$", re.IGNORECASE
+)
 _FILLED = re.compile(r"(?:mg|mcg|units?|g|meq|mmol) ?/ ?(?P<volume>\d+(?:[.,]\d+)?|\.\d+) ?ml\b", re.IGNORECASE)
 _CONTAINER = re.compile(
     r"\b(?:syringes?|vials?|ampules?|bags?|ivpb|iv|auto-?injector|nebules?|nebuli[sz]er|\w{0,8}spritzen?|seringues?"
@@ -180,7 +182,7 @@ def read_name(words: str) -> NameReading:
     # "Tylenol #3" is the third of a series, not Tylenol.
     mentions = _mentions(without_accents(words).replace("#", " no "))
     members = _distinct(mentions)
-    if members and _SOLVED.match(words, 0, mentions[0].start) and CARRIERS.issuperset(m.rxcui for m in members):
+    if members and CARRIERS.issuperset(m.rxcui for m in members) and _SOLVED.match(words, 0, mentions[0].start):
         return NameReading()  # the drug is not known: its fluid is not what is ordered
     if not members:
         is_potassium = _POTASSIUM.match(words) is not None

@@ -15,6 +15,7 @@ from fhir.mapping.medications.sig import (
     LONGEST_SIG,
     NO_FREQUENCY,
     NO_WEIGHT,
+    SEVERAL,
     WORDS_DIFFER,
     DoseProblem,
     Sig,
@@ -761,7 +762,7 @@ def _with_words(
     instruction: Instruction, words: str, dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None
 ) -> Instruction:
     """Return what the structure leaves open, from the words; of a structured dose the words may raise the upper end."""
-    sig = read_sig(words)
+    sig = _as_restated(read_sig(words), identity)
     amount = instruction.amount or (_amount(sig.amount) if sig.amount is not None else None)
     if amount is None and _says_only_how_often(sig, words) and _is_of_one_strength(identity, words):
         amount = DoseAmount(1.0, 1.0, _COUNT)
@@ -805,6 +806,17 @@ def _with_words(
         if (amount is None and not parts) or not schedule.is_known
         else None,
     )
+
+
+def _as_restated(sig: Sig, identity: MedicationIdentity) -> Sig:
+    """Return the sig where the tablets have the mass that its words say they have; else it names several amounts."""
+    for said in (sig.amount, *(part[0] for part in sig.parts)):
+        if said is not None and said.milligrams is not None:
+            masses = milligrams(identity, _amount(said))[0]
+            counted = (masses[0].low, masses[0].high) if len(masses) == 1 else (0.0, 0.0)
+            if not all(map(isclose, counted, said.milligrams)):
+                return Sig(as_needed=sig.as_needed, days=sig.days, maximum=sig.maximum, problem=SEVERAL)
+    return sig
 
 
 def _of_equal_parts(sig: Sig) -> Sig:

@@ -161,19 +161,24 @@ _PER_DAY = re.compile(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
 _DIVIDED = re.compile(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
 _TOTAL = re.compile(r" ?(?:in )?total\b")
 _DAYS_UNCLEAR = DoseProblem("the words name single days of the week")
-_SEVERAL = DoseProblem("the words name several amounts")
+SEVERAL = DoseProblem("the words name several amounts")
 _CHANGING = DoseProblem("the dose changes over time or is left open")
 _VERB = re.compile(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|swallow|dissolve|sig)\b:?")
 
 
 class SigAmount(Struct, frozen=True, gc=False):
-    """How much at a time: `low` to `high` of `unit`; `start` and `end` are where the words say it."""
+    """How much at a time: `low` to `high` of `unit`; `start` and `end` are where the words say it.
+
+    `milligrams` are what the words say further on that these are: "3 tablets daily (600 mg)". Whether they are depends
+    on the product.
+    """
 
     low: float
     high: float
     unit: DoseUnit
     start: int
     end: int
+    milligrams: tuple[float, float] | None = None
 
 
 class Sig(Struct, frozen=True, gc=False):
@@ -305,7 +310,7 @@ def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
 def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     amounts = _counted_on(text, _amounts(text))
     if amounts is None or (amounts and _MOMENT_FIRST.search(text)):
-        return structs.replace(frame, problem=_SEVERAL)
+        return structs.replace(frame, problem=SEVERAL)
     times = find_frequencies(_without_amounts(text, amounts))
     if _DIVIDED.search(text):
         # "15 mg daily divided TID": the day is that of the amount.
@@ -314,7 +319,7 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
         parts = _parts(amounts, times, len(text))
         # "5 mg prn moderate pain, 10 mg prn severe pain" is not both.
         if parts is None or len(_AS_NEEDED.findall(text)) > 1:
-            return structs.replace(frame, problem=_SEVERAL)
+            return structs.replace(frame, problem=SEVERAL)
         times_low, times_high = sum(part[1] for part in parts), sum(part[2] for part in parts)
         return structs.replace(frame, parts=parts, times_low=times_low, times_high=times_high)
     amount = amounts[0] if amounts else None
@@ -444,6 +449,7 @@ def _without_restatement(text: str, sig_amounts: list[SigAmount]) -> list[SigAmo
 
 
 _THEN_IN_BRACKETS = re.compile(r"[a-z][a-z0-9 ]*\((?:= ?)?")
+_CLOSED = re.compile(r"(?: total)?\)")
 
 
 def _said_once(text: str, first: SigAmount, second: SigAmount, *, of_several: bool) -> SigAmount | None:
@@ -462,7 +468,10 @@ def _said_once(text: str, first: SigAmount, second: SigAmount, *, of_several: bo
         return SigAmount(second.low, second.high, second.unit, first.start, second.end)
     if first.unit.kind == "unit" and second.unit.kind == "mg" and _THEN_IN_BRACKETS.fullmatch(between):
         # "3 tablets daily (600 mg)", "1 tablet daily (20 mg total)"
-        return first if text[second.end :].removeprefix(" total").startswith(")") else None
+        is_mass = not second.unit.by_weight and second.unit.span_days is None
+        if first.milligrams is not None or not is_mass or not _CLOSED.match(text, second.end):
+            return None
+        return structs.replace(first, milligrams=(second.low * second.unit.factor, second.high * second.unit.factor))
     counted, mass = (first, second) if second.unit.kind == "mg" else (second, first)
     if between not in ("", "(", "=", ",") or len(kinds) == 1 or mass.unit.kind != "mg":
         return None

@@ -50,6 +50,15 @@ _BY_MOUTH = r"(?: (?:p\.? ?o\.?|per os|peroral\w{0,2}|oralt?|v\.? ?[bo]\.?))?"
 _COUNTED = (
     r"(?:tropfen|trpf|gtt|gouttes?|gocce|gotas|dråber|dråper|droppar|druppels?|krop(?:li|le|el)|tippaa|drops?|hub|hübe)"
 )
+# What says how much and counts no piece of a product: units of mass, volume and activity, and their names.
+_MEASURE = (
+    r"(?:(?:(?:[mcdnkµu]|mc)?g|[mcd]?l|cc|gms?|grs?|ie|iu|ui|u|e|j|ne|m?eq|mval|[mµ]?mol|mio|tl|el|oz|ts?p|tbsp"
+    r"|i\.e|i\.u|u\.i|j\.m|n\.e)(?!\w)|mill?i|mi[ck]ro|nano|gram|lit(?:er|r)|uni[dt]|ein?h|eenh|enhe|jedn|egys|yksik"
+    r"|ünite|mmol|millón|tea|table ?sp|spoon|\w{0,3}löffel|cuchar|cucchia|cuill|colher|lepel|skje|sked|łyż|lusik|kanál"
+    r"|kaşık|puff|hub|hüb|bouff|pulsac|pufj|sug|pust|suih|spr[aü]|inhal|csepp|kapk|kapek|damla|trp|gtt|pellet|"
+    + _COUNTED
+    + ")"
+)
 _HOUR = r"(?:[01]?\d|2[0-4])(?:[.:]\d\d)?(?: ?(?:h|hs|uhr|uur)\b)?"
 _AT = r"(?:alle ore|ore|klo?\.?|um|à|a las|às|om)"
 _HOUR_NUMBER = re.compile(r"(?<![\d.:])\d{1,2}")
@@ -86,8 +95,8 @@ _SHORT: Spellings = (
         r"\2 each \1 times a day",
     ),
     (("x",), re.compile(rf"^1 ?x ?([2-6]){_BY_MOUTH}$"), r"\1 each a day divided"),
-    # "1x1 tabletta reggel", "1 x 1 Tabl. morgens".
-    (("1",), re.compile(rf"^1 ?x ?1(?: {_THING}\b\.?)?(?= [^\W\d])"), "1 each"),
+    # "1x1 tabletta reggel", "1 x 1 Tabl. morgens"; "1 x 1 mg daily" is 1 mg.
+    (("1",), re.compile(rf"^1 ?x ?1(?: {_THING}\b\.?)?(?= (?!{_MEASURE})[^\W\d])"), "1 each"),
     (
         ("x",),
         re.compile(

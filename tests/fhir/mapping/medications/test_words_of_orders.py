@@ -25,6 +25,26 @@ def test_the_words_of_an_order_give_the_dose_of_a_day(drug: str, sig: str, low: 
     assert [dose.per_day[0].low, dose.per_day[0].high] == pytest.approx([low, high])
 
 
+@for_rows(
+    ("drug", "sig", "a_day"),
+    [
+        ("lorazepam 0.5 mg tablet", "1 x 1 g daily", 1000.0),
+        ("warfarin 5 mg tablet", "1 x 1 MG täglich", 1.0),
+        ("enoxaparin 40 mg/0.4 mL syringe", "1 x 1 mg/kg daily", _WEIGHT_KG),
+        ("warfarin 5 mg tablet", "1 x 1 Milligramm täglich", None),
+        ("warfarin 5 mg tablet", "1 x 1 Tabl. täglich", 5.0),
+        ("warfarin 5 mg tablet", "1 tablet daily (10 mg)", None),
+        ("methotrexate 2.5 mg tablet", "1 tablet weekly (15 mg)", None),
+        ("ibuprofen 200 mg tablet", "2 tablets daily (200 mg)", None),
+        ("ibuprofen 200 mg tablet", "3 tablets daily (600 mg)", 600.0),
+        ("warfarin 5 mg tablet", "1 tablet in the morning (5 mg) and 2 tablets in the evening (20 mg)", None),
+        ("warfarin 5 mg tablet", "1 tablet by mouth daily (10 mg/kg)", None),
+    ],
+)
+def test_a_mass_in_the_words_is_not_taken_for_tablets(drug: str, sig: str, a_day: float | None) -> None:
+    assert [one.high for one in _dose(drug, sig).per_day] == ([] if a_day is None else [pytest.approx(a_day)])
+
+
 @for_rows(("drug", "dosage", "a_day"))
 def test_units_and_milliequivalents_are_counted_for_a_day(
     drug: str, dosage: dict[str, Any] | str, a_day: float
