@@ -135,8 +135,8 @@ def _actions(offer: OfferedSuggestion, label: str, plan: _Plan) -> Iterator[Acti
     plan.drafts += [read_draft(test.resource) for test in tests if test.resource is not None]
     if declared.cancel:
         is_milder = declared.only_removes and plan.finding.indicator != "critical"
-        if is_milder:
-            _check_may_go(plan)
+        if declared.only_removes:
+            _check_may_go(plan, is_milder=is_milder)
         is_taken = plan.session.active_orders and plan.drafted.draft.kind == "MedicationRequest"
         if is_milder and is_taken and plan.finding.asks == "change":
             raise SuggestionWithheld("the finding asks for a change and not for an end")
@@ -186,11 +186,15 @@ def _ended(draft: DraftOrder, words: str, plan: _Plan) -> Action:
     return Action(type="delete", description=f"Remove the drafted {words}", resource_id=draft.reference)
 
 
-def _check_may_go(plan: _Plan) -> None:
+def _check_may_go(plan: _Plan, *, is_milder: bool) -> None:
     """SuggestionWithheld where the patient goes on with the drug of the draft although the finding warns of it."""
     drug, session, partners = plan.drafted.medication, plan.session, plan.finding.partners
-    _check(why_kept("covered", drug, session) if session.active_orders else None)
-    _check(why_kept("kept", drug, session, [partner.medication for partner in partners]) if partners else None)
+    if is_milder and session.active_orders:
+        _check(why_kept("covered", drug, session))
+    if partners:  # One of two drugs can go, however grave it is: not this one.
+        beside = [partner.medication for partner in partners]
+        _check(why_kept("kept", drug, session, beside))
+        _check(why_kept("tapered", drug, session, beside) if session.active_orders else None)
 
 
 def _check(why_not: str | None) -> None:

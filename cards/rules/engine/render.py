@@ -332,7 +332,8 @@ def _said_of(other: Match) -> str:
     """Return the headline for partners of another band, which is one more sentence of the card."""
     facts = tuple(other.says.when.facts(other.context))
     word = placeholder_lookup(other.rule, other.says.when, facts, other.context)
-    return other.says.summary.fill(_escaped(word)) or f"Also with {', '.join(other.context.partner_names())}."
+    summary = other.says.summary.for_child if other.context.is_child else other.says.summary
+    return summary.fill(_escaped(word)) or f"Also with {', '.join(other.context.partner_names())}."
 
 
 def _softening_texts(softening: Iterable[CompiledSilentWhen], word: Callable[[str], str | None]) -> tuple[str, ...]:

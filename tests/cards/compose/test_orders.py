@@ -84,6 +84,20 @@ def test_the_card_of_a_child_names_age_and_weight(as_of: datetime) -> None:
     assert "(age 6, weight 20 kg on" in (card.detail or "").partition("\n")[0]
 
 
+def test_no_sentence_of_the_card_of_a_child_has_the_amount_of_an_adult(as_of: datetime) -> None:
+    record = record_of({"age": 12, "active": ["diltiazem 120 MG Oral Tablet", "amiodarone 200 MG Oral Tablet"]}, as_of)
+    draft = draft_of({"drug": "simvastatin 40 MG Oral Tablet", "dose": "1 tablet", "times": 1})
+    (card,) = check(record, drafts_of(draft)).cards
+    assert "amiodarone" in (card.detail or "")
+    assert "20 mg" not in (card.detail or "")
+
+
+def test_ten_times_the_first_dose_of_a_drug_that_has_no_other_limit_is_critical(as_of: datetime) -> None:
+    draft = draft_of({"drug": "mavacamten 10 MG Oral Capsule", "dose": "60 mg", "times": 1})
+    (card,) = check(record_of({"age": 50}, as_of), drafts_of(draft)).cards
+    assert card.indicator == "critical"
+
+
 # Many equal drafts: one card for a dose that is far too high, and an answer whose size has a bound.
 TEN = 10
 MG = {"unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}

@@ -66,13 +66,22 @@ def test_an_anticoagulant_that_is_taken_is_not_ended_for_a_warning(as_of: dateti
     """At discharge active orders are judged: nothing would stand in their place."""
     enoxaparin = {"drug": "enoxaparin 40 mg injection", "more": {"dosageInstruction": [{"text": "40 mg daily"}]}}
     case = {"chart": {"labs": [["platelets", 40, 1]]}, "draft": enoxaparin}
+    _is_not_stopped(case, "platelets 40", "nothing would stand in its place", as_of)
+
+
+def test_a_taken_drug_is_not_stopped_at_once_for_another_one_however_grave_it_is(as_of: datetime) -> None:
+    case = {"chart": {"takes": ["phenelzine 15 MG Oral Tablet"]}, "draft": "levodopa 100 MG / carbidopa 25 MG tablet"}
+    _is_not_stopped(case, "is contraindicated", "no order says how it is tapered", as_of)
+
+
+def _is_not_stopped(case: dict[str, Any], said: str, why: str, as_of: datetime) -> None:
     bundle, drafts = bundle_of_case(case, as_of), read_drafts([{"resource": draft_resource(case)}])
     record = read_record({"all": decoder.decode(orjson.dumps(bundle))}, PATIENT_ID, as_of)
     outcome = check_orders(record, drafts, None, uuids(), None, originals(bundle), signing=True, active_orders=True)
     (card,) = outcome.cards
-    assert "platelets 40" in card.summary
+    assert said in card.summary
     assert "Stop this order" not in [one.label for one in card.suggestions]
-    assert any("nothing would stand in its place" in one.text for one in outcome.silences)
+    assert any(why in one.text for one in outcome.silences)
 
 
 _EPILEPSY = problem("Epilepsy", "G40.909", patient="case", id="epilepsy", onsetDateTime="2020-05-01")
@@ -85,6 +94,9 @@ _EPILEPSY = problem("Epilepsy", "G40.909", patient="case", id="epilepsy", onsetD
         ("valproic acid 250 MG Oral Capsule", "meropenem 1000 MG Injection", [], True),
         ("meropenem 1000 MG Injection", "valproic acid 250 MG Oral Capsule", [_EPILEPSY], True),
         ("cyclosporine 100 MG Oral Capsule", "digoxin 0.125 MG Oral Tablet", [], False),
+        ("phenytoin 50 MG Chewable Tablet", "fostemsavir 600 MG Extended Release Oral Tablet", [_EPILEPSY], False),
+        ("tacrolimus 1 MG Oral Capsule", "ziprasidone 40 MG Oral Capsule", [], False),
+        ("ziprasidone 40 MG Oral Capsule", "tacrolimus 1 MG Oral Capsule", [], True),
     ],
 )
 def test_a_drug_that_the_patient_depends_on_is_not_given_up_for_another(

@@ -93,9 +93,14 @@ class Limit(Struct, frozen=True):
 
     @property
     def is_usual_start(self) -> bool:
-        """Whether it is an adult's usual first dose that no label makes a limit: many have taken more for years."""
+        """Whether it is an adult's usual first dose that no label makes a limit: many have taken more for years.
+
+        Where no other row of the drug is about adults it is all that is known of a dose that cannot be meant.
+        """
         is_limit = self.is_firm or self.is_alarm or self.is_wide or (self.is_narrow and not self.is_lead)
-        return self.population == "first order" and self.is_for_adults and not is_limit
+        if is_limit or self.population != "first order" or not self.is_for_adults:
+            return False
+        return any(row.is_for_adults and row.population != "first order" for row in LIMITS[self.rxcui])
 
     @property
     def is_for_adults(self) -> bool:
