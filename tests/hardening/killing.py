@@ -33,7 +33,7 @@ def kill_many_times(times: int, path: str, body: str, least_answered: int, cores
     """
     result = KillResult()
     for number in range(times):
-        with tempfile.TemporaryDirectory(prefix="cds-kill-") as folder:
+        with tempfile.TemporaryDirectory(prefix="cds-kill-", ignore_cleanup_errors=True) as folder:
             try:
                 tally = _kill_once(Path(folder), path, body, least_answered, cores)
             except DidNotStart as error:
