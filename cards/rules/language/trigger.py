@@ -185,6 +185,8 @@ class Template:
 
 
 Side = tuple[Selector, ...]
+_NO_CLASSES: Final[frozenset[str]] = frozenset()
+"""One for all: Python makes a new empty set of 216 bytes each time."""
 
 
 class Activation(Struct, frozen=True):
@@ -256,7 +258,7 @@ class CompiledTrigger(Struct, frozen=True):
             ingredient = single if single is not None else _first(_joined(self.sides), medication)
             if ingredient is None:
                 return None
-            classes = self._named_classes & medication.classes if self.same_class else frozenset()
+            classes = self._named_classes & medication.classes if self.same_class else _NO_CLASSES
             alone = single is not None and not self.same_class
             return Activation(ingredient, partners, alone, same_ingredient=self.same_ingredient, same_class=classes)
         if medication.systemic is False:

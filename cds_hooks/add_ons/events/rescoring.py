@@ -101,17 +101,19 @@ def prefetch_of(
 class ReadFacts:
     """Which services read a fact: those whose prefetch asks for its type and one of its codes."""
 
-    def __init__(self, services: Mapping[str, Service], names: Iterable[str], version: str) -> None:
-        self._keys = {name: services[name].templates_read_for(version) for name in names}
-        self._hooks = {name: hook_of(services[name]) for name in names}
+    def __init__(self, services: Mapping[str, Service], names: Iterable[str], version: Callable[[], str]) -> None:
+        """`version` gives that of CDS Hooks which the client of the feeds has now."""
+        self._services = {name: services[name] for name in names}
+        self._hooks = {name: hook_of(service) for name, service in self._services.items()}
+        self._version = version
 
     def __call__(self, fact: Fact) -> list[str]:
         """Return the ids of the services that read the fact."""
-        codes = codes_of(fact.resource).split()
+        codes, version = codes_of(fact.resource).split(), self._version()
         return [
             name
-            for name, keys in self._keys.items()
-            if any(key.resource == fact.type and is_read(key, codes) for key in keys)
+            for name, service in self._services.items()
+            if any(key.resource == fact.type and is_read(key, codes) for key in service.templates_read_for(version))
             and (self._hooks[name] != ENCOUNTER_DISCHARGE or _is_discharge(fact))
         ]
 
@@ -133,15 +135,15 @@ class Rescoring:
         inbox: Inbox,
         components: ServerComponents,
         services: Mapping[str, Service],
-        client: TrustedClient,
+        client_name: str,
+        client: Callable[[], TrustedClient | None],
         now: Callable[[], float],
         declaration: Declaration,
-        is_registered: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`client` is the one in whose name patients are computed, while it is registered; `now` the feeds' clock."""
+        """`client` gives the one in whose name patients are computed, if it is registered; `now` the feeds' clock."""
         self._fhir_server, self._complete = declaration.fhir_server, declaration.complete
         self._inbox, self._components, self._services = inbox, components, services
-        self._client, self._now, self._is_registered = client, now, is_registered
+        self._client_name, self._client, self._now = client_name, client, now
         self._recording = Recording()
         self.computed = 0
         """How many decisions were made because of events."""
@@ -168,20 +170,21 @@ class Rescoring:
             (self._now(), _AT_ONCE),
         )
         for number, row in enumerate(rows):
-            if not self._is_registered():
+            client = self._client()
+            if client is None:
                 return number
-            await self._compute(Due(*row))
+            await self._compute(Due(*row), client)
         return len(rows)
 
-    async def _compute(self, due: Due) -> None:
+    async def _compute(self, due: Due, client: TrustedClient) -> None:
         service = self._services.get(due.service)
         if service is not None and not await asyncio.to_thread(self._is_recorded, due.decision_id):
-            body = await asyncio.to_thread(self._body, due, service)
+            body = await asyncio.to_thread(self._body, due, service, client.profile.version)
             if body is None:
                 await asyncio.to_thread(self._settle, due, None)
                 return
             try:
-                answer = await invoke(self._call(due, service, len(body)), ReceivedBody(body), self._recording)
+                answer = await invoke(self._call(due, service, client, len(body)), ReceivedBody(body), self._recording)
             except (RecordFailed, CallTimedOut):
                 await asyncio.to_thread(self._postpone, due)
                 return
@@ -198,13 +201,13 @@ class Rescoring:
         url = self._components.settings.database_url
         return bool(read_rows(url, select(decisions.c.id).where(decisions.c.id == decision_id)))
 
-    def _call(self, due: Due, service: Service, size: int) -> Call:
+    def _call(self, due: Due, service: Service, client: TrustedClient, size: int) -> Call:
         components = self._components
         return Call(
             service=service,
-            client=self._client,
+            client=client,
             components=components,
-            turn=CallUnderWay(components.computing, self._client.name, size),
+            turn=CallUnderWay(components.computing, client.name, size),
             predict=components.predict,
             stages=Stopwatch(None),
             decision_id=due.decision_id,
@@ -213,7 +216,7 @@ class Rescoring:
             from_event=True,
         )
 
-    def _body(self, due: Due, service: Service) -> bytes | None:
+    def _body(self, due: Due, service: Service, version: str) -> bytes | None:
         """Return the call that an EHR with these facts would make; None where there is nothing to call about."""
         with self._inbox.transaction() as connection:
             chart = chart_of(connection, due.patient)
@@ -226,7 +229,7 @@ class Rescoring:
             if not stays:
                 return None
             context["encounterId"] = max(stays, key=lambda stay: stay.get("period", {}).get("end", ""))["id"]
-        prefetch = prefetch_of(service.templates_read_for(self._client.profile.version), chart, self._complete)
+        prefetch = prefetch_of(service.templates_read_for(version), chart, self._complete)
         body = {"hook": hook, "hookInstance": due.decision_id, "context": context, "prefetch": prefetch}
         return orjson.dumps(body | ({"fhirServer": self._fhir_server} if self._fhir_server else {}))
 
@@ -259,7 +262,7 @@ class Rescoring:
         """Note in the record which decisions used a fact that was taken back, by an entry for each decision."""
         for sequence, patient, fact in self._inbox.query("SELECT sequence, patient, fact FROM withdrawn LIMIT 20"):
             url = self._components.settings.database_url
-            mine = decisions.c.patient == patient, decisions.c.client == self._client.name
+            mine = decisions.c.patient == patient, decisions.c.client == self._client_name
             for row in read_rows(url, select(decisions.c.id, decisions.c.basis).where(*mine)):
                 if f'"{fact}"'.encode() in bytes(row.basis):
                     add_event(url, "fact-withdrawn", "events", {"decision": row.id, "fact": fact})
@@ -280,7 +283,7 @@ def replay_letter(
     rules = tuple(declaration.effect.values())
     names = {service for rule in rules for service in rule.services}
     inbox = Inbox(
-        declaration.file, rules, ReadFacts(every_service(services_for(configured)), names, DEVELOPMENT.version)
+        declaration.file, rules, ReadFacts(every_service(services_for(configured)), names, lambda: DEVELOPMENT.version)
     )
     readings = read_frame(content, feed, now)
     fault = next((reading.incoming.fault for reading in readings if reading.incoming.fault), "")

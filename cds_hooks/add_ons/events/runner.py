@@ -72,11 +72,11 @@ class Events:
         self.client = _client(path, self.declaration.client, trust)
         rules = tuple(self.declaration.effect.values())
         names = {service for rule in rules for service in rule.services}
-        reads = ReadFacts(services, names, self.client.profile.version)
+        reads = ReadFacts(services, names, lambda: (self._client_now() or self.client).profile.version)
         self.inbox = Inbox(self.declaration.file, rules, reads)
         self.groups = Groups(self.inbox, self.declaration.queue)
         self.rescoring = Rescoring(
-            self.inbox, components, services, self.client, now, self.declaration, self._has_client
+            self.inbox, components, services, self.client.name, self._client_now, now, self.declaration
         )
         self.client_fault = ""
         """A sentence where the client of the feeds was taken out of the trust file, else ""."""
@@ -97,7 +97,8 @@ class Events:
     async def keep_counting(self) -> None:
         """Count what waits, once a second until canceled: in a thread, since the file may be locked or damaged."""
         while True:
-            self._has_client()
+            kept = f"The trust file has no client {self.client.name!r} now: what feeds bring is kept, not computed."
+            self.client_fault = "" if self._client_now() else kept
             self._waiting = await asyncio.to_thread(self._queues)
             await asyncio.sleep(_COUNT_SECONDS)
 
@@ -126,11 +127,9 @@ class Events:
         feeds = (feed for feed in self.declaration.feed.values() if isinstance(feed, MllpFeed))
         return next(filter(None, map(certificate_fault, feeds)), "")
 
-    def _has_client(self) -> bool:
-        is_there = any(client.name == self.client.name for client in self.trust.clients)
-        kept = f"The trust file has no client {self.client.name!r} now: what feeds bring is kept, not computed."
-        self.client_fault = "" if is_there else kept
-        return is_there
+    def _client_now(self) -> TrustedClient | None:
+        """Return the client of the feeds as the trust file has it now; None where it has none of its name."""
+        return next((client for client in self.trust.clients if client.name == self.client.name), None)
 
     async def keep_running(self) -> None:
         """Run what one worker of a machine runs, as soon as this one holds the lock, until canceled."""

@@ -118,9 +118,10 @@ class Restraint:
             log().info("rules file read again", count=len(self._typed.switches))
 
 
-def _stamp(file: Path | None) -> tuple[int, int, int] | None:
+def _stamp(file: Path | None) -> tuple[int, int, int, int] | None:
     try:
         stat = file.stat() if file is not None else None
     except OSError:
         return None
-    return (stat.st_mtime_ns, stat.st_ino, stat.st_size) if stat is not None else None
+    # its rights change the last alone: a file that may not be read any more would be met at the next start
+    return (stat.st_mtime_ns, stat.st_ino, stat.st_size, stat.st_ctime_ns) if stat is not None else None

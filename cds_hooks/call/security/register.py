@@ -211,7 +211,7 @@ def _why(error: Exception) -> str:
 
 
 LOOK_SECONDS: Final = 0.5
-_Stamp = tuple[int, int, int] | None
+_Stamp = tuple[int, int, int, int] | None
 _DISCOVERY: Final = "/cds-services"
 
 
@@ -352,7 +352,8 @@ def _stamp(path: Path) -> _Stamp:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
+    # its rights change the last alone: a file that may not be read any more would be met at the next start
+    return status.st_mtime_ns, status.st_ino, status.st_size, status.st_ctime_ns
 
 
 class FileTrust(OutboundTrust):
@@ -459,9 +460,10 @@ class FileTrust(OutboundTrust):
         """
         url = base_url(fhir_server)
         # a feed keeps the client that it was started with
-        for base in next((entry.fhir for entry in self.clients if entry.name == client.name), ()):
-            if is_below(url, base.url):
-                return FhirBase(url, base.url, base.reach, client.budgets, client.name, open=base.open)
+        for entry in self.clients:
+            for base in entry.fhir if entry.name == client.name else ():
+                if is_below(url, base.url):
+                    return FhirBase(url, base.url, base.reach, entry.budgets, entry.name, open=base.open)
         raise OutboundRefused("not-registered", "The call's fhirServer is not one that is registered for this client.")
 
     async def check(self) -> None:

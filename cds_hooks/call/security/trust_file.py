@@ -174,9 +174,10 @@ class ClientEntry(Struct):
         file = self.folder / self.document["ca_file"]
         self.files.append(file)
         try:
-            text: str = plain_file(file).read_text(encoding="ascii")
-            ssl.create_default_context(cadata=text)
-        except (OSError, UnicodeDecodeError, ssl.SSLError):
+            with plain_file(file).open(encoding="ascii") as opened:
+                text = opened.read(MOST_BYTES)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+        except (OSError, ValueError):  # ValueError: not ASCII, or empty
             self._wrong(["ca_file"], f"{file} holds no certificates that can be read (PEM)")
             return None
         return text

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from cds_hooks.add_ons.events.declaration import Declaration, EffectRule
@@ -17,7 +18,7 @@ from cds_hooks.add_ons.events.rescoring import ReadFacts, Rescoring
 from cds_hooks.call.components import ServerComponents, open_components
 from cds_hooks.call.configuration import served_versions
 from cds_hooks.call.security import RegistrableNames, open_trust
-from cds_hooks.call.security.trust import development_client
+from cds_hooks.call.security.trust import NO_SERVICE, development_client
 from cds_hooks.call.services import Service, services_for, versions_for
 from cds_hooks.evidence.storage.queries import read_rows
 from cds_hooks.evidence.storage.tables import decisions
@@ -44,11 +45,12 @@ class Site:
         templates = [template for name in names for template in services[name].templates_read_for("2.0")]
         types = frozenset(template.resource for template in templates)
         declaration = Declaration(complete=types)
-        reads = ReadFacts(services, names, "2.0")
+        reads = ReadFacts(services, names, lambda: "2.0")
         self.inbox = Inbox(folder / "events.sqlite3", [rule], reads)
         self.url = components.settings.database_url
+        self.client = development_client(components.settings)
         self.rescoring = Rescoring(
-            self.inbox, components, services, development_client(components.settings), lambda: self.now, declaration
+            self.inbox, components, services, self.client.name, lambda: self.client, lambda: self.now, declaration
         )
 
     def take(self, control_id: str, resources: list[dict[str, Any]], patient: str) -> None:
@@ -152,6 +154,10 @@ async def test_events_within_the_quiet_time_are_one_decision(tmp_path: Path) -> 
         here.take("2", [resources[0] | {"note": [{"text": "again"}]}], patient)
         assert here.due() == first > 0
         assert await here.rescoring.compute_due() == 0
+        await here.compute()
+        assert len(here.decided()) == first
+        here.client = replace(here.client, services=NO_SERVICE)  # its entry of the trust file was edited
+        here.take("3", [resources[0] | {"note": [{"text": "once more"}]}], patient)
         await here.compute()
         assert len(here.decided()) == first
         assert here.due() == 0

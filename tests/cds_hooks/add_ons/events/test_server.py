@@ -19,6 +19,7 @@ from cds_hooks.add_ons.events.inbox import Inbox
 from cds_hooks.add_ons.events.mllp import framed
 from cds_hooks.add_ons.events.rescoring import Rescoring
 from cds_hooks.add_ons.events.runner import check_declaration
+from cds_hooks.call.security import ANONYMOUS, TrustedClient
 from cds_hooks.call.services import services_for
 from cds_hooks.settings import Settings
 from tests.cds_hooks.add_ons.events.messages import NOW, message, run_async
@@ -159,9 +160,9 @@ topic = "{TOPIC}"
         assert connection.execute("SELECT patient FROM facts").fetchall() == [("p1",)]
 
 
-def _rescoring(inbox: Inbox, is_registered: Callable[[], bool] = lambda: True) -> Rescoring:
+def _rescoring(inbox: Inbox, client: Callable[[], TrustedClient | None] = lambda: ANONYMOUS) -> Rescoring:
     nothing: Any = None
-    return Rescoring(inbox, nothing, {}, nothing, lambda: NOW, Declaration(), is_registered)
+    return Rescoring(inbox, nothing, {}, ANONYMOUS.name, client, lambda: NOW, Declaration())
 
 
 def _due(inbox: Inbox, *rows: tuple[str, str, float, float, float, int]) -> None:
@@ -175,7 +176,7 @@ async def test_a_service_that_is_gone_owes_nothing_and_fifty_are_computed_at_onc
         rescoring = _rescoring(inbox)
         _due(inbox, *((f"p{number}", "gone", 1.0, NOW - number, 3.0, 4) for number in range(52)))
         _due(inbox, ("later", "gone", 1.0, NOW + 0.1, 3.0, 4))
-        answers = iter([True, True, False])  # its client is taken out of the trust file
+        answers = iter([ANONYMOUS, ANONYMOUS, None])  # its client is taken out of the trust file
         assert await _rescoring(inbox, answers.__next__).compute_due() == 2
         assert [await rescoring.compute_due() for _ in range(2)] == [50, 0]
         assert inbox.query("SELECT patient FROM due") == [("later",)]
