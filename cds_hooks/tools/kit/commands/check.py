@@ -56,12 +56,6 @@ class CheckOptions:
         Path | None,
         typer.Option(metavar="FILE", help="Sign every request with this key of python -m cds_hooks.tools.kit token."),
     ] = None
-    subject: Annotated[str, typer.Option(help="sub of the tokens that are signed.")] = ""
-    tenant: Annotated[str, typer.Option(help="tenant of the tokens that are signed.")] = ""
-    ca: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Trust this authority's certificate (PEM) as well.")
-    ] = None
-    timeout: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds to wait for one answer.")] = 10.0
     quick: Annotated[
         bool,
         typer.Option(
@@ -88,8 +82,8 @@ def check(options: CheckOptions) -> None:
     """Test a CDS Hooks server from outside: discovery, calls, mistakes, feedback, CORS, time.
 
     Sends invented patients only, and nothing but what the server's own discovery asks for. Feedback it sends is about
-    cards it was given; try it on test systems. Files are judged without a server: discovery documents, responses, or
-    parts of one.
+    cards it was given; try it on test systems. SSL_CERT_FILE names certificates of authorities other than the public
+    ones. Files are judged without a server: discovery documents, responses, or parts of one.
 
     Ctrl-C ends the run and reports what is known by then. Exit codes: 0 every must that was seen holds, 1 a must
     failed, 2 the server cannot be tested, a file cannot be judged, or the run was cut short.
@@ -114,9 +108,8 @@ def _target(options: CheckOptions, url: str | None) -> Target:
     base = server_url(url).removesuffix(DISCOVERY)
     try:
         program = tuple(shlex.split(options.token_command))
-        key = read_key_file(options.key) if options.key else None
-        signer = Signer(key, options.subject or None, options.tenant or None) if key else None
-        connection = Connection(base, options.timeout, options.token, program, options.ca, signer)
+        signer = Signer(read_key_file(options.key)) if options.key else None
+        connection = Connection(base, token=options.token, token_command=program, signer=signer)
         charts = [read_patient_chart(path) for path in options.patient or []]
     except (ChartError, SigningKeyError, OSError) as error:
         stop(str(error))

@@ -10,7 +10,7 @@ from cds_hooks.tools.kit.contract.connection import Exchange
 from cds_hooks.tools.kit.contract.document import Node, observe, quoted
 from cds_hooks.tools.kit.contract.registry import Faults
 from cds_hooks.tools.kit.contract.target import Service
-from cds_hooks.tools.kit.simulator.templates import without_tokens
+from cds_hooks.tools.kit.simulator.templates import tokens_in, without_tokens
 
 _TYPES: Final[dict[str, type]] = {"string": str, "boolean": bool, "array": list, "object": dict}
 UNAUTHORIZED: Final = (401, 403)
@@ -29,22 +29,56 @@ def optional(node: Node, name: str, kind: str = "string") -> Faults:
     """Yield a fault where the member is there and of another JSON type. What null means is for GEN-03 to say."""
     member = node.at(name)
     if not member.absent and member.value is not None and not isinstance(member.value, _TYPES[kind]):
-        yield member.fault(f"{name} is {_kind_of(member)}, not {'an' if kind[0] in 'ao' else 'a'} {kind}")
+        yield member.fault(f"{name} is {_kind_of(member)}, not {_a(kind)}")
 
 
 def one_of(node: Node, name: str, allowed: str) -> Faults:
     """Yield a fault where the member is there and none of these words."""
     member = node.at(name)
-    if not member.absent and member.value is not None and member.value not in allowed.split():
+    if not member.absent and member.value is not None and member.value not in re.split(r"[ |]", allowed):
         yield member.fault(f"{name} is {quoted(member.value)}")
+
+
+def an_object(node: Node, _: str) -> Faults:
+    """Yield a fault where the node is of another JSON type. What a null member means is for GEN-03 to say."""
+    if (node.value is not None or node.parent is None) and not isinstance(node.value, dict):
+        yield node.fault(f"{node.name or 'the document'} is {_kind_of(node)}, not an object")
 
 
 def array_of_objects(node: Node, name: str) -> Faults:
     """Yield a fault where the member is there and no array, or an item of it is not an object."""
     yield from optional(node, name, "array")
-    for item in node.at(name).items():
-        if not isinstance(item.value, dict):
-            yield item.fault(f"item is {_kind_of(item)}, not an object")
+    if isinstance(node.at(name).value, list):
+        yield from each_is(node.at(name), "", "object")
+
+
+def each_is(node: Node, _: str, kind: str) -> Faults:
+    """Yield a fault for each item or member of the node that is of another JSON type."""
+    for item in node.members():
+        is_left_to_gen_03 = item.value is None and isinstance(item.name, str)
+        if not is_left_to_gen_03 and not isinstance(item.value, _TYPES[kind]):
+            yield item.fault(
+                f"{'item' if isinstance(item.name, int) else item.name} is {_kind_of(item)}, not {_a(kind)}"
+            )
+
+
+def names_match(node: Node, _: str, pattern: str) -> Faults:
+    """Yield a fault for each member of the node whose name has not this form."""
+    for member in node.members() if isinstance(node.value, dict) else ():
+        if not re.fullmatch(pattern, str(member.name)):
+            yield member.fault(f"a member is named {quoted(member.name)}")
+
+
+def left_out(node: Node, name: str) -> Faults:
+    """Yield a fault where there is such a member."""
+    if node.has(name):
+        yield node.at(name).fault(f"{name} is there")
+
+
+def no_such(node: Node, name: str, kind: str) -> Faults:
+    """Yield a fault where the member is of this JSON type."""
+    if isinstance(node.at(name).value, _TYPES[kind]):
+        yield node.at(name).fault(f"{name} is {_kind_of(node.at(name))}")
 
 
 def matches(node: Node, name: str, pattern: str) -> Faults:
@@ -58,6 +92,32 @@ def free_of(node: Node, name: str, pattern: str) -> Faults:
     """Yield a fault where the member, or without a name the text that the node is, holds this."""
     if match := re.search(pattern, node.text(name) if name else node.value):
         yield (node.at(name) if name else node).fault(f"{name or node.name} holds {quoted(match[0])}")
+
+
+def form_matches(template: Node, _: str, pattern: str) -> Faults:
+    """Yield a fault where the template, with TOKEN for each token, has not this form."""
+    if not re.fullmatch(pattern, without_tokens(template.value)):
+        yield template.fault(f"{template.name} is {quoted(template.value)}")
+
+
+def form_free_of(template: Node, _: str, pattern: str) -> Faults:
+    """Yield a fault where the template, with TOKEN for each token, holds this."""
+    if re.search(pattern, without_tokens(template.value)):
+        yield template.fault(f"{template.name} is {quoted(template.value)}")
+
+
+def tokens_match(template: Node, _: str, pattern: str) -> Faults:
+    """Yield a fault for each token that has not this form."""
+    for token in tokens_in(template.value):
+        if not re.fullmatch(pattern, token):
+            yield template.fault(f"{template.name} has the token {{{{{token}}}}}")
+
+
+def tokens_free_of(template: Node, _: str, pattern: str) -> Faults:
+    """Yield a fault for each token that holds this."""
+    for token in tokens_in(template.value):
+        if re.search(pattern, token):
+            yield template.fault(f"{template.name} has the token {{{{{token}}}}}")
 
 
 def parameters(template: Node, kinds: str, pattern: str) -> Faults:
@@ -90,15 +150,16 @@ _PARAMETERS: Final = {
 _DATE: Final = re.compile(r"date|.*-date|authored|authoredon|birthdate|issued|period|onset|recorded|when[a-z]*")
 
 
-def at_most(node: Node, name: str, characters: str) -> Faults:
-    """Yield a fault where the member is a longer text."""
-    if len(node.text(name)) > int(characters):
-        yield node.at(name).fault(f"{name} has {len(node.text(name))} characters")
+def at_most(node: Node, name: str, length: str) -> Faults:
+    """Yield a fault where the member is a longer text or array."""
+    value = node.at(name).value
+    if isinstance(value, str | list) and len(value) > int(length):
+        yield node.at(name).fault(f"{name} has {len(value)} {'characters' if isinstance(value, str) else 'items'}")
 
 
 def filled(node: Node, name: str) -> Faults:
-    """Yield a fault where the member is a text of white space."""
-    if node.text(name) and not node.text(name).strip():
+    """Yield a fault where the member is a text of white space or an empty array."""
+    if (node.text(name) and not node.text(name).strip()) or node.at(name).value == []:
         yield node.at(name).fault(f"{name} is blank")
 
 
@@ -141,8 +202,12 @@ def _kind_of(node: Node) -> str:
         return "a boolean"
     for kind, python in _TYPES.items():
         if isinstance(value, python):
-            return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+            return _a(kind)
     return "null" if value is None else "a number"
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'ao' else 'a'} {kind}"
 
 
 def expect_success(exchange: Exchange) -> Faults:
@@ -180,6 +245,12 @@ def expect_refusal(exchange: Exchange) -> Faults:
     """Yield a fault where the answer is a success. Which status refuses is the server's choice."""
     if exchange.status < 400:
         yield exchange.fault(f"{exchange.answer}, as if nothing was wrong")
+
+
+def expect_answer_or_refusal(exchange: Exchange) -> Faults:
+    """Yield a fault where the answer is neither 200 nor a refusal."""
+    if exchange.status != 200:
+        yield from expect_refusal(exchange)
 
 
 def expect_unauthorized(exchange: Exchange) -> Faults:

@@ -2,27 +2,24 @@
 
 import json
 import re
-import socket
-import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from math import inf
-from pathlib import Path
+from threading import Event
 from time import perf_counter, sleep
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
 from cds_hooks.tools.kit.contract.document import Document, Fault, Node, NotTested, parse_json
 from cds_hooks.tools.kit.simulator.request import outcome_text
-
-if TYPE_CHECKING:
-    from cds_hooks.tools.kit.simulator.signing import Signer  # cryptography takes half a second to import
+from cds_hooks.tools.kit.simulator.signing import Signer
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
@@ -145,9 +142,7 @@ class Connection:
     After several requests in a row without an answer no more are sent: `send` then raises NotTested.
 
     `token` is sent as bearer. `token_command` is a program (a list of words) that prints a token for the URL put in
-    place of `{url}`, and `signer` signs one for every request: for servers that take each token once only. `authority`
-    is a file with the certificate of an authority to trust besides the public ones; OSError or ssl.SSLError where it
-    cannot be used.
+    place of `{url}`, and `signer` signs one for every request: for servers that take each token once only.
     """
 
     def __init__(
@@ -156,8 +151,7 @@ class Connection:
         timeout_seconds: float = 10.0,
         token: str = "",
         token_command: tuple[str, ...] = (),
-        authority: Path | None = None,
-        signer: "Signer | None" = None,
+        signer: Signer | None = None,
     ) -> None:
         self.base = base
         self.signer = signer
@@ -167,16 +161,11 @@ class Connection:
         """When the run has to end, on the clock of `perf_counter`; no request is sent after it."""
         self.log: list[Exchange] = []
         self.timeout_seconds = timeout_seconds
-        self._verify: ssl.SSLContext | Literal[False] = False
         headers = {"accept": "application/json", "user-agent": "cds-hooks-contract-kit"}
         self._unanswered = 0
         # Reading the certificates of all authorities takes longer than many a run; http needs none of them.
-        if base.startswith("https:"):
-            context = httpx.create_ssl_context()
-            if authority is not None:
-                context.load_verify_locations(authority)
-            self._verify = context
-        self._client = httpx.Client(timeout=timeout_seconds, trust_env=False, headers=headers, verify=self._verify)
+        verify = httpx.create_ssl_context() if base.startswith("https:") else False
+        self._client = httpx.Client(timeout=timeout_seconds, trust_env=False, headers=headers, verify=verify)
 
     @property
     def authenticates(self) -> bool:
@@ -256,20 +245,22 @@ class Connection:
 
     @contextmanager
     def held_open(self, path: str) -> Iterator[None]:
-        """Keep a POST to this path half sent while the block runs: its headers and the first byte of its body.
+        """Keep a POST to this path half sent while the block runs: its headers and the first byte of its body."""
+        released = Event()
 
-        OSError where no connection can be made.
-        """
-        parts = urlsplit(self.base)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        with socket.create_connection((parts.hostname or "", port), self.timeout_seconds) as plain:
-            sock = self._verify.wrap_socket(plain, server_hostname=parts.hostname) if self._verify else plain
-            token = self.bearer(path) if self.authenticates else ""
-            lines = [f"POST {parts.path}{path} HTTP/1.1", f"host: {parts.netloc}", "content-type: application/json"]
-            lines += [f"authorization: Bearer {token}"] * bool(token) + ["content-length: 1000", "", "{"]
-            sock.sendall("\r\n".join(lines).encode())
+        def body() -> Iterator[bytes]:
+            yield b"{"
+            released.wait()
+
+        token = self.bearer(path) if self.authenticates else ""
+        headers = JSON | ({"authorization": f"Bearer {token}"} if token else {})
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(self._client.post, f"{self.base}{path}", content=body(), headers=headers)
             sleep(_HEAD_START_SECONDS)
-            yield
+            try:
+                yield
+            finally:
+                released.set()
 
     @property
     def is_local(self) -> bool:

@@ -92,7 +92,6 @@ FHIR_ELEMENTS: Final = {
 R4_TYPES: Final = frozenset(name.lstrip("!") for name in FHIR_ELEMENTS if name.startswith("!"))
 ANY_TYPES: Final = R4_TYPES | frozenset(_OLDER.split())
 
-RELATIVE_REFERENCE: Final = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(/_history/[A-Za-z0-9\-.]{1,64})?")
 _REFERENCE: Final = re.compile(r"([A-Z][A-Za-z]{1,63})/([^\s/]{1,500})(/_history/[^\s/]{1,64})?")
 """Ids that clients have made are longer than FHIR allows, or hold other characters (trap 35)."""
 

@@ -151,18 +151,7 @@ class Subject(StrEnum):
     MEMBER = "member"
 
 
-_DEFINED = {
-    Subject.DISCOVERY: "services extension",
-    Subject.ENTRY: "hook title description id prefetch usageRequirements version hookVersion extension",
-    Subject.RESPONSE: "cards systemActions extension",
-    Subject.CARD: "uuid summary detail indicator source suggestions selectionBehavior overrideReasons links extension",
-    Subject.SOURCE: "label url icon topic extension",
-    Subject.CODING: "code system display extension",
-    Subject.SUGGESTION: "label uuid isRecommended actions actionSelectionBehavior extension",
-    Subject.ACTION: "type description resource resourceId extension",
-    Subject.LINK: "label url type appContext autolaunchable extension",
-}
-DEFINED: Final = {subject: frozenset(names.split()) for subject, names in _DEFINED.items()}
+_WITHOUT_EXTENSION: Final = ("PREFETCH", "TEMPLATE", "SUGGESTED_ACTION", "SYSTEM_ACTION", "OVERRIDE_REASON")
 
 Parts = Iterator[tuple[Subject, Node]]
 
@@ -171,7 +160,7 @@ def parts_of(subject: Subject, node: Node) -> Parts:
     """Yield this document and all parts of it that a check can be about, each with its subject."""
     yield subject, node
     yield from _inner(subject, node)
-    if isinstance(node.value, dict) and subject in DEFINED and node.has("extension"):
+    if isinstance(node.value, dict) and subject.name not in _WITHOUT_EXTENSION and node.has("extension"):
         yield Subject.EXTENSION, node.at("extension")
     if node.parent is None:
         yield from ((Subject.MEMBER, member) for member in _members(node))

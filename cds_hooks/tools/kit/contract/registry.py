@@ -20,7 +20,7 @@ from pkgutil import iter_modules
 from typing import Any, Final
 
 from cds_hooks.tools.kit.contract.definitions import FIELDS, read_table
-from cds_hooks.tools.kit.contract.document import MUST, Fault, Level, Subject
+from cds_hooks.tools.kit.contract.document import MUST, SHOULD, Fault, Level, Subject
 
 Faults = Iterator[Fault]
 
@@ -84,6 +84,14 @@ def check_part(
         return function
 
     return register
+
+
+def add_check(row: dict[str, str], subject: Subject | Scope, function: _Function) -> None:
+    """Register a check whose name, rows, level, dialect and advice are those of a row of a table."""
+    level: Level = SHOULD if row["level"] == "should" else MUST
+    _checks.append(
+        Check(row["check"], (*row["rows"].split(),), level, subject, function, row["advice"], row["dialect"])
+    )
 
 
 check_exchange: Final = partial(check_part, Scope.EXCHANGE)

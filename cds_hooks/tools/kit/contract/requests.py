@@ -19,9 +19,8 @@ from cds_hooks.tools.kit.simulator.request import bundle_of, context_of, fhir_au
 Request = dict[str, Any]
 
 EPIC_BASE: Final = "https://ehr.example/interconnect/api/FHIR/R4"
-EPIC_TRIGGER: Final = "com.epic.cdshooks.request.bpa-trigger-action"
 EPIC_EXTENSION: Final = {
-    EPIC_TRIGGER: "60",
+    "com.epic.cdshooks.request.bpa-trigger-action": "60",
     "com.epic.cdshooks.request.cds-hooks-specification-version": "1.0",
     "com.epic.cdshooks.request.fhir-version": "R4",
     "com.epic.cdshooks.request.criteria-id": "2852",
@@ -63,7 +62,8 @@ def _epic(request: Request) -> Request:
         scope="Patient.Read (R4) Observation.Search (Labs) (R4)",
         subject="00000000-0000-4000-8000-000000000000",
     )
-    shaped = request | {"fhirServer": EPIC_BASE, "fhirAuthorization": access, "extension": dict(EPIC_EXTENSION)}
+    extension = EPIC_EXTENSION | request.get("extension", {})
+    shaped = request | {"fhirServer": EPIC_BASE, "fhirAuthorization": access, "extension": extension}
     if not isinstance(request.get("prefetch"), dict):
         return shaped
     return shaped | {"prefetch": {key: _epic_value(value) for key, value in request["prefetch"].items()}}
@@ -120,20 +120,19 @@ def contexts_for(hook: str, chart: PatientChart) -> Contexts:
 
     A hook that is not in the library gets user, patient and encounter, which may not be what it needs.
     """
-    encounters = list(chart.resources_of_type("Encounter"))
-    stay = newest_encounter(Chart(encounters))
+    stay = newest_encounter(chart.chart)
     about = _invented(chart.patient_id) | {"Encounter": {"resourceType": "Encounter", "id": stay or _ENCOUNTER}}
-    orders = [order for order in chart.resources_of_type("ServiceRequest") if order.get("id")]
+    orders = [order for order in chart.chart.of_type("ServiceRequest") if order.get("id")]
     signed = [{**order, "status": "active"} for order in orders[:1]]
-    call_chart = Chart([chart.patient, *signed, *about.values()])
-    for draft in chart.drafts if hook in _OF_EACH_DRAFT else chart.drafts[:1]:
-        drafts = [draft.order, *draft.beside] if hook != "order-dispatch" else []
+    call_chart = Chart([chart.chart.patient, *signed, *about.values()])
+    for name, order in list(chart.orders.items())[: None if hook in _OF_EACH_DRAFT else 1]:
+        drafts = order if hook != "order-dispatch" else []
         context = context_of(hook, call_chart, drafts, _USER, stay)
         if hook == "allergyintolerance-create":
             context["allergyIntolerance"] = about["AllergyIntolerance"]
         elif hook == "problem-list-item-create":
             context["conditions"] = bundle_of([about["Condition"]])
-        yield f"{chart.name}, {draft.name} drafted" if hook in _OF_EACH_DRAFT else chart.name, context
+        yield f"{chart.name}, {name} drafted" if hook in _OF_EACH_DRAFT else chart.name, context
 
 
 _OF_EACH_DRAFT: Final = ("order-select", "order-sign")
@@ -170,7 +169,7 @@ def conformant_requests(entry: dict[str, Any], chart: PatientChart, as_of: datet
     """Yield conformant requests (2.0.1, published form) for one entry of discovery, each with a title."""
     for about, context in contexts_for(str(entry["hook"]), chart):
         request: Request = {"hook": entry["hook"], "hookInstance": new_hook_instance(), "context": context}
-        prefetch = prefetch_from([*chart.resources, USER], _templates(entry), context, as_of.date())
+        prefetch = prefetch_from([*chart.chart.resources, USER], _templates(entry), context, as_of.date())
         yield about, request | ({"prefetch": prefetch} if prefetch else {})
 
 

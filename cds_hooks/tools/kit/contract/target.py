@@ -100,20 +100,15 @@ class Service:
                     return
 
     @cached_property
-    def _base(self) -> Call:
-        answered = [call for call in self.calls if call.exchange.cards is not None]
-        if not answered:
-            explanation = "" if self.hook in HOOKS else f"; the context of {self.hook} is not in the hook library"
-            raise NotTested(f"{self.id} answered no conformant {self.hook} call with 200 and cards{explanation}")
-        return max(answered, key=_worth)
-
-    @property
     def base(self) -> Call:
         """The call that others are made from: answered, if possible with cards and much data, and not huge.
 
         Raises NotTested where no call was answered: then the refusal of a changed one says nothing.
         """
-        return self._base
+        answered = [call for call in self.calls if call.exchange.cards is not None]
+        explanation = "" if self.hook in HOOKS else f"; the context of {self.hook} is not in the hook library"
+        observe(answered, f"{self.id} answered no conformant {self.hook} call with 200 and cards{explanation}")
+        return max(answered, key=_worth)
 
     def request(self) -> Request:
         """Return a copy of the base call's request, with a hookInstance of its own, to be changed at will."""

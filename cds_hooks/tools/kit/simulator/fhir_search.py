@@ -113,8 +113,8 @@ def _test(parameter: Parameter, value: str) -> Callable[[Resource], bool]:
     if parameter.kind == "patient":
         ids = {reference.rsplit("/", 1)[-1] for reference in wanted}
         return lambda resource: any(patient in ids for patient in _patients(resource, parameter))
-    is_meant = _token_test(wanted)
-    return lambda resource: any(map(is_meant, _codings(resource, parameter)))
+    tokens = set(wanted)  # looked up, because a template names hundreds of codes
+    return lambda resource: any(not tokens.isdisjoint(forms) for forms in _codings(resource, parameter))
 
 
 _ALTERNATIVE: Final = re.compile(r"(?:^|,)((?:\\.|[^,])*)", re.DOTALL)
@@ -135,31 +135,17 @@ def _patients(resource: Resource, parameter: Parameter) -> Iterator[str]:
                 yield text.rsplit("/", 1)[-1]
 
 
-def _codings(resource: Resource, parameter: Parameter) -> Iterator[tuple[str, str]]:
+def _codings(resource: Resource, parameter: Parameter) -> Iterator[tuple[str, ...]]:
+    """Yield each coding, or code, in the forms in which a search may name it."""
     for element in parameter.elements:
         value = resource.get(element)
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, str):
-                yield "", item
+                yield item, f"|{item}"
             elif isinstance(item, dict):
                 for coding in item.get("coding") or []:
-                    yield str(coding.get("system") or ""), str(coding.get("code") or "")
-
-
-def _token_test(wanted: Iterable[str]) -> Callable[[tuple[str, str]], bool]:
-    """Return a test of codings (system, code); it looks them up, because a template names hundreds of codes."""
-    codes: set[str] = set()
-    systems: set[str] = set()
-    pairs: set[tuple[str, str]] = set()
-    for token in wanted:
-        system, bar, code = token.rpartition("|")
-        if not bar:
-            codes.add(code)
-        elif code:
-            pairs.add((system, code))
-        else:
-            systems.add(system)
-    return lambda coding: coding[1] in codes or coding in pairs or coding[0] in systems
+                    system, code = coding.get("system") or "", coding.get("code") or ""
+                    yield code, f"{system}|{code}", f"{system}|"
 
 
 # Dates: an element and a value are both intervals (R4, search, section 3.1.1.4.5)
@@ -233,15 +219,10 @@ def prefetch_from(
 ) -> Resource:
     """Return a value for every template that can be filled: a resource, a searchset Bundle, or None for a read in vain.
 
-    They are filled one after another, as a later one may need what an earlier one brought (CDS Hooks 3.0). A key whose
-    tokens have no value here is left out, as clients do.
+    A key whose tokens have no value here is left out, as clients do.
     """
-    prefetch: Resource = {}
-    for key, template in templates.items():
-        query = fill(template, context, today, prefetch) if isinstance(template, str) else None
-        if query is not None:
-            prefetch[key] = answer_query(query, resources, EHR_BASE)
-    return prefetch
+    queries = {key: fill(template, context, today) for key, template in templates.items() if isinstance(template, str)}
+    return {key: answer_query(query, resources, EHR_BASE) for key, query in queries.items() if query is not None}
 
 
 def answer_query(query: str, resources: Sequence[Resource], base: str) -> Resource | None:

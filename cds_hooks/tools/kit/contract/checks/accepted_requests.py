@@ -43,23 +43,6 @@ def a_uuid_is_never_used_again(service: Service) -> Faults:
                     yield call.exchange.fault(f"also used for {owner}", node.at("uuid").location)
 
 
-@check_service("REQ-03", level=SHOULD)
-def a_hook_instance_may_be_in_upper_case(service: Service) -> Faults:
-    """Take a UUID in either case and of any variant."""
-    request = service.request()
-    yield from expect_cards(
-        service.send(request | {"hookInstance": request["hookInstance"].upper()}, "upper-case UUID")
-    )
-
-
-@check_service("REQ-03", level=SHOULD)
-def a_hook_instance_may_come_again(service: Service) -> Faults:
-    """Answer the same hookInstance again: clients retry, and share it among services."""
-    request = service.request()
-    service.send(request, "a hookInstance for the first time")
-    yield from expect_cards(service.send(request, "the same hookInstance again"))
-
-
 @check_service("HK-patient-view-userId")
 def every_kind_of_user_is_taken(service: Service) -> Faults:
     """Take every user type that the hook allows: practitioner, role, patient and related person."""
@@ -83,19 +66,6 @@ def optional_context_may_be_missing(service: Service) -> Faults:
     context = {name: value for name, value in request["context"].items() if name not in optional}
     exchange = service.send(request | {"context": context}, f"without {', '.join(optional)}")
     yield from in_row_of_field(service, optional[0], expect_cards_or_412(exchange))
-
-
-@check_service("HK-order-select-selections", level=SHOULD)
-def a_selection_may_name_nothing(service: Service) -> Faults:
-    """Judge what is in draftOrders and pass over a selection that names no entry of it."""
-    if service.hook != "order-select":
-        raise NotTested(f"{service.hook} has no selections")
-    request = service.request()
-    context = request["context"]
-    selections = [*context["selections"], "MedicationRequest/contract-kit-not-there"]
-    yield from expect_cards(
-        service.send(request | {"context": context | {"selections": selections}}, "an unknown selection")
-    )
 
 
 @check_service("REQ-14", level=SHOULD)

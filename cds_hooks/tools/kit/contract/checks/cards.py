@@ -1,12 +1,9 @@
-"""Checks of cards: their members, source, icon, override reasons and links."""
+"""Checks of a card's detail and of the icon of its source; those of its members are in `members.csv`."""
 
 import re
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
 
-from cds_hooks.tools.kit.contract.assertions import array_of_objects, required
-from cds_hooks.tools.kit.contract.definitions import NON_ADHERENCE, NON_ADHERENCE_CODES
-from cds_hooks.tools.kit.contract.document import ABSENT, SHOULD, Node, NotTested, Subject, quoted
+from cds_hooks.tools.kit.contract.document import SHOULD, Node, NotTested, Subject, quoted
 from cds_hooks.tools.kit.contract.registry import Faults, check_part, check_service
 from cds_hooks.tools.kit.contract.target import Service
 
@@ -15,58 +12,12 @@ _HTML: Final = re.compile(r"</?[a-zA-Z][^<>\n]*>")
 _NOT_HTML: Final = re.compile(r"```.*?```|`[^`\n]*`|\\<|<(?:https?://|mailto:)[^<>\s]*>", re.DOTALL)
 
 
-@check_part(Subject.RESPONSE, "RESP-01")
-def a_response_holds_an_array_of_cards(response: Node) -> Faults:
-    """Answer an object with an array named cards, also when there is nothing to say or only a system action."""
-    if not isinstance(response.value, dict):
-        yield response.fault("the response is not an object")
-    else:
-        yield from required(response, "cards", "array")
-        yield from array_of_objects(response, "cards")
-
-
 @check_part(Subject.CARD, "CARD-06", level=SHOULD)
 def detail_has_no_html(card: Node) -> Faults:
     """Write Markdown without HTML, and escape < in text that is not yours: not every client renders or cleans it."""
     match = _HTML.search(_NOT_HTML.sub("", card.text("detail")))
     if match:
         yield card.at("detail").fault(f"detail holds {quoted(match[0])}")
-
-
-@check_part(Subject.OVERRIDE_REASON, "CARD-21", level=SHOULD)
-def a_non_adherence_code_exists(reason: Node) -> Faults:
-    """Take the code from the non-adherence code system, or name a system of your own."""
-    if reason.text("system") == NON_ADHERENCE and reason.text("code") not in NON_ADHERENCE_CODES:
-        yield reason.at("code").fault(f"{reason.text('code')} is not in that code system")
-
-
-@check_part(Subject.CARD, "CARD-13")
-def suggestions_come_with_selection_behavior(card: Node) -> Faults:
-    """Send selectionBehavior whenever there are suggestions."""
-    if any(card.at("suggestions").items()) and card.at("selectionBehavior").value in (ABSENT, None):
-        yield card.fault("suggestions without selectionBehavior")
-
-
-_LAUNCH: Final = re.compile(r"launch|iss")
-
-
-@check_part(Subject.LINK, "LINK-04", level=SHOULD)
-def launch_parameters_are_left_to_the_client(link: Node) -> Faults:
-    """Leave launch and iss out of a smart link: the client adds them."""
-    try:
-        parameters = parse_qs(urlsplit(link.text("url")).query)
-    except ValueError:
-        return
-    for name in parameters:
-        if link.text("type") == "smart" and _LAUNCH.fullmatch(name):
-            yield link.at("url").fault(f"the URL carries {name}")
-
-
-@check_part(Subject.LINK, "LINK-06")
-def app_context_is_for_smart_links(link: Node) -> Faults:
-    """Send appContext with smart links only."""
-    if link.has("appContext") and link.text("type") == "absolute":
-        yield link.at("appContext").fault("appContext on an absolute link")
 
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"

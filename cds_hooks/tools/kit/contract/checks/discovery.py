@@ -1,16 +1,13 @@
 """Rules for the discovery document, and for how it is answered."""
 
-import re
 from collections import Counter
 
-from cds_hooks.tools.kit.contract.assertions import array_of_objects, optional, required
-from cds_hooks.tools.kit.contract.connection import Purpose, media_type_problem
+from cds_hooks.tools.kit.contract.assertions import optional
+from cds_hooks.tools.kit.contract.connection import Purpose
 from cds_hooks.tools.kit.contract.definitions import HOOK_VERSIONS, HOOKS
 from cds_hooks.tools.kit.contract.document import SHOULD, Node, NotTested, Subject, observe
 from cds_hooks.tools.kit.contract.registry import Faults, check_part, check_server, check_service
 from cds_hooks.tools.kit.contract.target import DISCOVERY, Service, Target
-
-_OWN_HOOK = re.compile(r"[a-z0-9-]+(\.[A-Za-z0-9_-]+)+")
 
 
 @check_server("DISC-01", "DISC-14")
@@ -19,14 +16,6 @@ def discovery_answers_get_with_200(target: Target) -> Faults:
     if target.discovery.status != 200:
         hint = "; where discovery stands at another path, name it: --discovery PATH"
         yield target.discovery.fault(target.discovery.answer + (hint if target.discovery.status == 404 else ""))
-
-
-@check_server("GEN-01", "GEN-07")
-def discovery_is_strict_json(target: Target) -> Faults:
-    """Write JSON as RFC 8259 has it: UTF-8, no comments, no trailing commas, no NaN."""
-    target.observe_discovery()
-    if target.discovery.status == 200 and target.discovery.document.problem:
-        yield target.discovery.fault(f"no JSON: {target.discovery.document.problem}")
 
 
 @check_server("DISC-01", level=SHOULD)
@@ -46,40 +35,6 @@ def head_and_options_on_discovery_do_not_fail(target: Target) -> Faults:
         exchange = target.connection.send(method, DISCOVERY, f"{method} of discovery")
         if exchange.status >= 500 or not exchange.status:
             yield exchange.fault(exchange.answer)
-
-
-@check_server("GEN-11", level=SHOULD)
-def discovery_is_declared_as_json(target: Target) -> Faults:
-    """Answer with the content type application/json."""
-    target.observe_discovery()
-    if target.discovery.status == 200 and (problem := media_type_problem(target.discovery)):
-        yield target.discovery.fault(problem)
-
-
-@check_part(Subject.DISCOVERY, "DISC-02")
-def discovery_holds_an_array_of_services(document: Node) -> Faults:
-    """Answer an object with an array named services, never a bare array."""
-    if not isinstance(document.value, dict):
-        yield document.fault("the document is not an object")
-    else:
-        yield from required(document, "services", "array")
-        yield from array_of_objects(document, "services")
-
-
-@check_part(Subject.ENTRY, "DISC-04", level=SHOULD)
-def a_hook_is_published_or_named_by_its_owner(entry: Node) -> Faults:
-    """Spell the hook as its definition does, and name one of your own in reverse domain notation."""
-    hook = entry.text("hook")
-    if hook.strip() and hook not in HOOKS and not _OWN_HOOK.fullmatch(hook):
-        yield entry.at("hook").fault(f"{hook!r} is neither in the hook library nor like com.example.name")
-
-
-@check_part(Subject.PREFETCH, "DISC-08")
-def templates_are_strings(prefetch: Node) -> Faults:
-    """Write each template as a string that holds a FHIR query."""
-    for template in prefetch.members() if isinstance(prefetch.value, dict) else ():
-        if template.value is not None and not isinstance(template.value, str):
-            yield template.fault("the template is not a string")
 
 
 @check_part(Subject.ENTRY, "DISC-11", level=SHOULD)

@@ -2,9 +2,6 @@
 
 from typing import Any, Final
 
-from cds_hooks.tools.kit.contract.assertions import (
-    expect_refusal,
-)
 from cds_hooks.tools.kit.contract.connection import Exchange
 from cds_hooks.tools.kit.contract.document import SHOULD, NotTested
 from cds_hooks.tools.kit.contract.registry import Faults, check_service
@@ -26,19 +23,6 @@ def missing_data_is_not_passed_over_in_silence(service: Service) -> Faults:
     value = exchange.document.value
     if exchange.cards == [] and isinstance(value, dict) and "extension" not in value:
         yield exchange.fault("no data at all is answered like a patient without findings")
-
-
-@check_service("PRE-04", level=SHOULD)
-def the_drafts_of_another_patient_are_refused(service: Service) -> Faults:
-    """Refuse a call whose draft orders are for another patient than context.patientId."""
-    request = service.request()
-    bundle = request["context"].get("draftOrders") if service.hook in ("order-select", "order-sign") else None
-    if not isinstance(bundle, dict):
-        raise NotTested(f"{service.hook} has no draftOrders")
-    for entry in bundle["entry"]:
-        if "subject" in entry["resource"]:
-            entry["resource"]["subject"] = {"reference": f"Patient/{_STRANGER}"}
-    yield from expect_refusal(service.send(request, "draftOrders are for another patient", broken=True))
 
 
 @check_service("PRE-04", level=SHOULD)

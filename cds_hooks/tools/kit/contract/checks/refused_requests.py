@@ -8,11 +8,10 @@ from cds_hooks.tools.kit.contract.connection import Purpose
 from cds_hooks.tools.kit.contract.definitions import fields_of
 from cds_hooks.tools.kit.contract.document import SHOULD, NotTested, observe
 from cds_hooks.tools.kit.contract.registry import Faults, check_server, check_service
-from cds_hooks.tools.kit.contract.requests import KIT_AUTHORIZATION, new_hook_instance
+from cds_hooks.tools.kit.contract.requests import new_hook_instance
 from cds_hooks.tools.kit.contract.target import DISCOVERY, Service, Target
 
 _WRONG: Final[dict[str, Any]] = {"string": 17, "object": "text", "array": "text"}
-_INJECTED: Final = ("1&_count=0", "1/../../Patient/2", "1?_id=2", "1,2", "1#2", "1 or 1=1", "1\n2")
 _HUGE_MEGABYTES: Final = 50
 
 
@@ -42,24 +41,6 @@ def _required(service: Service) -> list[str]:
     if not fields:
         raise NotTested(f"the context of {service.hook} is not in the hook library")
     return fields
-
-
-@check_service("REQ-17", level=SHOULD)
-def the_form_of_before_1_0_is_refused(service: Service) -> Faults:
-    """Refuse user and patient at top level, and say that they belong into context."""
-    request = service.request()
-    patient = request.pop("context")["patientId"]
-    old = request | {"user": "Practitioner/contract-kit-user", "patient": patient, "context": {}}
-    yield from expect_refusal(service.send(old, "user and patient at top level", broken=True))
-
-
-@check_service("REQ-05", level=SHOULD)
-def a_token_comes_with_its_server(service: Service) -> Faults:
-    """Refuse fhirAuthorization without fhirServer or answer from the prefetch: the token is of no use either way."""
-    request = service.request() | {"fhirAuthorization": KIT_AUTHORIZATION}
-    exchange = service.send_as_is(request, "fhirAuthorization without fhirServer", broken=True)
-    if exchange.status != 200:
-        yield from expect_refusal(exchange)
 
 
 @check_service("GEN-01", level=SHOULD)
@@ -99,16 +80,6 @@ def an_unknown_service_is_404(target: Target) -> Faults:
     }
     path = f"{DISCOVERY}/contract-kit-no-such-service"
     yield from expect_refusal(target.connection.post(path, body, "an unknown service", broken=True))
-
-
-@check_service("HK-patient-view-patientId", level=SHOULD)
-def a_patient_id_is_no_part_of_a_query(service: Service) -> Faults:
-    """Refuse a patient id with characters that no id has: put into a query it asks for something else."""
-    for wrong in _INJECTED:
-        request = service.request()
-        request["context"]["patientId"] = wrong
-        faults = expect_refusal(service.send(request, f"context.patientId is {wrong!r}", broken=True))
-        yield from in_row_of_field(service, "patientId", faults)
 
 
 @check_server("GEN-01", level=SHOULD, slow=True)

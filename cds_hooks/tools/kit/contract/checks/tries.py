@@ -1,8 +1,11 @@
 """Checks that send one changed call, body, token or feedback item and say how it has to be answered (`tries.csv`).
 
-A row is one try; the rows of one check stand together, and its advice is in the first. `with` depends on what is sent:
+A row is one try; the rows of one check stand together, and its advice is in the first. `call of HOOK` is for this hook
+alone. `with` depends on what is sent:
 
 - call, as is, feedback: the members that are put in, as JSON; a call is sent in the dialect's shape or as it is.
+  `{patient}` is the patient's id, `{selections}` the selections, `{again}` a hookInstance that was sent, `{UPPER}` a
+  new one in upper case.
 - token: claims and header; a number is seconds from now, and digits as text are that moment as text. `{url}` is the
   service, `{path}` its path, `{discovery}` the URL of discovery, `{origin}` and `{host}` those of the server.
 - prefetch: the value of the keys that `without` names, one call for each of them; one with `+` before it is merged
@@ -22,11 +25,13 @@ from time import time
 from typing import Any, Final
 
 from cds_hooks.tools.kit.contract.assertions import (
+    expect_answer_or_refusal,
     expect_cards,
     expect_cards_or_412,
     expect_no_failure,
     expect_refusal,
     expect_success,
+    in_row_of_field,
 )
 from cds_hooks.tools.kit.contract.checks.authentication import expect_token_accepted, expect_token_refused
 from cds_hooks.tools.kit.contract.checks.feedback import (
@@ -36,21 +41,23 @@ from cds_hooks.tools.kit.contract.checks.feedback import (
 )
 from cds_hooks.tools.kit.contract.connection import Exchange
 from cds_hooks.tools.kit.contract.definitions import read_table
-from cds_hooks.tools.kit.contract.document import MUST, SHOULD, Level, NotTested, observe
-from cds_hooks.tools.kit.contract.registry import Faults, check_service
+from cds_hooks.tools.kit.contract.document import NotTested, observe
+from cds_hooks.tools.kit.contract.registry import Faults, Scope, add_check
 from cds_hooks.tools.kit.contract.target import DISCOVERY, Service
 
 _Row = dict[str, str]
+_OF_PATIENT: Final = "HK-patient-view-patientId"
 _EXPECTED: Final[Mapping[str, Callable[[Exchange], Faults]]] = {
     "answered": expect_cards,
     "answered or 412": expect_cards_or_412,
+    "answered or refused": expect_answer_or_refusal,
     "no failure": expect_no_failure,
     "refused": expect_refusal,
 }
 
 
 def _tried(service: Service, row: _Row) -> Faults:
-    broken = row["expected"] == "refused"
+    broken = row["expected"].endswith("refused")
     if row["sends"].startswith("feedback"):
         observe_offered(service)
         exchange = service.feedback(_feedback(service, row), row["title"], broken=broken)
@@ -66,7 +73,10 @@ def _tried(service: Service, row: _Row) -> Faults:
     else:
         sent = {"prefetch": _prefetched, "body": _bodies, "drafts": _drafted}.get(row["sends"], _called)
         headers = json.loads(row["headers"] or "{}")
-        is_call = row["sends"] in ("call", "prefetch", "drafts")
+        kind, _, hook = row["sends"].partition(" of ")
+        if hook and hook != service.hook:
+            raise NotTested(f"this is about {hook}, not {service.hook}")
+        is_call = kind in ("call", "prefetch", "drafts")
         for title, content in sent(service, row):
             send = service.send if is_call else service.send_as_is
             yield from _EXPECTED[row["expected"]](send(content, title, broken=broken, headers=headers))
@@ -87,7 +97,15 @@ def _moment(value: Any) -> Any:
 
 
 def _called(service: Service, row: _Row) -> Iterator[tuple[str, Any]]:
-    yield row["title"], _changed(service.request(), row)
+    request = service.request()
+    context = request["context"]
+    parts = {
+        "patient": context["patientId"],
+        "selections": json.dumps(context.get("selections"))[1:-1],
+        "again": service.base.sent["hookInstance"],
+        "UPPER": request["hookInstance"].upper(),
+    }
+    yield row["title"], _changed(request, row | {"with": _filled(row["with"], parts)})
 
 
 def _bodies(service: Service, row: _Row) -> Iterator[tuple[str, Any]]:
@@ -171,16 +189,16 @@ def _merged(document: dict[str, Any], members: dict[str, Any]) -> dict[str, Any]
     return document | members | inner
 
 
-def _register(name: str, tries: Sequence[_Row]) -> None:
+def _register(tries: Sequence[_Row]) -> None:
     def check(service: Service) -> Faults:
         for row in tries:
-            yield from _tried(service, row)
+            faults = _tried(service, row)
+            yield from in_row_of_field(service, "patientId", faults) if _OF_PATIENT in first_rows else faults
 
-    first = tries[0]
-    check.__name__, check.__doc__ = name, first["advice"]
-    level: Level = SHOULD if first["level"] == "should" else MUST
-    check_service(*first["rows"].split(), level=level, dialect=first["dialect"])(check)
+    first_rows = tries[0]["rows"].split()[:1]
+
+    add_check(tries[0], Scope.SERVICE, check)
 
 
-for _name, _tries in groupby(read_table("tries.csv"), key=lambda row: row["check"]):
-    _register(_name, list(_tries))
+for _, _tries in groupby(read_table("tries.csv"), key=lambda row: row["check"]):
+    _register(list(_tries))

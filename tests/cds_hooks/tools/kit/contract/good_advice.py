@@ -8,7 +8,11 @@ from uuid import uuid4
 from tests.cds_hooks.tools.kit.contract.habits import Habits, Json, resources
 
 TOPIC = {"code": "contractkit", "system": "https://good.example/topics", "display": "Contract kit"}
-REASON = {"code": "later", "system": "https://good.example/reasons", "display": "Not now"}
+REASON = {
+    "code": "limited-time",
+    "system": "http://terminology.hl7.org/CodeSystem/non-adherence-reason-codes",
+    "display": "Not now",
+}
 
 
 def advice(habits: Habits, call: Json, prefetch: Json) -> Json:

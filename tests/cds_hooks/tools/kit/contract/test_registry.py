@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cds_hooks.tools.kit.contract.document import DEFINED, Node, Subject
+from cds_hooks.tools.kit.contract.definitions import read_table
+from cds_hooks.tools.kit.contract.document import Node, Subject
 from cds_hooks.tools.kit.contract.registry import all_checks
 from cds_hooks.tools.kit.contract.report import Outcome
 from cds_hooks.tools.kit.contract.run import UnreadableDocument, check_document, check_file, select_checks
@@ -23,7 +24,7 @@ def checklist(spec_folder: Path) -> dict[str, dict[str, Any]]:
 
 
 MORE = {"topic", "code", "resourceType", "reference", "contained", "quantity", "value"}
-NAMES = sorted({name for members in DEFINED.values() for name in members} | MORE)
+NAMES = sorted({row["member"].partition(".")[0] for row in read_table("members.csv")} | MORE)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 WORDS = st.sampled_from(
     ["create", "delete", "update", "absolute", "smart", "{{context.patientId}}", "Patient?x", "%a|"]
