@@ -21,7 +21,6 @@ from cards.card import (
 )
 from cards.extension import CardExtension, Fact, FindingReference
 from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
-from cards.rules.language.rule import SuggestionTemplate
 from cards.rules.patient.measurements import dated
 from cards.rules.patient.orders import DraftMedication
 from cards.rules.patient.session import PatientSession
@@ -67,29 +66,12 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
     return card, withheld
 
 
-_FORBIDS: Final = re.compile(
-    r"contraindicat|\bavoid (?:it\b|the pair|every)|: avoid (?!three|more)|better avoided|\bnot (?:be )?recommend"
-    r"|\badvises against (?!\w+ as first)|\bmust not be (?:given|started)|\bdo not (?:give|use|start)\b|\bnot advised"
-    r"|\bnot to (?:be used|give)\b|\bsays to stop it|\bchoose another|\buse (?:warfarin|acetaminophen)\b",
-    re.IGNORECASE,
-)
-_ONE_OF_THEM: Final = re.compile(r"\b(?:stopping|changing) one\b")
-
-
 def _forbids(finding: RuleFinding) -> bool:
     """Whether it says for certain that the draft is not to be given, and offers nothing with which it could be."""
-    if not finding.is_certain or finding.asks_if_taken:
+    if not finding.forbids or not finding.is_certain or finding.asks_if_taken:
         return False
     declared = [offer.suggestion.declared for offer in finding.suggestions]
-    if not any(offer.takes_draft_away for offer in declared) or any(map(_acts_beside_draft, declared)):
-        return False
-    text = f"{finding.summary} {finding.detail}"
-    is_asked = finding.asks == "end" or "contraindicat" in finding.summary
-    return is_asked and _FORBIDS.search(text) is not None and _ONE_OF_THEM.search(text) is None
-
-
-def _acts_beside_draft(offer: SuggestionTemplate) -> bool:
-    return offer.acts_on_hazard and not offer.takes_draft_away
+    return any(offer.takes_draft_away for offer in declared) and not any(offer.keeps_draft for offer in declared)
 
 
 def _forbidding(finding: RuleFinding, of_card: Sequence[RuleFinding]) -> list[RuleFinding]:
@@ -132,7 +114,7 @@ def _keeps(offer: OfferedSuggestion) -> bool:
     """Whether it changes or adds something so that the draft can be given; a test of some days later is of that too."""
     declared = offer.suggestion.declared
     is_later = any(declared.orders[position].in_days for position in offer.orders)
-    return _acts_beside_draft(declared) or (is_later and not declared.takes_draft_away)
+    return declared.keeps_draft or (is_later and not declared.takes_draft_away)
 
 
 _OF_BREATHING_AND_PULSE: Final = frozenset({"spo2", "respiratory_rate", "heart_rate"})

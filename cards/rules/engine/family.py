@@ -69,7 +69,8 @@ class Family:
     gives for a rule about pairs what these rows name beside the medication; beside other drugs it finds nothing.
     `rows` gives these rows in words, for the page of a drug.
     `nothing_found` is for rules that compare no limit: what they say where they have nothing to report.
-    `asks` says by the row of a table that decided what a finding asks for; of a family without it the band says so.
+    `asks` says by the row of a table that decided what a finding asks for, `forbids` whether it forbids the order; of a
+    family without them the band says so.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Family:
     rows: Mapping[str, TableRows] = field(default_factory=dict)
     nothing_found: NothingFound | None = None
     asks: Callable[[RuleContext], Asks] | None = None
+    forbids: Callable[[RuleContext], bool] | None = None
 
     @cached_property
     def vocabulary(self) -> Vocabulary:

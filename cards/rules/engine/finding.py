@@ -59,7 +59,7 @@ class RuleFinding(Struct, frozen=True, dict=True):
     `is_certain` is False where it is based on old or contradicting values, which the notes tell; `suggestions` are the
     rule's own in its own order; `partners` is what stands on the other side of a pair; findings of one `group` can
     share a line; `yields_to` names the rules and bands whose finding about the same order says this one too.
-    `asks` is what the band says, or the row of a table that decided (`Family.asks`).
+    `asks` and `forbids` are what the band says, or the row of a table that decided (`Family.asks`, `Family.forbids`).
     """
 
     rule: str
@@ -82,6 +82,7 @@ class RuleFinding(Struct, frozen=True, dict=True):
     group: str = ""
     yields_to: tuple[str, ...] = ()
     asks: Asks = "end"
+    forbids: bool = False
     offers: tuple[Suggestion, ...] = ()
     """What can be accepted; the card of an order makes it when it is composed (cards/suggest.py)."""
 

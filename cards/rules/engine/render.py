@@ -325,7 +325,10 @@ def render_finding(match: Match) -> RuleFinding:
     for other in match.others:
         notes = (*notes, _said_of(other))
         facts = [*facts, *other.context.partner_facts()]
-    return _finding(match, indicator, summary, facts, offers, notes, is_certain=not unsure, asks=asks)
+    forbids = declared.forbids_order and not (lower and declared.forbids is None)
+    if rule.family.forbids is not None:
+        forbids = rule.family.forbids(context)
+    return _finding(match, indicator, summary, facts, offers, notes, is_certain=not unsure, asks=asks, forbids=forbids)
 
 
 def _said_of(other: Match) -> str:
@@ -391,6 +394,7 @@ def _finding(
     *,
     is_certain: bool = True,
     asks: Asks = "end",
+    forbids: bool = False,
 ) -> RuleFinding:
     rule, context = match.rule, match.context
     facts = tuple(dict.fromkeys((context.drafted_fact(), *context.partner_facts(), *facts_of_match)))
@@ -408,6 +412,7 @@ def _finding(
         group=rule.group,
         yields_to=rule.declared.yields_to,
         asks=rule.family.asks(context) if rule.family.asks is not None else asks,
+        forbids=forbids,
     )
 
 

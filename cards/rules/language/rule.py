@@ -22,6 +22,7 @@ BandIndicator = Literal["silent", "info", "warning", "critical"]
 Asks = Literal["end", "change", "steps"]
 """What a finding asks for: an end of the drug; another dose, a value or watching instead; an end or a lower dose in
 steps."""
+Forbids = Literal["yes", "no"]
 Verification = Literal["source read", "search", "knowledge", "needs label check"]
 
 
@@ -315,6 +316,11 @@ class SuggestionTemplate(Declared, frozen=True, kw_only=True):
         return acts or self.stop_partner is not None or bool(self.create)
 
     @property
+    def keeps_draft(self) -> bool:
+        """Whether it changes or adds something with which the draft is given."""
+        return self.acts_on_hazard and not self.takes_draft_away
+
+    @property
     def only_removes(self) -> bool:
         """Whether it removes the draft and orders nothing in its place."""
         return self.cancel and not self.create
@@ -327,6 +333,9 @@ class Band(Declared, frozen=True):
     rule's evidence that this band is based on, the first one named as the card's source (none given: all of it).
     A drug that is taken already gets no button that ends it where the band `asks` for a "change", and none that lowers
     its dose at once where it asks for "steps" and the drug is tapered. With `unsure_summary` it asks for a "change".
+    `forbids`: whether the order as it is written is not to be given, so that no other finding about it offers a dose or
+    an addition with which it would be given. Where it is not said, a critical band that asks for an end forbids it,
+    as long as nothing makes it a warning.
     A child's card leaves out what stands in [brackets] in its texts, which are the amounts of adults, unless the
     condition asks for the age or the amounts are `for_every_age`.
     """
@@ -340,7 +349,13 @@ class Band(Declared, frozen=True):
     cites: Some[Annotated[int, Meta(ge=0)]] = ()
     suggestions: tuple[SuggestionTemplate, ...] = ()
     asks: Asks = "end"
+    forbids: Forbids | None = None
     for_every_age: bool = False
+
+    @property
+    def forbids_order(self) -> bool:
+        """Whether the order as it is written is not to be given."""
+        return self.forbids == "yes" if self.forbids else self.indicator == "critical" and self.asks == "end"
 
 
 class SilentWhen(Declared, frozen=True):

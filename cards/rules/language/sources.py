@@ -198,7 +198,9 @@ def _carried(
     if is_lead(sources) and not read:
         return band
     is_too_high = is_critical and not may_be_critical(evidence[position] for position in (*read, *own))
-    return replace(band, cites=(*read, *own), indicator="warning" if is_too_high else band.indicator)
+    if is_too_high:  # what is shown as a warning forbids the order all the same
+        band = replace(band, indicator="warning", forbids="yes" if band.forbids_order else "no")
+    return replace(band, cites=(*read, *own))
 
 
 @cache

@@ -66,6 +66,8 @@ _SAYS: Final = {
 }
 """What follows on the names of the two drugs: the danger, then what to do; "preferably" is the word of a row whose
 advice says how both are given all the same."""
+_NOT_TOGETHER: Final = frozenset({"contraindicated", "avoid", "preferably"})
+"""The words of rows that say not to give the pair."""
 _ENDS: Final = {"a": ("a",), "b": ("b",), "either": ("a", "b"), "neither": ()}
 """Which side a row asks to end or replace: "hold the statin for the course" ends neither."""
 _SEVERITIES: Final = ("critical", "warning", "start", "info")
@@ -328,6 +330,13 @@ def _asks(context: RuleContext) -> Asks:
     return "change" if keeps_drug else "end"
 
 
+def _forbids(context: RuleContext) -> bool:
+    """Whether a row says not to give the pair, and the rows ask to end the draft or the gravest contraindicates it."""
+    words = [pair.words for pair, _ in _by_danger(context)]
+    is_asked = words[:1] == ["contraindicated"] or _asks(context) == "end"
+    return is_asked and not _NOT_TOGETHER.isdisjoint(words)
+
+
 def _ends_draft(context: RuleContext) -> Truth:
     return any(not pair.ends.isdisjoint(context.medication.keys) for pair, _ in _by_danger(context))
 
@@ -383,4 +392,5 @@ FAMILY = Family(
     rows={"pair-label": _rows_of},
     nothing_found=_nothing_found,
     asks=_asks,
+    forbids=_forbids,
 )

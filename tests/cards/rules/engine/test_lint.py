@@ -124,7 +124,7 @@ SILENT: Json = {"code": "quiet", "text": "It is quiet."}
 
 def _band_with(name: str = "a", **more: Any) -> Json:
     return {"id": name, "when": {"always": True}, "indicator": "warning", "summary": "Metformin.", "detail": "More.",
-            "suggestions": [], **more}  # fmt: skip
+            "forbids": "no", "suggestions": [], **more}  # fmt: skip
 
 
 def _rule(*bands: Json, **more: Any) -> Json:
@@ -153,6 +153,13 @@ def test_what_is_wrong_with_a_suggestion(suggestion: Json, texts: list[str]) -> 
     faults = _of_suggestion(suggestion)
     assert sorted(text for _, text in faults) == sorted(texts)
     assert {path for path, _ in faults} <= {FIRST, ()}
+
+
+def test_a_warning_that_offers_only_to_cancel_says_whether_it_forbids_the_order() -> None:
+    cancel: Json = {"label": "Cancel this order", "cancel": True}
+    halve: Json = {"label": "Halve it", "change": {"sig": {"text": "half", "dose_mg": 250}}}
+    assert [text[:20] for _, text in _of_suggestion(cancel, forbids=None)] == ["`forbids` is missing"]
+    assert _of_suggestion(cancel, halve, forbids=None) == _of_suggestion(cancel, forbids=None, indicator="info") == []
 
 
 @for_rows(("when", "text"))
