@@ -410,7 +410,6 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
         is_trial=call.is_trial,
         roles=understood.roles,
         needs_approval=components.restraint.needs_approval,
-        rest_days=components.restraint.rest_days,
         budgets=components.restraint.budgets,
         recall=PatientHistory
         if call.is_trial

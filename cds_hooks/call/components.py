@@ -75,7 +75,6 @@ def open_components(
         needs_approval=not trust.development,
         in_force=approvals.in_force if approvals is not None else None,
         now=configured.clock,
-        rest_days=configured.shown_rest_days,
         database_url=configured.database_url,
     )
     return ServerComponents(

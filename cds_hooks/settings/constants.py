@@ -48,9 +48,6 @@ class Constants:
     label_lag_days: ClassVar[float] = 3
     """Days after a model's horizon until every outcome is known, where the model's manifest says nothing
     (docs/operations/outcomes.md)."""
-    shown_rest_days: ClassVar[float] = 14
-    """How long a finding at patient-view that was shown and that nobody answered is suppressed, in days from its first
-    showing; on its first day it is shown at each opening (docs/services.md)."""
     seal_seconds: ClassVar[float] = 60
     """Time between two seals; nothing new, no seal."""
     seal_file: ClassVar[Path] = Path("var/seals.ndjson")

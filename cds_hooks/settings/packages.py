@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import govern
 from cards.rules.language.rule import Audit, Band, Evidence, Rule, RuleTable, Trigger
 from cards.rules.language.site import use_site_rules
@@ -19,7 +18,8 @@ from fhir.mapping.features.feature import Feature
 from models_onnx.declarations import declarations_of_packages
 from models_onnx.packages import Package, name_packages
 
-_BAND: Final = "package"
+PACKAGE: Final = "package"
+"""The band of the rule by which a package is approved and switched off."""
 
 
 def use_packages(names: Iterable[str]) -> None:
@@ -42,11 +42,6 @@ def rule_of_package(name: str) -> str:
     return f"package-{name}"
 
 
-def finding_of_package(name: str) -> RuleFinding:
-    """Return what the checks of rules are asked about a package: whether this version counts here and is on."""
-    return RuleFinding(rule_of_package(name), _BAND, "info", is_certain=True, priority=0)
-
-
 def _table(listed: Iterable[Package]) -> RuleTable:
     rules = tuple(_rule(package) for package in listed)
     return RuleTable("packages", "Packages from outside", "", "in use", "CDS_PACKAGES", (), rules)
@@ -55,7 +50,7 @@ def _table(listed: Iterable[Package]) -> RuleTable:
 def _rule(package: Package) -> Rule:
     """Return a rule whose declaration holds version, digest and modules, so that any change is another version."""
     evidence = Evidence(package.words, package.name, "", package.kinds, package.words, "", "", "package")
-    band = Band(_BAND, {"age_years": {"ge": 0}}, "info", package.kinds, package.words)
+    band = Band(PACKAGE, {"age_years": {"ge": 0}}, "info", package.kinds, package.words)
     audit = Audit("knowledge", package.words, "")
     title = f"Package from outside: {package.name} {package.version}"
     return Rule(rule_of_package(package.name), title, 0, Trigger(), (evidence,), audit, (band,))

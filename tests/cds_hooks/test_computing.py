@@ -138,7 +138,7 @@ async def test_at_discharge_more_active_orders_than_the_limit_are_answered_413(t
         answer = await calls.post("/cds-services/discharge-medications", json=request)
     assert answer.status_code == 413
     assert answer.json()["issue"][0]["expression"] == ["prefetch.medications"]
-    active = re.findall(r"There are (\d+) active", answer.text)[0]
+    active = re.findall(r"has (\d+) orders", answer.text)[0]
     async with client(tmp_path, as_of=as_of, max_drafts=int(active)) as calls:
         answer = await calls.post("/cds-services/discharge-medications", json=request)
     assert answer.status_code == 200

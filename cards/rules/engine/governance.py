@@ -72,14 +72,14 @@ class Switch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Whether a call of this client from one of these units is meant."""
         return (not self.clients or client in self.clients) and (not self.units or not self.units.isdisjoint(units))
 
-    def silences(self, finding: RuleFinding) -> bool:
-        """Whether this finding is not shown."""
+    def silences(self, band: str, indicator: Indicator) -> bool:
+        """Whether a finding of this band and severity is not shown."""
         if self.off:
             return True
-        if finding.indicator == "critical":
+        if indicator == "critical":
             return False
-        quieter = self.speak_from is not None and SEVERITY[finding.indicator] < SEVERITY[self.speak_from]
-        return quieter or finding.band in self.bands_off
+        quieter = self.speak_from is not None and SEVERITY[indicator] < SEVERITY[self.speak_from]
+        return quieter or band in self.bands_off
 
 
 class Budget(Struct, frozen=True, forbid_unknown_fields=True):

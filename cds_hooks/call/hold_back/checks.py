@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cards.card import SEVERITY, Action, Card, Suggestion
+from cards.card import SEVERITY, Action, Card, Indicator, Suggestion
 from cards.extension import WorklistEntry
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import (
@@ -31,7 +31,6 @@ from cards.text import plain
 from cds_hooks.call.hold_back.budgets import Budgets
 from cds_hooks.call.hold_back.history import (
     ACCEPTED,
-    REST_DAYS,
     SHOWN,
     TEST_DAYS,
     PatientHistory,
@@ -52,7 +51,7 @@ from cds_hooks.call.hold_back.reasons import (
 from cds_hooks.call.hold_back.released import KNOWLEDGE, Released
 from cds_hooks.call.hold_back.visit import MOST_CARDS, CardNotes, VisitRank, by_harm, choose_for_visit
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
-from cds_hooks.settings.packages import finding_of_package
+from cds_hooks.settings.packages import PACKAGE, rule_of_package
 from fhir.record.refusals import WhyNot
 from models_onnx.declarations import Declaration, declarations_of_packages, origin_of
 from models_onnx.packages import Package, packages
@@ -85,7 +84,7 @@ class CheckedCall(Struct):
     `user` gives the user as it is recorded, or as the call names it where users are not recorded; `roles` is what the
     user works as, if that is known. `packages` are those from outside with a part in the call. `from_event`: an event
     made the call, and nobody is shown its cards. A trial takes no place of a budget. `recall` gives the patient's
-    history; with 0 `rest_days` a card that nobody answered is shown at each opening.
+    history.
     """
 
     caller: Caller
@@ -109,7 +108,6 @@ class CheckedCall(Struct):
     is_trial: bool = False
     needs_approval: bool = False
     """Whether a rule shows its findings only in a version that two people have approved."""
-    rest_days: float = REST_DAYS
     budgets: Budgets = field(default_factory=Budgets)
     recall: Callable[[], PatientHistory] = PatientHistory
 
@@ -180,7 +178,9 @@ def refuse_user(service: str, user_id: str | None) -> WhyNot | None:
 
 def check_findings(call: CheckedCall) -> SuppressionCheck:
     """Return what gives the first reason why a finding of a medication rule is not shown in this call."""
-    return lambda finding: why_not_released(finding, call) or _why_answered(finding, call)
+    return lambda finding: (
+        why_not_released(finding.rule, call, finding.band, finding.indicator) or _why_answered(finding, call)
+    )
 
 
 async def choose_cards(cards: Sequence[Card], call: CheckedCall, *, is_replay: bool = False) -> list[Card]:
@@ -189,42 +189,43 @@ async def choose_cards(cards: Sequence[Card], call: CheckedCall, *, is_replay: b
     At an opening that card comes first whose miss does the most harm. A replay asks only what decides the same again
     whatever was shown since.
     """
-    shown = by_harm(cards, call.notes_of) if call.caller.hook == PATIENT_VIEW else list(cards)
+    is_opening = call.caller.hook == PATIENT_VIEW
+    shown = by_harm(cards, call.notes_of) if is_opening else list(cards)
     shown = call.without(shown, [_why_card_not_released(card, call) for card in shown])
     if not is_replay:
         shown = call.without(shown, [_why_shown_before(card, call) for card in shown])
         shown = call.without(shown, [_why_of_event(card, call) for card in shown])
         shown = call.without(shown, [_why_accepted(card, call) for card in shown])
-        shown = _choose_at_visit(shown, call)
+        shown = _choose_at_opening(shown, call) if is_opening else _choose_follow_up(shown, call)
     shown = call.without(shown, [await _why_of_packages(card, call) for card in shown])
     if not is_replay:
         shown = await _choose_within_budgets(shown, call)
     return [_with_offers(card, call) for card in shown]
 
 
-def why_not_released(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
+def why_not_released(rule: str, call: CheckedCall, band: str, indicator: Indicator = "info") -> WhyNot | None:
     """Return why the rule shows nothing here: its state of release, a switch of the rules file, or no approval.
 
     A switch can be about milder bands alone. Behind a trust file a rule shows findings only in an approved version.
     """
-    caller, version = call.caller, all_rule_versions().get(finding.rule)
-    silence = call.released.why_withheld("rule", finding.rule, caller.client, caller.patient)
+    caller, version = call.caller, all_rule_versions().get(rule)
+    silence = call.released.why_withheld("rule", rule, caller.client, caller.patient)
     if silence is not None:
         return silence
-    for switch in call.site.switches.get(finding.rule, ()):
-        if switch.holds_for(caller.client, call.units()) and switch.silences(finding):
-            return _about_rule(finding, SWITCHED_OFF, f"this site has switched it off: {switch.note}")
-    if version is None or not call.needs_approval or call.site.is_approved(finding.rule, version.digest):
+    for switch in call.site.switches.get(rule, ()):
+        if switch.holds_for(caller.client, call.units()) and switch.silences(band, indicator):
+            return _about_rule(rule, SWITCHED_OFF, f"this site has switched it off: {switch.note}")
+    if version is None or not call.needs_approval or call.site.is_approved(rule, version.digest):
         return None  # what is not a rule needs no approval: that a drug is not covered
-    was = call.site.approvals.get(finding.rule)
+    was = call.site.approvals.get(rule)
     why = "only another version of it is approved here" if was else "it is not approved here"
-    return _about_rule(finding, SHADOW, f"its card ({finding.band}, {finding.indicator}) is not shown: {why}.")
+    return _about_rule(rule, SHADOW, f"its card ({band}, {indicator}) is not shown: {why}.")
 
 
 def why_package_withheld(call: CheckedCall, names: Iterable[str] | None = None) -> WhyNot | None:
     """Return why nothing of these packages reaches the client, unless given of all that have a part in the call."""
-    reasons = (why_not_released(finding_of_package(name), call) for name in (call.packages if names is None else names))
-    return next((reason for reason in reasons if reason is not None), None)
+    rules = map(rule_of_package, call.packages if names is None else names)
+    return next(filter(None, (why_not_released(rule, call, PACKAGE) for rule in rules)), None)
 
 
 def _why_card_not_released(card: Card, call: CheckedCall) -> WhyNot | None:
@@ -258,16 +259,16 @@ def _why_answered(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
                 continue
         lately = "the last day" if days == 1 else f"the last {days} days"
         text = f"it was answered with “{override.reason}” in {lately}, and its facts have not become worse."
-        silence = _about_rule(finding, ACKNOWLEDGED, text)
+        silence = _about_rule(finding.rule, ACKNOWLEDGED, text)
         call.withheld[finding_key(finding)] = silence
         return silence
     return None
 
 
-def _about_rule(finding: RuleFinding, reason: str, text: str) -> WhyNot:
-    version = all_rule_versions().get(finding.rule)
+def _about_rule(rule: str, reason: str, text: str) -> WhyNot:
+    version = all_rule_versions().get(rule)
     title = version.rule.title if version is not None else "A high-alert drug that no rule is about"
-    return WhyNot(finding.rule, reason, f"{title}: {text}")
+    return WhyNot(rule, reason, f"{title}: {text}")
 
 
 def _why_shown_before(card: Card, call: CheckedCall) -> WhyNot | None:
@@ -275,7 +276,7 @@ def _why_shown_before(card: Card, call: CheckedCall) -> WhyNot | None:
     finding, is_critical = card.own_extension.finding, card.indicator == "critical"
     if finding is None:
         return None
-    suppressed = call.recall().suppression(finding, call.as_of, call.rest_days, is_critical=is_critical)
+    suppressed = call.recall().suppression(finding, call.as_of, is_critical=is_critical)
     if suppressed is None:
         return None
     before, end = suppressed
@@ -331,21 +332,22 @@ def _draft(card: Card) -> frozenset[str]:
     return frozenset(filter(None, [*words, *(fact.source for fact in facts)]))
 
 
-def _choose_at_visit(cards: Sequence[Card], call: CheckedCall) -> list[Card]:
+def _choose_follow_up(cards: Sequence[Card], call: CheckedCall) -> list[Card]:
+    """Return the cards with the first follow-up alone: a discharge is told one figure."""
+    findings = ((card, card.own_extension.finding) for card in cards)
+    follow_ups = [card for card, finding in findings if finding is not None and finding.repeat == "one-follow-up"]
+    text = "One card for each discharge: another one is shown."
+    further = {card.uuid: WhyNot(call.subject_of(card), SHOWN_BEFORE, text) for card in follow_ups[1:]}
+    return call.without(cards, [further.get(card.uuid) for card in cards])
+
+
+def _choose_at_opening(cards: Sequence[Card], call: CheckedCall) -> list[Card]:
     """Return the cards, or their brief forms, without those that wait because more important ones are shown.
 
     A service that is called beside others shows what they have left of three cards in this visit, as the history of the
-    last minutes says. At other hooks than patient-view only one follow-up is shown.
+    last minutes says.
     """
     findings = [card.own_extension.finding for card in cards]
-    if call.caller.hook != PATIENT_VIEW:
-        are_follow_ups = [finding is not None and finding.repeat == "one-follow-up" for finding in findings]
-        further = [is_one and any(are_follow_ups[:place]) for place, is_one in enumerate(are_follow_ups)]
-        text = "One card for each discharge: another one is shown."
-        reasons = [WhyNot(call.subject_of(card), SHOWN_BEFORE, text) for card in cards]
-        return call.without(
-            cards, [reason if is_one else None for reason, is_one in zip(reasons, further, strict=True)]
-        )
     abouts = {finding.about for finding in findings if finding is not None}
     most = max(0, MOST_CARDS - call.recall().others_recently(call.caller.service, abouts, call.as_of))
     shown = choose_for_visit(cards, call.notes_of, most)
@@ -422,18 +424,17 @@ async def _choose_within_budgets(cards: Sequence[Card], call: CheckedCall) -> li
 
 def _with_offers(card: Card, call: CheckedCall) -> Card:
     """Return the card with the suggestions that are offered now, and with what else its reader is told."""
-    undone = {offer.uuid: reason for offer in card.suggestions if (reason := _why_undone(offer, card, call))}
-    not_ordered = {
+    reasons = {
         offer.uuid: reason
         for offer in card.suggestions
-        if offer.uuid not in undone and (reason := _why_not_ordered(offer, call))
+        if (reason := _why_undone(offer, card, call) or _why_not_ordered(offer, call))
     }
-    call.withheld |= undone | not_ordered
-    keys = (card.uuid, *(finding.rule for finding in card.own_extension.findings))
-    of_colleague = [call.colleague_answers[key] for key in keys if key in call.colleague_answers]
-    sentences = [reason.text for reason in not_ordered.values()]
-    sentences += of_colleague if card.indicator == "critical" else []
-    return without_suggestions(with_sentences(card, dict.fromkeys(sentences)), undone | not_ordered)
+    call.withheld |= reasons
+    sentences = [reason.text for reason in reasons.values() if reason.reason == NOT_FOR_THIS_ROLE]
+    if card.indicator == "critical":
+        keys = (card.uuid, *(finding.rule for finding in card.own_extension.findings))
+        sentences += [call.colleague_answers[key] for key in keys if key in call.colleague_answers]
+    return without_suggestions(with_sentences(card, dict.fromkeys(sentences)), reasons)
 
 
 def _why_undone(suggestion: Suggestion, card: Card, call: CheckedCall) -> WhyNot | None:

@@ -10,7 +10,7 @@ A finding that became worse is shown again. Beside that, of cards about a patien
   findings an accepted suggestion settles what it orders or ends, which the chart then says, and "already done",
   "declines" and "does not fit" suppress it for a day: what is still true is shown at the next opening.
 - A card that nobody answered is shown at each opening for a day, because several people open a chart at one visit, and
-  then is suppressed until `rest_days` after it was first shown. One with the indicator critical, and that of abnormal
+  then is suppressed until `REST_DAYS` after it was first shown. One with the indicator critical, and that of abnormal
   results, are never suppressed for this reason.
 - The offer of a test is shown for a day, and then again after 90 days.
 - The card of high-alert drugs that no rule is about is shown once for each drug of a patient in 90 days.
@@ -18,7 +18,6 @@ A finding that became worse is shown again. Beside that, of cards about a patien
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import datetime
 from threading import Lock
 from time import time
 from typing import Any, ClassVar, Final
@@ -33,7 +32,7 @@ from cards.finding import Finding
 from cards.rules.engine.finding import DRUG_FACTS, RuleFinding
 from cards.text import plain
 from cds_hooks.evidence.decision_views.file import Views
-from cds_hooks.evidence.decision_views.follow import AnswerRow, Batch, DecisionRow, Projection
+from cds_hooks.evidence.decision_views.follow import AnswerRow, Batch, Projection
 from cds_hooks.evidence.storage.content import ContentUnreadable, load_content, store_content
 from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, RecordUnavailable
 from cds_hooks.evidence.storage.sent import SentCard, SentSuggestion, read_response
@@ -63,7 +62,7 @@ the card is suppressed for this visit only.
 OTHER_DAYS: Final = 30
 """The period of an override without one of the project's reasons."""
 REST_DAYS: Final = 14
-"""The value of `Constants.shown_rest_days`; the project's own choice."""
+"""So many days after its first showing a card that nobody answered is suppressed; the project's own choice."""
 TEST_DAYS: Final = 90
 """In so many days a patient is offered the same test once; the project's own choice."""
 _OF_ONE_FINDING: Final = frozenset({"action-completed", "patient-ineligible", "patient-declines"})
@@ -78,6 +77,8 @@ _ONCE_DAYS: Final = 90
 """For so long a card that is shown once is suppressed, as an information that was answered is (cards/rules/engine)."""
 _SHOWN_AGAIN_DAYS: Final = 1
 """So long a card that nobody answered is shown at each opening; the project's own choice."""
+_REST_PERIODS: Final = {"one-test": (_SHOWN_AGAIN_DAYS, TEST_DAYS), "once": (float("-inf"), _ONCE_DAYS)}
+"""From and to how many days after it was shown a finding is suppressed, of those that are not shown at each opening."""
 _DISCHARGE_DAYS: Final = 2
 """An answer at discharge holds for this discharge; the project's own choice."""
 _VISIT_SECONDS: Final = 600.0
@@ -238,32 +239,6 @@ def _answer(item: Any, decision: Decision, suggestions: Collection[str]) -> Even
     return answer_event(card, how or "overridden", at, reason or "", user=user)
 
 
-class ShownDecision(Struct, frozen=True):
-    """A decision with its cards; `as_of` in epoch seconds by the clock of its call, `units` are the patient's."""
-
-    decision: Decision
-    as_of: float
-    cards: tuple[SentCard, ...]
-    units: tuple[str, ...] = ()
-
-
-class _Basis(Struct):
-    as_of: datetime | None = None
-    units: tuple[str, ...] = ()
-
-
-_basis: Final = msgspec.json.Decoder(_Basis)
-
-
-def shown_decision(row: DecisionRow) -> ShownDecision | None:
-    """Return what a decision on record showed; None where it showed no card."""
-    decision = row.decision
-    basis = _basis.decode(decision.basis) if decision.outcome == "cards" else _Basis()
-    if basis.as_of is None:
-        return None
-    return ShownDecision(decision, basis.as_of.timestamp(), row.response.cards, basis.units)
-
-
 class PatientHistory(Struct):
     """The history of one patient of a client. To take the same event again changes nothing that is asked."""
 
@@ -297,12 +272,10 @@ class PatientHistory(Struct):
         others = {event.finding.about for event in recent if event.service != service and event.finding is not None}
         return len(others.difference(about))
 
-    def suppression(
-        self, finding: Finding, now: float, rest_days: float, *, is_critical: bool
-    ) -> tuple[Event, float] | None:
+    def suppression(self, finding: Finding, now: float, *, is_critical: bool) -> tuple[Event, float] | None:
         """Return how a finding was shown or answered before and until when it is suppressed; None where it is shown.
 
-        `now` is in epoch seconds. With 0 `rest_days` a card that nobody answered is shown at each opening.
+        `now` is in epoch seconds.
         """
         answer = self._answer_to(finding, now)
         if answer is not None and answer.finding is not None:
@@ -312,7 +285,7 @@ class PatientHistory(Struct):
                 return answer, until
         if is_critical or finding.repeat in ("until-answered", "one-follow-up"):
             return None
-        since_days, until_days = _rest_period(finding, rest_days)
+        since_days, until_days = _REST_PERIODS.get(finding.repeat, (_SHOWN_AGAIN_DAYS, REST_DAYS))
         first = self._first_shown(finding, now, until_days * _DAY_SECONDS)
         if first is None or first.finding is None:
             return None
@@ -356,15 +329,6 @@ def _is_same(finding: Finding, other: Finding) -> bool:
     return finding.about == other.about
 
 
-def _rest_period(finding: Finding, rest_days: float) -> tuple[float, float]:
-    """From and to how many days after it was shown a finding is suppressed; a site can forbid it with 0 days."""
-    if finding.repeat == "one-test":
-        return _SHOWN_AGAIN_DAYS, TEST_DAYS
-    if finding.repeat == "once" and rest_days:
-        return float("-inf"), _ONCE_DAYS
-    return _SHOWN_AGAIN_DAYS, rest_days
-
-
 def _answer_days(answer: Event, finding: Finding) -> float:
     """Return for how many days this answer silences the finding."""
     if finding.repeat == "one-follow-up":
@@ -404,9 +368,9 @@ CREATE INDEX history_by_time ON history (at);
         """Take what was shown and answered, of each patient with one reading and one writing."""
         events, now = dict[_Patient, list[Event]](), self._now()
         for row in batch.decisions:
-            if (shown := shown_decision(row)) is not None:
-                decision = row.decision
-                new = shown_events(decision.service, (card.own_extension for card in shown.cards), shown.as_of)
+            decision, cards = row.decision, row.response.cards
+            if cards and (as_of := row.basis.as_of) is not None:
+                new = shown_events(decision.service, (card.own_extension for card in cards), as_of.timestamp())
                 events.setdefault((decision.client, decision.patient), []).extend(new)
         for answered in batch.answers:
             if (answer := answer_of(answered)) is not None and answered.decision is not None:

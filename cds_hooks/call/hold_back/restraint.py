@@ -15,7 +15,7 @@ from cards.rules.engine.governance import (
 )
 from cds_hooks.call.hold_back.budgets import Budgets
 from cds_hooks.call.hold_back.checks import CheckedCall, check_findings, choose_cards
-from cds_hooks.call.hold_back.history import REST_DAYS, Histories, answers_to, shown_events
+from cds_hooks.call.hold_back.history import Histories, answers_to, shown_events
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, is_trial
 from cds_hooks.telemetry.logs import log
@@ -33,20 +33,17 @@ class Restraint:
         needs_approval: bool,
         in_force: Callable[[SiteRules], SiteRules] | None = None,
         now: Callable[[], float] = time,
-        rest_days: float = REST_DAYS,
         database_url: str = "",
     ) -> None:
         """RulesFileError where there is a file and it cannot be used; later a bad one changes nothing.
 
         Where approval is needed, `in_force` gives the rules of the site with what two people have approved. `now` gives
-        epoch seconds by the clock of the calls. `rest_days`: see `CheckedCall`; `database_url` is that of the record,
-        beside which the places of budgets are.
+        epoch seconds by the clock of the calls. `database_url` is that of the record, beside which the places of
+        budgets are.
         """
         self._file = file
         self.needs_approval = needs_approval
         """Whether a rule shows its findings only in a version that two people have approved."""
-        self.rest_days = rest_days
-        """For so many days a card that nobody answered is suppressed."""
         self.budgets = Budgets(database_url, now)
         """The budgets of clients, care units and users."""
         self.histories = Histories()

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from cds_hooks.call.protocol.body import is_nested_deeper, may_be_deep
+from cds_hooks.errors import BadRequest, TooDeep, not_a_bundle
 from fhir.record.datatypes import decode_exactly
 from fhir.record.record import BrokenResource
 from fhir.record.repair import objects_in
@@ -223,6 +224,29 @@ def _decoded(raw: bytes | Raw) -> Any:
     except (msgspec.DecodeError, RecursionError):
         return None
     return None if may_be_deep(bytes(raw)) and is_nested_deeper(value) else value
+
+
+def entries_in(raw: bytes | Raw, where: str, alone: tuple[str, ...] = ()) -> list[Any]:
+    """Return the entries of a Bundle of the context (`where`); a resource of a type in `alone` stands for itself.
+
+    Raises:
+        BadRequest: It is not JSON, or not a Bundle.
+        TooDeep: It is nested deeper than any order.
+    """
+    deep, nothing = "The orders are nested deeper than any order; nothing was checked.", "No order was checked."
+    try:
+        bundle = decode_exactly(raw)
+    except RecursionError as error:
+        raise TooDeep(deep, where) from error
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"`{where}` must be JSON and cannot be read. {nothing}", where) from error
+    if may_be_deep(bytes(raw)) and is_nested_deeper(bundle):
+        raise TooDeep(deep, where)
+    kind = bundle.get("resourceType") if isinstance(bundle, dict) else None
+    entries = bundle.get("entry", []) if kind == "Bundle" else [{"resource": bundle}] if kind in alone else None
+    if not isinstance(entries, list):
+        raise BadRequest(not_a_bundle(bundle, where, nothing), where)
+    return entries
 
 
 def _resources(value: Any) -> Iterator[Json]:

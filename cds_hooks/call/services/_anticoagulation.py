@@ -1,7 +1,7 @@
 """What a chart tells before a talk about an anticoagulant: rhythm, what is taken or was stopped, what is against it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
@@ -105,23 +105,25 @@ def condition_words(hit: ConditionHit) -> str:
 
 
 def stopped_anticoagulant(record: PatientRecord) -> str | None:
-    """Return the anticoagulant by mouth that was stopped in the last year, with the chart's date; None for none.
-
-    FHIR R4 does not say when an order was stopped unless its period ends: then the date is that of the order.
-    """
+    """Return the anticoagulant by mouth that was stopped in the last year, with the chart's date; None for none."""
     if any(active_medication.identity.classes & _BY_MOUTH for active_medication in active_medications(record)):
         return None
+    recent = (words for time, words in _stops(record) if time.whole_days(record.as_of_epoch) <= _STOPPED_DAYS)
+    return next(recent, None)
+
+
+def _stops(record: PatientRecord) -> Iterator[tuple[FhirTime, str]]:
+    """Yield when each anticoagulant by mouth was stopped, and what the chart says of it.
+
+    FHIR R4 does not say when an order was stopped unless its period ends: else the date is that of the order.
+    """
     for ended in ended_medications(record, _STOPPED_DAYS):
         if ended.identity.classes & _BY_MOUTH and ended.ended is not None:
-            return f"{plain(ended.name, 40)} ended {ended.ended.date}"
+            yield ended.ended, f"{plain(ended.name, 40)} ended {ended.ended.date}"
     for order in orders_not_active(record):
-        ordered = order.authored
-        if ordered is None or not order.identity.classes & _BY_MOUTH:
-            continue
-        if ordered.whole_days(record.as_of_epoch) <= _STOPPED_DAYS:
+        if order.identity.classes & _BY_MOUTH and order.authored is not None:
             state = "on hold" if order.order.status == "on-hold" else "stopped"
-            return f"{plain(order.name, 40)} {state} (ordered {ordered.date})"
-    return None
+            yield order.authored, f"{plain(order.name, 40)} {state} (ordered {order.authored.date})"
 
 
 def rhythm_of(record: PatientRecord) -> ConditionHit | None:
@@ -210,16 +212,8 @@ def _still_holds(listed: ConditionHit, record: PatientRecord) -> bool:
         return stopped_anticoagulant(record) is None
     if listed.time.whole_days(record.as_of_epoch) > _LISTED_DAYS:
         return False
-    stop = _last_stop(record)
-    return stop is None or stop.instant - listed.time.instant <= _SAME_STAY_DAYS * DAY_SECONDS
-
-
-def _last_stop(record: PatientRecord) -> FhirTime | None:
-    """Return the newest day on which an anticoagulant by mouth ended or, if not charted, was ordered; or None."""
-    ended = [entry.ended for entry in ended_medications(record, _STOPPED_DAYS) if entry.identity.classes & _BY_MOUTH]
-    ordered = [entry.authored for entry in orders_not_active(record) if entry.identity.classes & _BY_MOUTH]
-    times = [time for time in (*ended, *ordered) if time is not None]
-    return max(times, key=lambda time: time.instant, default=None)
+    instant = max((time.instant for time, _ in _stops(record)), default=listed.time.instant)
+    return instant - listed.time.instant <= _SAME_STAY_DAYS * DAY_SECONDS
 
 
 def _doubtful(record: PatientRecord) -> str | None:

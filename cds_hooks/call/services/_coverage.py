@@ -1,6 +1,6 @@
 """How coverage requirements are answered: orders and coverages of a call, and what is said of each pair."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any, Final
 
@@ -29,13 +29,11 @@ from cards.coverage.seen import Subject
 from cards.coverage.store import policies, proposals
 from cards.coverage.words import participants_of
 from cards.text import plain
-from cds_hooks.call.protocol.body import is_nested_deeper, may_be_deep
 from cds_hooks.call.protocol.hooks import APPOINTMENT_BOOK, ORDER_DISPATCH, ORDER_SIGN
-from cds_hooks.call.protocol.originals import OriginalOrders, Sent
+from cds_hooks.call.protocol.originals import OriginalOrders, Sent, entries_in
 from cds_hooks.call.services._payer_proposals import coverage_cards, proposed
 from cds_hooks.call.services._service import Advice, ServiceInput, unknown_selection
-from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep, not_a_bundle
-from fhir.record.datatypes import decode_exactly
+from cds_hooks.errors import BadRequest
 from fhir.record.record import id_of_reference, relative_reference
 from fhir.record.refusals import WhyNot
 
@@ -138,7 +136,7 @@ def _configuration(call: ServiceInput) -> Json:
 
 def _orders(call: ServiceInput, chart: _Sent, advice: Advice) -> Iterator[OrderFacts]:
     resources = _resources(call, chart, advice)
-    _check_number(resources, call)
+    call.require_at_most(resources, "context")
     sites = chart.by_reference("Location", "Organization")
     for resource in resources:
         if not is_for_patient(resource, call.record.patient_id):
@@ -157,18 +155,10 @@ def _orders(call: ServiceInput, chart: _Sent, advice: Advice) -> Iterator[OrderF
             yield msgspec.structs.replace(order, resource=resource)
 
 
-def _check_number(orders: Collection[Any], call: ServiceInput) -> None:
-    if len(orders) > call.max_drafts:
-        raise PayloadTooLarge(
-            f"The call has {len(orders)} orders, at most {call.max_drafts} are judged in one; nothing was judged.",
-            "context",
-        )
-
-
 def _resources(call: ServiceInput, chart: _Sent, advice: Advice) -> list[Json]:
     context: Any = call.request.context
     if hasattr(context, "draft_orders"):
-        drafts = _entries(bytes(context.draft_orders), "context.draftOrders")
+        drafts = _entries(context.draft_orders, "context.draftOrders")
         if not hasattr(context, "selections"):
             return drafts
         wanted = [id_of_reference(name) for name in context.selections]
@@ -176,11 +166,11 @@ def _resources(call: ServiceInput, chart: _Sent, advice: Advice) -> list[Json]:
         advice.silences += [unknown_selection(n) for n, name in enumerate(wanted) if name not in ids]
         return [draft for draft in drafts if draft.get("id") in wanted]
     if hasattr(context, "appointments"):
-        return _entries(bytes(context.appointments), "context.appointments")
+        return _entries(context.appointments, "context.appointments")
     if hasattr(context, "dispatched_orders"):
         dispatched = []
         references = dict.fromkeys(map(relative_reference, context.dispatched_orders))
-        _check_number(references, call)
+        call.require_at_most(references, "context.dispatchedOrders")
         for reference in references:
             resource = chart.find(reference) if reference.partition("/")[0] in ORDER_TYPES else None
             if resource is not None:
@@ -204,7 +194,7 @@ def _place(resource: Json, call: ServiceInput) -> str:
     context: Any = call.request.context
     for name, field in (("draftOrders", "draft_orders"), ("appointments", "appointments")):
         if hasattr(context, field):
-            entries = decode_exactly(bytes(getattr(context, field)))["entry"]
+            entries = entries_in(getattr(context, field), f"context.{name}")
             resources = [entry.get("resource") if isinstance(entry, dict) else None for entry in entries]
             return f"context.{name}.entry[{resources.index(resource)}]"
     if hasattr(context, "dispatched_orders"):
@@ -215,18 +205,7 @@ def _place(resource: Json, call: ServiceInput) -> str:
 
 
 def _entries(raw: bytes, where: str) -> list[Json]:
-    try:
-        bundle = decode_exactly(raw)
-    except RecursionError as error:
-        raise TooDeep("The orders are nested deeper than any order; nothing was judged.", where) from error
-    except msgspec.DecodeError as error:
-        raise BadRequest(f"`{where}` must be JSON and cannot be read. No order was judged.", where) from error
-    if may_be_deep(raw) and is_nested_deeper(bundle):
-        raise TooDeep("The orders are nested deeper than any order; nothing was judged.", where)
-    entries = bundle.get("entry", []) if isinstance(bundle, dict) and bundle.get("resourceType") == "Bundle" else None
-    if not isinstance(entries, list):
-        raise BadRequest(not_a_bundle(bundle, where, "No order was judged."), where)
-    resources = [entry.get("resource") for entry in entries if isinstance(entry, dict)]
+    resources = [entry.get("resource") for entry in entries_in(raw, where) if isinstance(entry, dict)]
     return [_in_shape(resource, where) for resource in resources if isinstance(resource, dict)]
 
 

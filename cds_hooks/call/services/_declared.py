@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.card import TOPIC_SYSTEM, CardText, Coding, Suggestion
@@ -90,16 +89,16 @@ def _of_model(declared: ServiceFile, file: DeclaringFile, folder: Path) -> Advis
         raise file.fault(text, "within_age_band")
     features = _features_of(model, file)
     _refuse_features_of_stays(declared, features, file)
-    advisor = _ModelAdvisor(declared, model, twin, features)
-    models = (model, twin) if twin is not model else (model,)
-    exclusions, of_chart = advisor.of_chart.exclusions, advisor.of_chart
+    exclusions = (*_exclusions(declared), of_population(model))
+    inputs = partial(map_features, features=features)
+    of_chart = ChartModel(model, twin, exclusions, inputs, declared.share, declared.within_age_band)
     return _service(
         declared,
         features,
-        find=advisor.find,
+        find=partial(_find_by_model, declared, of_chart),
         exclusions=exclusions,
         subject=model.manifest.id,
-        models=models,
+        models=(model, twin) if twin is not model else (model,),
         of_chart=of_chart,
     )
 
@@ -133,37 +132,22 @@ async def _never(call: ServiceInput) -> Advice:
     raise AssertionError(f"{call.request.hook} reached a service whose model cannot be served")
 
 
-class _ModelAdvisor(Struct, frozen=True):
-    """Advises by a model; `twin` is the model itself where it has none."""
+async def _find_by_model(declared: ServiceFile, of_chart: ChartModel, call: ServiceInput) -> Advice:
+    """One info card where the estimate is among the highest of the reference cohort, else the reason for none."""
+    if call.is_preview and why_withheld(of_chart.model) is not None:
+        call = replace(call, why_withheld=lambda _model: None)
+    text = partial(_text_of_model, declared, of_chart, call)
+    return await advise_by_model(call, of_chart, of_chart.inputs(call.record), text)
 
-    declared: ServiceFile
-    model: Model
-    twin: Model
-    features: tuple[Feature, ...]
 
-    async def find(self, call: ServiceInput) -> Advice:
-        """One info card where the estimate is among the highest of the reference cohort, else the reason for none."""
-        chart_model = self.of_chart
-        vector = chart_model.inputs(call.record)
-        if call.is_preview and why_withheld(self.model) is not None:
-            call = replace(call, why_withheld=lambda _model: None)
-        return await advise_by_model(call, chart_model, vector, partial(self._text, call))
-
-    @property
-    def of_chart(self) -> ChartModel:
-        """How the model is asked about a chart, for the scores of panels too."""
-        inputs = partial(map_features, features=self.features)
-        declared = self.declared
-        exclusions = (*_exclusions(declared), of_population(self.model))
-        return ChartModel(self.model, self.twin, exclusions, inputs, declared.share, declared.within_age_band)
-
-    def _text(self, call: ServiceInput, estimated: ModelEstimate) -> CardText:
-        declared, (offered,) = self.declared, self.declared.orders
-        words = card_words(declared, _offer(declared, offered, call))
-        if (why := why_withheld(estimated.model)) is not None:  # only in the development profile
-            words = watermarked(words, why)
-        is_model = estimated.model is self.model
-        return replace(words, beside=() if is_model else ("**The model for fewer values is used.**",))
+def _text_of_model(
+    declared: ServiceFile, of_chart: ChartModel, call: ServiceInput, estimated: ModelEstimate
+) -> CardText:
+    words = card_words(declared, _offer(declared, declared.orders[0], call))
+    if (why := why_withheld(estimated.model)) is not None:  # only in the development profile
+        words = watermarked(words, why)
+    is_model = estimated.model is of_chart.model
+    return replace(words, beside=() if is_model else ("**The model for fewer values is used.**",))
 
 
 def card_words(declared: ServiceFile, *offers: Suggestion) -> CardText:
@@ -200,37 +184,34 @@ def _of_equation(declared: ServiceFile, file: DeclaringFile) -> Advisor:
         raise file.fault(f"{name} has no output {declared.output!r}; it has {', '.join(outputs)}", "output")
     _refuse_features_of_stays(declared, features_of(equation), file)
     assert declared.least is not None  # noqa: S101 - checked where the file was read
-    advisor = _EquationAdvisor(declared, equation, declared.least)
-    exclusions = tuple(_exclusions(declared))
-    return _service(declared, features_of(equation), find=advisor.find, exclusions=exclusions, subject=equation.id)
+    return _service(
+        declared,
+        features_of(equation),
+        find=partial(_find_by_equation, declared, equation, declared.least),
+        exclusions=tuple(_exclusions(declared)),
+        subject=equation.id,
+    )
 
 
-class _EquationAdvisor(Struct, frozen=True):
-    """Advises by a published equation, from a result of `least` on."""
+async def _find_by_equation(declared: ServiceFile, equation: Equation, least: float, call: ServiceInput) -> Advice:
+    """One info card where the result reaches the declared value, else the reason for none."""
+    output = equation.output(declared.output)
+    below = f"{equation.title} is below {_in_words(output, least)}."
+    question = EquationQuestion(output.id, least, below, partial(_text_of_equation, declared, least, call))
+    return advise_by_equation(call, inputs_from_record(equation, call.record), question)
 
-    declared: ServiceFile
-    equation: Equation
-    least: float
 
-    async def find(self, call: ServiceInput) -> Advice:
-        """One info card where the result reaches the declared value, else the reason for none."""
-        output = self.equation.output(self.declared.output)
-        below = f"{self.equation.title} is below {_in_words(output, self.least)}."
-        question = EquationQuestion(output.id, self.least, below, partial(self._text, call))
-        return advise_by_equation(call, inputs_from_record(self.equation, call.record), question)
-
-    def _text(self, call: ServiceInput, result: EquationResult) -> CardText:
-        declared = self.declared
-        value, least = _in_words(result.output, result.number), _in_words(result.output, self.least)
-        band = result.band_words
-        return CardText(
-            summary=declared.summary.format(value=value, band=band),
-            figure=value,
-            opening=f"**{self.equation.title} {value}**{f' ({band})' if band else ''}: shown here from {least} on.",
-            topic=_topic(declared),
-            offers=tuple(_offer(declared, order, call) for order in declared.orders),
-            closing=declared.closing,
-        )
+def _text_of_equation(declared: ServiceFile, least: float, call: ServiceInput, result: EquationResult) -> CardText:
+    value, band = _in_words(result.output, result.number), result.band_words
+    from_value = _in_words(result.output, least)
+    return CardText(
+        summary=declared.summary.format(value=value, band=band),
+        figure=value,
+        opening=f"**{result.equation.title} {value}**{f' ({band})' if band else ''}: shown here from {from_value} on.",
+        topic=_topic(declared),
+        offers=tuple(_offer(declared, order, call) for order in declared.orders),
+        closing=declared.closing,
+    )
 
 
 def _in_words(output: EquationOutput, value: float) -> str:

@@ -23,10 +23,9 @@ from cards.knowledge.measure import Gap, gaps_in_care
 from cds_hooks.call.hold_back.released import KNOWLEDGE
 from cds_hooks.call.prefetch.needs import SEARCHED, Needs
 from cds_hooks.call.protocol.hooks import LIBRARY, PATIENT_VIEW
-from cds_hooks.call.protocol.originals import OriginalOrders
+from cds_hooks.call.protocol.originals import OriginalOrders, entries_in
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
 from cds_hooks.telemetry.logs import log
-from fhir.record.datatypes import decode_exactly
 from fhir.record.refusals import WhyNot
 
 _NOT_ASKED_FOR: Final = frozenset({"Patient", "Medication"})
@@ -166,9 +165,7 @@ def _drafts(call: ServiceInput) -> list[dict[str, Any]]:
     raw = getattr(call.request.context, "draft_orders", None)
     if raw is None:
         return []
-    bundle = decode_exactly(bytes(raw))
-    entries = bundle.get("entry") if isinstance(bundle, dict) else None
-    resources = [entry.get("resource") for entry in entries or () if isinstance(entry, dict)]
+    resources = [entry.get("resource") for entry in entries_in(raw, "context.draftOrders") if isinstance(entry, dict)]
     return [resource for resource in resources if isinstance(resource, dict)]
 
 

@@ -1,7 +1,7 @@
 """What a CDS service declares, what it is given for one call, and what it returns."""
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from inspect import iscoroutinefunction
@@ -39,6 +39,7 @@ from cds_hooks.call.services._model import (
     scores_of,
 )
 from cds_hooks.call.trusted_models import AbsentModel
+from cds_hooks.errors import PayloadTooLarge
 from cds_hooks.evidence.storage.decision import suggestion_uuid
 from fhir.mapping.features.feature import FeatureVector, joined_features
 from fhir.record.record import PatientRecord
@@ -124,6 +125,12 @@ class ServiceInput(Struct, frozen=True):
             reads = rule_book().reads_for(drafted.medication) if self.prefetch.note is not None else None
             advice.add(structs.replace(card, links=links), reads=reads)
         return advice, outcome.drafts
+
+    def require_at_most(self, orders: Sized, where: str) -> None:
+        """PayloadTooLarge where this part of the call has more orders than one call may have judged."""
+        if len(orders) > self.max_drafts:
+            text = f"`{where}` has {len(orders)} orders, and at most {self.max_drafts} are checked in one call; "
+            raise PayloadTooLarge(f"{text}nothing was checked. Send them in parts.", where)
 
     def card_identity(self, method_url: str = "") -> CardIdentity:
         """How the next card, its suggestions and its pages are called; `method_url` is that of a model or equation."""

@@ -23,7 +23,6 @@ from cds_hooks.call.protocol.originals import OriginalOrders
 from cds_hooks.call.services._current_medications import taken_medications
 from cds_hooks.call.services._exclusions import PALLIATIVE
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
-from cds_hooks.errors import PayloadTooLarge
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.declined import declined_medicine
@@ -59,12 +58,7 @@ async def find(call: ServiceInput) -> Advice:
         return Advice(silences=[WhyNot("patient", "deceased", "The patient has died.")])
     charted = OriginalOrders(call.sent)
     active = list(_active_orders(call, charted))
-    if len(active) > call.max_drafts:
-        raise PayloadTooLarge(
-            f"There are {len(active)} active medication orders, and at most {call.max_drafts} are checked in one call; "
-            "nothing was checked.",
-            "prefetch.medications",
-        )
+    call.require_at_most(active, "prefetch.medications")
     judged = [order for order in active if _goes_home(order.draft.resource)]
     drafts = [order.draft for order in active]
     names = [order.draft.name for order in judged]

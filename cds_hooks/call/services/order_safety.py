@@ -8,14 +8,13 @@ import msgspec
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, is_for_other_patient, read_draft, read_drafts
 from cds_hooks.call.prefetch.needs import Needs
-from cds_hooks.call.protocol.body import is_nested_deeper, may_be_deep
 from cds_hooks.call.protocol.hooks import ORDER_SELECT, ORDER_SIGN, OrderSelectContext, OrderSignContext
+from cds_hooks.call.protocol.originals import entries_in
 from cds_hooks.call.protocol.request import CDSRequest
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, unknown_selection
-from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep, not_a_bundle
+from cds_hooks.errors import BadRequest, PayloadTooLarge
 from fhir.mapping.medications.active import active_medications
 from fhir.mapping.studies import RESULT_CODES
-from fhir.record.datatypes import decode_exactly
 from fhir.record.refusals import WhyNot
 from fhir.record.repair import has_stu3_dose, repair_resource, with_numeric_doses
 
@@ -25,14 +24,13 @@ _MOST_PAIRS = 200_000
 """Each draft is judged beside each active medication, 6 µs a pair, and a clinician waits no longer than two seconds."""
 _ALWAYS_JUDGED = 20
 """So many drafts are within the pairs beside the 10,000 entries that a key of prefetch may hold."""
-_TOO_DEEP = "The drafts are nested deeper than any order; nothing was checked."
 
 
 async def find(call: ServiceInput) -> Advice:
     """One card for each drafted order with a finding, and a reason for every rule and draft that says nothing."""
     context: Any = call.request.context
-    _check_selections(context, call.max_drafts)
-    drafts, from_text, without_order = _drafts(context, call.record.patient_id, call.max_drafts)
+    call.require_at_most(getattr(context, "selections", ()), "context.selections")
+    drafts, from_text, without_order = _drafts(context, call)
     if len(drafts) > _ALWAYS_JUDGED:
         _check_pairs(len(drafts), len(active_medications(call.record)))
     judged = _selected(context, drafts)
@@ -49,33 +47,15 @@ async def find(call: ServiceInput) -> Advice:
 
 
 def _drafts(
-    context: OrderSelectContext | OrderSignContext, patient_id: str, most: int
+    context: OrderSelectContext | OrderSignContext, call: ServiceInput
 ) -> tuple[list[DraftOrder], set[str], list[WhyNot]]:
     """Return the drafts, the names of those with a number that came as text, and a reason for entries without any."""
-    raw = bytes(context.draft_orders)
-    try:
-        bundle = decode_exactly(raw)
-    except RecursionError as error:
-        raise TooDeep(_TOO_DEEP, "context.draftOrders") from error
-    except msgspec.DecodeError as error:
-        raise BadRequest(
-            "`context.draftOrders` must be JSON and cannot be read. No order was checked.", "context.draftOrders"
-        ) from error
-    if may_be_deep(raw) and is_nested_deeper(bundle):
-        raise TooDeep(_TOO_DEEP, "context.draftOrders")
-    entries = _entries(bundle)
-    if not isinstance(entries, list):
-        raise BadRequest(not_a_bundle(bundle, "context.draftOrders", "No order was checked."), "context.draftOrders")
-    if len(entries) > most:
-        raise PayloadTooLarge(
-            f"draftOrders holds {len(entries)} entries, and at most {most} are checked in one call; "
-            "nothing was checked. Send the orders in parts.",
-            "context.draftOrders",
-        )
+    entries = entries_in(context.draft_orders, "context.draftOrders", _SINGLE)
+    call.require_at_most(entries, "context.draftOrders")
     from_text: set[str] = set()
     drafts = [_mended(draft, from_text) for draft in read_drafts(entries)]
     for draft in drafts:
-        if is_for_other_patient(draft, patient_id):
+        if is_for_other_patient(draft, call.record.patient_id):
             raise BadRequest(
                 f"`context.draftOrders.entry[{draft.position}]` is for another patient than context.patientId; "
                 "nothing was checked.",
@@ -92,15 +72,6 @@ def _without_order(entries: list[Any]) -> Iterator[WhyNot]:
         yield WhyNot("draftOrders", "unreadable", f"{text}: not checked.")
 
 
-def _check_selections(context: OrderSelectContext | OrderSignContext, most: int) -> None:
-    if isinstance(context, OrderSelectContext) and len(context.selections) > most:
-        raise PayloadTooLarge(
-            f"selections names {len(context.selections)} drafts, and at most {most} are checked in one call; "
-            "nothing was checked.",
-            "context.selections",
-        )
-
-
 def _check_pairs(drafts: int, medications: int) -> None:
     if drafts * medications > _MOST_PAIRS:
         raise PayloadTooLarge(
@@ -108,15 +79,6 @@ def _check_pairs(drafts: int, medications: int) -> None:
             f"{_MOST_PAIRS:,} pairs); nothing was checked. Send the orders in parts.",
             "context.draftOrders",
         )
-
-
-def _entries(bundle: Any) -> Any:
-    """Return the entries of the Bundle; None if it is none. Of the time before Bundles an order stands for itself."""
-    if not isinstance(bundle, dict):
-        return None
-    if bundle.get("resourceType") in _SINGLE:
-        return [{"resource": bundle}]
-    return bundle.get("entry", []) if bundle.get("resourceType") == "Bundle" else None
 
 
 def _needs_patient(request: CDSRequest) -> bool:

@@ -18,7 +18,7 @@ from cds_hooks.call.protocol.hooks import ORDER_DISPATCH, OrderDispatchContext
 from cds_hooks.call.protocol.originals import OriginalOrders
 from cds_hooks.call.protocol.request import CDSRequest
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
-from cds_hooks.errors import BadRequest, PayloadTooLarge, PreconditionFailed
+from cds_hooks.errors import BadRequest, PreconditionFailed
 from fhir.mapping.studies import RESULT_CODES
 from fhir.record.record import relative_reference
 from fhir.record.refusals import WhyNot
@@ -36,12 +36,7 @@ async def find(call: ServiceInput) -> Advice:
     wanted = tuple(
         dict.fromkeys(relative_reference(dispatched_order) for dispatched_order in context.dispatched_orders)
     )
-    if len(wanted) > call.max_drafts:
-        raise PayloadTooLarge(
-            f"dispatchedOrders names {len(wanted)} orders, {call.max_drafts} are judged in one call; "
-            "nothing was judged.",
-            "context.dispatchedOrders",
-        )
+    call.require_at_most(wanted, "context.dispatchedOrders")
     studies = [reference for reference in wanted if reference.startswith(f"{_JUDGED}/")]
     drafts = list(_dispatched_studies(studies, call))
     if studies and not drafts:

@@ -1,8 +1,7 @@
 """Whom to follow up early after a stay with diabetes: the 30-day readmission model at encounter-discharge.
 
-A patient gets one card with one figure: the scores of `discharge-follow-up`, which were tried elsewhere, come first,
-here too, and the model is shown where none of them is. So both services say the same where both would show a card, and
-of a client that calls both one shows the card (`cds_hooks/call/hold_back/visit.py`).
+The service `discharge` shows one follow-up with one figure: that of the scores of `discharge-follow-up`, which were
+tried elsewhere, where one of them is high.
 
 What a chart cannot tell the model does not ask: the counts of tests and procedures, the dose changes and the admission
 type of the study have no equal in it (docs/models/README.md has what that costs).
@@ -15,13 +14,10 @@ from msgspec.structs import replace
 from cards.card import TOPICS, CardText
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE
-from cds_hooks.call.services._exclusions import Exclusion, first_reason
+from cds_hooks.call.services._exclusions import Exclusion
 from cds_hooks.call.services._follow_up import NO_FOLLOW_UP, facility_of, offer_of_follow_up
 from cds_hooks.call.services._model import ChartModel, ModelEstimate
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, advise_by_model
-from cds_hooks.call.services.discharge_follow_up import FEATURES as SCORE_FEATURES
-from cds_hooks.call.services.discharge_follow_up import HOSPITAL, NO_SCORES
-from cds_hooks.call.services.discharge_follow_up import find as find_by_scores
 from cds_hooks.call.trusted_models import served_model
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
@@ -49,15 +45,8 @@ DESTINATION_UNKNOWN = (
 
 
 async def find(call: ServiceInput) -> Advice:
-    """One info card where a score or the estimate of the model is high, else the reason for none."""
-    record = call.record
-    by_scores = None if first_reason(NO_SCORES, HOSPITAL.id, record) else await find_by_scores(call)
-    if by_scores is not None and by_scores.cards:
-        return by_scores
-    without = first_reason((WITHOUT_DIABETES,), MODEL.manifest.id, record)
-    if without is not None:
-        return Advice(silences=[without])
-    return await advise_by_model(call, OF_CHART, OF_CHART.inputs(record), partial(_text, call))
+    """One info card where the estimate of the model is high, else the reason for none."""
+    return await advise_by_model(call, OF_CHART, OF_CHART.inputs(call.record), partial(_text, call))
 
 
 def _text(call: ServiceInput, estimate: ModelEstimate) -> CardText:
@@ -75,15 +64,15 @@ ADVISOR = Advisor(
     title="Whom to follow up early after a stay with diabetes",
     description=(
         "Estimates the chance of readmission within 30 days of a stay with diabetes and, where it is among the "
-        "highest, suggests a follow-up visit within a week. Where HOSPITAL or LACE is high, their card comes first."
+        "highest, suggests a follow-up visit within a week."
     ),
     usage_requirements="For physicians, nurses and care managers at discharge; never shown to patients.",
     needs=Needs.of(
-        features=(*FEATURES, *SCORE_FEATURES),
+        features=FEATURES,
         resources=("Appointment", "Condition", "Encounter", "Procedure", "ServiceRequest"),
         required=("encounters",),
     ),
-    exclusions=NO_FOLLOW_UP,
+    exclusions=OF_CHART.exclusions,
     subject="readmission_30d",
     find=find,
     models=(MODEL, TWIN),

@@ -14,11 +14,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime
 from functools import cached_property, partial
 from time import monotonic, sleep
 from types import MappingProxyType
 from typing import IO, Any, ClassVar, Final
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import func, select
 
@@ -42,15 +44,38 @@ _LOOK_SECONDS: Final = 0.01
 _FORGET_SECONDS: Final = 3_600.0
 
 
+class RowBasis(Struct, frozen=True):
+    """What the projections read of the basis of a decision (docs/operations/evidence.md)."""
+
+    as_of: datetime | None = None
+    units: tuple[str, ...] = ()
+    prefetch: dict[str, Any] = {}
+    """The state of each key: a word, or an object with the reason beside it."""
+    scores: dict[str, Any] | None = None
+    silence: tuple[tuple[str, str, str], ...] = ()
+
+
+_read_basis: Final = msgspec.json.Decoder(RowBasis).decode
+
+
 class DecisionRow(Struct, frozen=True, dict=True):
-    """A decision with its number in the record."""
+    """A decision with its number in the record; basis and answer are read once for all projections.
+
+    Raises:
+        msgspec.DecodeError: The basis or the answer that is asked for has another form.
+    """
 
     sequence: int
     decision: Decision
 
     @cached_property
+    def basis(self) -> RowBasis:
+        """What it was based on."""
+        return _read_basis(self.decision.basis)
+
+    @cached_property
     def response(self) -> SentResponse:
-        """Its answer, read once for all projections; raises msgspec.DecodeError where it has another form."""
+        """Its answer."""
         return read_response(self.decision.response)
 
 

@@ -38,15 +38,6 @@ class Verified(msgspec.Struct, frozen=True):
     fault: str
 
 
-class _Basis(msgspec.Struct):
-    prefetch: dict[str, Any] = {}
-    """The state of each key: a word, or an object with the reason beside it (docs/operations/evidence.md)."""
-    silence: list[tuple[str, str, str]] = []
-
-
-_basis: Final = msgspec.json.Decoder(_Basis)
-
-
 class Counts(Projection):
     """The counts of each day, and what decisions can be searched by.
 
@@ -88,7 +79,7 @@ def _take_decision(connection: sqlite3.Connection, row: DecisionRow) -> list[tup
     decision, place = row.decision, (row.decision.decided_at, row.sequence)
     counts: list[tuple[str, str]] = [("call", decision.outcome)]
     try:
-        basis, cards = _basis.decode(decision.basis), row.response.cards
+        basis, cards = row.basis, row.response.cards
     except msgspec.DecodeError:
         add_decision(connection, place, decision)
         return counts

@@ -8,7 +8,7 @@ from typing import ClassVar, Final, Literal
 
 from msgspec import Struct
 
-from cds_hooks.call.hold_back.history import ACCEPTED, ShownDecision, shown_decision
+from cds_hooks.call.hold_back.history import ACCEPTED
 from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.decision_views.follow import Batch, DecisionRow, Projection
 from cds_hooks.evidence.storage.sent import SentCard
@@ -85,20 +85,18 @@ CREATE TABLE answered_cards (card TEXT PRIMARY KEY) WITHOUT ROWID;
 
 def _cards(row: DecisionRow) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
     """Yield the uuid of each card that was shown, with the keys under which it counts."""
-    shown = shown_decision(row)
-    if shown is not None:
-        yield from ((card.uuid, list(_keys(shown, card))) for card in shown.cards)
+    yield from ((card.uuid, list(_keys(row, card))) for card in row.response.cards)
 
 
-def _keys(shown: ShownDecision, card: SentCard) -> Iterator[tuple[object, ...]]:
-    decision = shown.decision
+def _keys(row: DecisionRow, card: SentCard) -> Iterator[tuple[object, ...]]:
+    decision, units = row.decision, row.basis.units
     day = datetime.fromtimestamp(decision.decided_at / 1e6, UTC).date().isoformat()
     extension = card.own_extension
     model = (extension.model or {}).get("id")
     rules = list(dict.fromkeys(finding.rule for finding in extension.findings)) or [str(model or decision.service)]
     for rule in rules:
-        for unit in shown.units or (NO_UNIT,):
-            is_first_unit = not shown.units or unit == shown.units[0]
+        for unit in units or (NO_UNIT,):
+            is_first_unit = not units or unit == units[0]
             yield day, decision.client, decision.service, rule, unit, int(rule == rules[0]), int(is_first_unit)
 
 

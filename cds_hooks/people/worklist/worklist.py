@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from time import time
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -30,14 +30,6 @@ _COUNTED_DAYS: Final = 90
 """How far back decisions count."""
 # Where the newest word on a patient is one of these, there is nothing to order any more (docs/services.md).
 _NOTHING_TO_DO = frozenset({"deceased", "palliative", "opted-out"})
-
-
-class _Basis(Struct):
-    scores: dict[str, Any] | None = None
-    silence: tuple[tuple[str, str, str], ...] = ()
-
-
-_basis = msgspec.json.Decoder(_Basis)
 
 
 class WorklistRow(Struct, frozen=True):
@@ -79,7 +71,7 @@ class Noted(Struct, frozen=True):
 
 def note(row: DecisionRow) -> Noted:
     """Return what the list needs to know of this decision; msgspec.MsgspecError for a record of another form."""
-    decision, basis = row.decision, _basis.decode(row.decision.basis)
+    decision, basis = row.decision, row.basis
     # What a model in shadow computed is on record, and decides nothing.
     in_shadow = {subject for subject, reason, _ in basis.silence if reason == NOT_RELEASED}
     estimates = [scores for scores in each_scores(basis.scores) if scores.get("id") not in in_shadow]
