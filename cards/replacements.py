@@ -86,14 +86,15 @@ EXCLUSIONS: Final = _read()
 """The rows by the RxNorm code of the ingredient that is offered."""
 
 
-How = Literal["covered", "kept", "team", "tapered"]
+How = Literal["covered", "kept", "team", "tapered", "treats"]
 
 
 class KeptDrug(Struct, frozen=True):
     """One row of `kept_drugs.csv`: drugs that a patient with one of `conditions` (none: everybody) goes on taking.
 
     `how`: "covered" is not ended for a warning while it is taken, "kept" not given up for a drug beside it, "team" is
-    ended by those who treat the disease, "tapered" never stopped at once. Every row only withholds a suggestion.
+    ended by those who treat the disease, "tapered" never stopped at once, "treats" not held until a result is back.
+    Every row only withholds a suggestion.
     """
 
     keys: frozenset[str]
@@ -122,6 +123,11 @@ _KEPT_DRUGS: Final = tuple(map(_kept_drug, package_rows("cards", "kept_drugs.csv
 def may_be_stopped(medication: MedicationIdentity) -> bool:
     """Whether an order of the drug can be stopped at once; others are tapered, and no order says how."""
     return not any(row.how == "tapered" and row.names(medication) for row in _KEPT_DRUGS)
+
+
+def may_wait(medication: MedicationIdentity) -> bool:
+    """Whether an order of the drug can be held until a result is back."""
+    return not any(row.how == "treats" and row.names(medication) for row in _KEPT_DRUGS)
 
 
 def why_kept(

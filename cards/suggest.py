@@ -6,21 +6,24 @@ to it or takes it already. What is sent is validated as FHIR R4B: a fault that t
 count, a new one does.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
+
+from msgspec.structs import replace
 
 from cards.amend import NotChangeable, amend
 from cards.card import Action, Suggestion
 from cards.fhir_validity import new_faults
 from cards.new_orders import lab_order, medication_order
-from cards.replacements import why_kept, why_unfit
+from cards.replacements import may_wait, why_kept, why_unfit
 from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
 from cards.rules.engine.rule_book import DraftEvaluation, RuleBook
-from cards.rules.language.rule import NewOrder, OrderChange, SuggestionTemplate
+from cards.rules.language.rule import LabOrder, NewOrder, OrderChange, SuggestionTemplate
 from cards.rules.language.site import why_unavailable
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, DraftOrder, read_draft
 from cards.rules.patient.session import PatientSession
-from cards.text import plain
+from cards.text import decapitalized, plain
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.refusals import WhyNot
 from fhir.terminology.analytes import LOINC
@@ -94,15 +97,18 @@ def suggestions_for(
     """Return the suggestions of a finding that are safe for this patient, and why the others are withheld."""
     offered: list[Suggestion] = []
     withheld: list[WhyNot] = []
-    for offer in finding.suggestions:
-        label = _label(offer, is_active=check.session.active_orders)
+    for declared_offer in finding.suggestions:
+        offer = _without_hold(declared_offer, drafted)
+        label = _label(offer, finding, is_active=check.session.active_orders)
         plan = _Plan(finding, drafted, check, is_removed=offer.suggestion.declared.takes_draft_away)
         try:
             actions = tuple(sorted(_actions(offer, label, plan), key=_what_it_takes_away))
             uuid = check.name_offered()
         except SuggestionWithheld as reason:
-            withheld.append(WhyNot(finding.rule, "suggestion-withheld", f"{label}: not offered, {reason}."))
+            text = f"{label.replace(f' {_DOSE}', '')}: not offered, {reason}."
+            withheld.append(WhyNot(finding.rule, "suggestion-withheld", text))
         else:
+            label = label.replace(_DOSE, _dose_of(actions)) if _DOSE in label else label
             recommended = offer.is_recommended and not any(suggestion.is_recommended for suggestion in offered)
             offered.append(Suggestion(label=label, uuid=uuid, is_recommended=recommended, actions=actions))
     return offered, withheld
@@ -116,13 +122,48 @@ def _what_it_takes_away(action: Action) -> int:
     return ("create", "update", "delete").index(action.type)
 
 
-def _label(offer: OfferedSuggestion, *, is_active: bool) -> str:
+def _without_hold(offer: OfferedSuggestion, drafted: DraftMedication) -> OfferedSuggestion:
+    """Return the tests alone where the order would be held for them and the drug is one that does not wait."""
+    declared = offer.suggestion.declared
+    if not declared.hold or not declared.orders or may_wait(drafted.medication):
+        return offer
+    orders_tests = replace(declared, hold=False, label=_order_of(declared.orders))
+    return replace(offer, suggestion=replace(offer.suggestion, declared=orders_tests))
+
+
+_DOSE: Final = "{dose}"
+_IN_BRACKETS: Final = re.compile(r" \([^)]*\)")
+
+
+def _dose_of(actions: Iterable[Action]) -> str:
+    """Return what the new order says of dose and interval, for the label of a suggestion."""
+    dosages = (((action.resource or {}).get("dosageInstruction") or [{}])[0] for action in actions)
+    text: str = next(dosage["text"] for dosage in dosages if "text" in dosage)
+    return _IN_BRACKETS.sub("", text).partition(",")[0]
+
+
+def _label(offer: OfferedSuggestion, finding: RuleFinding, *, is_active: bool) -> str:
+    """Return the label with the names of the other drugs of a pair; {dose} is filled when the order is written."""
+    label = _declared_label(offer, is_active=is_active)
+    if "{other}" not in label:
+        return label
+    sources = {partner.source for partner in finding.partners}
+    names = [str(fact.value) for fact in finding.facts if fact.name == "medication" and fact.source in sources]
+    return label.replace("{other}", " and ".join(dict.fromkeys(names)))
+
+
+def _declared_label(offer: OfferedSuggestion, *, is_active: bool) -> str:
     if offer.change is not None and offer.change.label is not None:
         return offer.change.label
     declared = offer.suggestion.declared
     if " and " in declared.label and 0 < len(offer.orders) < len(declared.orders) and not declared.takes_draft_away:
-        return f"Order {' and '.join(declared.orders[position].name for position in offer.orders)}"
+        return _order_of(declared.orders[position] for position in offer.orders)
     return declared.label_of(is_active=is_active)
+
+
+def _order_of(tests: Iterable[LabOrder]) -> str:
+    names = (test.name if not test.name[1:].islower() else decapitalized(test.name) for test in tests)
+    return f"Order {' and '.join(names)}"
 
 
 def _actions(offer: OfferedSuggestion, label: str, plan: _Plan) -> Iterator[Action]:
@@ -149,7 +190,7 @@ def _actions(offer: OfferedSuggestion, label: str, plan: _Plan) -> Iterator[Acti
         yield from _stopped_with_it(plan)
     if declared.stop_partner is not None or declared.change_partner is not None:
         for partner in plan.finding.partners:
-            yield _partner_action(partner, declared, plan)
+            yield _partner_action(partner, declared, label, plan)
             if declared.stop_partner is not None and partner.draft is None:
                 yield from _others_of(partner, declared.stop_partner, plan)
         if not declared.takes_draft_away and offer.change is None:
@@ -160,7 +201,7 @@ def _actions(offer: OfferedSuggestion, label: str, plan: _Plan) -> Iterator[Acti
         days = None if declared.in_steps else offer.change.duration_days
         if days is not None and _is_taken_longer(plan, days):
             raise SuggestionWithheld(f"it has been taken for more than {days} days already")
-        yield from _correction(offer.change, declared.label, plan)
+        yield from _correction(offer.change, label, plan)
     if declared.create:
         yield _new_order(declared.create, plan)
     yield from tests
@@ -330,7 +371,7 @@ def _with_status(original: Json, status: str, medication: CurrentMedication, pla
     return Action(type="update", description=f"{verb} the active {medication.medication.plain_words}", resource=after)
 
 
-def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, plan: _Plan) -> Action:
+def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, label: str, plan: _Plan) -> Action:
     """Return the order on the other side of the pair stopped or changed: the whole resource as its owner wrote it."""
     change = declared.change_partner
     if partner.draft is not None and change is None:
@@ -356,7 +397,7 @@ def _partner_action(partner: CurrentMedication, declared: SuggestionTemplate, pl
     changed = read_draft(after)
     _check_partner(before, changed, plan)
     plan.drafts.append(changed)
-    return Action(type="update", description=f"{declared.label}: {partner.medication.plain_words}", resource=after)
+    return Action(type="update", description=f"{label}: {partner.medication.plain_words}", resource=after)
 
 
 def _new_order(alternatives: tuple[NewOrder, ...], plan: _Plan) -> Action:

@@ -293,8 +293,10 @@ def evaluate_partners(
         )
     if len(evaluations) == 1:
         return unless_answered(matches[0])
+    # What is not known to be taken today stands behind what is as severe, and last of those that are named together.
+    matches.sort(key=lambda match: (match.rank[0], match.context.is_doubtful_partner, match.rank[1]))
     together = []
-    for rank in sorted({match.rank for match in matches}):
+    for rank in dict.fromkeys(match.rank for match in matches):
         same = [match for match in matches if match.rank == rank]
         context = replace(same[0].context, partners=tuple([match.context.partners[0] for match in same]))
         together.append(replace(same[0], context=context))

@@ -448,7 +448,8 @@ def _with_words(
         detail=detail,
         notes=(*context.notes(says.when.uses), *notes, *questions, *([running] if running else ()), *allergens),
         evidence=_evidence(rule, says.declared.cites if isinstance(says, CompiledBand) else (), context),
-        asks_if_taken=question,
+        # Another partner that is taken today is reason enough for the finding.
+        asks_if_taken="" if len(context.partners) > 1 and not context.is_doubtful_partner else question,
     )
 
 

@@ -413,6 +413,12 @@ class RuleContext(Struct, frozen=True, eq=False):
         names = dict.fromkeys(self._partner_name(partner) for partner in self.partners)
         return tuple(f"Ask whether {name} is taken: its entry in the chart does not say." for name in names)
 
+    @property
+    def is_doubtful_partner(self) -> bool:
+        """Whether the first partner may be no longer taken: its entry does not say, or is over two years old."""
+        partner = self.partners[0]
+        return partner.is_uncertain or self._old_entry(partner) is not None
+
     def asks_if_taken(self, facts: Iterable[Fact]) -> str:
         """Return a sentence about the drugs of these facts whose newest entry is over two years old; "" without one.
 

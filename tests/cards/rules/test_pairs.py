@@ -44,7 +44,7 @@ def test_every_order_of_the_other_drug_is_stopped(as_of: datetime) -> None:
     patient: Json = {"age": 70, "active": ["197806", {"drug": "ibuprofen 200 MG Oral Tablet"}]}
     bundle, record, drafts = bundle_of(patient, as_of), record_of(patient, as_of), drafts_of(draft_of(WARFARIN))
     whole = check_orders(record, drafts, None, uuids(), original=originals(bundle))
-    stop = next(one for one in whole.cards[0].suggestions if one.label.startswith("Stop the NSAID"))
+    stop = next(one for one in whole.cards[0].suggestions if one.label.startswith("Stop ibuprofen"))
     updated = [action.resource for action in stop.actions if action.type == "update" and action.resource is not None]
     assert {resource["id"]: resource["status"] for resource in updated} == dict.fromkeys(
         ("active-0", "active-1"), "stopped"

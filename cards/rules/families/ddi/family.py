@@ -41,14 +41,8 @@ Risks = Callable[[RuleContext], list[str]]
 
 
 def _first_of(risks: Risks) -> Fill:
-    """Return the first risk, and how many more there are: for a summary."""
-
-    def word(context: RuleContext) -> str | None:
-        risk_list = risks(context)
-        more = f" and {len(risk_list) - 1} more risk{'s' if len(risk_list) > 2 else ''}" if len(risk_list) > 1 else ""
-        return f"{risk_list[0]}{more}" if risk_list else None
-
-    return word
+    """Return the first risk, for a summary; the detail names all."""
+    return lambda context: next(iter(risks(context)), None)
 
 
 def _all_of(risks: Risks) -> Fill:
@@ -107,10 +101,14 @@ def _gastroprotection(context: RuleContext) -> str:
 
 
 def _newest_inr(context: RuleContext) -> str:
-    measurement = context.session.lab("inr", _INR_DAYS)
+    """Return the newest INR with its date, however old: one card may ask for an INR after several times."""
+    record = context.session.record
+    measurement = context.session.lab("inr", _INR_DAYS) or record.newest("inr")
     if measurement is not None:
         return dated(measurement)
-    return "No INR in 90 days" if context.session.record.was_requested("inr") else "The last value is not known here"
+    if not record.was_requested("inr"):
+        return "The last INR is not known here"
+    return f"No {'usable ' if record.lookup('inr').refused else ''}INR on record"
 
 
 def _digoxin_risks(context: RuleContext) -> list[str]:
@@ -333,13 +331,13 @@ _DATED = "on 2026-11-20"
 FAMILY = Family(
     "ddi",
     placeholders={
-        "bleeding_risk": Placeholder(_first_of(_bleeding_risks), "a past GI bleed or ulcer and 3 more risks"),
+        "bleeding_risk": Placeholder(_first_of(_bleeding_risks), "a past GI bleed or ulcer"),
         "bleeding_risks": Placeholder(_all_of(_bleeding_risks)),
         "gastroprotection": Placeholder(_gastroprotection),
-        "digoxin_risk": Placeholder(_first_of(_digoxin_risks), f"potassium 3.45 mmol/L {_DATED} and 2 more risks"),
+        "digoxin_risk": Placeholder(_first_of(_digoxin_risks), f"potassium 3.45 mmol/L {_DATED}"),
         "digoxin_risks": Placeholder(_all_of(_digoxin_risks)),
         "Inr": Placeholder(_newest_inr, f"INR 10.5 {_DATED}"),
-        "potassium_risk": Placeholder(_first_of(_potassium_risks), "age 100 and 1 more risk"),
+        "potassium_risk": Placeholder(_first_of(_potassium_risks), "age 100"),
         "kidney_said": Placeholder(_kidney_said),
         "egfr_or_list": Placeholder(_egfr_or_list, f"eGFR 29.96 (old, disputed) {_DATED}"),
         "simvastatin_dose": Placeholder(_dose_of(_SIMVASTATIN), "80"),
@@ -360,7 +358,7 @@ FAMILY = Family(
         "raas": Placeholder(_drugs(_RAAS), "hydrochlorothiazide"),
         "diuretic": Placeholder(_drugs(_DIURETIC), "hydrochlorothiazide"),
         "other_than_ziprasidone": Placeholder(_other_than_ziprasidone, "hydroxychloroquine"),
-        "qt_risk": Placeholder(_first_of(risks), "potassium 3.45 and 4 more risks"),
+        "qt_risk": Placeholder(_first_of(risks), "potassium 3.45"),
         "qt_risks": Placeholder(_all_of(risks)),
         "qt_points": Placeholder(_qt_points),
         "qt_limits": Placeholder(_qt_limits),
