@@ -67,7 +67,7 @@ class ArtifactRefused(ModelError):
 
 
 class ManifestRefused(ArtifactRefused):
-    """The manifest is missing, unreadable, or does not fit artifact/manifest.schema.json."""
+    """The manifest is missing, unreadable, or has a member of another type."""
 
 
 class HashMismatch(ArtifactRefused):

@@ -1,7 +1,4 @@
-"""The manifest of an artifact.
-
-Every member is described in manifest.schema.json beside this module; the schema goes before this module.
-"""
+"""The manifest of an artifact: what a server, a card and a reader need to know about one model file."""
 
 from typing import Any, Final, Literal, TypeAlias
 
@@ -256,7 +253,7 @@ class InputDistribution(Struct, frozen=True):
 class Manifest(Struct, frozen=True, kw_only=True):
     """Everything a server, a card and a reader need to know about one model file."""
 
-    format: str
+    format: Literal["cds-hooks-onnx/manifest/1"]
     id: str
     version: str
     title: str

@@ -10,7 +10,6 @@ from models_onnx.spec import (
     DAYS_PER_YEAR,
     AdditiveLogistic,
     CohortExclusion,
-    Floors,
     FollowUp,
     InputSpec,
     ModelSpec,
@@ -155,8 +154,6 @@ SPEC = ModelSpec(
     capacity=0.10,
     capacities=(0.01, 0.02, 0.05, 0.10, 0.15, 0.20, 0.30),
     simple_inputs=("age_years", "sex_male"),
-    # issue 4: plain additive models reach 0.857-0.860 and a C-index of 0.825
-    floors=Floors(auroc=0.85, slope=(0.9, 1.1), observed_expected=(0.95, 1.05), c_index=0.815),
     # Need of planning beyond the label: who survived the five years and died in the five that followed, where these
     # could be followed (cycles to 2007-2008). Deaths within five years would compare the label with itself.
     needs={"death_6_to_10y": lambda table: table["death_10y"].where(table["death_5y"] == 0)},
@@ -210,7 +207,6 @@ TWIN = replace(
     # alone, O/E over all cycles is 1.09.
     recalibration=Period(column="cycle_start", since=1999, until=2013, words="1999-2014"),
     reference_words="US adults of 40 and over examined in 1999-2014",
-    floors=replace(SPEC.floors, auroc=0.825, c_index=None),
     panels={
         "without MCV and RBC": ("mcv_fl", "rbc_10e6_ul"),
         "without the blood count (3 labs missing: not scored)": ("wbc_10e3_ul", "rbc_10e6_ul", "mcv_fl"),

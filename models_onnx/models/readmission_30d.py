@@ -13,7 +13,6 @@ from fhir.terminology.conditions import condition_groups_of
 from models_onnx.spec import (
     AdditiveLogistic,
     CohortExclusion,
-    Floors,
     InputSpec,
     ModelSpec,
     OutcomeSpec,
@@ -195,8 +194,6 @@ SPEC = ModelSpec(
     capacity=0.10,
     capacities=(0.01, 0.02, 0.05, 0.10, 0.15, 0.20, 0.30),
     simple_inputs=("admissions_12m",),
-    # issue 4; plain models reach 0.664
-    floors=Floors(auroc=0.655, slope=(0.9, 1.1), observed_expected=(0.95, 1.05)),
     subgroups={
         "sex": lambda table: table["gender"].astype(object).map({"Male": "male", "Female": "female"}),
         "age band": _age_band,
@@ -226,7 +223,6 @@ TWIN = replace(
     inputs=SPEC.inputs[:-1],
     derived={name: column_of for name, column_of in SPEC.derived.items() if name != "discharge_destination"},
     always_required=SPEC.always_required[:-1],
-    floors=replace(SPEC.floors, auroc=0.635),
     panels={words: names for words, names in SPEC.panels.items() if "discharge_destination" not in names},
     twin=None,
     twin_words="",

@@ -9,6 +9,7 @@ be data (`spec/model_file.py`).
 are declared with.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,6 @@ from models_onnx.errors import DeclarationError, UnknownModel
 from models_onnx.spec.cohort import (
     CohortExclusion,
     ColumnOf,
-    Floors,
     FollowUp,
     InputSpec,
     OutcomeSpec,
@@ -89,7 +89,6 @@ class ModelSpec:
     capacity: float
     capacities: tuple[float, ...]
     simple_inputs: tuple[str, ...]
-    floors: Floors
     subgroups: Mapping[str, ColumnOf]
     alerts_per_event: float | None = None
     """How many alerts one event found is worth: the exchange rate of the net benefit by which the threshold is chosen.
@@ -144,8 +143,13 @@ class ModelSpec:
             yield text, "missing_inputs"
 
     def _wrong_names(self) -> Iterator[Fault]:
-        if not self.inputs:
-            yield "it has no inputs", "inputs"
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.id):
+            yield "an id is small letters, digits and _, and begins with a letter", "id"
+        if not re.fullmatch(r"\d+\.\d+\.\d+", self.version):
+            yield f"the version is {self.version!r}; it must be three numbers, such as 1.0.0", "version"
+        for name in ("inputs", "not_for", "cautions"):
+            if not getattr(self, name):
+                yield f"it has no {name}", name
         features = set(self.feature_names)
         if strange := sorted(features - set(FEATURES)):
             yield f"{', '.join(strange)} is not declared in fhir/mapping/features", strange[0]
@@ -276,7 +280,6 @@ __all__ = [
     "ColumnOf",
     "Estimator",
     "Fitted",
-    "Floors",
     "FollowUp",
     "InputSpec",
     "ModelSpec",

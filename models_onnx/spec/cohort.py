@@ -1,4 +1,4 @@
-"""Whom a model is about and what it predicts: outcome, cohort, inputs, population, periods and what must be reached."""
+"""Whom a model is about and what it predicts: outcome, cohort, inputs, population and periods."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -125,13 +125,3 @@ class Period:
 
 Recalibration: TypeAlias = Period
 """Intercept and slope are re-estimated, out of fold, on the rows of this period: the reference cohort."""
-
-
-@dataclass(frozen=True, slots=True)
-class Floors:
-    """What the evaluation on patients not trained on must reach."""
-
-    auroc: float
-    slope: tuple[float, float]
-    observed_expected: tuple[float, float]
-    c_index: float | None = None

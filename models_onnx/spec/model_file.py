@@ -1,7 +1,7 @@
 """Reads `NAME.model.toml`: the declaration of a model that was fitted elsewhere, as data, without Python.
 
 It says the same as a Python declaration with `estimator=Fitted(...)` (docs/adding/model.md): for each input of the
-file its feature here and its column of the table, the outcome, for whom the model is, and what it must reach.
+file its feature here and its column of the table, the outcome, and for whom the model is.
 `cds-hooks model preview` drafts one. What is wrong with a file is one error with file, line and fault.
 """
 
@@ -21,7 +21,6 @@ from models_onnx.spec.cohort import (
     CohortExclusion,
     Column,
     ColumnOf,
-    Floors,
     InputSpec,
     OutcomeSpec,
     Period,
@@ -115,7 +114,6 @@ class ModelFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cautions: tuple[str, ...] = ()
     capacity: float = 0.1
     capacities: tuple[float, ...] = (0.05, 0.1, 0.2)
-    floors: Floors
     subgroups: dict[str, FileAxis] = {}
     needs: dict[str, str] = {}
     """Columns of need, for the audit of the label, by the name that the card's `label.audit.need` uses."""
@@ -184,7 +182,6 @@ def _members(declared: ModelFile, model_id: str, folder: Path) -> dict[str, Any]
         "capacity": declared.capacity,
         "capacities": declared.capacities,
         "simple_inputs": tuple(name for name in ("age_years", "sex_male") if name in names) or names[:1],
-        "floors": declared.floors,
         "subgroups": {axis: of.of_table for axis, of in declared.subgroups.items()},
         "needs": {name: _column(column, None, 1.0) for name, column in declared.needs.items()},
         "patient_column": declared.patient,

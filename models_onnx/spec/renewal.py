@@ -3,8 +3,7 @@
 The declared estimator is trained on the table; of a model that was fitted elsewhere intercept and slope are.
 
 The new version has the inputs, the outcome and the population of its declaration. Whoever stands in the table was
-estimated by the model, so nobody is left out, and every input has the column of its own name. Another site's table, in
-the form of the declaration, is read as it says.
+estimated by the model, so nobody is left out, and every input has the column of its own name.
 """
 
 from dataclasses import replace
@@ -33,8 +32,6 @@ class Renewal(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     version: str
     table: str
     years: str
-    is_of_outcomes: bool = True
-    """False for a table of the form of the declaration, such as another site's."""
     groups: tuple[str, ...] = ()
     """Columns of race and ethnicity in which the table has a value."""
 
@@ -77,18 +74,11 @@ def renewed_spec(spec: Declared, renewal: Renewal) -> Declared:
         "newest": None,
         "subgroups": _axes(declared.feature_names, renewal.groups),
         "never_inputs": (declared.outcome.column, "estimate", "estimated_by", "race", "ethnicity"),
-        "floors": replace(declared.floors, c_index=None),
         "patient_column": "patient",
         "row_column": "row",
         "fold_column": "fold",
         "standardise_by": None,
-        "estimator": declared.estimator,
     }
-    if not renewal.is_of_outcomes:
-        same_form = ("version", "table", "period", "recalibration", "newest", "estimator")
-        changes = {name: changes[name] for name in same_form}
-        changes["cohort_words"] = declared.row_words
-        changes["reference_words"] = f"the people of {renewal.table}"
     renewed: Declared = replace(declared, **changes)
     return renewed
 
@@ -97,8 +87,7 @@ def _recalibration(spec: Any, renewal: Renewal) -> Recalibration | None:
     """Return all rows of the table for a model that was fitted elsewhere, whose other numbers stay as they are."""
     if not isinstance(spec.estimator, Fitted):
         return None
-    words = renewal.years if renewal.is_of_outcomes else renewal.table
-    return Recalibration(column=spec.outcome.column, since=0, until=1, words=words)
+    return Recalibration(column=spec.outcome.column, since=0, until=1, words=renewal.years)
 
 
 def _axes(features: tuple[str, ...], groups: tuple[str, ...]) -> dict[str, ColumnOf]:

@@ -63,7 +63,6 @@ users = "nurses and physicians"
 not_for = ["emergencies"]
 cautions = ["The people are invented."]
 outcome = { column = "unplanned", words = "had an unplanned stay within 1 year", horizon_days = 365 }
-floors = { auroc = 0.6, slope = [0.8, 1.2], observed_expected = [0.8, 1.2] }
 [subgroups]
 sex = { column = "Gender", values = { "F" = "female", "M" = "male" } }
 "age band" = { column = "AgeAtVisit", bands = [18, 40, 60, 80] }

@@ -1,11 +1,9 @@
 """Reads the services that a site declares as data: the files `NAME.service.toml` of the folder `CDS_MODELS_FOLDER`.
 
 A file names a hook, a model of the folder or a published equation, for whom it is, its words and the order it offers
-(docs/adding/model.md). What is wrong with a file is one error that names the file, the line and the fault;
-a directive, a claimed effect or an alarm in its sentences is refused, because nobody reads them before a clinician.
+(docs/adding/model.md). What is wrong with a file is one error that names the file, the line and the fault.
 """
 
-import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,14 +19,12 @@ from fhir.terminology.plain_file import no_folder
 from fhir.terminology.toml_file import TomlFault, read_toml
 from models_onnx.declarations import DeclaringFile
 from models_onnx.errors import DeclarationError
-from models_onnx.model_card.wording import unsafe_words
 
 SUFFIX = ".service.toml"
 MODEL_PLACES = {"estimate": "99 in 100 had it (range 99–99)", "higher": "99"}
 EQUATION_PLACES = {"value": "99.99 mL/min/1.73", "band": "x" * 20}
 
 _TEXTS = ("title", "description", "usage_requirements", "summary", "seen", "alike", "closing")
-_ORDERING = re.compile(r"^(?:order|plan|refer|schedule)\b", re.IGNORECASE)
 
 _Words = Annotated[str, Meta(min_length=1, max_length=400)]
 _Label = Annotated[str, Meta(min_length=1, max_length=80)]
@@ -83,16 +79,6 @@ class ServiceFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Whether it shows cards when a stay ends; otherwise it is for people who are not in hospital."""
         return self.hook == "encounter-discharge"
 
-    @property
-    def sentences(self) -> Iterator[tuple[str, str]]:
-        """Every text of its own that a clinician reads, with the member that it stands in."""
-        for name in ("title", "description", "summary", "closing", "usage_requirements", "seen", "alike"):
-            yield name, getattr(self, name)
-        for order in self.orders:
-            yield "text", order.text
-            # The words of a button begin with what pressing it does.
-            yield "label", _ORDERING.sub("", order.label)
-
 
 def service_files(folder: Path) -> Iterator[tuple[ServiceFile, DeclaringFile]]:
     """Every service that the folder declares, in the order of the files, each with its file.
@@ -141,9 +127,6 @@ def _faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:
     yield from _condition_faults(declared)
     yield from _summary_faults(declared)
     yield from _unseen_faults(declared)
-    for name, text in declared.sentences:
-        for fault in unsafe_words(text):
-            yield f"{name}: {fault} (no text of a model may say so)", name
 
 
 def _unseen_faults(declared: ServiceFile) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Death within 5 years, invented: a Cox model of lifelines."""
 
-from models_onnx.spec import Fitted, Floors, FollowUp, InputSpec, ModelSpec, OutcomeSpec, PopulationSpec
+from models_onnx.spec import Fitted, FollowUp, InputSpec, ModelSpec, OutcomeSpec, PopulationSpec
 
 SPEC = ModelSpec(
     id="death_5y",
@@ -30,7 +30,6 @@ SPEC = ModelSpec(
     capacity=0.10,
     capacities=(0.05, 0.10, 0.20),
     simple_inputs=("age_years", "sex_male"),
-    floors=Floors(auroc=0.6, slope=(0.8, 1.2), observed_expected=(0.9, 1.1)),
     subgroups={
         "sex": lambda table: table["sex_male"].map({1: "male", 0: "female"}),
         "age band": lambda table: (table["age_years"] // 20 * 20).astype(int).astype(str),

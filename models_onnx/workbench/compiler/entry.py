@@ -18,7 +18,7 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.grouped import AdditiveFile, GroupedModel
 from models_onnx.workbench.compiler.families.shapley_trees import LEAST_COHORT, ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, limits
-from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, INT64, ML_DOMAIN, ML_OPSET, OPSET, Graph
+from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, ML_DOMAIN, ML_OPSET, OPSET, Graph
 from models_onnx.workbench.compiler.link import IDENTITY, FittedModel
 from models_onnx.workbench.compiler.readers.ebm import read_ebm
 from models_onnx.workbench.compiler.readers.network import Network, OnnxSource, Scale, answering_graph
@@ -168,12 +168,9 @@ def converted(model: Any, names: Sequence[str]) -> OnnxSource | None:
         return _trees(type(model).__name__, reader(names))
     if not hasattr(model, "predict_proba") or not type(model).__module__.startswith("sklearn"):
         return None
-    from skl2onnx import to_onnx, update_registered_converter
+    from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
-    from sklearn.impute import MissingIndicator
 
-    update_registered_converter(MissingIndicator, "CdsHooksMissingIndicator", _indicator_shape, _write_indicator)
-    model = _with_indicators_apart(model)
     if getattr(model, "flatten_transform", False):  # changes no probability of a vote, and has no converter
         model = copy(model).set_params(flatten_transform=False)
     own_names = tuple(map(str, getattr(model, "feature_names_in_", ())))
@@ -185,42 +182,6 @@ def converted(model: Any, names: Sequence[str]) -> OnnxSource | None:
             proto = to_onnx(model, initial_types=types, options={id(model): {"zipmap": False}}, target_opset=opsets)
             return OnnxSource(type(model).__name__, proto.SerializeToString(), columns=own_names or tuple(names))
     return None
-
-
-def _with_indicators_apart(step: Any) -> Any:
-    """Return steps in which an imputer that also makes indicators is two beside each other, which skl2onnx knows."""
-    from sklearn.pipeline import FeatureUnion
-
-    changed, kind = copy(step), type(step).__name__
-    if kind == "Pipeline":
-        changed.steps = [(name, _with_indicators_apart(inner)) for name, inner in step.steps]
-    elif kind == "ColumnTransformer":
-        parts = step.transformers_
-        changed.transformers_ = [(name, _with_indicators_apart(inner), columns) for name, inner, columns in parts]
-    elif kind == "FeatureUnion":
-        changed.transformer_list = [(name, _with_indicators_apart(inner)) for name, inner in step.transformer_list]
-    elif kind == "SimpleImputer" and step.add_indicator:
-        changed.add_indicator = False
-        return FeatureUnion([("values", changed), ("absent", step.indicator_)])
-    else:
-        return step
-    return changed
-
-
-def _indicator_shape(operator: Any) -> None:
-    from skl2onnx.common.data_types import FloatTensorType
-
-    operator.outputs[0].type = FloatTensorType([None, len(operator.raw_operator.features_)])
-
-
-def _write_indicator(scope: Any, operator: Any, container: Any) -> None:
-    """Write 1 where a value of a column is missing, of the columns in which some were at the fit."""
-    missing, number, places = (scope.get_unique_variable_name(name) for name in ("missing", "as_number", "places"))
-    features = operator.raw_operator.features_
-    container.add_node("IsNaN", [operator.inputs[0].full_name], [missing], op_version=13)
-    container.add_node("Cast", [missing], [number], to=FLOAT, op_version=13)
-    container.add_initializer(places, INT64, [len(features)], [int(j) for j in features])
-    container.add_node("Gather", [number, places], [operator.outputs[0].full_name], axis=1, op_version=13)
 
 
 def _trees(name: str, ensemble: Ensemble) -> OnnxSource:

@@ -123,8 +123,7 @@ def _from_table(
 
 def _is_of_record(subject: Subject, specs: Path | None) -> bool:
     """Return whether this version is a renewal from the table that `data --followed` makes of the record."""
-    renewal = None if specs is None else read_renewal(f"{subject.id}@{subject.manifest.version}", specs)
-    return renewal is not None and renewal.is_of_outcomes
+    return specs is not None and read_renewal(f"{subject.id}@{subject.manifest.version}", specs) is not None
 
 
 def _input_evidence(spec: Any, cohort: Any, is_of_record: bool) -> InputEvidence:

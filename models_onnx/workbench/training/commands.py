@@ -26,7 +26,7 @@ from models_onnx.workbench.release.publishing import write_artifact
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
 from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, read_rows, read_table
 from models_onnx.workbench.training.evaluate import WHOLE, Evaluator
-from models_onnx.workbench.training.pipeline import Trained, train
+from models_onnx.workbench.training.pipeline import train
 
 _PACKAGE = Path(models_onnx.__file__).parent
 _CHECKOUT = _PACKAGE.parent
@@ -173,20 +173,17 @@ def train_model(
     replicates: int = REPLICATES,
     progress: Progress = no_progress,
     specs: Path | None = None,
-) -> Trained:
-    """Train, prove and evaluate a model, and write it to `<out>/<name>` if its floors hold.
+) -> Path:
+    """Train, prove and evaluate a model, and return the folder of its draft: `<out>/<name>`.
 
-    Beside a version that has been gated it lies as `<out>/<name>@<version>`; `Trained.folder` says where it is.
+    Beside a version that has been gated it lies as `<out>/<name>@<version>`.
     """
     spec = get_spec(name, specs)
     table = read_table(spec, data_folder)
     trained = train(spec, table, seed, replicates, progress)
     software = {**trained.manifest.software, **fitted_with(spec)}
     manifest = msgspec.structs.replace(trained.manifest, lineage=lineage_of(spec, specs), software=software)
-    trained = Trained(manifest, trained.content)
-    if not trained.passed:
-        return trained
-    return replace(trained, folder=write_artifact(out / name, trained.manifest, trained.content))
+    return write_artifact(out / name, manifest, trained.content)
 
 
 def evaluate_rows(

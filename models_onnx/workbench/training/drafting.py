@@ -454,8 +454,6 @@ def _text(
         'not_for = ["emergencies"]',
         'cautions = ["TODO: what a reader has to know."]',
         f"outcome = {{ column = {quoted(outcome)}, words = {quoted(words)}, horizon_days = {days} }}",
-        "# the least it has to reach: yours to set before you look at the figures",
-        "floors = { auroc = 0.6, slope = [0.8, 1.2], observed_expected = [0.8, 1.2] }",
     ]
     if source.path.suffix.lower() != ".onnx" and not all(item.is_required for item in inputs):
         lines += ["# trees have learned from people without an input", 'missing_inputs = "learned"']

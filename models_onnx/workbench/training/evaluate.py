@@ -9,18 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models_onnx.spec import Floors, ModelSpec
+from models_onnx.spec import ModelSpec
 from models_onnx.workbench import metrics
 from models_onnx.workbench.metrics import Estimate, Metric, PatientRows, estimate, gain, sigmoid
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
 from models_onnx.workbench.training.data.cohort import Cohort
-from models_onnx.workbench.training.data.follow_up import c_index
 from models_onnx.workbench.training.fitting.additive import Array
 
 # responsible-ai 5.2, fairness: fewer events than this in a group is "insufficient", never "passed".
 ENOUGH_EVENTS = 100
-# Pairs of people take long to count: as many samples as give the second digit of an interval.
-C_REPLICATES = 20
 
 WHOLE: Mapping[str, Metric] = {
     "auroc": metrics.auroc,
@@ -79,21 +76,6 @@ class Evaluator:
         """Return the block of rows of whom too few were followed to the horizon: people, events seen, no figures."""
         seen = int(self.cohort.y[rows].sum())
         return {"n": int(rows.sum()), "events": seen, "insufficient": NOT_FOLLOWED, **dict.fromkeys(wanted, UNKNOWN)}
-
-    def c_index(self, rows: NDArray[np.bool_]) -> Figures:
-        """Harrell's C over the follow-up to the horizon, with an interval over samples of patients."""
-        observed, margin = self.cohort.observed, self.predicted.logit
-        horizon = self.spec.outcome.horizon_years
-        point = c_index(margin[rows], observed.part(rows), horizon)
-        drawn = []
-        places = np.flatnonzero(rows)
-        generator = np.random.default_rng(self.seed)
-        for _ in range(min(C_REPLICATES, self.replicates)):
-            sample = places[generator.integers(0, len(places), len(places))]
-            drawn.append(c_index(margin[sample], observed.part(sample), horizon))
-        # Few samples give a spread, not percentiles.
-        spread = 1.96 * float(np.std(drawn, ddof=1)) if len(drawn) > 1 else 0.0
-        return rounded(Estimate(point, point - spread, point + spread))
 
     def simple(self, simple: OutOfFold) -> Figures:
         """Return the AUROC of the same procedure with few inputs, and what the others gain, on the same samples."""
@@ -167,32 +149,6 @@ class Evaluator:
         return all(there[name] for name in self.spec.always_required) and all(
             sum(there[m] for m in group.members) >= group.at_least for group in self.spec.required_groups
         )
-
-
-def judge(floors: Floors, overall: Figures, latest: Figures) -> list[Figures]:
-    """Return each floor with its figure and whether it holds, on all people and on those of the latest period."""
-    (low, high), (least, most) = floors.slope, floors.observed_expected
-    floors_judged = [_floor("AUROC, all", overall["auroc"]["value"], f"at least {floors.auroc}", floors.auroc)]
-    if floors.c_index is not None:
-        floors_judged.append(
-            _floor("C-index, all", overall["c_index"]["value"], f"at least {floors.c_index}", floors.c_index)
-        )
-    blocks = {"all": overall} if latest is overall else {"all": overall, "latest": latest}
-    for words, block in blocks.items():
-        slope, oe = block["calibration_slope"]["value"], block["observed_expected"]
-        floors_judged.append(_floor(f"calibration slope, {words}", slope, f"{low} to {high}", low, high))
-        meets = oe["low"] is not None and oe["high"] is not None and oe["low"] <= most and oe["high"] >= least
-        floors_judged.append(_judged_floor(f"O/E, {words}", oe["value"], f"interval meets {least} to {most}", meets))
-    return floors_judged
-
-
-def _floor(name: str, value: float | None, limit: str, low: float, high: float = np.inf) -> Figures:
-    return _judged_floor(name, value, limit, value is not None and low <= value <= high)
-
-
-def _judged_floor(name: str, value: float | None, limit: str, passed: bool) -> Figures:
-    """Return the floor with its verdict; a figure that cannot be computed, as of a constant score, does not hold."""
-    return {"name": name, "value": value, "limit": limit, "passed": passed and value is not None}
 
 
 def rounded(figure: Estimate) -> dict[str, float | None]:

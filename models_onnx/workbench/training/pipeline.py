@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,7 +25,7 @@ from models_onnx.workbench.metrics import Metric
 from models_onnx.workbench.training import documents
 from models_onnx.workbench.training.crossvalidate import Folds, OutOfFold, Progress, log_odds
 from models_onnx.workbench.training.data.cohort import Cohort, Table, build_cohort, why_empty
-from models_onnx.workbench.training.evaluate import WHOLE, Evaluator, judge
+from models_onnx.workbench.training.evaluate import WHOLE, Evaluator
 from models_onnx.workbench.training.fitting.fit import Fit
 
 # Narrow where cards are shown: the top percent of the cohort is a bin of its own.
@@ -35,25 +34,10 @@ BIN_PERCENTILES = (0, 25, 50, 65, 75, 82, 87, 90, 93, 95, 97, 98, 99)
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The file and the manifest that belongs to it; `folder` once they are written."""
+    """The file and the manifest that belongs to it."""
 
     manifest: Manifest
     content: bytes
-    folder: Path | None = None
-
-    @property
-    def passed(self) -> bool:
-        """Whether every floor of the specification holds."""
-        return not self.failed_floors
-
-    @property
-    def failed_floors(self) -> str:
-        """Each floor of the declaration that does not hold, with its value."""
-        failed = [floor for floor in self.manifest.evaluation["floors"] if not floor["passed"]]
-        # a model that separates everybody has no slope: its value is None
-        values = ["not computable" if floor["value"] is None else f"{floor['value']:.3g}" for floor in failed]
-        pairs = zip(failed, values, strict=True)
-        return "; ".join(f"{floor['name']} is {value}, the floor is {floor['limit']}" for floor, value in pairs)
 
 
 def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: Progress) -> Trained:
@@ -126,8 +110,6 @@ def evaluate(
     everybody = np.ones(len(cohort), dtype=bool)
     progress("intervals", 0, 1)
     overall = evaluator.block(everybody, wanted)
-    if spec.outcome.follow_up is not None:
-        overall["c_index"] = evaluator.c_index(everybody)
     latest = overall if spec.recalibration is None else evaluator.block(cohort.recent, wanted)
     newest = {} if spec.newest is None else {"newest": _newest(spec.newest, cohort, evaluator, wanted)}
     simple = Folds(spec, cohort, spec.simple_inputs).out_of_fold(lambda *_: None, "")
@@ -141,7 +123,6 @@ def evaluate(
         "simple": evaluator.simple(simple),
         "subgroups": evaluator.subgroups(progress),
         "panels": evaluator.panels(),
-        "floors": judge(spec.floors, overall, latest),
     }
 
 
@@ -187,9 +168,9 @@ def _reference(cohort: Cohort, model: FittedModel, predicted: OutOfFold) -> Refe
 
 
 # What another processor or fewer samples may change, and what says only where and with what it was made.
-_MAY_DIFFER = frozenset(
-    {"file", "software", "lineage", "parity", "replicates", "how", "low", "high", "limit", "passed", "sha256"}
-)
+_MAY_DIFFER = frozenset({"file", "software", "lineage", "parity", "replicates", "how", "low", "high", "sha256"})
+_UNTIL = frozenset({"floors", "c_index"})
+"""Figures of versions that were made before 30 November 2026."""
 _SINCE = frozenset({"calibration_slope", "distributions"})
 """Of groups since 23 November 2026, of inputs since 29 November."""
 _AGREES = 0.002
@@ -206,7 +187,7 @@ def _differences(path: str, stored: Any, trained: Any) -> Iterator[str]:
     if isinstance(stored, dict) and isinstance(trained, dict):
         # a figure that a manifest does not have yet: nothing in it is wrong
         unwritten = _SINCE - stored.keys() if not path or path.startswith("evaluation.subgroups") else frozenset()
-        for name in sorted({*stored, *trained} - _MAY_DIFFER - unwritten):
+        for name in sorted({*stored, *trained} - _MAY_DIFFER - _UNTIL - unwritten):
             yield from _differences(f"{path}.{name}" if path else name, stored.get(name), trained.get(name))
     elif isinstance(stored, list | tuple) and isinstance(trained, list | tuple) and len(stored) == len(trained):
         for number, (mine, theirs) in enumerate(zip(stored, trained, strict=True)):

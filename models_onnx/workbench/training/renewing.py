@@ -20,7 +20,6 @@ from models_onnx.workbench.release.card import declared_words, merge_words, refu
 from models_onnx.workbench.training.commands import train_model
 from models_onnx.workbench.training.crossvalidate import Progress
 from models_onnx.workbench.training.data.cohort import read_csv
-from models_onnx.workbench.training.pipeline import Trained
 from models_onnx.workbench.training.sources import MLMODEL
 
 _GROUPS = ("race", "ethnicity")
@@ -36,8 +35,8 @@ def renew(
     seed: int,
     replicates: int,
     progress: Progress,
-) -> Trained:
-    """Trains a new version, and writes it beside the one in use where its floors hold.
+) -> Path:
+    """Train a new version, and return its folder, beside the one in use.
 
     `specs` gets the renewal and the words of its card; they go again where the version is not written.
 
@@ -53,17 +52,14 @@ def renew(
         raise TrainingRefused(f"{new} is there already; give the new version another number (--version)")
     renewed = renewed_spec(spec, renewal)
     words_file = specs / f"{new}.card.json"
-    files = [path, words_file]
-    trained = None
     try:
         write_words(words_file, _words(spec, renewed, renewal, specs))
         path.write_bytes(msgspec.json.format(msgspec.json.encode(renewal), indent=1) + b"\n")
-        trained = train_model(new, table.parent, out, seed, replicates, progress, specs)
-        return trained
-    finally:
-        if trained is None or trained.folder is None:
-            for file in files:
-                file.unlink(missing_ok=True)
+        return train_model(new, table.parent, out, seed, replicates, progress, specs)
+    except BaseException:
+        for file in (path, words_file):
+            file.unlink(missing_ok=True)
+        raise
 
 
 def _earlier(name: str, out: Path) -> Version:
@@ -87,19 +83,17 @@ def _next_number(earlier: Version, out: Path) -> str:
 def _renewal(manifest: Manifest, table: Path, number: str) -> Renewal:
     """Return the renewal; what it says of the table is read from its rows."""
     rows = read_csv(table, {"dtype": str, "keep_default_na": False}).to_dict("records")
-    is_of_outcomes = {"row", "patient", "estimated_by"} <= rows[0].keys()
-    wanted = {"row", "patient", "fold", "year", manifest.outcome.column}
-    if is_of_outcomes and (absent := sorted(wanted - rows[0].keys())):
+    wanted = {"row", "patient", "fold", "year", "estimated_by", manifest.outcome.column}
+    if absent := sorted(wanted - rows[0].keys()):
         raise TrainingRefused(
             f"{table.name} lacks {', '.join(absent)}; cds-hooks data {manifest.id} --followed --out FILE writes it"
         )
-    years = sorted({row["year"] for row in rows}) if is_of_outcomes else [f"{table.name}, years not recorded"]
+    years = sorted({row["year"] for row in rows})
     return Renewal(
         version=number,
         table=table.name,
         years=years[0] if len(years) == 1 else f"{years[0]}-{years[-1]}",
-        is_of_outcomes=is_of_outcomes,
-        groups=tuple(name for name in _GROUPS if is_of_outcomes and any(row.get(name) for row in rows)),
+        groups=tuple(name for name in _GROUPS if any(row.get(name) for row in rows)),
     )
 
 
@@ -113,8 +107,7 @@ def _words(spec: ModelSpec, renewed: ModelSpec, renewal: Renewal, specs: Path) -
     axes = {axis: kind for axis, kind in asked.items() if axis in renewed.subgroups or kind == NOT_RECORDED}
     product["fairness_axes"] = axes | dict.fromkeys(renewal.groups, "all")
     product["waivers"] = []
-    if renewal.is_of_outcomes:
-        product["data_last_year"] = int(renewal.years[-4:])
+    product["data_last_year"] = int(renewal.years[-4:])
     label = dict(product.get("label", {}))
     audit = dict(label.get("audit", {}))
     if audit and not any(axis.startswith(audit["axis"]) for axis in renewed.subgroups):
@@ -123,8 +116,8 @@ def _words(spec: ModelSpec, renewed: ModelSpec, renewal: Renewal, specs: Path) -
     return {"attributes": words.get("attributes", {}), "product": product}
 
 
-def adopt(declaration: Path, data: Path, out: Path, seed: int, replicates: int, progress: Progress) -> Trained:
-    """Compiles and evaluates the fitted model that a declaration names, and writes its artifact where its floors hold.
+def adopt(declaration: Path, data: Path, out: Path, seed: int, replicates: int, progress: Progress) -> Path:
+    """Compile and evaluate the fitted model that a declaration names, and return the folder of its draft.
 
     Raises:
         ModelError: the fitted model, the declaration or the table cannot be used.

@@ -55,7 +55,7 @@ def gates(
 ) -> None:
     """Run the nine gates on a model and say of each whether it is green, and why. What did not run is red.
 
-    With --rows its figures with 95 % intervals on people it was not trained on, and whether it should be trained again.
+    With --rows its figures with 95 % intervals on people it was not trained on.
 
     Exit codes: 0 every gate that was asked for is green, 1 one is not, 2 there is no such model.
 
@@ -117,26 +117,12 @@ def _evaluate(name: str, rows: Path, folder: Path, specs: Path | None, replicate
 
 
 def _figures_in_words(evaluated: Any) -> str:
-    """Return an evaluation on other rows: who was left out, its figures, and what calibration asks for."""
-    from models_onnx.workbench.gates.checks.fairness import ENOUGH_FOR_ERRORS, SLOPE_ACT
-    from models_onnx.workbench.gates.checks.figures import CALIBRATION
-    from models_onnx.workbench.gates.gate import is_outside
+    """Return an evaluation on other rows: who was left out, and its figures."""
     from models_onnx.workbench.release.card import fairness_in_words, validity_in_words
 
-    whole, left_out = evaluated.whole, [f"left out: {step.words}: {step.count:,}" for step in evaluated.cohort.left_out]
-    ratio, slope = whole["observed_expected"], whole["calibration_slope"]
-    if whole["events"] < ENOUGH_FOR_ERRORS:
-        proposal = f"No new version is proposed: {whole['events']} events, {ENOUGH_FOR_ERRORS} are needed."
-    elif not is_outside(slope, SLOPE_ACT) and not is_outside(ratio, CALIBRATION):
-        proposal = "No new version is proposed: observed/expected and slope may be within their limits."
-    else:
-        proposal = (
-            f"These people have {ratio['value']:.2f} times the events expected (slope {slope['value']:.2f}). Proposed "
-            f"is a new version, which changes nothing until it is released: cds-hooks model train "
-            f"{evaluated.manifest.id} --table {evaluated.rows} --out FOLDER"
-        )
+    left_out = [f"left out: {step.words}: {step.count:,}" for step in evaluated.cohort.left_out]
     figures = evaluated.document
-    return "\n".join((*left_out, validity_in_words(figures), fairness_in_words(figures), proposal))
+    return "\n".join((*left_out, validity_in_words(figures), fairness_in_words(figures)))
 
 
 def _is_in_use(subject: Subject, keys: Keys) -> bool:

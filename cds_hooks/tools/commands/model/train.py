@@ -1,7 +1,7 @@
 """`cds-hooks model train`, `import` and `sign`. What trains is imported inside the commands."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,6 +20,7 @@ from cds_hooks.tools.commands.model.console import (
     progress_bars,
 )
 from cds_hooks.tools.commands.options import AsJson, print_json
+from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.keys import Signer, local_signer, maintainers, public_file
 from models_onnx.serving.registry import ARTIFACTS, find_version
 from models_onnx.spec import REPLICATES, SEED, get_spec
@@ -43,7 +44,7 @@ def train(
     With --table the declared estimator is trained again on what happened after this site's own estimates, as a new
     version beside the others; it changes nothing until it is released.
 
-    Exit codes: 0 written, 1 a floor failed and nothing was written, 2 the name, the data or the options cannot be used.
+    Exit codes: 0 written, 2 the name, the data or the options cannot be used.
 
     Example: cds-hooks model train mortality_5y --out trained
 
@@ -75,21 +76,18 @@ def sign(name: Name, folder: Folder = ARTIFACTS, specs: Specs = None) -> None:
         publish_version(find_version(name, folder).folder, own_specs(specs, folder, name))
 
 
-def publish_trained(trained: Any, specs: Path | None, data: Path | None, as_json: bool) -> None:
-    """Show the figures of what was trained, and sign it; where a floor failed, say which, and end with code 1."""
+def publish_trained(trained: Path, specs: Path | None, data: Path | None, as_json: bool) -> None:
+    """Show the figures of what was trained into this folder, and sign it."""
     from models_onnx.workbench.release.card import fairness_in_words, validity_in_words
 
+    manifest = read_manifest(trained)
     if as_json:
-        print_json(trained.manifest)
+        print_json(manifest)
     else:
-        evaluation = trained.manifest.evaluation
-        typer.echo(f"{trained.manifest.title}\n{validity_in_words(evaluation)}\n{fairness_in_words(evaluation)}")
-    if trained.folder is None:
-        floors = trained.failed_floors
-        typer.echo(f"Nothing was written, because a floor of the declaration does not hold: {floors}.", err=True)
-        raise typer.Exit(1)
-    typer.echo(f"Written: {trained.folder}", err=True)
-    publish_version(trained.folder, specs, data)
+        evaluation = manifest.evaluation
+        typer.echo(f"{manifest.title}\n{validity_in_words(evaluation)}\n{fairness_in_words(evaluation)}")
+    typer.echo(f"Written: {trained}", err=True)
+    publish_version(trained, specs, data)
 
 
 def publish_version(folder: Path, specs: Path | None = None, data: Path | None = None) -> None:
@@ -148,8 +146,7 @@ def import_(
     function that returns it. It is compiled exactly and evaluated on the table's rows, people whom it was not trained
     on.
 
-    Exit codes: 0 taken in, 1 a floor failed and nothing was written, 2 the file, the declaration, the card or the
-    table cannot be used.
+    Exit codes: 0 taken in, 2 the file, the declaration, the card or the table cannot be used.
 
     Example: cds-hooks model import mine/falls_1y.py --data tables --out trained
     """

@@ -133,26 +133,19 @@ def _needed(block: Mapping[str, Any], value: float, low: float, high: float) -> 
     return f"About {needed:,} people would be needed for a verdict; {there}."
 
 
-def check_not_worse(subject: Subject, evidence: Evidence) -> Verdict:
+def check_not_worse(_subject: Subject, evidence: Evidence) -> Verdict:
     """Check for an AUROC at most 0.01 lower than that of the model in use, and no less net benefit."""
     if evidence.active is None:
         return Verdict("No other version of it is in use: there is nothing it could be worse than.")
-    if evidence.paired is not None:
-        return _paired(evidence.paired, evidence.active)
-    mine, _ = _judged(figures_of(evidence), "all")
-    theirs = evidence.active.manifest.evaluation.get("all")
-    if theirs is None:
-        raise NotRun(f"Version {evidence.active.manifest.version} in use has no stored evaluation to compare with.")
-    same_table = subject.manifest.data.sha256 == evidence.active.manifest.data.sha256
-    if not same_table or (mine["n"], mine["events"]) != (theirs["n"], theirs["events"]):
-        raise NotRun("The two versions were evaluated on different people; give the data folder to compare them.")
-    difference = mine["auroc"]["value"] - theirs["auroc"]["value"]
-    fault = f"AUROC is {-difference:.3f} lower than that of {evidence.active.manifest.version}, which is in use"
-    sentence = f"AUROC {difference:+.4f} against {evidence.active.manifest.version}, evaluated on the same table."
-    return Verdict(sentence, (fault,) if difference < -NON_INFERIOR else (), {"auroc_difference": difference})
+    if evidence.paired is None:
+        raise NotRun(
+            f"It was not compared with {evidence.active.manifest.version}, which is in use: that takes the training "
+            "table, and the same inputs in both."
+        )
+    return _compared(evidence.paired, evidence.active)
 
 
-def _paired(paired: Paired, active: Subject) -> Verdict:
+def _compared(paired: Paired, active: Subject) -> Verdict:
     change = gain(metrics.auroc, paired.margin, paired.active_margin, paired.y, _REPLICATES, _SEED)
     everybody, odds = np.ones(len(paired.y)), float(np.exp(paired.threshold))
     mine, theirs = (

@@ -128,21 +128,6 @@ def _weights(time: Array, happened: NDArray[np.bool_], horizon: float) -> Array 
     return np.where(died_within, 1.0 / np.maximum(at_event, 1e-12), np.where(is_whole, 1.0 / at_horizon, 0.0))
 
 
-def c_index(margin: Array, observed: Observed, horizon: float) -> float:
-    """Harrell's C to the horizon: of pairs of whom one is known to have died first, how often that one ranks higher.
-
-    Ties count half; time is cut at the horizon. NaN where no pair can be compared.
-    """
-    concordant = comparable = 0.0
-    for death in np.flatnonzero(observed.event & (observed.years <= horizon)):
-        # who left, or lived on, at the time of a death outlived it; two deaths at one time are not compared
-        at_once = observed.years == observed.years[death]
-        longer = margin[(observed.years > observed.years[death]) | (at_once & ~observed.event)]
-        concordant += float((longer < margin[death]).sum()) + 0.5 * float((longer == margin[death]).sum())
-        comparable += len(longer)
-    return concordant / comparable if comparable else float("nan")
-
-
 @dataclass(frozen=True, slots=True)
 class FittingRows:
     """Inputs X [n, F] of `inputs`, what was observed, and the `reference` rows with whom contributions compare."""

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
-from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
@@ -52,7 +52,7 @@ def test_scalers_imputers_and_codes_say_what_scikit_learn_says() -> None:
     scaled = make_pipeline(SimpleImputer(), StandardScaler())
     codes = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     steps = ColumnTransformer(
-        [("s", scaled, ["age", "lab"]), ("c", codes, ["count", "ward"]), ("i", MissingIndicator(), ["lab"])],
+        [("s", scaled, ["age", "lab"]), ("c", codes, ["count", "ward"])],
         remainder=make_pipeline(SimpleImputer(strategy="median"), RobustScaler()),
     )
     fitted = Pipeline([("prepare", steps), ("model", LogisticRegression(max_iter=500))]).fit(table, y)

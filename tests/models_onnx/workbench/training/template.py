@@ -19,7 +19,6 @@ Source of the data and its traps: WHICH STUDY OR EXTRACT, and where its descript
 from models_onnx.spec import (
     AdditiveLogistic,
     CohortExclusion,
-    Floors,
     InputSpec,
     ModelSpec,
     OutcomeSpec,
@@ -60,8 +59,6 @@ SPEC = ModelSpec(
     capacity=0.10,
     capacities=(0.05, 0.10, 0.20),
     simple_inputs=("age_years", "sex_male"),
-    # Set these before you look at the figures.
-    floors=Floors(auroc=0.6, slope=(0.8, 1.2), observed_expected=(0.9, 1.1)),
     subgroups={"sex": lambda table: table["sex"]},
     panels={"without the laboratory values (not scored)": LABS},
     patient_column="patient",

@@ -1,11 +1,10 @@
-"""The figures of ten people, worked out by hand, and the floors they are judged by."""
+"""The figures of ten people, worked out by hand."""
 
 import math
 from dataclasses import replace
 from typing import Any
 
-from models_onnx.spec import Floors
-from models_onnx.workbench.training.evaluate import WHOLE, Evaluator, judge
+from models_onnx.workbench.training.evaluate import WHOLE, Evaluator
 from tests.models_onnx.workbench.training.ten_people import MARGINS, SPEC, WEIGHTS, predicted, ten_people
 
 
@@ -42,29 +41,3 @@ def test_a_group_without_events_has_the_exact_interval_of_a_count() -> None:
     assert figures["observed_expected"]["low"] == 0.0
     # Garwood 1936: of a count of 0 the interval ends at 3.689, whatever samples are drawn
     assert figures["observed_expected"]["high"] == round(3.6889 / expected(*rows.nonzero()[0]), 4)
-
-
-def block(auroc: float = 0.8, slope: float = 1.0, low: float = 0.9, high: float = 1.1) -> dict[str, Any]:
-    """Figures of all people, or of the latest."""
-    observed_expected = {"value": 0.97, "low": low, "high": high}
-    return {"auroc": point(auroc), "calibration_slope": point(slope), "observed_expected": observed_expected}
-
-
-FLOORS = Floors(auroc=0.8, slope=(0.9, 1.1), observed_expected=(0.95, 1.05))
-
-
-def test_every_floor_is_judged_with_its_figure_and_its_limit() -> None:
-    overall, latest = {**block(), "c_index": point(0.71)}, block(slope=1.2, low=1.06)
-    assert judge(replace(FLOORS, c_index=0.7), overall, latest) == [
-        {"name": "AUROC, all", "value": 0.8, "limit": "at least 0.8", "passed": True},
-        {"name": "C-index, all", "value": 0.71, "limit": "at least 0.7", "passed": True},
-        {"name": "calibration slope, all", "value": 1.0, "limit": "0.9 to 1.1", "passed": True},
-        {"name": "O/E, all", "value": 0.97, "limit": "interval meets 0.95 to 1.05", "passed": True},
-        {"name": "calibration slope, latest", "value": 1.2, "limit": "0.9 to 1.1", "passed": False},
-        {"name": "O/E, latest", "value": 0.97, "limit": "interval meets 0.95 to 1.05", "passed": False},
-    ]
-    assert [floor["name"] for floor in judge(FLOORS, overall, overall)] == [
-        "AUROC, all",
-        "calibration slope, all",
-        "O/E, all",
-    ]

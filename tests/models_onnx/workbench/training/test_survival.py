@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models_onnx.artifact.folder import Artifact
+from models_onnx.artifact.folder import load_artifact
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.training.commands import no_progress
 from models_onnx.workbench.training.renewing import adopt
@@ -28,13 +28,13 @@ def test_the_imported_file_shows_the_risks_of_lifelines(tmp_path: Path, monkeypa
     complete(Path("mine/death_5y.card.json"))
     shutil.copy(FILES / "death_5y.py", "mine")
     subprocess.run([theirs, FILES / "fit.py"], check=True, timeout=300)
-    trained = adopt(Path("mine/death_5y.py"), Path("tables"), Path("own"), 1, 0, no_progress)
+    artifact = load_artifact(adopt(Path("mine/death_5y.py"), Path("tables"), Path("own"), 1, 0, no_progress))
     table = pd.read_csv("tables/death_5y.csv")
     rows = table[["age_years", "sex_male", "creatinine_mg_dl"]].to_numpy(dtype=np.float64)
-    said = Model(Artifact(trained.manifest, trained.content)).predict_rows(rows).probability
+    said = Model(artifact).predict_rows(rows).probability
     theirs = pd.read_csv("lifelines.csv").iloc[:, 0].to_numpy()
     assert np.abs(said - theirs).max() < 1e-5
-    assert trained.manifest.evaluation["all"]["observed_expected"]["value"] == pytest.approx(1.0, abs=0.1)
+    assert artifact.manifest.evaluation["all"]["observed_expected"]["value"] == pytest.approx(1.0, abs=0.1)
 
 
 def _environment(folder: Path) -> Path:

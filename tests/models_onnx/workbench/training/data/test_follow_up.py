@@ -1,4 +1,4 @@
-"""Who was followed for less than the horizon counts through the time there was: weights, refusals, Harrell's C."""
+"""Who was followed for less than the horizon counts through the time there was: weights and refusals."""
 
 from collections.abc import Callable
 from dataclasses import replace
