@@ -24,7 +24,7 @@ _LEAST_DAYS = 28.0
 _WEEKS_IN_WORDS = re.compile(
     r"\b(\d{1,2})(?:[ -]?(?:weeks?|wks?|w)(?:\d ?d)?\b|\+[0-6]\b|/40\b"
     r"|[ea\u00aa\u00ba.]{0,2} ?(?:ssw|sa|sdg|sem\w{0,5}|settiman[ae]|wochen?|week|weken?|u[gk]er?|veckor|tyg\w*|hbd"
-    r"|týd\w*|hafta\w*)\b)"
+    r"|t[yý]d\w*|hafta\w*|hét|het(?:es|i|[eé]ben)|raskausviik\w*)\b)"
     r"|\b(?:ssw|sa|sg|sw|rv|uge|uke|vecka|v\.|semana|settimana|semaine|raskausviikko|tydzień|hbd) ?(\d{1,2})\b",
     re.IGNORECASE,
 )

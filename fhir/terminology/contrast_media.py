@@ -18,12 +18,13 @@ _IODINATED: Final = re.compile(
     r"|\b(?:x-?ray|ct|cat scan|ivp|cath|angio\w{0,12}|radiogra\w{1,8})[ -](?:contrast|dye)"
     r"|radio-?contrast|radiopaque|\bioxagl\w+|\bhexabrix|\bioxilan|\boxilan|\biothalam\w+|\bconray|\biomeprol|\biomeron"
     r"|\blipiodol|\brenografin|\bhypaque|\bxenetix|\biom[eé]ron"
-    r"|\bj?[iy]?od\w{0,10}\b.{0,30}[ck]ontrast|[ck]ontrast.{0,30}\b(?:[jy]od|iod)|\bjod-?kontrast"
+    r"|\bj?[iy]?[oó]d\w{0,10}\b.{0,30}[ck]ontras[tz]|[ck]ontras[tz].{0,30}\b(?:[jy][oó]d|iod)|\bjod-?kontrast"
     r"|\bdye for (?:a )?ct\b|\br(?:ö|oe)ntgen-?kontrast|\bct-?kontrast",
     re.IGNORECASE,
 )
 _EITHER: Final = re.compile(
-    r"\b[ck]ontrast(?:e|o|u|mid\w*|mitt\w*|me[dt]\w*|v\w*)?\b|\b(?:iv|i\.v\.|intravenous|radiology|imaging) dye"
+    r"\b[ck]ontrast(?:e|o|u|mid\w*|mitt\w*|me[dt]\w*|v\w*|ow\w*|n[ií]\w*)?\b|\bkontrasztanyag|\bvarjoaine"
+    r"|\b(?:iv|i\.v\.|intravenous|radiology|imaging) dye"
     r"|\bkm-? ?allergi",
     re.IGNORECASE,
 )

@@ -78,9 +78,10 @@ class _Named(Struct, frozen=True):
 def label_evidence(
     *, drug: str, set_id: str, section: str, quote: str, read: str, route: str = "", page: str = "", rxcui: str = ""
 ) -> Evidence:
-    """Return the US label of a drug as a source: what a card cites, and the sentence that was read.
+    """Return the label of a drug as a source: what a card cites, and the sentence that was read.
 
     `set_id` may be another number of the label, such as "NDC 0006-5028", where the copy at `page` has no set id.
+    Without a number the page says of which country the label is (`label_copies.csv`); of others it is not known.
     """
     name = capitalized(drug)
     is_at_dailymed = _SET_ID.fullmatch(set_id) is not None
@@ -89,10 +90,10 @@ def label_evidence(
     part = section.lower() if section[:1].isalpha() else f"section {section}"
     form = f" ({route})" if route else ""
     place = ", ".join(filter(None, (f"DailyMed set id {set_id}" if is_at_dailymed else set_id, page)))
-    country = country_of(set_id) or "US"
+    country = "US" if is_at_dailymed else country_of(set_id) or _country_of_copy(page)
     return Evidence(
         f"{name}{form}, {country} prescribing information, {place}",
-        "FDA-approved label" if country == "US" else f"label approved in the {country}",
+        "FDA-approved label" if country == "US" else f"label, {country}",
         read[:4],
         f"{section}: {quote}",
         f"{name} label ({country}), {part}, {identity}, read {read}",
@@ -119,6 +120,12 @@ def country_of(text: str) -> str:
     """Return the country whose label a document is, by its authority or number; "" where it names none or several."""
     found = [country for country, pattern in _COUNTRIES.items() if pattern.search(text)]
     return found[0] if len(found) == 1 else ""
+
+
+def _country_of_copy(page: str) -> str:
+    """Return the country whose labels a page has copies of; such a copy has no number and makes at most a warning."""
+    copies = package_rows(_PACKAGE, "label_copies.csv")
+    return next((row["labels_of"] for row in copies if row["page"] in page), "country unknown")
 
 
 def class_of(evidence: Evidence) -> SourceClass:

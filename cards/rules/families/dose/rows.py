@@ -116,8 +116,8 @@ def age_for(rows: Iterable[Limit], context: RuleContext) -> int | None:
 def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     """Yield the rows about this drug for the age, its route and form, and whether they are those of the older.
 
-    A child for whom no row gives a dose is measured by the most that adults and older children are given; by no amount
-    for each kilogram, since small children may be given more of it.
+    A child for whom no row gives a dose is measured by the most that adults and older children are given; what is
+    over an amount for each kilogram is information up to twice that, since small children may be given more of it.
     """
     medication, rows = context.medication, limits_of_route(rxcui, context.medication)
     age = age_for(rows, context)
@@ -139,7 +139,7 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
         of_own_age = {row.per_hour for row in fitting if not (row.per_kg or row.is_lead)}
         older = [row for row in rows if row not in fitting and row.per_hour not in of_own_age and _is_cap(row)]
         if not fitting:
-            older = [row for row in rows if row.is_for_adults or (age < row.ages.start and not row.per_kg)]
+            older = [row for row in rows if row.is_for_adults or (age < row.ages.start and _is_for_more(row))]
         for row in _of_this_form([row for row in older if not row.condition], medication):
             yield row, True
 
@@ -157,6 +157,11 @@ def _is_cap(row: Limit) -> bool:
     """Whether an adult's maximum holds for a child whose own rows are for each kilogram: no child is given more."""
     is_amount = not (row.per_kg or row.per_area) and row.population != "first order"
     return row.is_for_adults and is_amount and not row.setting
+
+
+def _is_for_more(row: Limit) -> bool:
+    """Whether a row of older children tells something of a younger one: a first dose for each kilogram does not."""
+    return not (row.per_kg and row.population == "first order")
 
 
 _RUNS = re.compile(

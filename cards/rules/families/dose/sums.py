@@ -93,8 +93,11 @@ class Excess(Struct, frozen=True):
 
     @property
     def is_firm(self) -> bool:
-        """Whether the source gives a maximum and no target; that of adults is firm for a child, too."""
-        return self.limit.is_firm
+        """Whether the source gives a maximum and no target; that of adults is firm for a child, too.
+
+        For each kilogram it is not: small children may be given more of it.
+        """
+        return self.limit.is_firm and not (self.of_adult and self.limit.per_kg)
 
     @property
     def is_far_over(self) -> bool:
@@ -103,8 +106,9 @@ class Excess(Struct, frozen=True):
             return self.is_ten_fold
         if self.limit.is_lead:
             return self.times >= (FAR_OVER_LEAD_PER_KG if self.limit.per_kg else FAR_OVER_LEAD)
-        if self.of_adult and self.limit.population != "first order":
-            return self.times >= ROUNDING
+        is_maximum = self.limit.population != "first order" and not self.limit.is_usual
+        if self.of_adult and is_maximum:
+            return self.times >= (FAR_OVER if self.limit.per_kg else ROUNDING)
         if (self.limit.per_area or self._is_of_cytostatic) and not self.limit.is_wide:
             return self.times >= FAR_OVER_PER_AREA
         if self.limit.per_kg and not self.limit.is_wide and self.limit.population != "first order":
