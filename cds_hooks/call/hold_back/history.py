@@ -32,7 +32,7 @@ from cards.finding import Finding
 from cards.rules.engine.finding import DRUG_FACTS, RuleFinding
 from cards.text import plain
 from cds_hooks.evidence.decision_views.file import Views
-from cds_hooks.evidence.decision_views.follow import AnswerRow, Batch, Projection
+from cds_hooks.evidence.decision_views.follow import Batch, Projection
 from cds_hooks.evidence.storage.content import ContentUnreadable, load_content, store_content
 from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, RecordUnavailable
 from cds_hooks.evidence.storage.sent import SentCard, SentSuggestion, read_response
@@ -216,12 +216,6 @@ def plain_words(text: str) -> str:
     return plain(text, _LONGEST_WORDS).casefold()
 
 
-def answer_of(row: AnswerRow) -> Event | None:
-    """Return the answer of a row of the record; None where its decision or card is not there."""
-    suggestions = msgspec.json.decode(row.feedback.accepted_suggestions)
-    return _answer(row.feedback, row.decision.decision, suggestions) if row.decision is not None else None
-
-
 def answers_to(decision: Decision, items: Iterable[FeedbackItem]) -> list[Event]:
     """Return the answers that came just now to the cards of a decision."""
     answers = (_answer(item, decision, item.accepted_suggestions) for item in items)
@@ -294,6 +288,16 @@ class PatientHistory(Struct):
         since, until = first.at + since_days * _DAY_SECONDS, first.at + until_days * _DAY_SECONDS
         return (first, until) if since < now <= until else None
 
+    def answered(self, now: float) -> set[str]:
+        """Return the equations, models and services whose newest answer suppresses a finding of theirs."""
+        newest = {event.finding.about: event.finding for event in self.events if event.finding is not None}
+        answers = ((finding, self._answer_to(finding, now)) for finding in newest.values())
+        return {
+            finding.subject
+            for finding, answer in answers
+            if answer is not None and now <= answer.at + _answer_days(answer, finding) * _DAY_SECONDS
+        }
+
     def _answer_to(self, finding: Finding, now: float) -> Event | None:
         """Return the newest answer to a finding; to accept a part of a list is not an answer to the others."""
         for event in reversed(self.events):
@@ -346,8 +350,13 @@ _Patient = tuple[str, str]
 """Client and patient."""
 
 
+def read_history(events: bytes) -> PatientHistory:
+    """Return the history of a row of the views."""
+    return _decode(load_content(events))
+
+
 def _read(rows: list[tuple[bytes]]) -> PatientHistory:
-    return _decode(load_content(rows[0][0])) if rows else PatientHistory()
+    return read_history(rows[0][0]) if rows else PatientHistory()
 
 
 class RecordedHistories(Projection):
@@ -373,9 +382,11 @@ CREATE INDEX history_by_time ON history (at);
                 new = shown_events(decision.service, (card.own_extension for card in cards), as_of.timestamp())
                 events.setdefault((decision.client, decision.patient), []).extend(new)
         for answered in batch.answers:
-            if (answer := answer_of(answered)) is not None and answered.decision is not None:
-                decision = answered.decision.decision
-                events.setdefault((decision.client, decision.patient), []).append(answer)
+            if answered.decision is not None:
+                decision, item = answered.decision.decision, answered.feedback
+                suggestions = msgspec.json.decode(item.accepted_suggestions)
+                if (answer := _answer(item, decision, suggestions)) is not None:
+                    events.setdefault((decision.client, decision.patient), []).append(answer)
         for patient, new in events.items():
             if new and len(patient[1]) <= _LONGEST_ID:
                 history = _read(connection.execute(_QUERY, patient).fetchall())
@@ -389,7 +400,7 @@ CREATE INDEX history_by_time ON history (at);
         since = max(oldest / 1e6, now - _LONGEST_DAYS * _DAY_SECONDS)
         query = "SELECT client, patient, events FROM history WHERE at < ? ORDER BY at LIMIT 5000"
         for client, patient, content in connection.execute(query, (now - _DAY_SECONDS,)).fetchall():
-            kept = _read([(content,)]).without_old(since)
+            kept = read_history(content).without_old(since)
             if kept.events:
                 values = (now, store_content(_encode(kept)), client, patient)
                 connection.execute("UPDATE history SET at = ?, events = ? WHERE client = ? AND patient = ?", values)

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct, field
 
 from cards.extension import WorklistEntry
-from cds_hooks.call.hold_back.history import OTHER_DAYS, PERIOD_DAYS, SHOWN, answer_of
+from cds_hooks.call.hold_back.history import SHOWN, read_history
 from cds_hooks.call.services._model import NOT_RELEASED
 from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.decision_views.follow import Batch, DecisionRow, Projection
@@ -98,14 +98,14 @@ class PatientNotes(Struct):
 
 def list_patients(
     patients: Mapping[tuple[str, str], PatientNotes],
-    answers: Collection["Answered"],
+    answered: Mapping[tuple[str, str], Collection[str]],
     now: datetime,
 ) -> tuple[WorklistRow, ...]:
-    """Return the list at `now` of patients by client and id.
+    """Return the list at `now` of patients by client and id; `answered` are equations and services by the same.
 
     With it stand patients about whom something was said before and nothing is to order.
     """
-    rows = (_row(client, patient, of_patient, answers, now) for (client, patient), of_patient in patients.items())
+    rows = (_row(*of, of_patient, answered.get(of, ()), now) for of, of_patient in patients.items())
     return tuple(sorted((row for row in rows if row is not None), key=lambda row: _rank(row, now)))
 
 
@@ -119,7 +119,7 @@ def _rank(row: WorklistRow, now: datetime) -> tuple[bool, float, float, str]:
 
 
 def _row(
-    client: str, patient: str, patient_notes: PatientNotes, answers: Collection["Answered"], now: datetime
+    client: str, patient: str, patient_notes: PatientNotes, answered: Collection[str], now: datetime
 ) -> WorklistRow | None:
     entries: dict[WorklistEntry, str] = {}
     risk: tuple[float, str] | None = None
@@ -129,8 +129,7 @@ def _row(
         if noted.risk is not None:
             risk = max(risk or (0.0, ""), noted.risk)
         for entry in noted.entries:
-            is_answered = Answered(client, patient, entry.purpose) in answers
-            if not is_answered and all(entry.test != other.test for other in entries):
+            if entry.purpose not in answered and all(entry.test != other.test for other in entries):
                 entries[entry] = noted.decision
     shown = {entry: decision for entry, decision in entries.items() if entry.because == SHOWN}
     entries = {entry: decision for entry, decision in entries.items() if entry.because != SHOWN}
@@ -142,14 +141,6 @@ def _row(
     share, of = risk if risk is not None else (None, "")
     decisions = dict.fromkeys([*entries.values(), *shown.values()])
     return WorklistRow(client, patient, tuple(entries), share, of, days, tuple(decisions), tuple(shown))
-
-
-class Answered(Struct, frozen=True):
-    """A finding of a patient whose card was answered and rests; `subject` is the equation or service it is of."""
-
-    client: str
-    patient: str
-    subject: str
 
 
 WORK_EVENT: Final = "worklist-act"
@@ -171,7 +162,7 @@ class WorkAct(Struct, frozen=True):
 
 
 class PatientWork(Projection):
-    """The newest decision of each service about each patient, what was answered, and what people did."""
+    """The newest decision of each service about each patient, and what people did."""
 
     tables: ClassVar[str] = """
 CREATE TABLE work (
@@ -179,9 +170,6 @@ CREATE TABLE work (
     PRIMARY KEY (client, patient, service)
 ) WITHOUT ROWID;
 CREATE INDEX work_listed ON work (at) WHERE listed;
-CREATE TABLE work_answers (
-    client TEXT, patient TEXT, subject TEXT, until REAL NOT NULL, PRIMARY KEY (client, patient, subject)
-) WITHOUT ROWID;
 CREATE TABLE work_acts (
     client TEXT, patient TEXT, finding TEXT, act TEXT NOT NULL, actor TEXT NOT NULL, at REAL NOT NULL,
     until REAL NOT NULL, PRIMARY KEY (client, patient, finding)
@@ -206,16 +194,6 @@ CREATE TABLE work_acts (
                     "listed = excluded.listed, body = excluded.body WHERE excluded.at > at",
                     (decision.client, decision.patient, decision.service, noted.at, is_listed, body),
                 )
-        for answered in batch.answers:
-            answer = answer_of(answered)
-            if answer is not None and answer.finding is not None and answered.decision is not None:
-                decision = answered.decision.decision
-                until = answer.at + PERIOD_DAYS.get(answer.how, OTHER_DAYS) * _DAY_SECONDS
-                connection.execute(
-                    "INSERT INTO work_answers VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-                    "until = max(until, excluded.until)",
-                    (decision.client, decision.patient, answer.finding.subject, until),
-                )
         for entry in batch.acts:
             if entry.kind == WORK_EVENT:
                 act = msgspec.json.decode(entry.detail, type=WorkAct)
@@ -231,7 +209,6 @@ CREATE TABLE work_acts (
         now = self._now()
         since = max(now - KEPT_DAYS * _DAY_SECONDS, oldest / 1e6)
         connection.execute("DELETE FROM work WHERE at < ?", (since,))
-        connection.execute("DELETE FROM work_answers WHERE until < ?", (now,))
         connection.execute("DELETE FROM work_acts WHERE until < ? OR act = 'back'", (now,))
 
 
@@ -242,14 +219,16 @@ def read_worklist(views: Views, now: datetime) -> tuple[WorklistRow, ...]:
         RecordUnavailable: The views cannot be read.
     """
     moment = now.timestamp()
+    since = moment - _COUNTED_DAYS * _DAY_SECONDS
+    listed = "(client, patient) IN (SELECT client, patient FROM work WHERE listed AND at >= ?1)"
     rows = views.read(
-        "SELECT client, patient, service, body FROM work WHERE at >= ?1 AND (client, patient) IN "
-        "(SELECT client, patient FROM work WHERE listed AND at >= ?1) ORDER BY at DESC",
-        moment - _COUNTED_DAYS * _DAY_SECONDS,
+        f"SELECT client, patient, service, body FROM work WHERE at >= ?1 AND {listed} ORDER BY at DESC",  # noqa: S608
+        since,
     )
     patients = dict[tuple[str, str], PatientNotes]()
     for of, patient, service, body in rows:
         noted = _noted.decode(load_content(body))
         patients.setdefault((of, patient), PatientNotes()).services[service] = noted
-    answers = views.read("SELECT client, patient, subject FROM work_answers WHERE until >= ?", moment)
-    return list_patients(patients, {Answered(*row) for row in answers}, now)
+    histories = views.read(f"SELECT client, patient, events FROM history WHERE {listed}", since)  # noqa: S608
+    answered = {(of, patient): read_history(events).answered(moment) for of, patient, events in histories}
+    return list_patients(patients, answered, now)

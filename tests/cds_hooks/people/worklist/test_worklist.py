@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,10 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from cards.extension import EXTENSION_KEY
+from cards.finding import Finding
+from cds_hooks.call.hold_back.history import Event, PatientHistory
 from cds_hooks.evidence.decision_views.follow import DecisionRow
 from cds_hooks.evidence.storage.decision import Decision
 from cds_hooks.people.worklist.worklist import (
-    Answered,
     PatientNotes,
     PatientWork,
     WorklistRow,
@@ -29,7 +30,7 @@ from tests.cds_hooks.evidence.decision_views.followed import follow
 from tests.live import record_in
 
 DAY = 86_400.0
-NOBODY: frozenset[Answered] = frozenset()
+NOBODY: Mapping[tuple[str, str], Collection[str]] = {}
 Rows = tuple[WorklistRow, ...]
 
 
@@ -63,12 +64,14 @@ def decision(
     )
 
 
-def listed(*decisions: Decision, answers: frozenset[Answered] = NOBODY) -> Rows:
+def listed(*decisions: Decision, answers: Mapping[tuple[str, str], Collection[str]] = NOBODY) -> Rows:
     """The list at NOW; the newest decision first, as the record gives them."""
     return make_worklist(decisions, answers, NOW)
 
 
-def make_worklist(decisions: Iterable[Decision], answers: frozenset[Answered], now: datetime) -> Rows:
+def make_worklist(
+    decisions: Iterable[Decision], answers: Mapping[tuple[str, str], Collection[str]], now: datetime
+) -> Rows:
     """The list from the newest decision of each service about each patient."""
     patients = dict[tuple[str, str], PatientNotes]()
     for each in sorted(decisions, key=lambda each: -each.decided_at):
@@ -148,8 +151,27 @@ def test_who_has_died_is_in_palliative_care_or_opted_out_is_left_out(reason: str
 
 
 def test_an_answered_finding_rests() -> None:
-    found = listed(decision("a"), decision("b"), answers=frozenset({Answered("ehr", "a", "prevent_base")}))
+    found = listed(decision("a"), decision("b"), answers={("ehr", "a"): {"prevent_base"}})
     assert names(found) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("how", "is_list", "days", "is_answered"),
+    [
+        ("patient-declines", False, 30, True),
+        ("patient-declines", True, 0.5, True),
+        ("patient-declines", True, 2, False),
+        ("accepted", True, 0.5, False),
+        ("accepted", False, 89, True),
+        ("accepted", False, 91, False),
+    ],
+)
+def test_a_finding_rests_on_the_list_as_long_as_its_card(
+    how: str, days: float, *, is_list: bool, is_answered: bool
+) -> None:
+    finding = Finding("vaccines due", "vaccines-due", is_list=is_list)
+    history = PatientHistory((Event(at(days), how, finding),))
+    assert history.answered(NOW.timestamp()) == ({"vaccines-due"} if is_answered else set())
 
 
 def at(days: float) -> float:
