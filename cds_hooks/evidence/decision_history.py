@@ -6,22 +6,14 @@ numbered in several ways (`storage/decision.py`), so the digits of a uuid say no
 
 from collections.abc import Callable, Iterable, Sequence
 
-import msgspec
 from msgspec import Struct
 
 from cds_hooks.call.hold_back.reasons import WITHHELD
-from cds_hooks.evidence.storage.decision import Decision, FeedbackItem
+from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, read_basis
 from cds_hooks.evidence.storage.sent import SentCard, read_response
 from cds_hooks.people.governance.origins import HeldBack, explain_held_back
 from cds_hooks.people.governance.releases import Releases
 from fhir.record.refusals import WhyNot
-
-
-class _Silences(Struct, frozen=True):
-    silence: list[tuple[str, str, str]] = []
-
-
-_silences = msgspec.json.Decoder(_Silences)
 
 
 class CardAnswer(Struct, frozen=True):
@@ -87,7 +79,7 @@ def decision_history(
     Raises:
         msgspec.MsgspecError: the decision is recorded in another form.
     """
-    silences = [WhyNot(*silence) for silence in _silences.decode(decision.basis).silence]
+    silences = [WhyNot(*silence) for silence in read_basis(decision.basis).silence]
     cards, items = read_response(decision.response).cards, list(answers)
     others = dict.fromkeys(item.card for item in items if item.card not in {card.uuid for card in cards})
     unknown = [SentCard(f"Card {uuid}, which this answer did not have", uuid=uuid) for uuid in others]

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 from msgspec import Meta, Struct, field
 
 from cards.card import SEVERITY, Indicator
+from cards.extension import Fact
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.prepared import PreparedRule, digest_of, prepared_families
 from cards.rules.language.rule import Rule, RuleTable
@@ -146,12 +147,12 @@ class SiteRules(Struct, frozen=True):
 
 def finding_key(finding: RuleFinding) -> str:
     """Return by what a finding of a call is told from others: its rule, its band, and the drafts that it is about."""
-    return " ".join((finding.rule, finding.band, *sorted(drafts_of(finding))))
+    return " ".join((finding.rule, finding.band, *sorted(drafts_of(finding.facts))))
 
 
-def drafts_of(finding: RuleFinding) -> frozenset[str]:
-    """Return the drafts that a finding is about, by reference."""
-    return frozenset(fact.source for fact in finding.facts if fact.name == "draft" and fact.source)
+def drafts_of(facts: Iterable[Fact]) -> frozenset[str]:
+    """Return the drafts that facts are about, by reference."""
+    return frozenset(fact.source for fact in facts if fact.name == "draft" and fact.source)
 
 
 class RuleVersion:

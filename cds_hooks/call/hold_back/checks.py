@@ -255,7 +255,7 @@ def _why_answered(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:
             if not call.is_own(override.by):
                 call.tell_of_colleague(finding.rule, override.at, override.reason)
                 continue
-            if not drafts_of(finding) <= override.drafts:
+            if not drafts_of(finding.facts) <= override.drafts:
                 continue
         lately = "the last day" if days == 1 else f"the last {days} days"
         text = f"it was answered with “{override.reason}” in {lately}, and its facts have not become worse."
@@ -314,8 +314,7 @@ def _why_accepted(card: Card, call: CheckedCall) -> WhyNot | None:
     client, a card with the same findings on that order, or on the draft it came from, is held back, and so is a
     suggestion that would change or remove that order or add the same. Critical cards are shown, with all suggestions.
     """
-    findings = frozenset((finding.rule, finding.band) for finding in card.own_extension.findings)
-    finding = card.own_extension.finding
+    findings, finding = frozenset(card.own_extension.findings), card.own_extension.finding
     if card.indicator == "critical" or not findings or (finding is not None and finding.is_list):
         return None
     for answer, accepted in call.recall().accepted_lately(call.as_of):
@@ -327,9 +326,9 @@ def _why_accepted(card: Card, call: CheckedCall) -> WhyNot | None:
 
 def _draft(card: Card) -> frozenset[str]:
     """Return words and reference of the order that a card is about."""
-    facts = [fact for fact in card.own_extension.facts if fact.name == "draft"]
-    words = [plain_words(fact.text) for fact in facts]
-    return frozenset(filter(None, [*words, *(fact.source for fact in facts)]))
+    facts = card.own_extension.facts
+    words = (plain_words(fact.text) for fact in facts if fact.name == "draft")
+    return drafts_of(facts).union(filter(None, words))
 
 
 def _choose_follow_up(cards: Sequence[Card], call: CheckedCall) -> list[Card]:

@@ -27,9 +27,10 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cards.card import OVERRIDE_REASONS, PATIENT_DECLINES, SEVERITY, Indicator
-from cards.extension import CardExtension
+from cards.extension import CardExtension, Fact, FindingReference
 from cards.finding import Finding
 from cards.rules.engine.finding import DRUG_FACTS, RuleFinding
+from cards.rules.engine.governance import drafts_of
 from cards.text import plain
 from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.decision_views.follow import Batch, Projection
@@ -125,7 +126,7 @@ class Event(Struct, frozen=True, omit_defaults=True):
     by: str = ""
     reason: str = ""
     indicator: Indicator = "info"
-    bands: frozenset[tuple[str, str]] = frozenset()
+    bands: frozenset[FindingReference] = frozenset()
     ingredients: frozenset[str] = frozenset()
     numbers: Mapping[str, float] = field(default_factory=dict)
     drafts: frozenset[str] = frozenset()
@@ -138,16 +139,15 @@ class Event(Struct, frozen=True, omit_defaults=True):
 
     def answers(self, finding: RuleFinding) -> bool:
         """Whether it overrides this finding of a rule: the same drugs, no more severe, and about the same values."""
-        if self.how == ACCEPTED or (finding.rule, finding.band) not in self.bands:
+        if self.how == ACCEPTED or FindingReference(finding.rule, finding.band) not in self.bands:
             return False
-        values = [(fact.name, fact.value) for fact in finding.facts]
         moved = (
             abs(value - self.numbers[name]) > _MOVED * abs(self.numbers[name])
-            for name, value in _numbers_of(values).items()
+            for name, value in _numbers_of(finding.facts).items()
             if name in self.numbers
         )
         is_milder = SEVERITY[finding.indicator] <= SEVERITY[self.indicator]
-        return is_milder and _ingredients_of(values) <= self.ingredients and not any(moved)
+        return is_milder and _ingredients_of(finding.facts) <= self.ingredients and not any(moved)
 
     def is_showing_of(self, event: "Event") -> bool:
         """Whether both are one showing: the same finding by the same service within a day."""
@@ -155,15 +155,15 @@ class Event(Struct, frozen=True, omit_defaults=True):
         return is_same_day and (self.service, self.finding) == (event.service, event.finding)
 
 
-def _numbers_of(facts: Iterable[tuple[str, object]]) -> dict[str, float]:
+def _numbers_of(facts: Iterable[Fact]) -> dict[str, float]:
     """Return the values that are numbers, by name; of several with one name the last."""
-    return {name: float(value) for name, value in facts if isinstance(value, int | float)}
+    return {fact.name: float(fact.value) for fact in facts if isinstance(fact.value, int | float)}
 
 
-def _ingredients_of(facts: Iterable[tuple[str, object]]) -> frozenset[str]:
-    """Return the ingredients that facts (name, value) are about: of the draft, and of what is taken beside it."""
-    parts = (str(value).split("/") for name, value in facts if name in DRUG_FACTS and value is not None)
-    return frozenset(ingredient for part in parts for ingredient in part)
+def _ingredients_of(facts: Iterable[Fact]) -> frozenset[str]:
+    """Return the ingredients that facts are about: of the draft, and of what is taken beside it."""
+    values = (str(fact.value) for fact in facts if fact.name in DRUG_FACTS and fact.value is not None)
+    return frozenset(ingredient for value in values for ingredient in value.split("/"))
 
 
 def shown_events(service: str, cards: Iterable[CardExtension], at: float) -> list[Event]:
@@ -177,7 +177,6 @@ def answer_event(
 ) -> Event:
     """Return the answer to a card that was sent; `suggestions` are the uuids of those that were accepted."""
     extension = card.own_extension
-    facts = [(fact.name, fact.value) for fact in extension.facts]
     is_known = how == ACCEPTED or how in _KNOWN_REASONS or any(how == offered.code for offered in card.override_reasons)
     findings = extension.findings if is_known and (reason or how == ACCEPTED) else ()
     chosen = [suggestion for suggestion in card.suggestions if suggestion.uuid in suggestions]
@@ -188,10 +187,10 @@ def answer_event(
         by=user,
         reason=reason,
         indicator=card.indicator,
-        bands=frozenset((finding.rule, finding.band) for finding in findings),
-        ingredients=_ingredients_of(facts),
-        numbers=_numbers_of(facts),
-        drafts=frozenset(fact.source for fact in extension.facts if fact.name == "draft" and fact.source),
+        bands=frozenset(findings),
+        ingredients=_ingredients_of(extension.facts),
+        numbers=_numbers_of(extension.facts),
+        drafts=drafts_of(extension.facts),
         accepted=tuple(Accepted(plain(offer.label, 80), _orders_of(offer)) for offer in chosen),
     )
 

@@ -14,19 +14,17 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
 from functools import cached_property, partial
 from time import monotonic, sleep
 from types import MappingProxyType
 from typing import IO, Any, ClassVar, Final
 
-import msgspec
 from msgspec import Struct
 from sqlalchemy import func, select
 
 from cds_hooks.evidence.decision_views.file import TABLES, Mark, Views, is_damaged, make_tables, write_mark
 from cds_hooks.evidence.storage.database import database_error_reason
-from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable, is_trial
+from cds_hooks.evidence.storage.decision import Decision, DecisionBasis, RecordUnavailable, is_trial, read_basis
 from cds_hooks.evidence.storage.queries import LISTED, newest_number, read_rows
 from cds_hooks.evidence.storage.sent import SentResponse, read_response
 from cds_hooks.evidence.storage.tables import chain, decisions, events, feedback, removals
@@ -44,20 +42,6 @@ _LOOK_SECONDS: Final = 0.01
 _FORGET_SECONDS: Final = 3_600.0
 
 
-class RowBasis(Struct, frozen=True):
-    """What the projections read of the basis of a decision (docs/operations/evidence.md)."""
-
-    as_of: datetime | None = None
-    units: tuple[str, ...] = ()
-    prefetch: dict[str, Any] = {}
-    """The state of each key: a word, or an object with the reason beside it."""
-    scores: dict[str, Any] | None = None
-    silence: tuple[tuple[str, str, str], ...] = ()
-
-
-_read_basis: Final = msgspec.json.Decoder(RowBasis).decode
-
-
 class DecisionRow(Struct, frozen=True, dict=True):
     """A decision with its number in the record; basis and answer are read once for all projections.
 
@@ -69,9 +53,9 @@ class DecisionRow(Struct, frozen=True, dict=True):
     decision: Decision
 
     @cached_property
-    def basis(self) -> RowBasis:
+    def basis(self) -> DecisionBasis:
         """What it was based on."""
-        return _read_basis(self.decision.basis)
+        return read_basis(self.decision.basis)
 
     @cached_property
     def response(self) -> SentResponse:

@@ -15,10 +15,9 @@ from typing import Any, Final
 import duckdb
 import msgspec
 import pyarrow
-from msgspec import Struct
 from sqlalchemy import func, select
 
-from cds_hooks.evidence.storage.decision import RecordUnavailable, each_scores, is_trial
+from cds_hooks.evidence.storage.decision import DecisionBasis, RecordUnavailable, each_scores, is_trial, read_basis
 from cds_hooks.evidence.storage.queries import has_link, newest_number, read_rows
 from cds_hooks.evidence.storage.sent import read_response
 from cds_hooks.evidence.storage.tables import chain, decisions, feedback, outcomes, removals
@@ -44,20 +43,6 @@ _OF_DECISION: Final = [
 ]  # fmt: skip
 
 
-class Basis(Struct):
-    """What is read of the basis of a decision (docs/operations/evidence.md)."""
-
-    as_of: str = ""
-    features: dict[str, tuple[float, str | None, str | None]] = {}
-    missing: dict[str, str] = {}
-    prefetch: dict[str, Any] = {}
-    scores: dict[str, Any] | None = None
-    groups: tuple[str, ...] = ()
-    units: tuple[str, ...] = ()
-    silence: list[tuple[str, str, str]] = []
-
-
-_basis: Final = msgspec.json.Decoder(Basis)
 Fact = tuple[str, str, str | None, float | None]
 """Kind, name, text and value."""
 
@@ -158,11 +143,11 @@ def _number_of(name: str | None, key: bytes) -> int | None:
 def _rows_of(row: Any, key: bytes) -> tuple[tuple[Any, ...], list[Fact]]:
     """Return the row of a call, and what is known of it; a basis that cannot be read leaves the call alone."""
     try:
-        basis = _basis.decode(row.basis)
+        basis = read_basis(row.basis)
         cards = {card.uuid: card.rules for card in read_response(row.response).cards}
         facts, is_counted = list(_facts(basis, cards)), True
     except (msgspec.DecodeError, msgspec.ValidationError):
-        basis, cards, facts, is_counted = Basis(), {}, [], False
+        basis, cards, facts, is_counted = DecisionBasis(), {}, [], False
     patient, person, hook = (_number_of(name, key) for name in (row.patient, row.user_id, row.hook_instance))
     site = basis.units[0] if basis.units else ""
     call = (row.sequence, row.id, _time(row.decided_at), row.client, row.service, site, row.outcome, len(cards),
@@ -170,8 +155,8 @@ def _rows_of(row: Any, key: bytes) -> tuple[tuple[Any, ...], list[Fact]]:
     return call, facts
 
 
-def _facts(basis: Basis, cards: dict[str, set[str]]) -> Iterable[Fact]:
-    as_of = _instant(basis.as_of)
+def _facts(basis: DecisionBasis, cards: dict[str, set[str]]) -> Iterable[Fact]:
+    as_of = basis.as_of
     for name, (value, effective, _) in basis.features.items():
         yield "input", name, None, value
         at = _instant(effective)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from cds_hooks.evidence.outcomes.labels import DAY, Label
-from cds_hooks.evidence.storage.decision import Decision, each_scores
+from cds_hooks.evidence.storage.decision import Decision, DecisionBasis, each_scores, read_basis
 from cds_hooks.evidence.storage.outcomes import completed, newest_outcomes
 from cds_hooks.evidence.storage.queries import DecisionFilter, find_decisions
 
@@ -38,16 +38,6 @@ class _Computed(Struct):
     probability: float | None = None
     is_due: bool | None = None
     beside: tuple["_Computed", ...] = ()
-
-
-class _Basis(Struct):
-    features: dict[str, tuple[float, str | None, str | None]] = {}
-    scores: dict[str, Any] | None = None
-    groups: tuple[str, ...] = ()
-    silence: list[tuple[str, str, str]] = []
-
-
-_basis: Final = msgspec.json.Decoder(_Basis)
 
 
 class Estimated(Struct, frozen=True):
@@ -88,7 +78,7 @@ def followed(url: str, label: Label, now: int) -> Iterator[Followed]:
     while batch := list(islice(decisions, _AT_ONCE)):
         outcomes = newest_outcomes(url, {decision.id for decision in batch})
         for decision in batch:
-            basis = _basis.decode(decision.basis)
+            basis = read_basis(decision.basis)
             reported = outcomes.get((decision.id, "event", label.model))
             event = reported.value if reported is not None else _assumed(decision, complete, label)
             if event in ("yes", "no") and (estimates := tuple(_estimates(basis, label.model))):
@@ -112,7 +102,7 @@ def _assumed(decision: Decision, complete: dict[tuple[str, str], str], label: La
     return "no" if date.fromisoformat(through) >= day + timedelta(days=ceil(label.horizon / DAY) + 1) else None
 
 
-def _estimates(basis: _Basis, model: str) -> Iterator[Estimated]:
+def _estimates(basis: DecisionBasis, model: str) -> Iterator[Estimated]:
     of_model = next(scores for scores in each_scores(basis.scores) if scores.get("id") == model)
     scores = msgspec.convert(of_model, _Computed)
     is_due = not any(subject == model and reason == _BELOW for subject, reason, _ in basis.silence)

@@ -331,6 +331,24 @@ def encode_basis(inputs: bytes, basis: Basis) -> bytes:
     return b"".join((inputs[:-1], b",", memoryview(_encoder.encode(basis))[1:]))
 
 
+class DecisionBasis(msgspec.Struct, frozen=True):
+    """What a decision on record was based on, as far as several readers ask for it (docs/operations/evidence.md)."""
+
+    as_of: datetime | None = None
+    features: dict[str, tuple[float, str | None, str | None]] = {}
+    """Of each feature its value, when that was, and the resource it is from."""
+    missing: dict[str, str] = {}
+    units: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    prefetch: dict[str, Any] = {}
+    """The state of each key: a word, or an object with the reason beside it."""
+    scores: dict[str, Any] | None = None
+    silence: tuple[tuple[str, str, str], ...] = ()
+
+
+read_basis: Final = msgspec.json.Decoder(DecisionBasis).decode
+"""Returns the basis of its JSON; msgspec.DecodeError where it has another form."""
+
 WaitingDecisions = list[tuple[Decision, "asyncio.Future[None]"]]
 """Decisions that are not committed yet, each with the future that its caller awaits."""
 

@@ -26,6 +26,7 @@ from cds_hooks.evidence.storage.decision import (
     FeedbackItem,
     RecordUnavailable,
     decision_of,
+    read_basis,
     without_nul,
 )
 from cds_hooks.evidence.storage.entries import Event, write_event
@@ -96,11 +97,6 @@ def _row(item: FeedbackItem) -> dict[str, Any]:
     return row
 
 
-class _Basis(Struct):
-    silence: list[tuple[str, str, str]] = []
-
-
-_basis: Final = msgspec.json.Decoder(_Basis)
 LISTED: Final = [
     decisions.c[field.name] for field in msgspec.structs.fields(Decision) if field.name not in ("facts", "chart")
 ]
@@ -182,7 +178,7 @@ class DecisionFilter(Struct, frozen=True):
             return False
         if not (self.held_back or self.reason or self.rule):
             return True
-        silences = _basis.decode(decision.basis).silence
+        silences = read_basis(decision.basis).silence
         if self.held_back and not any(reason in self.held_back for _, reason, _ in silences):
             return False
         if self.reason is not None:
@@ -193,7 +189,7 @@ class DecisionFilter(Struct, frozen=True):
 def rules_of(decision: Decision) -> set[str]:
     """Return the rules whose findings are on the cards, and the subjects of the reasons for silence."""
     on_cards = set[str]().union(*(card.rules for card in read_response(decision.response).cards))
-    return on_cards | {subject for subject, _, _ in _basis.decode(decision.basis).silence}
+    return on_cards | {subject for subject, _, _ in read_basis(decision.basis).silence}
 
 
 def severities_of(decision: Decision) -> set[str]:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from cards.extension import Fact
+from cards.extension import Fact, FindingReference
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.engine.governance import SiteRules
 from cds_hooks.call.hold_back.checks import Caller, CheckedCall, check_findings
@@ -28,8 +28,8 @@ def test_an_answer_does_not_count_for_another_band_or_a_value_that_moved_by_a_fi
 ) -> None:
     said = RuleFinding(RULE, band, "warning", is_certain=True, priority=50, facts=(Fact("egfr", "", egfr, "mL/min"),))
     event = Event(
-        NOW - 86_400, "need-more-info", reason="Will monitor", indicator="warning", bands=frozenset({(RULE, BAND)}),
-        numbers={"egfr": 44.0},
+        NOW - 86_400, "need-more-info", reason="Will monitor", indicator="warning",
+        bands=frozenset({FindingReference(RULE, BAND)}), numbers={"egfr": 44.0},
     )  # fmt: skip
     call = CheckedCall(
         Caller("ehr", "p1", "order-safety", "order-sign"), NOW, site=SiteRules(), units=lambda: (),
