@@ -62,7 +62,7 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
         amount *= math.sqrt(185 * weight / 3600)
         draft["dose"] = f"{amount:.6f} mg"
     if column == "max_hourly":
-        draft["more"] = {"dosageInstruction": [{"text": f"{amount:.6f} {UNITS[row['unit']]} IV over 60 minutes"}]}
+        draft["more"] = {"dosageInstruction": [{"text": f"{amount:.6f} {UNITS[row['unit']]}/h IV continuous"}]}
     ways = {"intrathecal": "intrathecally", "intravenous push": "IV push", "intramuscular": "into the muscle"}
     if row["population"] == "one dose" or row["route"] in ways:
         way = ways.get(row["route"], "IV")

@@ -129,7 +129,9 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
         # "diltiazem 120 mg, 1 tablet twice daily"
         rows = not_injected if is_swallowed or lacks_form(context, rxcui) else rows
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
-    rows = [row for row in rows if not row.per_hour or infusion_hours(context) or per_hour_of(context, row)]
+    rows = [row for row in rows if row.population != "drip" or has_only_a_rate(context)]
+    is_timed = infusion_hours(context) is not None or runs_all_day(context)
+    rows = [row for row in rows if not row.per_hour or is_timed or per_hour_of(context, row)]
     # A nebuliser that runs on ("10 mg/h") is for a severe attack: the limits of single nebules do not measure it.
     rows = [row for row in rows if row.route != "nebulised" or per_hour_of(context, row) is None]
     fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
@@ -230,12 +232,15 @@ def infusion_hours(context: RuleContext) -> float | None:
     return max(hours, default=None) or None
 
 
-_MASSES: Final = {
+_IN_UNITS_OF_ROWS: Final = {
     "g": ("mg", 1000.0),
     **dict.fromkeys(("mcg", "ug", "µg"), ("mg", 0.001)),
+    **dict.fromkeys(("ng", "nanogram"), ("mg", 1e-6)),
+    "milliunit": ("unit", 0.001),
 }
 _SPEED: Final = re.compile(
-    r"(?<![\d.])(?P<count>\d+(?:\.\d+)?) ?(?P<unit>mg|g|mcg|[uµ]g|meq|mmol)(?: ?pe)?(?P<by_weight> ?(?:/|per) ?kg)?"
+    r"(?<![\d.,])(?P<count>\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?)"
+    r" ?(?P<unit>mg|g|mcg|[uµ]g|ng|nanogram|meq|mmol|milliunit|unit)s?(?: ?pe)?(?P<by_weight> ?(?:/|per) ?kg)?"
     r" ?(?:/|per) ?(?P<span>h|min)",
     re.IGNORECASE,
 )
@@ -244,20 +249,36 @@ _SPEED: Final = re.compile(
 def per_hour_of(context: RuleContext, row: Limit) -> float | None:
     """Return how much the order says to run in an hour, in the unit of the row; the most of several that are named.
 
-    It is for each kilogram where the row is; the patient's weight makes the one of the other.
+    For an alarm the least of them: the rate at which it begins, and not how far it may be raised. It is for each
+    kilogram where the row is; the patient's weight makes the one of the other.
     """
     rates = []
     for dosage in dosages_of(context):
         structured = (given.rateQuantity for given in dosage.doseAndRate)
         stated = [f"{rate.value} {rate.code or rate.unit}" for rate in structured if rate is not None]
         for match in _SPEED.finditer(" ".join([*stated, dosage.text[:500]])):
-            unit, factor = _MASSES.get(match["unit"].lower(), (match["unit"].lower(), 1.0))
-            rate = float(match["count"]) * factor * (1.0 if match["span"].lower() == "h" else 60.0)
+            unit, factor = _IN_UNITS_OF_ROWS.get(match["unit"].lower(), (match["unit"].lower(), 1.0))
+            rate = float(match["count"].replace(",", "")) * factor * (1.0 if match["span"].lower() == "h" else 60.0)
             if unit == row.unit and row.per_kg == bool(match["by_weight"]):
                 rates.append(rate)
             elif unit == row.unit and context.weight_kg:
                 rates.append(rate / context.weight_kg if row.per_kg else rate * context.weight_kg)
-    return max(rates, default=None)
+    return (min if row.is_alarm else max)(rates, default=None)
+
+
+_ENDS: Final = re.compile(r"\bbolus|\bpush\b|\bload|\bonce\b|\buntil\b|\b(?:over|for) \d", re.IGNORECASE)
+
+
+def has_only_a_rate(context: RuleContext) -> bool:
+    """Whether it is a drip whose order says how fast it runs, and no dose."""
+    dose = context.drafted.dose
+    has_dose = bool(dose.per_dose or dose.single) or dose.times_per_day is not None or infusion_hours(context)
+    return not has_dose and is_drip(context)
+
+
+def runs_all_day(context: RuleContext) -> bool:
+    """Whether it is a drip without a dose and without an end: what runs in an hour runs in each of a day's."""
+    return has_only_a_rate(context) and not any(_ENDS.search(part.text[:500]) for part in dosages_of(context))
 
 
 def dosages_of(context: RuleContext) -> tuple[Dosage, ...]:

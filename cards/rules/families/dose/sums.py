@@ -20,6 +20,7 @@ from cards.rules.families.dose.rows import (
     limits_of_route,
     per_hour_of,
     rows_for,
+    runs_all_day,
 )
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_beside, is_other_name
@@ -353,12 +354,13 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         amount, is_whole = (max(for_each_m2) * surface, True) if surface and for_each_m2 else (None, False)
     if amount is not None and row.per_week and not (dose.single or is_one_dose):
         amount *= 7.0
+    is_rate = row.per_hour or (amount is None and not (row.per_dose or row.per_week) and runs_all_day(context))
+    stated = per_hour_of(context, row) if is_rate else None
+    if stated is not None:
+        return stated * (1.0 if row.per_hour else 24.0), True
     if row.per_hour:
-        by_duration = amount / (infusion_hours(context) or math.inf) if amount is not None else None
-        stated = per_hour_of(context, row)
-        if stated is not None and row.per_kg:
-            return stated, True
-        amount = stated or by_duration
+        hours = infusion_hours(context) or math.inf
+        amount = amount / hours if amount is not None else _runs_in_an_hour(context, row)
     if amount is not None and row.per_kg:
         weight = context.weight_kg
         if weight:
@@ -366,6 +368,18 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         largest = largest_plausible_kg(context.session.record)
         return (amount / largest, False) if largest is not None else (None, False)
     return amount, is_whole
+
+
+def _runs_in_an_hour(context: RuleContext, row: Limit) -> float | None:
+    """Return what runs in an hour of a drip that is ordered by its volume: "15 mL/h" of a known concentration."""
+    if not runs_all_day(context):
+        return None
+    activity = context.drafted.dose.activity
+    if row.unit != "mg":
+        a_day = activity.per_day if activity is not None and activity.unit == row.unit else None
+    else:
+        a_day = _high(context.drafted.dose, row.rxcui)
+    return a_day / 24.0 if a_day is not None else None
 
 
 def one_dose_mg(context: RuleContext, rxcui: str) -> float | None:
