@@ -106,11 +106,6 @@ def _z_drug_dose(context: RuleContext) -> str:
     return f"Label starting dose in older adults: {dose}." if dose else ""
 
 
-def _beers_nsaid(context: RuleContext) -> str:
-    name = context.ingredient.name
-    return f"Beers: avoid {name}." if name in ("indomethacin", "ketorolac") else ""
-
-
 def _digoxin_most(context: RuleContext) -> str:
     """The dose of the kidney card where there is one, so that one patient has one dose (STOPP E1)."""
     estimate = context.estimate("egfr_best")
@@ -141,7 +136,6 @@ FAMILY = Family(
         "z_drug_dose": Placeholder(_z_drug_dose),
         "benzodiazepine_dose": Placeholder(_benzodiazepine_dose),
         "digoxin_most": Placeholder(_digoxin_most, "less than 0.125 mg/day"),
-        "beers_nsaid": Placeholder(_beers_nsaid),
     },
     conditions=(
         number(
