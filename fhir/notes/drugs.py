@@ -88,7 +88,7 @@ def _read_cues(side: str, pattern: str) -> Sequence[tuple[str, re.Pattern[str]]]
 _BEFORE: Final = _read_cues("before", r"(?P<cue>\b(?:WORDS))(?:[\s:]+(?:[\w'()/-]+:?\s+){0,3}|[\s:]*)$")
 _AFTER: Final = _read_cues("after", r"^(?:WORDS)")
 _OF_SECTION: Final = {"stopped": "stopped", "held": "held", "allergies": "allergy", "never": "never"}
-_SENTENCE_END: Final = re.compile(r"\.(?=\s|$)|[;\n]")
+_SENTENCE_END: Final = re.compile(r"\.(?=[\"'”’]?(?:\s|$))|[;\n]")
 _NO_DOSE: Final = re.compile(r"(?:19|20)\d\d$|\d+/(?:52|7|12|24)$|\d+/\d+/\d+$")
 _CHANGED_TO: Final = re.compile(
     r"[ ]*(?:(?:increased|reduced|up|down|titrated|changed)?[ ]?from[ ])?\d+(?:\.\d+)?[ ]?(?:mg|mcg|g|units)?(?: (?:od"
@@ -163,7 +163,9 @@ def read_drugs(
             is_said = is_said or _SAME.match(behind_it) is not None
             is_told = _is_told_to_take(before, behind_it) and (is_said or _PAST.search(before) is None)
             is_said = is_said and _SAYS.search(behind_it) is None
-            is_plain = is_said and _is_plain(before) and _is_plain(_ONLY.sub("", behind_it))
+            is_over = _PAST.search(before) is not None
+            behind_it = behind_it if is_over else _NOW_TAKEN.sub("", behind_it)
+            is_plain = is_said and _is_plain(_OTHERWISE.sub("", before)) and _is_plain(_ONLY.sub("", behind_it))
             # "options: methotrexate 15 mg, adalimumab 40 mg": what is not known of the first is not known of the second
             is_plain = is_plain and not (joined and not status and drugs[-1].status == "unconfirmed")
             status = "active" if is_told or is_plain else "unconfirmed"
@@ -246,6 +248,13 @@ def _is_of_the_last(between: str) -> bool:
 
 _SAYS: Final = re.compile(r", (?:says|said|writes|wrote|according to|per) (?:the|his|her|their|dr|gp)\b", re.IGNORECASE)
 _ONLY: Final = re.compile(r"^ (?:only|alone)$")
+_OTHERWISE: Final = re.compile(r"\botherwise (?=(?:please )?continu)", re.IGNORECASE)
+_NOW_TAKEN: Final = re.compile(
+    r"^,? (?:since then|until (?:mon|tues|wednes|thurs|fri|satur|sun)day"
+    r"|(?:is )?taken (?:daily|regularly|reliably|every \w+|as (?:prescribed|directed)))\b",
+    re.IGNORECASE,
+)
+"""What stands behind a drug that is taken now; of one that was taken it says when that ended."""
 _SAME: Final = re.compile(r"[^.;]{0,30}?\b(?:as before|as usual|same dose|dose unchanged)$", re.IGNORECASE)
 _PAST: Final = re.compile(r"\b(?:was|were|been|had)\b", re.IGNORECASE)
 
@@ -458,14 +467,24 @@ _NOT_BEGUN: Final = re.compile(
     r"\b(?:has|have|had|did)(?: not|n't) (?:yet )?(?:begun?|start|tak|collect|fill|pick)", re.IGNORECASE
 )
 
+_NOT_IT: Final = re.compile(
+    r"\b(?:stopped|ceased|quit|dropped|skips|binned|came off|gave up|no longer (?:takes|uses|needs|wants)"
+    r"|(?:not|n't|never)(?: been)? (?:tak|took|us|start|collect)\w*)(?: (?:taking|using))? (?:it|that)\b",
+    re.IGNORECASE,
+)
+"""What takes back the last drug of the sentence before: "he stopped it"."""
+
 
 def _without_taken_back(text: str, drugs: Sequence[Drug]) -> list[Drug]:
     """Give no drug as taken that the next sentence takes back: "These were never collected", "He has not begun"."""
     kept = []
-    for drug in drugs:
-        following = _NEXT_SENTENCE.match(text, _end_of_sentence(text, drug.end))
+    for index, drug in enumerate(drugs):
+        end = _end_of_sentence(text, drug.end)
+        following = _NEXT_SENTENCE.match(text, end)
         words = following[1] if following is not None else ""
         is_back = _NOT_BEGUN.search(words) or (_OF_THEM.search(words) and _NOT_THEM.search(words))
+        is_last = index + 1 == len(drugs) or drugs[index + 1].start > end
+        is_back = is_back or (is_last and _NOT_IT.search(words))
         if is_back and drug.status == "active" and not drug_mentions(words):
             drug = replace(drug, status="unconfirmed")
         kept.append(drug)

@@ -663,6 +663,8 @@ def _assertion(assertion: str, section: str, before: str, after: str, *, is_warn
         _DOUBTED_AFTER.match(after) or any(cue.search(before[-_NEAR:]) for cue in (_ASKED, _UNSURE))
     ):
         return "possible"
+    if assertion == "negated" and is_warned and not (_DENIED.search(before) or _NEGATED_AFTER.search(after)):
+        return "hypothetical"  # "warned of sore throat": on a problem list it is no problem
     if _PROPHYLAXIS.search(after) and assertion in ("affirmed", "possible", "hypothetical"):
         if re.match(r" ?(?:bundle|pathway|screen|protocol)", after):
             return "possible"

@@ -60,7 +60,7 @@ _HEADINGS: Final[Mapping[str, str]] = {
         "|pe|physical|physical exam|physical examination|on exam|gen|general|heent|cv|cvs|resp|abd|neuro|msk|ext"
         "|extremities|lungs|chest|heart|neck|vs|vital signs|oncology|gastro|renal|derm|ophthalmology|psych|id"
         "|psych review|endo|haem|heme|pulm|gi|gu|fen|cards|cardiology|respiratory|neurology|nephrology|dermatology"
-        "|haematology",
+        "|haematology|patient|the patient|our patient",
     }.items()
     for name in names.split("|")
 }

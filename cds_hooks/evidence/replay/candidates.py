@@ -100,6 +100,8 @@ class ChangeReport(Struct):
 
     decisions: int = 0
     not_replayed: int = 0
+    trials: int = 0
+    """Calls from /try and about sample patients, which are left out: nobody is treated by their cards."""
     by_service: dict[str, Counter[str]] = {}
     by_card: dict[str, Counter[str]] = {}
     by_group: dict[str, Counter[str]] = {}

@@ -78,7 +78,9 @@ def replay(
         chosen = _decision_named(url, decision) if decision is not None else find_sample(url, wanted, share)
         total = round(count_decisions(url, wanted) * share) if decision is None else 1
         if against:
-            raise typer.Exit(_try_candidate(url, chosen, total, against, as_json=as_json))
+            with_trials = msgspec.structs.replace(wanted, has_trials=True)
+            trials = count_decisions(url, with_trials) - count_decisions(url, wanted) if decision is None else 0
+            raise typer.Exit(_try_candidate(url, chosen, total, trials, against, as_json=as_json))
         instant = as_of and as_of.replace(tzinfo=UTC)
         raise typer.Exit(_replay(url, chosen, total, instant, as_json=as_json))
     except RecordUnavailable as error:
@@ -138,15 +140,17 @@ def _replay(url: str, chosen: Iterator[Decision], total: int, as_of: datetime | 
     return _NOTHING if outcomes == {"not-replayed"} else _SAME
 
 
-def _try_candidate(url: str, chosen: Iterator[Decision], total: int, against: list[str], *, as_json: bool) -> int:
-    """Print what the candidate changes; 1 where a card is more, fewer or another."""
+def _try_candidate(
+    url: str, chosen: Iterator[Decision], total: int, trials: int, against: list[str], *, as_json: bool
+) -> int:
+    """Print what the candidate changes; 1 where a card is more, fewer or another. `trials` are left out."""
     from cds_hooks.evidence.replay import open_site
     from cds_hooks.evidence.replay.candidates import ChangeReport, NoCandidate, candidate_site, changes
     from cds_hooks.people.governance.terminology import use_by_acts
 
     configured = settings().model_copy(update={"database_url": url})
     use_by_acts(configured)
-    report = ChangeReport()
+    report = ChangeReport(trials=trials)
     with _progress(total, as_json=as_json) as advance:
         try:
             now, candidate = open_site(configured), candidate_site(configured, against)
@@ -191,7 +195,8 @@ def _draw_report(console: Console, report: Any) -> None:
     for what, ids in report.examples.items():
         console.print(Text(f"{what}: {' '.join(ids)}"), soft_wrap=True)
     last = f"{report.decisions} decisions computed twice, {report.not_replayed} not replayed."
-    console.print(f"{last} The page /explain/ID shows one.", soft_wrap=True)
+    trials = f" Trials left out: {report.trials}; name one by its id to compute it." if report.trials else ""
+    console.print(f"{last}{trials} The page /explain/ID shows one.", soft_wrap=True)
 
 
 def _print_json(counts: Counter[tuple[str, str]], listed: list[Any], reasons: Counter[str]) -> None:
