@@ -144,7 +144,7 @@ class Stores:
         """Return the digest of an index, "" where it cannot be used; one that was not touched is not read again."""
         try:
             status = path.stat()
-            version = (path, status.st_ino, status.st_size, status.st_mtime_ns)
+            version = (path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             if self._index_named[0] != version:
                 self._index_named = (version, digest_of(path))
         except (OSError, WrongIndex):

@@ -8,6 +8,7 @@ a feed has as many as it may, the one that has been silent for longest gives its
 """
 
 import asyncio
+import errno
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -124,14 +125,22 @@ def server_context(tls: Tls) -> ssl.SSLContext:
 
 
 def _written(tls: Tls) -> list[bytes]:
-    return [plain_file(Path(name)).read_bytes() for name in (tls.certificate, tls.key, tls.client_ca) if name]
+    """Return the files of a certificate; OSError where one cannot be read, never ends or holds more than 4 MB."""
+    files = [plain_file(Path(name)) for name in (tls.certificate, tls.key, tls.client_ca) if name]
+    if any(file.stat().st_size > _MOST_BYTES_OF_A_FILE for file in files):
+        raise OSError(errno.EFBIG, "a file of the certificate is larger than 4 MB")
+    return [file.read_bytes() for file in files]
+
+
+_MOST_BYTES_OF_A_FILE: Final = 4 * 1024 * 1024
+"""To read 200 MB of them holds all calls for a second."""
 
 
 def certificate_fault(feed: MllpFeed) -> str:
     """Return a sentence where the files of the feed's certificate cannot be used as they are now, else ""."""
     try:
         if feed.tls is not None:
-            _written(feed.tls)  # a named pipe would hold whoever loads it
+            _written(feed.tls)  # a named pipe, or a file without an end, would hold whoever loads it
             server_context(feed.tls)
     except OSError:  # which an ssl.SSLError is, too
         return f"The certificate of feed.{feed.name} cannot be used; the feed listens with the one before."

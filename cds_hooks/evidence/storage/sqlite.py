@@ -105,6 +105,8 @@ _INSERT_CHART = "INSERT OR IGNORE INTO charts (hash, content) VALUES (?, ?)"
 # another process is writing; the low byte of SQLite's extended codes
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _RETRY_SECONDS = 0.001
+_LOCKED_OUT_SECONDS = 0.1
+"""So long decisions wait after others had waited in vain: another worker has the file no longer than this."""
 
 _PROBE_EVERY_SECONDS = 1.0
 _PROBE_WAIT_SECONDS = 1.5
@@ -131,6 +133,7 @@ class SqliteDecisionLog:
         self._file = sqlite_file(url)
         self.health = RecordHealth(f"the record at {self._file}")
         self._probed_at: float | None = None
+        self._is_locked_out = False
         self._start_group()
         try:
             self._connection = connect_sqlite(self._file)
@@ -216,7 +219,11 @@ class SqliteDecisionLog:
         self._flush(loop)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Commit all waiting decisions and answer their callers; retry shortly while another process writes."""
+        """Commit all waiting decisions and answer their callers; retry shortly while another process writes.
+
+        Who waited in vain for a program that holds the file was the last to wait so long: until a commit succeeds, the
+        others are refused soon.
+        """
         waiting, cause = self._waiting, None
         try:
             self._commit([decision for decision, _ in waiting])
@@ -225,7 +232,9 @@ class SqliteDecisionLog:
             if is_locked(error) and self._may_wait(loop):
                 loop.call_later(_RETRY_SECONDS, self._flush, loop)
                 return
-            cause = database_error_reason(error)
+            cause, self._is_locked_out = database_error_reason(error), is_locked(error)
+        else:
+            self._is_locked_out = False
         # the callers are answered first, so that no failure of logging or counting leaves them waiting
         self._start_group()
         answer_all(waiting, None if cause is None else self.health.refusal(cause))
@@ -254,7 +263,7 @@ class SqliteDecisionLog:
         now = loop.time()
         if self._locked_since is None:
             self._locked_since = now
-        return now - self._locked_since < LOCK_WAIT_SECONDS
+        return now - self._locked_since < (_LOCKED_OUT_SECONDS if self._is_locked_out else LOCK_WAIT_SECONDS)
 
 
 def _free_bytes(file: Path) -> int:
