@@ -484,7 +484,7 @@ def _without_taken_back(text: str, drugs: Sequence[Drug]) -> list[Drug]:
         words = following[1] if following is not None else ""
         is_back = _NOT_BEGUN.search(words) or (_OF_THEM.search(words) and _NOT_THEM.search(words))
         is_last = index + 1 == len(drugs) or drugs[index + 1].start > end
-        is_back = is_back or (is_last and _NOT_IT.search(words))
+        is_back = is_back or (_NOT_IT.search(words) if is_last else None)
         if is_back and drug.status == "active" and not drug_mentions(words):
             drug = replace(drug, status="unconfirmed")
         kept.append(drug)
