@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -90,13 +89,19 @@ def check(options: CheckOptions) -> None:
 
     Example: cds-hooks check http://127.0.0.1:8085 --only CARD --only FB
     """
-    checks, targets = _select_checks(options), options.targets or []
-    if targets and all(map(_names_file, targets)):
-        reports = _check_files([Path(target) for target in targets], checks)
-    elif len(targets) > 1:
-        stop("give the address of one server, or files")
-    else:
-        reports = [_check_server(_target(options, targets[0] if targets else None), checks, options)]
+    targets = options.targets or []
+    if options.dialect not in DIALECTS:
+        stop(f"there is no dialect {options.dialect}; there are {', '.join(DIALECTS)}")
+    try:
+        checks = select_checks(options.only or [], options.dialect, quick=options.quick)
+        if targets and all(map(_names_file, targets)):
+            reports = [check_file(Path(target), checks) for target in targets]
+        elif len(targets) > 1:
+            stop("give the address of one server, or files")
+        else:
+            reports = [_check_server(_target(options, targets[0] if targets else None), checks, options)]
+    except (UnknownRow, UnreadableDocument, ChartError, SigningKeyError, OSError) as error:
+        stop(str(error))
     _print_reports(reports, options)
     exit_code = max(report.exit_code for report in reports)
     has_findings = any(report.findings for report in reports)
@@ -108,13 +113,11 @@ def _target(options: CheckOptions, url: str | None) -> Target:
     base = server_url(url).removesuffix(DISCOVERY)
     try:
         program = tuple(shlex.split(options.token_command))
-        signer = Signer(read_key_file(options.key)) if options.key else None
-        connection = Connection(base, token=options.token, token_command=program, signer=signer)
-        charts = [read_patient_chart(path) for path in options.patient or []]
-    except (ChartError, SigningKeyError, OSError) as error:
-        stop(str(error))
     except ValueError as error:
         stop(f"--token-command {options.token_command!r} cannot be read as a command: {error}. Nothing was sent.")
+    signer = Signer(read_key_file(options.key)) if options.key else None
+    connection = Connection(base, token=options.token, token_command=program, signer=signer)
+    charts = [read_patient_chart(path) for path in options.patient or []]
     as_of, dialect = clock(), DIALECTS[options.dialect]
     samples = charts or with_new_identities(sample_charts(as_of, QUICK if options.quick else ()))
     return Target(connection, tuple(samples), as_of, dialect, options.origin, options.fhir_host)
@@ -122,22 +125,6 @@ def _target(options: CheckOptions, url: str | None) -> Target:
 
 def _names_file(target: str) -> bool:
     return "://" not in target and (target.endswith(".json") or Path(target).exists())
-
-
-def _select_checks(options: CheckOptions) -> list[Check]:
-    if options.dialect not in DIALECTS:
-        stop(f"there is no dialect {options.dialect}; there are {', '.join(DIALECTS)}")
-    try:
-        return select_checks(options.only or [], options.dialect, quick=options.quick)
-    except UnknownRow as error:
-        stop(str(error))
-
-
-def _check_files(files: Sequence[Path], checks: list[Check]) -> list[Report]:
-    try:
-        return [check_file(path, checks) for path in files]
-    except UnreadableDocument as error:
-        stop(str(error))
 
 
 def _check_server(target: Target, checks: list[Check], options: CheckOptions) -> Report:

@@ -36,7 +36,7 @@ def serve_fhir(
 ) -> None:
     """Serve patients' charts as a FHIR R4 server on this machine, until interrupted.
 
-    Read, search by GET and POST _search, pages, /metadata. What was asked is printed, and is at /requests as JSON.
+    Read, search by GET and POST _search, pages, /metadata. What was asked is printed.
 
     Example: python -m cds_hooks.tools.kit fhir-server sample:planning-talk --port 8090 --token secret --page-size 20
     """

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -210,53 +211,30 @@ def _a(kind: str) -> str:
     return f"{'an' if kind[0] in 'ao' else 'a'} {kind}"
 
 
-def expect_success(exchange: Exchange) -> Faults:
-    """Yield a fault where the answer is no success."""
-    if not exchange.ok:
-        yield exchange.fault(exchange.answer)
+EXPECTED: Final[Mapping[str, Callable[[Exchange], bool]]] = {
+    "success": lambda exchange: exchange.ok,
+    "answered": lambda exchange: exchange.cards is not None,
+    "answered or 412": lambda exchange: exchange.cards is not None or exchange.status == 412,
+    "answered or refused": lambda exchange: exchange.status == 200 or exchange.status >= 400,
+    "no failure": lambda exchange: 0 < exchange.status < 500,
+    "refused": lambda exchange: exchange.status >= 400,
+    "unauthorized": lambda exchange: exchange.status in UNAUTHORIZED,
+}
+"""How a request has to be answered: with 200 and cards, refused with any status (the choice is the server's), or so."""
 
 
-def expect_cards(exchange: Exchange) -> Faults:
-    """Yield a fault where the answer is not 200 with cards."""
-    if exchange.cards is None:
-        yield exchange.fault(exchange.answer)
-
-
-def expect_cards_or_412(exchange: Exchange) -> Faults:
-    """Yield a fault where the answer is neither 200 with cards nor 412."""
-    if exchange.status != 412:
-        yield from expect_cards(exchange)
+def expect(expected: str, exchange: Exchange) -> Faults:
+    """Yield a fault where the answer is none of those that are expected."""
+    if not EXPECTED[expected](exchange):
+        passed_over = ", as if nothing was wrong" if expected == "refused" else ""
+        yield exchange.fault(f"{exchange.answer}{passed_over}")
 
 
 def expect_same_cards(exchange: Exchange, other: Exchange, as_in: str) -> Faults:
     """Yield a fault where the answer is not 200 with the cards of the other one, which was given `as_in`."""
-    yield from expect_cards(exchange)
+    yield from expect("answered", exchange)
     if exchange.cards is not None and exchange.advice != other.advice:
         yield exchange.fault(f"the cards differ from those with {as_in}")
-
-
-def expect_no_failure(exchange: Exchange) -> Faults:
-    """Yield a fault where the server failed (5xx) or gave no answer; 200 and 4xx are both fine."""
-    if exchange.status >= 500 or not exchange.status:
-        yield exchange.fault(exchange.answer)
-
-
-def expect_refusal(exchange: Exchange) -> Faults:
-    """Yield a fault where the answer is a success. Which status refuses is the server's choice."""
-    if exchange.status < 400:
-        yield exchange.fault(f"{exchange.answer}, as if nothing was wrong")
-
-
-def expect_answer_or_refusal(exchange: Exchange) -> Faults:
-    """Yield a fault where the answer is neither 200 nor a refusal."""
-    if exchange.status != 200:
-        yield from expect_refusal(exchange)
-
-
-def expect_unauthorized(exchange: Exchange) -> Faults:
-    """Yield a fault where the token of the request was not refused (401 or 403)."""
-    if exchange.status not in UNAUTHORIZED:
-        yield exchange.fault(exchange.answer)
 
 
 def in_row_of_field(service: Service, name: str, faults: Faults) -> Faults:

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from math import inf
@@ -136,6 +136,7 @@ _HEAD_START_SECONDS: Final = 0.1  # for the server to begin with what is half se
 _SHORTEST_TIMEOUT_SECONDS: Final = 0.05
 
 
+@dataclass
 class Connection:
     """Requests go one after another over kept-alive connections; redirects are not followed.
 
@@ -145,27 +146,21 @@ class Connection:
     place of `{url}`, and `signer` signs one for every request: for servers that take each token once only.
     """
 
-    def __init__(
-        self,
-        base: str,
-        timeout_seconds: float = 10.0,
-        token: str = "",
-        token_command: tuple[str, ...] = (),
-        signer: Signer | None = None,
-    ) -> None:
-        self.base = base
-        self.signer = signer
-        self.token = token
-        self.token_command = token_command
-        self.deadline: float | None = None
-        """When the run has to end, on the clock of `perf_counter`; no request is sent after it."""
-        self.log: list[Exchange] = []
-        self.timeout_seconds = timeout_seconds
+    base: str
+    timeout_seconds: float = 10.0
+    token: str = ""
+    token_command: tuple[str, ...] = ()
+    signer: Signer | None = None
+    deadline: float | None = None
+    """When the run has to end, on the clock of `perf_counter`; no request is sent after it."""
+    log: list[Exchange] = field(default_factory=list)
+    _unanswered: int = 0
+
+    def __post_init__(self) -> None:
         headers = {"accept": "application/json", "user-agent": "cds-hooks-contract-kit"}
-        self._unanswered = 0
         # Reading the certificates of all authorities takes longer than many a run; http needs none of them.
-        verify = httpx.create_ssl_context() if base.startswith("https:") else False
-        self._client = httpx.Client(timeout=timeout_seconds, trust_env=False, headers=headers, verify=verify)
+        verify = httpx.create_ssl_context() if self.base.startswith("https:") else False
+        self._client = httpx.Client(timeout=self.timeout_seconds, trust_env=False, headers=headers, verify=verify)
 
     @property
     def authenticates(self) -> bool:
@@ -202,7 +197,7 @@ class Connection:
         """Send one request and log the exchange; a 429 is waited out. A header with an empty value is not sent."""
         timeout = min(self.timeout_seconds, self._seconds_left())
         request = self._client.build_request(method, f"{self.base}{path}", content=content, timeout=timeout)
-        token = self.bearer(path) if authenticated and self.authenticates else ""
+        token = self.bearer(path) if authenticated else ""
         for name, value in ({"authorization": f"Bearer {token}" if token else ""} | dict(headers or {})).items():
             if value:
                 request.headers[name] = value
@@ -252,7 +247,7 @@ class Connection:
             yield b"{"
             released.wait()
 
-        token = self.bearer(path) if self.authenticates else ""
+        token = self.bearer(path)
         headers = JSON | ({"authorization": f"Bearer {token}"} if token else {})
         with ThreadPoolExecutor(1) as pool:
             pool.submit(self._client.post, f"{self.base}{path}", content=body(), headers=headers)

@@ -5,7 +5,6 @@ FHIR R4 (4.0.1), with the types that DSTU2 and STU3 had besides for templates of
 """
 
 import csv
-import re
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
@@ -91,21 +90,3 @@ FHIR_ELEMENTS: Final = {
 """The elements of each type of FHIR R4 (`cards/knowledge/elm/fhir_model.py` says how): a resource has `!` before it."""
 R4_TYPES: Final = frozenset(name.lstrip("!") for name in FHIR_ELEMENTS if name.startswith("!"))
 ANY_TYPES: Final = R4_TYPES | frozenset(_OLDER.split())
-
-_REFERENCE: Final = re.compile(r"([A-Z][A-Za-z]{1,63})/([^\s/]{1,500})(/_history/[^\s/]{1,64})?")
-"""Ids that clients have made are longer than FHIR allows, or hold other characters (trap 35)."""
-
-
-def reference_problem(reference: str) -> str:
-    """Return what is wrong with a reference inside a resource, in words; empty where nothing is.
-
-    Absolute URLs, urn: names and fragments (#contained) are taken as they are.
-    """
-    if not reference.strip():
-        return "is blank"
-    if reference.startswith(("#", "urn:", "http://", "https://")):
-        return ""
-    match = _REFERENCE.fullmatch(reference)
-    if match is None:
-        return "is not Type/id"
-    return "" if match[1] in R4_TYPES else f"names {match[1]}, which is no R4 resource type"

@@ -151,59 +151,47 @@ class Subject(StrEnum):
     MEMBER = "member"
 
 
-_WITHOUT_EXTENSION: Final = ("PREFETCH", "TEMPLATE", "SUGGESTED_ACTION", "SYSTEM_ACTION", "OVERRIDE_REASON")
-
+_PARTS: Final = {
+    Subject.DISCOVERY: {"services": Subject.ENTRY},
+    Subject.ENTRY: {"prefetch": Subject.PREFETCH},
+    Subject.RESPONSE: {"cards": Subject.CARD, "systemActions": Subject.SYSTEM_ACTION},
+    Subject.CARD: {
+        "source": Subject.SOURCE,
+        "overrideReasons": Subject.OVERRIDE_REASON,
+        "suggestions": Subject.SUGGESTION,
+        "links": Subject.LINK,
+    },
+    Subject.SOURCE: {"topic": Subject.CODING},
+    Subject.SUGGESTION: {"actions": Subject.SUGGESTED_ACTION},
+}
+"""By part its members that are arrays of parts; but for these kinds, of which it holds one."""
+_SINGLE: Final = (Subject.PREFETCH, Subject.SOURCE, Subject.CODING)
+_ALSO: Final = {
+    Subject.SUGGESTED_ACTION: Subject.ACTION,
+    Subject.SYSTEM_ACTION: Subject.ACTION,
+    Subject.OVERRIDE_REASON: Subject.CODING,
+}
 Parts = Iterator[tuple[Subject, Node]]
 
 
 def parts_of(subject: Subject, node: Node) -> Parts:
     """Yield this document and all parts of it that a check can be about, each with its subject."""
     yield subject, node
-    yield from _inner(subject, node)
-    if isinstance(node.value, dict) and subject.name not in _WITHOUT_EXTENSION and node.has("extension"):
-        yield Subject.EXTENSION, node.at("extension")
+    if subject in _ALSO:
+        yield from parts_of(_ALSO[subject], node)
+        return
+    if subject is Subject.PREFETCH:
+        yield from ((Subject.TEMPLATE, text) for text in node.members() if isinstance(text.value, str))
+    else:
+        for name, part in _PARTS.get(subject, {}).items():
+            member = node.at(name)
+            for inner in [member] if part in _SINGLE else member.items():
+                if isinstance(inner.value, dict) or part is Subject.PREFETCH:
+                    yield from parts_of(part, inner)
+        if node.has("extension"):
+            yield Subject.EXTENSION, node.at("extension")
     if node.parent is None:
         yield from ((Subject.MEMBER, member) for member in _members(node))
-
-
-def _inner(subject: Subject, node: Node) -> Parts:
-    match subject:
-        case Subject.DISCOVERY:
-            yield from _parts_of_nodes(Subject.ENTRY, node.objects("services"))
-        case Subject.ENTRY:
-            yield from parts_of(Subject.PREFETCH, node.at("prefetch"))
-        case Subject.PREFETCH if isinstance(node.value, dict):
-            for template in node.members():
-                if isinstance(template.value, str):
-                    yield Subject.TEMPLATE, template
-        case Subject.RESPONSE:
-            yield from _parts_of_nodes(Subject.CARD, node.objects("cards"))
-            yield from _parts_of_nodes(Subject.SYSTEM_ACTION, node.objects("systemActions"))
-        case Subject.CARD:
-            yield from _card(node)
-        case Subject.SOURCE if isinstance(node.at("topic").value, dict):
-            yield Subject.CODING, node.at("topic")
-        case Subject.SUGGESTION:
-            yield from _parts_of_nodes(Subject.SUGGESTED_ACTION, node.objects("actions"))
-        case Subject.SUGGESTED_ACTION | Subject.SYSTEM_ACTION:
-            yield from parts_of(Subject.ACTION, node)
-        case Subject.OVERRIDE_REASON:
-            yield Subject.CODING, node
-        case _:
-            pass
-
-
-def _card(card: Node) -> Parts:
-    if isinstance(card.at("source").value, dict):
-        yield from parts_of(Subject.SOURCE, card.at("source"))
-    yield from _parts_of_nodes(Subject.OVERRIDE_REASON, card.objects("overrideReasons"))
-    yield from _parts_of_nodes(Subject.SUGGESTION, card.objects("suggestions"))
-    yield from _parts_of_nodes(Subject.LINK, card.objects("links"))
-
-
-def _parts_of_nodes(subject: Subject, nodes: Iterator[Node]) -> Parts:
-    for node in nodes:
-        yield from parts_of(subject, node)
 
 
 def _members(node: Node) -> Iterator[Node]:

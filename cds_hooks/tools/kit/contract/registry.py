@@ -69,18 +69,13 @@ _Function = Callable[[Any], Faults]
 
 
 def check_part(
-    subject: Subject | Scope,
-    *rows: str,
-    level: Level = MUST,
-    dialect: str = "",
-    everything: bool = False,
-    slow: bool = False,
+    subject: Subject | Scope, *rows: str, level: Level = MUST, **more: Any
 ) -> Callable[[_Function], _Function]:
-    """Register a check of this part of a document, or of this scope, for these rows."""
+    """Register a check of this part of a document, or of this scope, for these rows; `more` is for `Check`."""
 
     def register(function: _Function) -> _Function:
         advice = " ".join((function.__doc__ or "").split())
-        _checks.append(Check(function.__name__, rows, level, subject, function, advice, dialect, everything, slow))
+        _checks.append(Check(function.__name__, rows, level, subject, function, advice, **more))
         return function
 
     return register
@@ -172,23 +167,11 @@ class Row:
 def rows() -> dict[str, Row]:
     """Return all rows by id, in the order of the checklist."""
     rows_by_id = {
-        row["row"]: Row(
-            row["row"],
-            row["strength"],
-            row["binds"],
-            row["statement"],
-            "" if row["outside"] == "yes" else row["outside"],
-        )
+        row["row"]: Row(row["row"], row["strength"], row["binds"], row["statement"], row["outside"].removeprefix("yes"))
         for row in read_table("rows.csv")
     }
     for field in FIELDS:
         row = f"HK-{field.hook}-{field.name}"
-        strength, word = ("SHALL", "required") if field.required else ("MAY", "optional")
-        rows_by_id[row] = Row(
-            row, strength, "C", f"{field.hook}: context.{field.name} is a{_n(word)} {word} {field.type}."
-        )
+        strength, word = ("SHALL", "a required") if field.required else ("MAY", "an optional")
+        rows_by_id[row] = Row(row, strength, "C", f"{field.hook}: context.{field.name} is {word} {field.type}.")
     return rows_by_id
-
-
-def _n(word: str) -> str:
-    return "n" if word[0] in "aeiou" else ""

@@ -14,7 +14,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from cds_hooks.tools.kit.contract.document import MUST, Fault, Level
+from cds_hooks.tools.kit.contract.document import MUST, Fault
 from cds_hooks.tools.kit.contract.registry import SECTIONS, Check, Row, rows
 from cds_hooks.tools.kit.tables import print_table
 
@@ -37,11 +37,6 @@ class Finding:
     row: Row
     faults: tuple[Fault, ...]
     times: int
-
-    @property
-    def level(self) -> Level:
-        """The level of the check: `must` or `should`."""
-        return self.check.level
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,25 +83,26 @@ class Report:
     cut_short: str = ""
     """Why the run ended before all checks were made; what is reported is what was known then."""
 
-    _SHOWN = 5
-
     @cached_property
     def findings(self) -> list[Finding]:
         """What was found, musts first, in the order of the checklist."""
         order = {row: position for position, row in enumerate(rows())}
-        unsorted: list[Finding] = []
+        findings: list[Finding] = []
         for outcome in self.outcomes:
             groups: dict[str, list[Fault]] = {}
             for fault in outcome.faults:
-                groups.setdefault(fault.row or outcome.check.row, []).append(fault)
-            for row, faults in groups.items():
-                unsorted.append(Finding(outcome.check, rows()[row], tuple(faults[: self._SHOWN]), len(faults)))
-        return sorted(unsorted, key=lambda finding: (finding.level != MUST, order[finding.row.id]))
+                row = fault.row if fault.row in order else outcome.check.row
+                groups.setdefault(row, []).append(fault)
+            findings += (
+                Finding(outcome.check, rows()[row], tuple(faults[:_SHOWN]), len(faults))
+                for row, faults in groups.items()
+            )
+        return sorted(findings, key=lambda finding: (finding.check.level != MUST, order[finding.row.id]))
 
     @property
     def musts(self) -> list[Finding]:
         """The findings that make a server non-conformant."""
-        return [finding for finding in self.findings if finding.level == MUST]
+        return [finding for finding in self.findings if finding.check.level == MUST]
 
     @cached_property
     def rows(self) -> list[RowResult]:
@@ -122,7 +118,7 @@ class Report:
         return results
 
     def _row(self, row: Row, outcomes: list[Outcome]) -> RowResult:
-        levels = {finding.level for finding in self.findings if finding.row.id == row.id}
+        levels = {finding.check.level for finding in self.findings if finding.row.id == row.id}
         if levels:
             return RowResult(row, Result.FAILED if MUST in levels else Result.ADVICE)
         if any(outcome.judged and not outcome.faults for outcome in outcomes):
@@ -131,10 +127,6 @@ class Report:
         if faulty:
             return RowResult(row, Result.NOT_SEEN, f"its check found faults of {faulty}")
         return RowResult(row, Result.NOT_SEEN, outcomes[0].reason)
-
-    def counted(self, result: Result) -> int:
-        """Return how many rows that bind a service came out like this."""
-        return sum(1 for row in self.rows if row.row.binds_a_service and row.result is result)
 
     @property
     def exit_code(self) -> int:
@@ -156,7 +148,18 @@ def report_document(report: Report) -> dict[str, Any]:
         "shouldsFailed": len(report.findings) - len(report.musts),
         "checks": len(report.outcomes),
         "coverage": coverage(report),
-        "findings": [_finding(finding) for finding in report.findings],
+        "findings": [
+            {
+                "row": finding.row.id,
+                "level": finding.check.level,
+                "check": finding.check.name,
+                "statement": finding.row.statement,
+                "advice": finding.check.advice,
+                "times": finding.times,
+                "places": [_place(fault) for fault in finding.faults],
+            }
+            for finding in report.findings
+        ],
         "rows": [
             {
                 "row": row.row.id,
@@ -179,33 +182,23 @@ def coverage(report: Report) -> dict[str, int]:
         "rowsThatBindAService": len(binding),
         "visibleFromOutside": sum(1 for row in binding if not row.unseen),
         "withACheck": sum(1 for row in report.rows if row.row.binds_a_service and not row.row.unseen),
-        **{result.name.lower(): report.counted(result) for result in Result if result is not Result.NOT_VISIBLE},
+        **{
+            result.name.lower(): sum(row.row.binds_a_service and row.result is result for row in report.rows)
+            for result in Result
+            if result is not Result.NOT_VISIBLE
+        },
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
-    places = [
-        {
-            name: text
-            for name, text in (("found", fault.message), ("where", fault.location), ("request", fault.request))
-            if text
-        }
-        for fault in finding.faults
-    ]
-    return {
-        "row": finding.row.id,
-        "level": finding.level,
-        "check": finding.check.name,
-        "statement": finding.row.statement,
-        "advice": finding.check.advice,
-        "times": finding.times,
-        "places": places,
-    }
+def _place(fault: Fault) -> dict[str, str]:
+    members = {"found": fault.message, "where": fault.location, "request": fault.request}
+    return {name: text for name, text in members.items() if text}
 
 
 # A shape and a word, always both; color only repeats what they say.
 _SIGNS = {MUST: ("✗ must", "bold red"), "should": ("△ should", "yellow")}
-_SHOWN = 3
+_SHOWN = 5
+"""Faults of a finding that are told; the others are counted."""
 
 
 def print_report(console: Console, report: Report, *, every_row: bool = False) -> None:
@@ -225,10 +218,10 @@ def print_report(console: Console, report: Report, *, every_row: bool = False) -
 
 
 def _printed_finding(finding: Finding) -> Group:
-    sign, style = _SIGNS[finding.level]
+    sign, style = _SIGNS[finding.check.level]
     head = Text.assemble((f"{sign} ", style), (f"{finding.row.id}  ", "bold"), finding.row.statement)
     lines = [head]
-    for fault in finding.faults[:_SHOWN]:
+    for fault in finding.faults:
         where = " · ".join(part for part in (fault.location, fault.request) if part)
         lines.append(Text(f"    {fault.message}" + (f"\n      at {where}" if where else "")))
     if finding.times > _SHOWN:

@@ -12,7 +12,7 @@ from cds_hooks.tools.kit.contract.document import Node, NotTested, Subject, pars
 from cds_hooks.tools.kit.contract.registry import SECTIONS, Check, Scope, all_checks, rows
 from cds_hooks.tools.kit.contract.report import Outcome, Report
 from cds_hooks.tools.kit.contract.target import Target
-from cds_hooks.tools.kit.simulator.files import unreadable
+from cds_hooks.tools.kit.simulator.chart import unreadable
 
 Progress = Callable[[str, int, int], None]
 
@@ -56,51 +56,43 @@ def run_checks(
     `once`: a check of a service is made at the first service where it can be judged, and not at every one.
     After the time limit, or a KeyboardInterrupt, no more requests are made and what is known by then is reported.
     """
-    start = perf_counter()
-    if time_limit_seconds is not None:
-        target.connection.deadline = start + time_limit_seconds
+    start, connection, discovery = perf_counter(), target.connection, target.discovery
+    connection.deadline = None if time_limit_seconds is None else start + time_limit_seconds
     outcomes = {check: Outcome(check) for check in checks}
-    if not target.discovery.status and "certificate" not in target.discovery.failure.lower():
-        stopped = f"No server answers at {target.connection.base}: {target.discovery.failure}"
-        return Report(target.connection.base, list(outcomes.values()), 1, stopped=stopped)
-    if target.discovery.status in (401, 403) and not target.connection.authenticates:
-        stopped = f"discovery {target.discovery.answer}: give a key or a token (--key, --token)"
-        return Report(target.connection.base, list(outcomes.values()), 1, stopped=stopped)
-    if target.discovery.ok and not target.discovery.document.problem:
+    stopped = ""
+    if not discovery.status and "certificate" not in discovery.failure.lower():
+        stopped = f"No server answers at {connection.base}: {discovery.failure}"
+    elif discovery.status in (401, 403) and not connection.authenticates:
+        stopped = f"discovery {discovery.answer}: give a key or a token (--key, --token)"
+    if stopped:
+        return Report(connection.base, list(outcomes.values()), 1, stopped=stopped)
+    if discovery.ok and not discovery.document.problem:
         check_document(Subject.DISCOVERY, target.document, outcomes.values())
-    cut_short = _call_until_cut_short(target, checks, outcomes, progress, once)
-    exchanges = tuple(target.connection.log)
-    _weigh(exchanges, outcomes.values())
-    seconds = perf_counter() - start
-    name = target.dialect.name
-    if cut_short:
-        for outcome in outcomes.values():
-            outcome.reasons.append(cut_short)
-    all_outcomes = list(outcomes.values())
-    return Report(target.connection.base, all_outcomes, len(exchanges), seconds, dialect=name, cut_short=cut_short)
-
-
-def _call_until_cut_short(
-    target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome], progress: Progress, once: bool
-) -> str:
-    """Make the calls; why not all of them were made, empty where they were."""
+    cut_short = ""
     try:
         _call(target, checks, outcomes, progress, once)
     except KeyboardInterrupt:
-        return "the run was interrupted"
-    deadline = target.connection.deadline
-    return "the time limit was reached" if deadline is not None and perf_counter() >= deadline else ""
+        cut_short = "the run was interrupted"
+    if connection.deadline is not None and perf_counter() >= connection.deadline:
+        cut_short = "the time limit was reached"
+    exchanges = tuple(connection.log)
+    _weigh(exchanges, list(outcomes.values()))
+    for outcome in outcomes.values() if cut_short else ():
+        outcome.reasons.append(cut_short)
+    seconds, dialect = perf_counter() - start, target.dialect.name
+    every = list(outcomes.values())
+    return Report(connection.base, every, len(exchanges), seconds, dialect=dialect, cut_short=cut_short)
 
 
 def _call(
     target: Target, checks: Sequence[Check], outcomes: dict[Check, Outcome], progress: Progress, once: bool
 ) -> None:
     """Make the calls; answers are judged afterwards."""
-    needed = all_checks() if any(check.everything for check in checks) else checks
-    needed = [
-        check for check in needed if check.dialect in ("", target.dialect.name) and (check in checks or not check.slow)
-    ]
-    steps = [(check, subject) for check in needed for subject in _subjects(check, target)]
+    wanted: Sequence[Check] = checks
+    if any(check.everything for check in checks):
+        others = (check for check in all_checks() if check.dialect in ("", target.dialect.name) and not check.slow)
+        wanted = list(dict.fromkeys((*checks, *others)))
+    steps = [(check, subject) for check in wanted for subject in _subjects(check, target)]
     if any(isinstance(check.subject, Subject) or check.subject is Scope.EXCHANGE for check in checks):
         for service in target.services:
             progress(f"{service.id}: calls for {service.hook}", 0, len(steps))
@@ -113,9 +105,8 @@ def _call(
             return
         progress(check.words, number, len(steps))
         outcome = outcome_of.setdefault(check, Outcome(check))
-        if once and outcome.judged:
-            continue
-        _try(check, subject, outcome)
+        if not (once and outcome.judged):
+            _try(check, subject, outcome)
 
 
 def _subjects(check: Check, target: Target) -> Sequence[Any]:
@@ -137,8 +128,7 @@ def _try(check: Check, subject: Any, outcome: Outcome, request: str = "") -> Non
         outcome.reasons.append(f"the check could not read an answer of this server ({type(error).__name__}: {error})")
 
 
-def _weigh(exchanges: Sequence[Exchange], outcomes: Iterable[Outcome]) -> None:
-    outcomes = list(outcomes)
+def _weigh(exchanges: Sequence[Exchange], outcomes: Sequence[Outcome]) -> None:
     of_exchanges = [outcome for outcome in outcomes if outcome.check.subject is Scope.EXCHANGE]
     of_documents = [outcome for outcome in outcomes if isinstance(outcome.check.subject, Subject)]
     for exchange in exchanges:

@@ -110,9 +110,15 @@ class Service:
         observe(answered, f"{self.id} answered no conformant {self.hook} call with 200 and cards{explanation}")
         return max(answered, key=_worth)
 
-    def request(self) -> Request:
-        """Return a copy of the base call's request, with a hookInstance of its own, to be changed at will."""
-        return self.as_new(self.base.sent)
+    def request(self, **context: Any) -> Request:
+        """Return a copy of the base call's request, with a hookInstance of its own and these members of context."""
+        request = self.as_new(self.base.sent)
+        request["context"].update(context)
+        return request
+
+    def with_value(self, key: str, value: Any) -> Request:
+        """Return such a copy with another value under this prefetch key."""
+        return self.request() | {"prefetch": self.prefetch() | {key: value}}
 
     def prefetch(self) -> dict[str, Any]:
         """Return a copy of the base call's prefetch; NotTested where it has none."""

@@ -16,7 +16,6 @@ from msgspec import DecodeError
 from msgspec import json as msgspec_json
 
 from cds_hooks.samples import list_samples, load_draft, load_patient
-from cds_hooks.tools.kit.simulator.files import unreadable
 
 _MOST_UNPACKED_BYTES = 64 * 1024 * 1024  # as in fhir/record/charts.py, which the kit is without; a test compares
 _DAY = re.compile(r"^(\d{4})-(\d{2})-(\d{2})(?=$|T)")
@@ -180,6 +179,19 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ChartError(f"{path.name} must be a JSON object; give a FHIR resource or a Bundle")
     return document
+
+
+def unreadable(path: Path, error: OSError) -> str:
+    """Return the name and why it cannot be read, in the words of the whole program (fhir/terminology/plain_file.py)."""
+    if isinstance(error, FileNotFoundError):
+        if not path.parent.is_dir():
+            return f"{path} is not there, nor is its folder {path.parent}"
+        return f"{path} is not there" + ("" if path.is_absolute() else f"; it was looked for in {Path.cwd()}")
+    if isinstance(error, IsADirectoryError):
+        return f"{path} is a folder; give a file"
+    if isinstance(error, PermissionError):
+        return f"{path} may not be read by the user who runs this program"
+    return f"{path} cannot be read: {error.strerror}"
 
 
 def resources_of(document: Any) -> list[Resource]:

@@ -233,11 +233,16 @@ def answer_query(query: str, resources: Sequence[Resource], base: str) -> Resour
     path, _, search = query.partition("?")
     if not search and "/" in path:
         kind, _, identity = path.partition("/")
-        return next((r for r in resources if r.get("resourceType") == kind and r.get("id") == identity), None)
+        return read_resource(resources, kind, identity)
     pairs = usable_parameters(path, parse_qsl(search))
     limit = next((int(value) for name, value in pairs if name == "_count"), None)
     matches = find_resources(resources, path, pairs)[:limit]
     return searchset(base, matches, included=medications_of(resources, matches))
+
+
+def read_resource(resources: Iterable[Resource], kind: str, identity: str) -> Resource | None:
+    """Return the resource of this type and id; None where there is none."""
+    return next((r for r in resources if r.get("resourceType") == kind and r.get("id") == identity), None)
 
 
 def searchset(

@@ -5,8 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
 from typing import Any, ClassVar, Final, Literal
@@ -17,6 +16,7 @@ from cds_hooks.tools.kit.simulator.fhir_search import (
     InvalidSearch,
     find_resources,
     medications_of,
+    read_resource,
     searchset,
     usable_parameters,
 )
@@ -97,10 +97,6 @@ class RequestLog:
         self.requests.append(request)
         self.tell(request)
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the log as `GET /requests` shows it."""
-        return {"most_at_once": self.most_at_once, "requests": [asdict(request) for request in self.requests]}
-
 
 HttpAnswer = tuple[int, Resource, Mapping[str, str]]
 """Status, document and headers of an answer."""
@@ -164,18 +160,13 @@ class FhirServer:
         if not kind:
             return self._next_page(query)
         if kind == "metadata":
-            return 200, self._capability_statement(), {}
+            return 200, _CAPABILITIES | {"implementation": {"description": "Charts", "url": self.base}}, {}
         if is_search and media_type.split(";")[0].strip() != _FORM:
             return _outcome(415, "not-supported", f"A search by POST is sent as {_FORM}.")
-        if identity and not is_search:
-            return self._read(kind, identity)
-        return self._search(kind, "&".join(text for text in (query, form) if text))
-
-    def _read(self, kind: str, identity: str) -> HttpAnswer:
-        for resource in self.resources:
-            if resource.get("resourceType") == kind and resource.get("id") == identity:
-                return 200, resource, {}
-        return _outcome(404, "not-found", f"There is no {kind} of this id.")
+        if not identity or is_search:
+            return self._search(kind, "&".join(text for text in (query, form) if text))
+        resource = read_resource(self.resources, kind, identity)
+        return (200, resource, {}) if resource else _outcome(404, "not-found", f"There is no {kind} of this id.")
 
     def _search(self, kind: str, query: str, offset: int = 0) -> HttpAnswer:
         pairs = parse_qsl(query, keep_blank_values=True)
@@ -206,17 +197,16 @@ class FhirServer:
             return _outcome(410, "expired", "This page does not exist, or does not exist any more.")
         return self._search(kind, search, int(offset))
 
-    def _capability_statement(self) -> Resource:
-        return {
-            "resourceType": "CapabilityStatement",
-            "status": "active",
-            "date": datetime.now(UTC).date().isoformat(),
-            "kind": "instance",
-            "fhirVersion": "4.0.1",
-            "format": ["json"],
-            "implementation": {"description": "Charts on disk, for tests", "url": self.base},
-            "rest": [{"mode": "server"}],
-        }
+
+_CAPABILITIES: Final = {
+    "resourceType": "CapabilityStatement",
+    "status": "active",
+    "date": "2026-11-30",
+    "kind": "instance",
+    "fhirVersion": "4.0.1",
+    "format": ["json"],
+    "rest": [{"mode": "server"}],
+}
 
 
 def _outcome(status: int, code: str, text: str, headers: Mapping[str, str] | None = None) -> HttpAnswer:
@@ -240,25 +230,16 @@ def serving_fhir(
         OSError: The port cannot be listened on.
     """
     server = FhirServer("", resources, behaviour, log)
-    with listening(type("Handler", (_FhirHandler,), {"fhir": server}), host, port) as origin:
-        server.base = f"{origin}{BASE}"
+    # Other hosts are named by the tester: the tested server runs on another machine.
+    bound = "127.0.0.1" if host in _LOOPBACK else "0.0.0.0"  # noqa: S104
+    with _Listener((bound, port), type("Handler", (_Handler,), {"fhir": server})) as listener:
+        server.base = f"http://{host}:{listener.server_port}{BASE}"
+        thread = Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
         try:
             yield server
         finally:
             server.released.set()
-
-
-@contextmanager
-def listening(handler: type[BaseHTTPRequestHandler], host: str, port: int = 0) -> Iterator[str]:
-    """Serve HTTP in threads of its own until the block ends; the value is the origin, such as http://127.0.0.1:8090."""
-    # Other hosts are named by the tester: the tested server runs on another machine.
-    bound = "127.0.0.1" if host in _LOOPBACK else "0.0.0.0"  # noqa: S104
-    with _Listener((bound, port), handler) as listener:
-        thread = Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://{host}:{listener.server_port}"
-        finally:
             listener.shutdown()
             thread.join()
 
@@ -272,63 +253,45 @@ class _Listener(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class QuietHandler(BaseHTTPRequestHandler):
-    """Answers with JSON over kept-alive connections and prints nothing."""
+class _Handler(BaseHTTPRequestHandler):
+    """Hands what comes to its FHIR server, over kept-alive connections; prints nothing."""
 
+    fhir: ClassVar[FhirServer]
     protocol_version = "HTTP/1.1"
     timeout = _IDLE_SECONDS  # a client that goes away must not keep this thread
     disable_nagle_algorithm = True  # header and body are two writes: the second would wait 40 ms for the first
 
-    def send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        """Send an answer, unless the client gave up waiting and has closed the connection."""
-        self.send_response(status)
-        for name, value in {**headers, "content-length": str(len(body))}.items():
-            self.send_header(name, value)
-        with suppress(ConnectionError):
-            self.end_headers()
-            self.wfile.write(body)
-
-    def respond(self) -> None:
-        """Answers a request of any method."""
-        raise NotImplementedError
-
     def do_GET(self) -> None:
         """Answers a request, which http.server hands over by its method."""
-        self.respond()
+        form = self.rfile.read(int(self.headers.get("content-length") or 0)).decode("utf-8", "replace")
+        parts = urlsplit(self.path)
+        browsers = self.fhir.behaviour.browsers
+        sent = {name.lower(): value for name, value in self.headers.items()}
+        answer: HttpAnswer = (200, {}, {})
+        if not (browsers and self.command == "OPTIONS"):
+            answer = self.fhir.respond(self.command, parts.path, parts.query, form, sent)
+        status, document, headers = answer
+        headers = {"content-type": "application/fhir+json", **headers}
+        if browsers:
+            headers |= _CORS | {"access-control-allow-headers": sent.get("access-control-request-headers", "*")}
+        is_garbage = self.fhir.behaviour.mode == "garbage"
+        self._send(status, b"<html>Maintenance" if is_garbage else json.dumps(document).encode(), headers)
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
 
     def log_message(self, format: str, *args: Any) -> None:
         """Print nothing."""
 
-
-class _FhirHandler(QuietHandler):
-    """Hands what comes to its FHIR server; /requests tells what came."""
-
-    fhir: ClassVar[FhirServer]
-
-    def respond(self) -> None:
-        form = self.rfile.read(int(self.headers.get("content-length") or 0)).decode("utf-8", "replace")
-        parts = urlsplit(self.path)
-        if parts.path == "/requests":
-            self._send_json((200, self.fhir.log.as_json(), {}), "application/json")
-        elif self.command == "OPTIONS" and self.fhir.behaviour.browsers:
-            self._send_json((200, {}, {}), "application/json")
-        else:
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            answer = self.fhir.respond(self.command, parts.path, parts.query, form, headers)
-            self._send_json(answer, "application/fhir+json")
-
-    def _send_json(self, answer: HttpAnswer, media_type: str) -> None:
-        status, document, headers = answer
-        is_garbage = self.fhir.behaviour.mode == "garbage" and media_type == "application/fhir+json"
-        body = b"<html>Maintenance" if is_garbage else json.dumps(document).encode()
-        cors = {}
-        if self.fhir.behaviour.browsers:
-            asked = self.headers.get("access-control-request-headers", "*")
-            cors = {f"access-control-allow-{name}": value for name, value in _CORS.items()}
-            cors["access-control-allow-headers"] = asked
-        self.send(status, body, {"content-type": media_type, **headers, **cors})
+    def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "content-length": str(len(body))}.items():
+            self.send_header(name, value)
+        with suppress(ConnectionError):  # the client gave up waiting and has closed the connection
+            self.end_headers()
+            self.wfile.write(body)
 
 
-_CORS: Final = {"origin": "*", "methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS"}
+_CORS: Final = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
+}

@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 
 from cds_hooks.tools.kit.simulator.chart import Chart, ChartError, Resource
-from cds_hooks.tools.kit.simulator.fhir_search import prefetch_from
+from cds_hooks.tools.kit.simulator.fhir_search import prefetch_from, read_resource
 
 if TYPE_CHECKING:
     from cds_hooks.tools.kit.simulator.signing import SigningKey
@@ -137,7 +137,7 @@ def drafts_for(chart: Chart, drafts: list[Resource]) -> list[Resource]:
 def draft_from_chart(chart: Chart, reference: str) -> list[Resource]:
     """Return an order of the chart, drafted once more under a new id, with the Medication it refers to."""
     kind, _, identity = reference.partition("/")
-    order = next((r for r in chart.resources if r.get("resourceType") == kind and r.get("id") == identity), None)
+    order = read_resource(chart.resources, kind, identity)
     if order is None:
         raise ChartError(f"{reference} is not in the chart; name an order of the chart as Type/id")
     drafted = {**order, "id": f"draft-of-{identity}"[:64]}

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
-from cds_hooks.tools.kit.simulator.files import unreadable
+from cds_hooks.tools.kit.simulator.chart import unreadable
 
 SigningAlgorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA"]
 _RSA_BITS: Final = 3072

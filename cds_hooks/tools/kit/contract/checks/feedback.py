@@ -3,9 +3,9 @@
 from typing import Any, Final
 from uuid import uuid4
 
-from cds_hooks.tools.kit.contract.assertions import expect_refusal
+from cds_hooks.tools.kit.contract.assertions import expect
 from cds_hooks.tools.kit.contract.connection import Exchange
-from cds_hooks.tools.kit.contract.document import SHOULD, NotTested, observe
+from cds_hooks.tools.kit.contract.document import SHOULD, observe
 from cds_hooks.tools.kit.contract.registry import Faults, check_server, check_service
 from cds_hooks.tools.kit.contract.requests import Request
 from cds_hooks.tools.kit.contract.target import DISCOVERY, Service, Target
@@ -32,15 +32,6 @@ def cards_with_uuid_have_feedback(service: Service) -> Faults:
         yield exchange.fault(f"{exchange.answer}, but cards have a uuid")
 
 
-@check_server("FB-01", level=SHOULD)
-def feedback_on_an_unknown_service_is_404(target: Target) -> Faults:
-    """Answer feedback for an id that discovery does not list with 404."""
-    observe_offered(target.any_service)
-    body = {"feedback": [{"card": str(uuid4()), "outcome": "overridden", "outcomeTimestamp": _WHEN}]}
-    path = f"{DISCOVERY}/contract-kit-no-such-service/feedback"
-    yield from expect_refusal(target.connection.post(path, body, "feedback on an unknown service", broken=True))
-
-
 def card_and_suggestion(service: Service) -> tuple[str, str]:
     """Return a card and a suggestion of it that this service has sent; invented ones where it sent none."""
     for call in service.calls:
@@ -62,5 +53,14 @@ def _overridden(service: Service, title: str) -> Exchange:
 
 def observe_offered(service: Service) -> None:
     """Raise NotTested where the server offers no feedback."""
-    if _overridden(service, "an overridden card: is feedback offered?").status in _NOT_OFFERED:
-        raise NotTested("the server offers no feedback endpoint")
+    exchange = _overridden(service, "an overridden card: is feedback offered?")
+    observe(exchange.status not in _NOT_OFFERED, "the server offers no feedback endpoint")
+
+
+@check_server("FB-01", level=SHOULD)
+def feedback_on_an_unknown_service_is_404(target: Target) -> Faults:
+    """Answer feedback for an id that discovery does not list with 404."""
+    observe_offered(target.any_service)
+    body = {"feedback": [{"card": str(uuid4()), "outcome": "overridden", "outcomeTimestamp": _WHEN}]}
+    path = f"{DISCOVERY}/contract-kit-no-such-service/feedback"
+    yield from expect("refused", target.connection.post(path, body, "feedback on an unknown service", broken=True))

@@ -8,10 +8,10 @@ from time import sleep
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from cds_hooks.tools.kit.contract.assertions import expect_cards_or_412
+from cds_hooks.tools.kit.contract.assertions import expect
 from cds_hooks.tools.kit.contract.charts import USER
 from cds_hooks.tools.kit.contract.connection import Exchange
-from cds_hooks.tools.kit.contract.document import SHOULD, NotTested, observe
+from cds_hooks.tools.kit.contract.document import SHOULD, observe
 from cds_hooks.tools.kit.contract.registry import Faults, check_service
 from cds_hooks.tools.kit.contract.requests import KIT_AUTHORIZATION, Request
 from cds_hooks.tools.kit.contract.target import Service
@@ -84,7 +84,7 @@ def every_fhir_call_carries_the_token(service: Service) -> Faults:
 def a_refused_token_is_missing_data(service: Service) -> Faults:
     """Treat a 401 of the FHIR server as data that cannot be had: 412 if it was required, else an answer."""
     with _called(service, "the FHIR server refuses the token", mode="401") as (_, exchange):
-        yield from expect_cards_or_412(exchange)
+        yield from expect("answered or 412", exchange)
 
 
 @check_service("PRE-14", level=SHOULD)
@@ -200,8 +200,7 @@ class _Offer:
 
 @contextmanager
 def _offered(service: Service, **behaviour: Any) -> Iterator[_Offer]:
-    if not service.fhir_host:
-        raise NotTested("no FHIR server was offered; name a host the server may call: --fhir-host 127.0.0.1")
+    observe(service.fhir_host, "no FHIR server was offered; name a host the server may call: --fhir-host 127.0.0.1")
     service.prefetch()
     with _serving(service, **behaviour) as server:
         yield _Offer(service, server)

@@ -57,19 +57,16 @@ def _updates(call: Call) -> Iterator[Node]:
 @check_service("CARD-05", level=SHOULD)
 def text_from_the_chart_is_escaped(service: Service) -> Faults:
     """Escape text of the chart before it goes into detail: it is data, neither HTML nor a link of yours."""
-    if not service.base.exchange.cards:
-        raise NotTested(f"{service.id} has no card for any of these patients")
+    observe(service.base.exchange.cards, f"{service.id} has no card for any of these patients")
     request = service.as_new(_hostile(service.request()))
     exchange = service.send(request, "texts of the chart hold HTML and a link")
-    if exchange.cards is None:
-        raise NotTested("the call with such texts was not answered with cards")
+    observe(exchange.cards is not None, "the call with such texts was not answered with cards")
     is_quoted = False
     for card in exchange.response.objects("cards"):
         is_quoted = is_quoted or _MARK in card.text("detail")
         if _RAW.search(card.text("detail")):
             yield exchange.fault("detail holds HTML or a link from the chart", card.at("detail").location)
-    if not is_quoted:
-        raise NotTested("no text of the chart came back in detail")
+    observe(is_quoted, "no text of the chart came back in detail")
 
 
 def _hostile(value: Any) -> Any:
@@ -100,3 +97,34 @@ def an_update_keeps_decimals_as_they_came(service: Service) -> Faults:
     for decimal in _DECIMALS:
         if decimal not in returned_decimals:
             yield exchange.fault(f"{decimal} came back as another number or not at all")
+
+
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_SIDE: Final = 100
+_WITH_ALPHA: Final = (4, 6)
+
+
+@check_service("SRC-05", level=SHOULD)
+def an_icon_is_a_png_of_100_by_100(service: Service) -> Faults:
+    """Offer the icon as a PNG of 100 x 100 pixels without transparent regions."""
+    base = service.connection.base
+    sources = [card.at("source") for call in service.calls for card in call.exchange.response.objects("cards")]
+    # Other hosts are nobody's to call here.
+    icons = {source.text("icon"): source.at("icon").location for source in sources}
+    own_icons = {icon: location for icon, location in icons.items() if icon.startswith(f"{base}/")}
+    observe(own_icons, "no icon on this server's own address was seen")
+    for icon, location in own_icons.items():
+        exchange = service.connection.get(icon.removeprefix(base), "the icon of a source", authenticated=False)
+        wrong = _wrong(exchange.body) if exchange.ok else exchange.answer
+        if wrong:
+            yield exchange.fault(wrong, location)
+
+
+def _wrong(image: bytes) -> str:
+    """Return what is wrong with this image, empty where nothing is; its size and color type stand in PNG's IHDR."""
+    if not image.startswith(_PNG) or len(image) < 26:
+        return "the icon is no PNG"
+    width, height = int.from_bytes(image[16:20]), int.from_bytes(image[20:24])
+    if (width, height) != (_SIDE, _SIDE):
+        return f"the icon has {width} x {height} pixels"
+    return "the icon has an alpha channel" if image[25] in _WITH_ALPHA or b"tRNS" in image else ""

@@ -21,6 +21,7 @@ STRANGE: tuple[object, ...] = (
                   {"id": "a", "hook": "patient-view", "prefetch": [1]}]},
     {"services": [{"id": "a", "hook": "order-select", "prefetch": {"x": 5, "y": "{{}}", "z": "Patient/{{context"}}]},
     {"services": [{"id": "a", "hook": "com.example.own"}]},
+    {"services": [{"id": "a", "hook": "com.example.own"}], "cards": []},
     {"cards": [None, "x", {"suggestions": {"a": 1}, "links": [None], "source": 5, "overrideReasons": "no"}]},
     {"services": [{"id": "a", "hook": "patient-view"}],
      "cards": [{"suggestions": [None, {"actions": [{"resource": []}]}]}]},
