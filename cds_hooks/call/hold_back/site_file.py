@@ -1,7 +1,7 @@
 """Reads the rules file of a site; what is wrong with it is said in sentences (docs/rules/governance.md)."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -46,20 +46,19 @@ class _RulesFile(Struct, forbid_unknown_fields=True):
     role: tuple[_Role, ...] = ()
 
 
-def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = None) -> SiteRules:
+def read_rules_file(path: Path) -> SiteRules:
     """Return what the file says; RulesFileError with the mistakes that were found."""
-    rule_versions = all_rule_versions() if versions is None else versions
     try:
         file = read_toml_as(path, _RulesFile, _MOST_BYTES)
     except TomlFault as error:
         raise RulesFileError(path, f"the file {error}") from error
-    problems = [problem for switch in file.switch for problem in _switch_problems(switch, rule_versions)]
+    problems = [problem for switch in file.switch for problem in _switch_problems(switch)]
     problems += [problem for budget in file.budget for problem in _budget_problems(budget)]
     if problems:
         raise RulesFileError(path, *problems)
     switches: defaultdict[str, tuple[Switch, ...]] = defaultdict(tuple)
     for switch in file.switch:
-        for rule in _switched(switch, rule_versions):
+        for rule in _switched(switch):
             switches[rule] += (switch,)
     return SiteRules(
         switches=switches,
@@ -69,17 +68,17 @@ def read_rules_file(path: Path, versions: Mapping[str, RuleVersion] | None = Non
     )
 
 
-def _switch_problems(switch: Switch, rule_versions: Mapping[str, RuleVersion]) -> Iterator[str]:
+def _switch_problems(switch: Switch) -> Iterator[str]:
     if bool(switch.rule) == bool(switch.family):
         yield "a switch names either a rule or a family"
-    elif not _switched(switch, rule_versions):
-        yield no_rule(switch.rule) if switch.rule else _no_family(switch.family, rule_versions)
+    elif not _switched(switch):
+        yield no_rule(switch.rule) if switch.rule else _no_family(switch.family)
     if [switch.off, switch.speak_from is not None, bool(switch.bands_off)].count(True) != 1:
         yield f"the switch of {switch.rule or switch.family} has one of off = true, speak_from and bands_off"
     if switch.family and switch.bands_off:
         yield f"the family {switch.family} has no bands; name a rule"
-    if switch.rule in rule_versions:
-        yield from _band_problems(switch, rule_versions[switch.rule])
+    if (version := all_rule_versions().get(switch.rule)) is not None:
+        yield from _band_problems(switch, version)
 
 
 def _band_problems(switch: Switch, version: RuleVersion) -> Iterator[str]:
@@ -100,15 +99,15 @@ def _budget_problems(budget: Budget) -> Iterator[str]:
         yield "a budget of users is for each user: leave out names, which would put users into this file"
 
 
-def _switched(switch: Switch, rule_versions: Mapping[str, RuleVersion]) -> list[str]:
+def _switched(switch: Switch) -> list[str]:
     """Return the rules that a switch is about: one, or every rule of a family; none without such a rule or family."""
     if switch.family:
-        return [rule for rule, version in rule_versions.items() if version.table.family == switch.family]
-    return [switch.rule] if switch.rule in rule_versions or switch.rule == NOT_COVERED else []
+        return [rule for rule, version in all_rule_versions().items() if version.table.family == switch.family]
+    return [switch.rule] if switch.rule in all_rule_versions() or switch.rule == NOT_COVERED else []
 
 
-def _no_family(name: str, rule_versions: Mapping[str, RuleVersion]) -> str:
-    families = sorted({version.table.family for version in rule_versions.values()})
+def _no_family(name: str) -> str:
+    families = sorted({version.table.family for version in all_rule_versions().values()})
     return f"there is no family of rules {name}; there are {', '.join(families)}"
 
 
