@@ -212,8 +212,8 @@ def _says_all(coding: Coding) -> bool:
     return system == "icd9" or (system == "icd10" and coding.code.strip().upper().startswith(_CODES_THAT_SAY_ALL))
 
 
-# ICD-10: titles that name a fear, a fetus, a risk or a relative and deny nothing.
-_NEVER_TAKEN_BACK_BUT_PREGNANCY = ("F40", "R761", "Z15", "Z8")
+# ICD-10: titles that name a fear, a fetus, a newborn, a risk or a relative and deny nothing.
+_NEVER_TAKEN_BACK_BUT_PREGNANCY = ("F40", "P07", "P57", "P58", "P59", "R761", "Z15", "Z8")
 _NEVER_TAKEN_BACK = ("O", *_NEVER_TAKEN_BACK_BUT_PREGNANCY)
 _NOT_PREGNANT = re.compile(
     r"\b(?:(?:not|nicht|pas|niet|non|não|ikke|ej|inte) (?:pregnant|schwanger|enceinte|zwanger|incinta|grávida|gravid)"
