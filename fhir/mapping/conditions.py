@@ -1,5 +1,6 @@
 """Which conditions of the tables a patient has, each with its evidence: one pass over the record."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Literal, TypeAlias
@@ -15,6 +16,7 @@ from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Condition, Encounter
 from fhir.terminology.conditions import CONDITION_GROUPS
+from fhir.terminology.medications import table_rows
 
 ConditionStatus: TypeAlias = Literal["active", "unstated", "past"]
 
@@ -35,17 +37,11 @@ _ACUTE_DAYS = {
 _SOON_OVER_DAYS = 90
 # So does an entry that nobody took off the problem list, after a year; that is the project's own choice, too.
 _FORGOTTEN_DAYS = 365
-# What such a state shows in: it may last, and so is over only once a result is there that is later than the year.
-_SHOWN_IN = {
-    **dict.fromkeys(("hyperkalemia", "hypokalemia"), "potassium"),
-    **dict.fromkeys(("hypernatremia", "hyponatremia"), "sodium"),
-    **dict.fromkeys(("hypercalcemia", "hypocalcemia"), "calcium"),
-    **dict.fromkeys(("hypotension", "hypertension_severe", "hypertension_crisis"), "sbp"),
-    **dict.fromkeys(("aki", "acute_kidney_injury"), "creatinine"),
-    "hypomagnesemia": "magnesium",
-    "hypoglycemia": "glucose",
-    "acute_hepatitis": "alt",
-    "bradycardia": "heart_rate",
+# What such a state shows in, and the values at which it is over: it may last, and so is over only once a result within
+# them is there that is later than the year.
+_OVER_WITHIN = {
+    row["group"]: (row["analyte"], float(row["over_from"] or -math.inf), float(row["over_to"] or math.inf))
+    for row in table_rows("passing_results.csv")
 }
 # A form of such a state that lasts, by its words in many languages, or its code in ICD-10-CM or ICD-9-CM.
 _LASTING = re.compile(
@@ -389,14 +385,21 @@ def _is_long_over(hit: ConditionHit, record: PatientRecord) -> bool:
     days = hit.time.whole_days(record.as_of_epoch) if hit.time is not None else 0
     if hit.status == "past" or days <= (_FORGOTTEN_DAYS if hit.status == "active" else _SOON_OVER_DAYS):
         return False
-    is_forgotten = hit.status == "active" and hit.key in _SHOWN_IN
-    if is_forgotten and record.newest(_SHOWN_IN[hit.key], _FORGOTTEN_DAYS) is None:
+    is_forgotten = hit.status == "active" and hit.key in _OVER_WITHIN
+    if is_forgotten and not _is_over_by_result(hit.key, record):
         return False
     if hit.key == "respiratory_failure":
         return _ACUTE_ALONE.match(hit.words) is not None
     if hit.key == "hf_decompensated":  # "Acute on chronic heart failure": it is the decompensation that passes.
         return True
     return (hit.key in PASSING_GROUPS or is_forgotten) and _LASTING.search(f"{hit.code} {hit.words}") is None
+
+
+def _is_over_by_result(group: str, record: PatientRecord) -> bool:
+    """Whether the newest results of the year lie where the state is over; those of one instant have to agree."""
+    analyte, lowest, highest = _OVER_WITHIN[group]
+    newest = record.newest_together(analyte, _FORGOTTEN_DAYS)
+    return bool(newest) and all(lowest <= measurement.value <= highest for measurement in newest)
 
 
 def _is_recent(hit: ConditionHit, as_of_epoch: float) -> bool:

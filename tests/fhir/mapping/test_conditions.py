@@ -6,7 +6,7 @@ from fhir.mapping.conditions import doubted_conditions, doubtful_problems, find_
 from fhir.mapping.gaps import gaps
 from fhir.terminology.conditions import CONDITION_GROUPS
 from tests.each import for_rows
-from tests.fhir.builders import ICD10, MAN, SUBJECT, condition, creatinine, encounter, record_of
+from tests.fhir.builders import ICD10, MAN, SUBJECT, condition, creatinine, encounter, observation, record_of
 
 PREGNANT = "72892002"
 
@@ -81,6 +81,16 @@ def test_a_forgotten_state_that_a_result_shows_is_over_once_there_is_a_later_one
     forgotten |= {"clinicalStatus": {"text": "active"}}
     assert find_condition(record_of(forgotten), "aki") is not None
     assert find_condition(record_of(forgotten, creatinine(1.0)), "aki") is None
+
+
+@pytest.mark.parametrize(("potassium", "lasts"), [(4.4, False), (5.6, True), (None, True)])
+def test_a_forgotten_hyperkalemia_lasts_while_the_newest_potassium_is_high(
+    potassium: float | None, lasts: bool
+) -> None:
+    stated = condition("22298006") | {"code": {"text": "Hyperkalemia"}, "recordedDate": "2024-05-05"}
+    stated |= {"clinicalStatus": {"text": "active"}}
+    results = [] if potassium is None else [observation("2823-3", potassium, "mmol/L", "2026-11-10")]
+    assert (find_condition(record_of(stated, *results), "hyperkalemia") is not None) is lasts
 
 
 def test_pre_eclampsia_lasts_no_longer_than_its_pregnancy_and_twelve_weeks() -> None:
