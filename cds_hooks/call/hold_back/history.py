@@ -32,6 +32,7 @@ from cards.finding import Finding
 from cards.rules.engine.finding import DRUG_FACTS, RuleFinding
 from cards.rules.engine.governance import drafts_of
 from cards.text import plain
+from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.decision_views.follow import Batch, Projection
 from cds_hooks.evidence.storage.content import ContentUnreadable, load_content, store_content
@@ -109,9 +110,9 @@ class Accepted(Struct, frozen=True):
 class Event(Struct, frozen=True, omit_defaults=True):
     """A card that was shown (`how` is "shown"), or the answer to one: "accepted", or the code of the override.
 
-    `at` is in epoch seconds, `last` when the card was last shown on that day. `by` is the user to whom the card was
-    shown, as it is recorded, `reason` the reason of an override in words. `finding` is what the card says of the
-    patient as a whole.
+    `at` is in epoch seconds, `last` when the card was last shown on that day, `service` the one that showed it at an
+    opening. `by` is the user to whom the card was shown, as it is recorded, `reason` the reason of an override in
+    words. `finding` is what the card says of the patient as a whole.
 
     Of a card about orders `bands` are its rules and bands (none where the reason of an override is not known),
     `ingredients` what is drafted and taken, because an answer to one drug is none to another, `numbers` its values by
@@ -166,10 +167,11 @@ def _ingredients_of(facts: Iterable[Fact]) -> frozenset[str]:
     return frozenset(ingredient for value in values for ingredient in value.split("/"))
 
 
-def shown_events(service: str, cards: Iterable[CardExtension], at: float) -> list[Event]:
+def shown_events(service: str, hook: str, cards: Iterable[CardExtension], at: float) -> list[Event]:
     """Return that cards about the patient as a whole were shown; of cards about orders only answers are remembered."""
+    at_opening = service if hook == PATIENT_VIEW else ""
     findings = (extension.finding for extension in cards)
-    return [Event(at, SHOWN, finding, service, at) for finding in findings if finding is not None]
+    return [Event(at, SHOWN, finding, at_opening, at) for finding in findings if finding is not None]
 
 
 def answer_event(
@@ -260,10 +262,10 @@ class PatientHistory(Struct):
         return [(event, accepted) for event in recent for accepted in event.accepted]
 
     def others_recently(self, service: str, about: Collection[str], now: float) -> int:
-        """Return how many cards other services showed in this visit, beside those about the same."""
+        """Return how many cards other services showed at openings in this visit, beside those about the same."""
         recent = (event for event in self.events if event.how == SHOWN and 0 <= now - event.last < _VISIT_SECONDS)
-        others = {event.finding.about for event in recent if event.service != service and event.finding is not None}
-        return len(others.difference(about))
+        others = (event for event in recent if event.service not in ("", service))
+        return len({event.finding.about for event in others if event.finding is not None}.difference(about))
 
     def suppression(self, finding: Finding, now: float, *, is_critical: bool) -> tuple[Event, float] | None:
         """Return how a finding was shown or answered before and until when it is suppressed; None where it is shown.
@@ -378,7 +380,8 @@ CREATE INDEX history_by_time ON history (at);
         for row in batch.decisions:
             decision, cards = row.decision, row.response.cards
             if cards and (as_of := row.basis.as_of) is not None:
-                new = shown_events(decision.service, (card.own_extension for card in cards), as_of.timestamp())
+                extensions = (card.own_extension for card in cards)
+                new = shown_events(decision.service, decision.hook, extensions, as_of.timestamp())
                 events.setdefault((decision.client, decision.patient), []).extend(new)
         for answered in batch.answers:
             if answered.decision is not None:

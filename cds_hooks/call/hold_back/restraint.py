@@ -79,7 +79,7 @@ class Restraint:
     def note_shown(self, cards: Sequence[Card], call: CheckedCall) -> None:
         """Take what was shown just now and is on record."""
         caller = call.caller
-        events = shown_events(caller.service, (card.own_extension for card in cards), call.as_of)
+        events = shown_events(caller.service, caller.hook, (card.own_extension for card in cards), call.as_of)
         self.histories.note(caller.client, caller.patient, events)
 
     @property

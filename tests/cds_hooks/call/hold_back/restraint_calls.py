@@ -80,5 +80,5 @@ class Site:
 
     def show(self, cards: Sequence[Card], caller: Caller) -> None:
         """Takes note of what is shown, as a call does."""
-        events = shown_events(caller.service, (card.own_extension for card in cards), self.now())
+        events = shown_events(caller.service, caller.hook, (card.own_extension for card in cards), self.now())
         self.histories.note(caller.client, caller.patient, events)

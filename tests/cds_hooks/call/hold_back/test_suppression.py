@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from cards.card import Card, Indicator, Source
 from cards.extension import EXTENSION_KEY, CardExtension
@@ -210,6 +211,15 @@ def test_what_one_client_was_shown_of_one_patient_says_nothing_of_another(other:
     clock.now += 2 * DAY
     assert not _shown(memory, _card(0.10))
     assert _shown(memory, _card(0.10), other)
+
+
+@pytest.mark.parametrize(("hook", "places"), [("order-sign", 3), ("encounter-discharge", 3), ("patient-view", 2)])
+def test_what_another_service_showed_takes_a_place_of_an_opening_only_at_an_opening(hook: str, places: int) -> None:
+    memory = Site(_Clock())
+    memory.show([_card(0.10)], Caller("ehr", "p1", "another", hook))
+    findings = [CardExtension(finding=Finding(f"finding {number}", "x")) for number in range(3)]
+    cards = [replace(_with(extension), uuid=f"c{number}") for number, extension in enumerate(findings)]
+    assert len(memory.hold_back(cards, CALLER)[0]) == places
 
 
 # High-alert drugs that no rule is about
