@@ -8,7 +8,7 @@ from typing import Any
 
 from cds_hooks.samples import load_patient
 from cds_hooks.tools.kit.simulator.chart import Chart, resources_of
-from cds_hooks.tools.kit.simulator.fhir_server import BASE, Behaviour, RequestLog
+from cds_hooks.tools.kit.simulator.fhir_server import BASE, Behaviour, FhirServer
 from cds_hooks.tools.kit.simulator.fhir_server import serving_fhir as serving
 from tests.fhir.builders import observation
 
@@ -20,7 +20,7 @@ class Running:
     """A server that runs: its base address and what it was asked."""
 
     base: str
-    log: RequestLog
+    log: FhirServer
 
     @property
     def queries(self) -> list[str]:
@@ -38,7 +38,7 @@ def serving_fhir(charts: Sequence[Chart], **behaviour: Any) -> Iterator[Running]
     """A FHIR server on a port of its own until the block ends."""
     resources = [resource for chart in charts for resource in chart.resources]
     with serving(resources, Behaviour(**behaviour)) as server:
-        yield Running(server.base, server.log)
+        yield Running(server.base, server)
 
 
 def chart_of(*resources: dict[str, Any]) -> Chart:

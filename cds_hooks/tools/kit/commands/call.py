@@ -1,7 +1,7 @@
 """`cds-hooks call`: a chart on disk and perhaps a draft order → a hook call → its cards in the terminal."""
 
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -98,7 +98,8 @@ def call(options: CallOptions) -> None:
         signing = _signing(options.key) if options.key else None
         # Reading the certificates of all authorities takes longer than the call; http needs none of them.
         with httpx.Client(base_url=url, timeout=60, auth=signing, verify=url.startswith("https://")) as client:
-            caller = _Caller(client, console, options.as_json, options.curl, options.feedback)
+            quiet: list[str] | None = [] if options.service is None and not options.as_json else None
+            caller = _Caller(client, console, options.as_json, options.curl, options.feedback, quiet)
             chart = open_chart(options.chart_file, clock())
             drafts = chart.drafts + [order for path in options.draft or [] for order in open_drafts(path, clock())]
             drafts += [order for reference in options.draft_ref or [] for order in draft_from_chart(chart, reference)]
@@ -109,14 +110,10 @@ def call(options: CallOptions) -> None:
             entries = caller.entries(options.hook or usual_hook, options.service, at_other_hooks=options.hook is None)
             requests = [build_request(entry, chart, drafts, options.timings, clock().date()) for entry in entries]
             refuse_unknown_keys(requests, options.omit or [])
-            requests = [
-                _sourced(request, options.fhir_server, options.fhir_token, options.omit or []) for request in requests
-            ]
-            if options.service is None and not options.as_json:
-                caller = replace(caller, quiet=[])
+            requests = [_sourced(request, options) for request in requests]
             answered = [caller.call(entry, request) for entry, request in zip(entries, requests, strict=True)]
-            if caller.quiet is not None and not options.curl:
-                none = f"No card from {', '.join(caller.quiet)}. " if caller.quiet else ""
+            if quiet is not None and not options.curl:
+                none = f"No card from {', '.join(quiet)}. " if quiet else ""
                 service = entries[0]["id"] if len(entries) == 1 else "ID"
                 console.print(
                     f"{none}All reasons: add --service {printable(service)}.", highlight=False, soft_wrap=True
@@ -242,9 +239,10 @@ def _signing(key: Path) -> RequestSigning:
         raise ChartError(str(error)) from error
 
 
-def _sourced(request: dict[str, Any], server: str | None, token: str | None, omitted: list[str]) -> dict[str, Any]:
+def _sourced(request: dict[str, Any], options: CallOptions) -> dict[str, Any]:
     """Return the request with its data from where the options say."""
-    return with_fhir_server(request, server, token, omitted) if server else without_keys(request, omitted)
+    server, omitted = options.fhir_server, options.omit or []
+    return with_fhir_server(request, server, options.fhir_token, omitted) if server else without_keys(request, omitted)
 
 
 def _moved(console: Console, chart: Chart, drafts: list[dict[str, Any]]) -> tuple[Chart, list[dict[str, Any]]]:

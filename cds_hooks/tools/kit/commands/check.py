@@ -19,7 +19,7 @@ from cds_hooks.tools.kit.contract.requests import DIALECTS
 from cds_hooks.tools.kit.contract.run import UnknownRow, UnreadableDocument, check_file, run_checks, select_checks
 from cds_hooks.tools.kit.contract.target import DISCOVERY, Target
 from cds_hooks.tools.kit.simulator.chart import ChartError
-from cds_hooks.tools.kit.simulator.signing import Signer, SigningKeyError, read_key_file
+from cds_hooks.tools.kit.simulator.signing import SigningKeyError, read_key_file
 
 _SECONDS_BETWEEN_LINES = 5.0
 _QUICK_SECONDS = 13.0  # with the start of the program and the report at most twenty, on a busy machine too
@@ -115,7 +115,7 @@ def _target(options: CheckOptions, url: str | None) -> Target:
         program = tuple(shlex.split(options.token_command))
     except ValueError as error:
         stop(f"--token-command {options.token_command!r} cannot be read as a command: {error}. Nothing was sent.")
-    signer = Signer(read_key_file(options.key)) if options.key else None
+    signer = read_key_file(options.key) if options.key else None
     connection = Connection(base, token=options.token, token_command=program, signer=signer)
     charts = [read_patient_chart(path) for path in options.patient or []]
     as_of, dialect = clock(), DIALECTS[options.dialect]

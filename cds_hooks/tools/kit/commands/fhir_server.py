@@ -13,7 +13,7 @@ from rich.table import Table
 from cds_hooks.samples import list_samples
 from cds_hooks.tools.kit.commands.options import clock, stop
 from cds_hooks.tools.kit.simulator.chart import Chart, ChartError, days_to_today, move_chart, open_chart
-from cds_hooks.tools.kit.simulator.fhir_server import Behaviour, LoggedRequest, Mode, RequestLog, serving_fhir
+from cds_hooks.tools.kit.simulator.fhir_server import Behaviour, LoggedRequest, Mode, serving_fhir
 from cds_hooks.tools.kit.tables import print_table
 
 
@@ -48,7 +48,7 @@ def serve_fhir(
     resources = [resource for chart in opened for resource in chart.resources]
     with ExitStack() as stack:
         try:
-            server = stack.enter_context(serving_fhir(resources, behaviour, RequestLog(_print_request), port=port))
+            server = stack.enter_context(serving_fhir(resources, behaviour, _print_request, port=port))
         except OSError as error:
             stop(f"Port {port} cannot be used ({error.strerror}); choose another with --port.", code=1)
         counts = f"{len(opened)} patients, {len(resources)} resources"

@@ -19,7 +19,7 @@ import httpx
 
 from cds_hooks.tools.kit.contract.document import Document, Fault, Node, NotTested, parse_json
 from cds_hooks.tools.kit.simulator.request import outcome_text
-from cds_hooks.tools.kit.simulator.signing import Signer
+from cds_hooks.tools.kit.simulator.signing import SigningKey
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
@@ -111,18 +111,6 @@ class Exchange:
         return Fault(message, location, self.name)
 
 
-def media_type_problem(exchange: Exchange) -> str:
-    """Return what is wrong with the content type of an answer in JSON; empty where nothing is.
-
-    JSON is UTF-8, and a client that believes another charset garbles every letter outside ASCII.
-    """
-    declared = exchange.headers.get("content-type", "")
-    name, *parameters = (part.strip().lower() for part in declared.split(";"))
-    charsets = [part.partition("=")[2].strip('" ') for part in parameters if part.startswith("charset")]
-    is_right = name == "application/json" and set(charsets) <= {"utf-8", "utf8"}
-    return "" if is_right else f"content-type is {declared or 'missing'}"
-
-
 def _without_extension(value: dict[str, Any]) -> dict[str, Any]:
     return {name: member for name, member in value.items() if name not in ("uuid", "extension")}
 
@@ -150,7 +138,7 @@ class Connection:
     timeout_seconds: float = 10.0
     token: str = ""
     token_command: tuple[str, ...] = ()
-    signer: Signer | None = None
+    signer: SigningKey | None = None
     deadline: float | None = None
     """When the run has to end, on the clock of `perf_counter`; no request is sent after it."""
     log: list[Exchange] = field(default_factory=list)

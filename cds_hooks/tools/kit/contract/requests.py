@@ -77,20 +77,12 @@ def _epic_value(value: Any) -> Any:
 
 
 def with_object_categories(value: Any) -> Any:
-    """Return the resource, or the resources of the Bundle, with the first category in place of the array."""
-    if not isinstance(value, dict) or value.get("resourceType") != "Bundle":
-        return _with_object_category(value)
-    entries = value.get("entry")
-    return value | {"entry": [_entry(entry) for entry in entries]} if isinstance(entries, list) else value
-
-
-def _entry(entry: Any) -> Any:
-    return entry | {"resource": _with_object_category(entry.get("resource"))} if isinstance(entry, dict) else entry
-
-
-def _with_object_category(resource: Any) -> Any:
-    category = resource.get("category") if isinstance(resource, dict) else None
-    return resource | {"category": category[0]} if isinstance(category, list) and category else resource
+    """Return the same JSON with the first category of each resource in place of the array."""
+    if isinstance(value, dict):
+        changed = {name: with_object_categories(member) for name, member in value.items()}
+        category = changed.get("category") if "resourceType" in value else None
+        return changed | {"category": category[0]} if isinstance(category, list) and category else changed
+    return [with_object_categories(item) for item in value] if isinstance(value, list) else value
 
 
 def with_absolute_references(value: Any) -> Any:

@@ -153,14 +153,6 @@ def chart_of(document: dict[str, Any], name: str) -> Chart:
     return chart
 
 
-def read_drafts(path: Path) -> list[Resource]:
-    """Return the draft orders in a file: one resource, or a Bundle of them with the Medications they refer to."""
-    drafts = resources_of(read_json(path))
-    if not drafts:
-        raise ChartError(f"{path.name} holds no draft order; give a MedicationRequest or a Bundle with one")
-    return drafts
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file, gunzipped where it is gzipped; ChartError says what is wrong."""
     try:
@@ -251,10 +243,13 @@ def open_chart(path: Path, now: datetime) -> Chart:
 
 
 def open_drafts(path: Path, now: datetime) -> list[Resource]:
-    """Return the draft orders of a file, or of `sample:ID`; ChartError where there are none."""
+    """Return the draft orders and their Medications of a file, or of `sample:ID`; ChartError where there are none."""
     sample = _sample_name(path)
     if sample is None:
-        return read_drafts(path)
+        drafts = resources_of(read_json(path))
+        if not drafts:
+            raise ChartError(f"{path.name} holds no draft order; give a MedicationRequest or a Bundle with one")
+        return drafts
     if sample not in {order.draft for sample in list_samples() for order in sample.orders}:
         raise ChartError(f"There is no sample draft {sample}; `cds-hooks call` lists the drafts.")
     return resources_of(load_draft(sample, now))

@@ -65,39 +65,6 @@ class LoggedRequest:
     status: int
 
 
-@dataclass(slots=True)
-class RequestLog:
-    """All requests that were answered, and how many came and were under way at the same time.
-
-    `tell` is called with each one that was answered.
-    """
-
-    tell: Callable[[LoggedRequest], None] = lambda _: None
-    requests: list[LoggedRequest] = field(default_factory=list)
-    received: int = 0
-    most_at_once: int = 0
-    _under_way: int = 0
-    _lock: Lock = field(default_factory=Lock)
-
-    @contextmanager
-    def under_way(self) -> Iterator[None]:
-        """Count one request while it is being answered."""
-        with self._lock:
-            self.received += 1
-            self._under_way += 1
-            self.most_at_once = max(self.most_at_once, self._under_way)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._under_way -= 1
-
-    def add(self, request: LoggedRequest) -> None:
-        """Add a request that was answered."""
-        self.requests.append(request)
-        self.tell(request)
-
-
 HttpAnswer = tuple[int, Resource, Mapping[str, str]]
 """Status, document and headers of an answer."""
 _REFUSALS: Final = {
@@ -108,30 +75,46 @@ _REFUSALS: Final = {
 }
 
 
+@dataclass
 class FhirServer:
-    """Reads and searches these resources; `base` is its address under which it is reached."""
+    """Reads and searches these resources; `base` is its address under which it is reached.
 
-    def __init__(
-        self, base: str, resources: Sequence[Resource], behaviour: Behaviour, log: RequestLog | None = None
-    ) -> None:
-        self.base = base
-        self.resources = resources
-        self.behaviour = behaviour
-        self.log = log or RequestLog()
-        self.released = Event()
-        """Set where nobody waits any more for slow answers."""
-        self._failures: Counter[str] = Counter()
+    `requests` are those that were answered, `tell` is called with each. `received` counts those that came, and
+    `most_at_once` those under way at the same time.
+    """
+
+    base: str
+    resources: Sequence[Resource]
+    behaviour: Behaviour
+    tell: Callable[[LoggedRequest], None] = lambda _: None
+    requests: list[LoggedRequest] = field(default_factory=list)
+    received: int = 0
+    most_at_once: int = 0
+    released: Event = field(default_factory=Event)
+    """Set where nobody waits any more for slow answers."""
+    _under_way: int = 0
+    _lock: Lock = field(default_factory=Lock)
+    _failures: Counter[str] = field(default_factory=Counter)
 
     def respond(self, method: str, path: str, query: str, form: str, headers: Mapping[str, str]) -> HttpAnswer:
         """Return the answer, unless the behavior or the token say otherwise; the request is logged either way.
 
         The names of `headers` are in lower case.
         """
+        with self._lock:
+            self.received += 1
+            self._under_way += 1
+            self.most_at_once = max(self.most_at_once, self._under_way)
         authorization = headers.get("authorization", "")
-        with self.log.under_way():
+        try:
             answer = self._misbehave(path, query, form, authorization)
             answer = answer or self._answer(method, path, query, form, headers.get("content-type", ""))
-        self.log.add(LoggedRequest(method, path, query, form, authorization.startswith("Bearer "), answer[0]))
+        finally:
+            with self._lock:
+                self._under_way -= 1
+        request = LoggedRequest(method, path, query, form, authorization.startswith("Bearer "), answer[0])
+        self.requests.append(request)
+        self.tell(request)
         return answer
 
     def _misbehave(self, path: str, query: str, form: str, authorization: str) -> HttpAnswer | None:
@@ -218,7 +201,7 @@ def _outcome(status: int, code: str, text: str, headers: Mapping[str, str] | Non
 def serving_fhir(
     resources: Sequence[Resource],
     behaviour: Behaviour,
-    log: RequestLog | None = None,
+    tell: Callable[[LoggedRequest], None] = lambda _: None,
     host: str = "127.0.0.1",
     port: int = 0,
 ) -> Iterator[FhirServer]:
@@ -229,7 +212,7 @@ def serving_fhir(
     Raises:
         OSError: The port cannot be listened on.
     """
-    server = FhirServer("", resources, behaviour, log)
+    server = FhirServer("", resources, behaviour, tell)
     # Other hosts are named by the tester: the tested server runs on another machine.
     bound = "127.0.0.1" if host in _LOOPBACK else "0.0.0.0"  # noqa: S104
     with _Listener((bound, port), type("Handler", (_Handler,), {"fhir": server})) as listener:

@@ -81,19 +81,10 @@ class SigningKey:
         signature = algorithm.sign(".".join(parts).encode(), self.private)
         return ".".join([*parts, _encoded(signature)])
 
-
-@dataclass(frozen=True)
-class Signer:
-    """A client that the server knows: its key, and the subject and tenant that its tokens name."""
-
-    key: SigningKey
-    subject: str | None = None
-    tenant: str | None = None
-
     @cached_property
-    def stranger(self) -> SigningKey:
+    def stranger(self) -> "SigningKey":
         """Another key of the same kind, which the server does not know."""
-        return new_key(self.key.issuer, self.key.jwk["alg"])
+        return new_key(self.issuer, self.jwk["alg"])
 
     def token(
         self,
@@ -101,7 +92,7 @@ class Signer:
         header: Mapping[str, Any] = _NONE,
         claims: Mapping[str, Any] = _NONE,
         without: Collection[str] = (),
-        key: SigningKey | None = None,
+        key: "SigningKey | None" = None,
     ) -> str:
         """Return a token for one call of this URL, with a `jti` of its own.
 
@@ -109,17 +100,10 @@ class Signer:
         key.
         """
         now = int(time())
-        good = {
-            "iss": self.key.issuer,
-            "aud": url,
-            "iat": now,
-            "exp": now + _LIFETIME_SECONDS,
-            "jti": secrets.token_urlsafe(18),
-            **{name: value for name, value in (("sub", self.subject), ("tenant", self.tenant)) if value is not None},
-        }
-        head = {"alg": self.key.algorithm, "kid": self.key.jwk["kid"], "typ": "JWT"} | dict(header)
-        body = good | dict(claims)
-        return (key or self.key).sign(
+        times = {"iat": now, "exp": now + _LIFETIME_SECONDS, "jti": secrets.token_urlsafe(18)}
+        body = {"iss": self.issuer, "aud": url} | times | dict(claims)
+        head = {"alg": self.algorithm, "kid": self.jwk["kid"], "typ": "JWT"} | dict(header)
+        return (key or self).sign(
             {name: value for name, value in head.items() if name not in without},
             {name: value for name, value in body.items() if name not in without},
         )
@@ -136,7 +120,8 @@ def sign_token(
 ) -> str:
     """Return a token for one call of `url`; `now` in seconds since the epoch, else the clock's."""
     issued = int(time() if now is None else now)
-    return Signer(key, subject, tenant).token(url, claims={"iat": issued, "exp": issued + lifetime_seconds})
+    named = {name: value for name, value in (("sub", subject), ("tenant", tenant)) if value is not None}
+    return key.token(url, claims={"iat": issued, "exp": issued + lifetime_seconds, **named})
 
 
 def new_key(issuer: str, algorithm: SigningAlgorithm = "ES384", kid: str | None = None) -> SigningKey:

@@ -14,15 +14,6 @@ from cds_hooks.tools.kit.contract.registry import Faults, check_service
 from cds_hooks.tools.kit.contract.requests import NOTHING_FOUND, with_object_categories
 from cds_hooks.tools.kit.contract.target import Service
 
-
-@check_service("DISC-07", "DISC-17")
-def a_listed_service_can_be_called(service: Service) -> Faults:
-    """Serve every listed id at {baseUrl}/cds-services/{id}."""
-    for call in service.calls[:1]:
-        if call.exchange.status in (404, 405):
-            yield call.exchange.fault(call.exchange.answer)
-
-
 _USERS = {
     "patient-view": ("Practitioner", "PractitionerRole", "Patient", "RelatedPerson"),
     "appointment-book": ("Practitioner", "PractitionerRole", "Patient", "RelatedPerson"),
@@ -32,9 +23,12 @@ _LONG_ID = "draft-" + "x" * 188  # 194 characters, as in an example of the speci
 _LONG_END = "-" + "x" * 100
 
 
-@check_service("RESP-01")
+@check_service("RESP-01", "DISC-07", "DISC-17")
 def a_conformant_call_is_answered(service: Service) -> Faults:
-    """Answer a conformant call with 200 and a cards array; 412 is for data that is missing: here all of it is sent."""
+    """Serve each listed id at {baseUrl}/cds-services/{id}, and answer a conformant call with 200 and a cards array.
+
+    412 is for data that is missing, and here all of it is sent.
+    """
     if service.hook not in HOOKS and not any(call.exchange.cards is not None for call in service.calls):
         raise NotTested(f"what {service.hook} carries in its context is not in the hook library")
     for call in service.calls:
@@ -106,29 +100,18 @@ _WRONG: Final[dict[str, Any]] = {"string": 17, "object": "text", "array": "text"
 
 @check_service("HK-patient-view-patientId", level=SHOULD)
 def required_context_is_there(service: Service) -> Faults:
-    """Refuse a call that lacks a required field of its context: an answer would be advice on a guess."""
-    for field in _required(service):
-        request = service.request()
-        request["context"].pop(field, None)
-        exchange = service.send(request, f"{service.hook} without context.{field}", broken=True)
-        yield from in_row_of_field(service, field, expect("refused", exchange))
-
-
-@check_service("HK-patient-view-patientId", level=SHOULD)
-def required_context_is_of_its_type(service: Service) -> Faults:
-    """Refuse a call whose required context field is of another JSON type."""
-    types = {field.name: field.type for field in fields_of(service.hook)}
-    for field in _required(service):
-        value = _WRONG[types[field]]
-        title = f"{service.hook} with context.{field} as {type(value).__name__}"
-        exchange = service.send(service.request(**{field: value}), title, broken=True)
-        yield from in_row_of_field(service, field, expect("refused", exchange))
-
-
-def _required(service: Service) -> list[str]:
-    fields = [field.name for field in fields_of(service.hook) if field.required]
-    observe(fields, f"the context of {service.hook} is not in the hook library")
-    return fields
+    """Refuse a call that lacks a required field of its context, or has it of another type: advice would be a guess."""
+    required = [field for field in fields_of(service.hook) if field.required]
+    observe(required, f"the context of {service.hook} is not in the hook library")
+    for field in required:
+        request, wrong = service.request(), _WRONG[field.type]
+        request["context"].pop(field.name, None)
+        title = f"{service.hook} with context.{field.name}"
+        for exchange in (
+            service.send(request, title.replace("with", "without", 1), broken=True),
+            service.send(service.request(**{field.name: wrong}), f"{title} as {type(wrong).__name__}", broken=True),
+        ):
+            yield from in_row_of_field(service, field.name, expect("refused", exchange))
 
 
 @check_service("GEN-01", level=SHOULD)

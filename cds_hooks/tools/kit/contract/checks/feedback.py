@@ -14,22 +14,14 @@ _WHEN: Final = "2024-05-17T10:05:31Z"
 _NOT_OFFERED: Final = (404, 405, 501)
 
 
-@check_service("FB-01", "FB-03", "FB-04", level=SHOULD)
+@check_service("FB-01", "FB-03", "FB-04", "CARD-01", level=SHOULD)
 def feedback_is_offered_or_404(service: Service) -> Faults:
-    """Take feedback at the service's URL and /feedback, or answer 404 where it is not offered."""
+    """Take feedback at the service's URL and /feedback, or answer 404 and give cards no uuid, which is for it alone."""
     exchange = _overridden(service, "an overridden card")
-    if not exchange.ok and exchange.status not in _NOT_OFFERED:
-        yield exchange.fault(exchange.answer)
-
-
-@check_service("FB-01", "CARD-01", level=SHOULD)
-def cards_with_uuid_have_feedback(service: Service) -> Faults:
-    """Take feedback where cards carry a uuid: it is there for feedback alone, and clients send it."""
     cards = [card for call in service.calls for card in call.exchange.cards or [] if isinstance(card, dict)]
-    observe(any(card.get("uuid") for card in cards), f"{service.id} answered no card with a uuid")
-    exchange = _overridden(service, "an overridden card, because cards have a uuid")
-    if exchange.status in _NOT_OFFERED:
-        yield exchange.fault(f"{exchange.answer}, but cards have a uuid")
+    has_uuid = any(card.get("uuid") for card in cards)
+    if not exchange.ok and (has_uuid or exchange.status not in _NOT_OFFERED):
+        yield exchange.fault(f"{exchange.answer}{', but cards have a uuid' if has_uuid else ''}")
 
 
 def card_and_suggestion(service: Service) -> tuple[str, str]:

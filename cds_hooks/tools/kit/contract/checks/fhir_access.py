@@ -96,26 +96,17 @@ def next_pages_are_followed(service: Service) -> Faults:
 
 
 @check_service("FHIR-21", level=SHOULD)
-def next_links_to_other_hosts_are_not_followed(service: Service) -> Faults:
-    """Keep next links on the origin of fhirServer: the token belongs nowhere else."""
-    yield from _another_origin(service, "next-elsewhere", "the FHIR server's next link leads to another origin")
-
-
-@check_service("FHIR-21", level=SHOULD)
-def redirects_are_not_followed_with_the_token(service: Service) -> Faults:
-    """Follow no redirect of the FHIR server to another origin: the token belongs nowhere else."""
-    yield from _another_origin(service, "redirect", "the FHIR server redirects to another origin")
-
-
-def _another_origin(service: Service, mode: str, title: str) -> Faults:
-    """Yield a fault where the service calls the other origin to which its FHIR server points."""
-    with (
-        _serving(service) as other,
-        _called(service, title, mode=mode, halves=True, elsewhere=other.base) as (_, exchange),
-    ):
-        if other.log.requests:
-            sent = " with the token" if any(request.token for request in other.log.requests) else ""
-            yield exchange.fault(f"the other origin was called{sent}")
+def other_hosts_are_not_called(service: Service) -> Faults:
+    """Keep next links on the origin of fhirServer, and follow no redirect to another: the token belongs to it alone."""
+    for mode, title in (("next-elsewhere", "next link leads"), ("redirect", "redirect leads")):
+        title = f"the FHIR server's {title} to another origin"
+        with (
+            _serving(service) as other,
+            _called(service, title, mode=mode, halves=True, elsewhere=other.base) as (_, exchange),
+        ):
+            if other.requests:
+                sent = " with the token" if any(request.token for request in other.requests) else ""
+                yield exchange.fault(f"the other origin was called{sent}")
 
 
 @check_service("FHIR-20", "PRE-17", level=SHOULD, slow=True)
@@ -134,7 +125,7 @@ def one_callers_slow_fhir_server_does_not_hold_up_the_others(service: Service) -
     with _offered(service, mode="slow", delay_seconds=_HOLD_UP_SECONDS) as offer, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(offer.call, {}, "the FHIR server answers late")
         for _ in range(50):
-            if offer.server.log.received or waiting.done():
+            if offer.server.received or waiting.done():
                 break
             sleep(0.02)
         offer.observe_request()
@@ -174,7 +165,7 @@ class _Offer:
     @property
     def requests(self) -> list[LoggedRequest]:
         """The requests that came."""
-        return self.server.log.requests
+        return self.server.requests
 
     def call(self, prefetch: Request, title: str) -> Exchange:
         """Call the service with this prefetch and access to the server."""
@@ -195,7 +186,7 @@ class _Offer:
 
     def observe_request(self) -> None:
         """Raise NotTested where the service asked the server for nothing."""
-        observe(self.server.log.received, "the service asked the offered FHIR server for nothing")
+        observe(self.server.received, "the service asked the offered FHIR server for nothing")
 
 
 @contextmanager

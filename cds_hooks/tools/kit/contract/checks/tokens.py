@@ -11,7 +11,7 @@ from cds_hooks.tools.kit.contract.document import SHOULD, Fault, NotTested, obse
 from cds_hooks.tools.kit.contract.registry import Faults, check_server, check_service
 from cds_hooks.tools.kit.contract.target import DISCOVERY, Service, Target
 from cds_hooks.tools.kit.simulator.fhir_server import Behaviour, serving_fhir
-from cds_hooks.tools.kit.simulator.signing import Signer
+from cds_hooks.tools.kit.simulator.signing import SigningKey
 
 
 @check_service("SEC-01", level=SHOULD)
@@ -57,7 +57,7 @@ def symmetric_algorithms_are_refused(service: Service) -> Faults:
     signed = _token(header | {"alg": "HS256"}, claims, "").rstrip(".")
     signer = service.connection.signer
     # The classic: the library is handed the public key, and takes it for the secret.
-    public = signer.key.public_forms() if signer is not None else ()
+    public = signer.public_forms() if signer is not None else ()
     for secret in (b"", b"secret", json.dumps(header).encode(), *public):
         digest = hmac.new(secret, signed.encode(), hashlib.sha256).digest()
         yield from _refused(service, "alg HS256", f"{signed}.{_encoded(digest)}")
@@ -114,8 +114,8 @@ def a_token_is_taken_once(service: Service) -> Faults:
 def only_chosen_algorithms_are_taken(service: Service) -> Faults:
     """Take the algorithm from the registration, not from the token's header."""
     signer = _signer(service)
-    other_algorithms = [name for name in signer.key.algorithms if name != signer.key.algorithm]
-    observe(other_algorithms, f"the key can sign with {signer.key.algorithm} only")
+    other_algorithms = [name for name in signer.algorithms if name != signer.algorithm]
+    observe(other_algorithms, f"the key can sign with {signer.algorithm} only")
     for name in other_algorithms:
         yield from expect_of_token("unauthorized", service, f"signed with {name}", header={"alg": name})
 
@@ -133,7 +133,7 @@ def discovery_takes_tokens_for_discovery_only(target: Target) -> Faults:
     yield from expect("unauthorized", target.connection.get(DISCOVERY, title, headers=headers, broken=True))
 
 
-def _signer(service: Service) -> Signer:
+def _signer(service: Service) -> SigningKey:
     if service.connection.signer is None:
         raise NotTested("no key was given (--key)")
     _needs_token(service)
@@ -141,7 +141,7 @@ def _signer(service: Service) -> Signer:
 
 
 def expect_of_token(expected: str, service: Service, title: str, **changes: Any) -> Faults:
-    """Yield a fault where a token with these changes (see `Signer.token`) is not answered as expected."""
+    """Yield a fault where a token with these changes (see `SigningKey.token`) is not answered as expected."""
     token = _signer(service).token(service.url, **changes)
     exchange = service.send_with_token(token, f"a token {title}", broken=expected == "unauthorized")
     yield from expect(expected, exchange)
@@ -170,5 +170,5 @@ def a_key_set_of_a_stranger_is_neither_read_nor_believed(service: Service) -> Fa
         yield from expect_of_token(
             "unauthorized", service, "signed by a stranger whose jku it names", header=header, key=stranger
         )
-        if reads := len(server.log.requests):
+        if reads := len(server.requests):
             yield Fault(f"the key set that jku names was read {reads} times", "", f"POST {service.path}")

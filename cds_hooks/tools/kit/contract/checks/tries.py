@@ -23,12 +23,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from time import time
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from cds_hooks.tools.kit.contract.assertions import expect, in_row_of_field
 from cds_hooks.tools.kit.contract.checks.feedback import card_and_suggestion, feedback_item, observe_offered
 from cds_hooks.tools.kit.contract.checks.tokens import expect_of_token
 from cds_hooks.tools.kit.contract.definitions import read_table
-from cds_hooks.tools.kit.contract.document import NotTested, observe
+from cds_hooks.tools.kit.contract.document import Node, NotTested, observe
 from cds_hooks.tools.kit.contract.registry import Faults, Scope, add_check
 from cds_hooks.tools.kit.contract.target import DISCOVERY, Service
 
@@ -61,10 +62,9 @@ def _tried(service: Service, row: _Row) -> Faults:
 
 def _addresses(service: Service) -> dict[str, str]:
     base = service.connection.base
-    scheme, _, host = base.partition("://")
-    host = host.partition("/")[0]
+    parts = urlsplit(base)
     addresses = {"url": service.url, "path": service.path, "discovery": f"{base}{DISCOVERY}"}
-    return addresses | {"origin": f"{scheme}://{host}", "host": host}
+    return addresses | {"origin": f"{parts.scheme}://{parts.netloc}", "host": parts.netloc}
 
 
 def _moment(value: Any) -> Any:
@@ -129,7 +129,7 @@ def _feedback(service: Service, row: _Row) -> Any:
 def _prefetched(service: Service, row: _Row) -> Iterator[tuple[str, Any]]:
     """Yield a call for each of the keys with another value; for `all` one in which every key has it."""
     prefetch, searches = service.prefetch(), service.search_keys()
-    patients = [key for key, value in prefetch.items() if _is_patient(value)]
+    patients = [key for key, value in prefetch.items() if Node(value).text("resourceType") == "Patient"]
     one_by_one = [[key] for key in prefetch]
     groups = {
         "all": [list(prefetch)],
@@ -145,10 +145,6 @@ def _prefetched(service: Service, row: _Row) -> Iterator[tuple[str, Any]]:
         kept = {key: value for key, value in prefetch.items() if key not in keys}
         name = "every prefetch value" if row["without"] == "all" else f"prefetch.{keys[0]}"
         yield f"{name} {row['title']}", service.request() | {"prefetch": kept | changed}
-
-
-def _is_patient(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("resourceType") == "Patient"
 
 
 def _value(before: Any, text: str) -> Any:

@@ -14,7 +14,7 @@ from cds_hooks.tools.kit.contract.requests import DIALECTS
 from cds_hooks.tools.kit.contract.run import run_checks, select_checks
 from cds_hooks.tools.kit.contract.target import Target
 from tests.cds_hooks.tools.kit.contract.good_server import GoodServer, running
-from tests.cds_hooks.tools.kit.contract.good_tokens import signer
+from tests.cds_hooks.tools.kit.contract.good_tokens import key
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 Run = Callable[..., Report]
@@ -60,7 +60,7 @@ def run(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> Run:
         check: str = "",
         once: bool = False,
     ) -> Report:
-        keyed = signer() if good.signed else None
+        keyed = key() if good.signed else None
         connection = Connection(good.base, timeout_seconds=timeout_seconds, token=good.token, signer=keyed)
         try:
             target = Target(connection, charts, AS_OF, DIALECTS[dialect], fhir_host="127.0.0.1")

@@ -7,7 +7,7 @@ from typing import Any
 
 import jwt
 
-from cds_hooks.tools.kit.simulator.signing import Signer, SigningKey, new_key
+from cds_hooks.tools.kit.simulator.signing import SigningKey, new_key
 from tests.cds_hooks.tools.kit.contract.habits import Habits, Json
 
 ISSUER = "https://ehr.example"
@@ -18,12 +18,6 @@ _REQUIRED = ("iss", "aud", "exp", "iat", "jti")
 def key() -> SigningKey:
     """The tester's key, of RSA: it can sign with algorithms that are not registered, too."""
     return new_key(ISSUER, "RS384", "kit")
-
-
-@cache
-def signer() -> Signer:
-    """What the kit is given for it."""
-    return Signer(key())
 
 
 def is_good(habits: Habits, given: str, url: str) -> bool:
