@@ -398,7 +398,7 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
         return components.users.recorded(call.client.name, user) or user
 
     return CheckedCall(
-        Caller(call.client.name, record.patient_id, call.service.id, understood.request.hook),
+        Caller(call.client.name, record.patient_id, call.service.id, call.service.moment(understood.request.hook)),
         call.as_of.timestamp(),
         call.released,
         site,
@@ -433,6 +433,7 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall) -> 
         request=request,
         record=record,
         card_uuid=lambda: numbered_uuid(decision_id, next(numbers)),
+        moment=call.service.moment(request.hook),
         thresholds=components.thresholds,
         kfre_region=configured.kfre_region,
         max_drafts=configured.max_drafts,

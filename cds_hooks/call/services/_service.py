@@ -73,6 +73,8 @@ class ServiceInput(Struct, frozen=True):
     predict: Predict
     why_withheld: Callable[[Model], str | None]
     """Says why a model shows no cards at this site; None where it does."""
+    moment: str = ""
+    """The hook of the library that a hook of the site's own extends; "" where it is `request.hook`."""
     is_preview: bool = False
     """Whether a model of the site's own shows its cards, watermarked, before its gates: in the development profile."""
     choose: Choose = in_use
@@ -140,7 +142,7 @@ class ServiceInput(Struct, frozen=True):
             lambda number: suggestion_uuid(uuid, number),
             self.explain_url,
             method_url,
-            is_at_discharge=self.request.hook == ENCOUNTER_DISCHARGE,
+            is_at_discharge=(self.moment or self.request.hook) == ENCOUNTER_DISCHARGE,
         )
 
     @property
@@ -473,9 +475,13 @@ class Service:
         """Return whether this call can be answered only when the Patient is known."""
         return any(advisor.needs_patient(request) for advisor in self.advisors)
 
+    def moment(self, hook: str) -> str:
+        """Return the hook of the library that this one is or, where a site declares it, extends."""
+        return self.like.get(hook, hook)
+
     def advisors_at(self, hook: str) -> tuple[Advisor, ...]:
-        """Return the advisors that are asked at this hook, which may be one that a site declares like another."""
-        moment = self.like.get(hook, hook)
+        """Return the advisors that are asked at this hook."""
+        moment = self.moment(hook)
         return tuple(advisor for advisor in self.advisors if moment in advisor.hooks)
 
     def templates_for_version(self, version: str) -> Templates:

@@ -12,6 +12,7 @@ from cds_hooks.call.protocol.hooks import DeclaredHook, WrongDeclaration, read_d
 from cds_hooks.call.protocol.request import read_context
 from cds_hooks.call.services import find_services
 from cds_hooks.errors import BadRequest
+from tests.cds_hooks.call.services.chart_cases import AS_OF
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.each import each_row
 
@@ -84,6 +85,21 @@ async def test_a_service_is_listed_under_it_and_answers_it(tmp_path: Path, as_of
     assert len(answer.json()["cards"]) == 1
     assert refused.status_code == 400
     assert "wardId" in refused.text
+
+
+async def test_an_opening_under_a_hook_of_the_site_shows_what_patient_view_shows(tmp_path: Path) -> None:
+    file = tmp_path / "hooks.toml"
+    file.write_text(TOML.replace(PLANNING, "chart-opening"))
+    shown: dict[str, list[list[str]]] = {}
+    async with client(tmp_path, as_of=AS_OF, services=None, models_folder=tmp_path) as calls:
+        for sample in ("diabetes-no-statin", "nsaid-egfr-25", "fatty-liver"):
+            request = request_for("chart-opening", "patient-view", sample, AS_OF, None)
+            for hook in ("patient-view", NAME):
+                own = request | {"hook": hook, "context": request["context"] | {"wardId": "w1"}}
+                answer = await calls.post("/cds-services/chart-opening", json=own)
+                shown.setdefault(hook, []).append([card["detail"] for card in answer.json()["cards"]])
+    assert shown[NAME] == shown["patient-view"]
+    assert any(len(details) > 1 for details in shown[NAME])
 
 
 @each_row(("change", "said"))
