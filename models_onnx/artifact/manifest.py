@@ -200,16 +200,12 @@ class Lineage(Struct, frozen=True, kw_only=True):
 
     `code` is the commit of this package (and whether files differ from it) or the version that is installed;
     `declaration_sha256` is of the file that declares the model, `fitted_sha256` of the file of a model that was fitted
-    elsewhere; `lock_sha256` is of the development lock in a checkout, `packages_sha256` of all installed packages as
-    sorted lines `name==version`, of which there are `packages`. Empty: not known.
+    elsewhere. Empty: not known.
     """
 
     code: str
     declaration_sha256: str = ""
     fitted_sha256: str = ""
-    lock_sha256: str = ""
-    packages_sha256: str = ""
-    packages: int = 0
 
 
 class Provenance(Struct, frozen=True):
@@ -281,8 +277,6 @@ class Manifest(Struct, frozen=True, kw_only=True):
     estimator: str = "additive logistic regression (piecewise-linear in every input)"
     row_words: str = "people"
     twin: Twin | None = None
-    horizons_years: tuple[float, ...] = ()
-    """Always empty: a file answers for one horizon. Signed manifests have the member."""
     lineage: Lineage | UnsetType = UNSET
     """Not there: not recorded, as of every model that was made before 22 November 2026."""
     provenance: Provenance | UnsetType = UNSET

@@ -44,15 +44,13 @@ def lineage_rows(manifest: Manifest) -> list[tuple[str, str]]:
     """Return what the model was made with: each thing and its value; what was not written down is "not recorded"."""
     lineage = manifest.lineage
     if isinstance(lineage, UnsetType):
-        return [("code, lock and packages", NOT_RECORDED)]
+        return [("code", NOT_RECORDED)]
     rows = [
         ("code", lineage.code),
         ("declaration, SHA-256", lineage.declaration_sha256 or NOT_RECORDED),
-        ("development lock, SHA-256", lineage.lock_sha256 or "no lock: not a checkout"),
-        (f"the {lineage.packages} installed packages, SHA-256", lineage.packages_sha256 or NOT_RECORDED),
     ]
     if lineage.fitted_sha256:
-        rows.insert(2, ("fitted model, SHA-256", lineage.fitted_sha256))
+        rows.append(("fitted model, SHA-256", lineage.fitted_sha256))
     return rows
 
 

@@ -1,6 +1,6 @@
 """What `cds-hooks model train|evaluate` do, without any drawing: plain functions with typed results.
 
-Where a model comes from: commit, lock, packages and declaration, written into its manifest when it is trained.
+Where a model comes from: commit and declaration, written into its manifest when it is trained.
 """
 
 import hashlib
@@ -30,7 +30,6 @@ from models_onnx.workbench.training.pipeline import train
 
 _PACKAGE = Path(models_onnx.__file__).parent
 _CHECKOUT = _PACKAGE.parent
-_LOCK = _CHECKOUT / "requirements" / "dev.txt"
 # What may have fitted a model of one's own: the module that is loaded then, and the packages that it may come from.
 _FITTED_WITH = {
     "lightgbm": ("lightgbm",),
@@ -43,15 +42,11 @@ _CHANGED = ", with changes that are not in it"
 
 def lineage_of(spec: ModelSpec, specs: Path | None = None) -> Lineage:
     """Return what this declaration's model is made with, here and now; `specs` as where the declaration was found."""
-    packages = installed_packages()
     declaration = _declaration(spec, specs)
     return Lineage(
         code=code_version(),
         declaration_sha256=_digest(declaration) if declaration is not None else "",
         fitted_sha256=_fitted_digest(spec),
-        lock_sha256=_digest(_LOCK) if _LOCK.is_file() else "",
-        packages_sha256=hashlib.sha256("\n".join(packages).encode()).hexdigest(),
-        packages=len(packages),
     )
 
 
@@ -72,17 +67,6 @@ def fitted_with(spec: ModelSpec) -> dict[str, str]:
     there = {distribution.name.lower(): distribution.version for distribution in distributions() if distribution.name}
     loaded = [packages for module, packages in _FITTED_WITH.items() if module in sys.modules]
     return {name: there[name] for packages in loaded for name in packages if name in there}
-
-
-def installed_packages() -> list[str]:
-    """Return every installed package as `name==version`, sorted."""
-    return sorted(
-        {
-            f"{distribution.name.lower().replace('_', '-')}=={distribution.version}"
-            for distribution in distributions()
-            if distribution.name
-        }
-    )
 
 
 def code_version(checkout: Path = _CHECKOUT) -> str:

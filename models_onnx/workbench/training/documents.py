@@ -75,7 +75,6 @@ def describe(
         "estimator": spec.estimator.words,
         "row_words": spec.row_words,
         "twin": {"id": spec.twin, "words": spec.twin_words} if spec.twin else None,
-        "horizons_years": [],
     }
 
 

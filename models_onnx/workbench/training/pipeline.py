@@ -15,7 +15,6 @@ from models_onnx.spec import Fitted as FittedElsewhere
 from models_onnx.spec import ModelSpec, Period
 from models_onnx.workbench.compiler import compile_fitted
 from models_onnx.workbench.compiler.entry import imputed_values
-from models_onnx.workbench.compiler.explaining_graph import Groups
 from models_onnx.workbench.compiler.families.grouped import AdditiveFile, GroupedModel, facts_of
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.parity import proof_rows
@@ -59,23 +58,16 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     if (missing := missing_inputs_of(spec, fitted, cohort.X[cohort.recent])) is not None:
         described["missing_inputs"] = msgspec.to_builtins(missing)
 
-    marked = {}
-    if isinstance(model, GroupedModel | AdditiveFile):
-        marked = facts_of(model)
+    marked = facts_of(model) if isinstance(model, GroupedModel | AdditiveFile) else {}
     if isinstance(model, GroupedModel):
-        groups = model.groups
         described["cautions"] = [*described["cautions"], marked["explanation"]]
-    else:
-        declared = spec.estimator.groups if isinstance(spec.estimator, FittedElsewhere) else {}
-        groups = Groups.of(spec.feature_names, declared)
-    if not groups.trivial:
-        members_by_name = zip(groups.names, groups.members, strict=True)
-        described["groups"] = {name: [spec.feature_names[j] for j in members] for name, members in members_by_name}
+        if groups := model.groups.listed(spec.feature_names):
+            described["groups"] = groups
 
     progress("compile and prove", 0, 1)
     rows = proof_rows(cohort.X, model, seed)
     metadata = {**documents.metadata(spec, described), **marked}
-    content, agreement = compile_fitted(spec.id, model, reference, metadata, fitted.oracle, rows, groups)
+    content, agreement = compile_fitted(spec.id, model, reference, metadata, fitted.oracle, rows)
     progress("compile and prove", 1, 1)
 
     limit = np.array([documents.threshold_margin(reference, described["thresholds"]["capacity"])])
@@ -169,8 +161,8 @@ def _reference(cohort: Cohort, model: FittedModel, predicted: OutOfFold) -> Refe
 
 # What another processor or fewer samples may change, and what says only where and with what it was made.
 _MAY_DIFFER = frozenset({"file", "software", "lineage", "parity", "replicates", "how", "low", "high", "sha256"})
-_UNTIL = frozenset({"floors", "c_index"})
-"""Figures of versions that were made before 30 November 2026."""
+_UNTIL = frozenset({"floors", "c_index", "horizons_years"})
+"""Members of versions that were made before 30 November 2026."""
 _SINCE = frozenset({"calibration_slope", "distributions"})
 """Of groups since 23 November 2026, of inputs since 29 November."""
 _AGREES = 0.002

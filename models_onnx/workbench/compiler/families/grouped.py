@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.explaining_graph import Groups
 from models_onnx.workbench.compiler.families.trees import as_float32, limits
 from models_onnx.workbench.compiler.graph import DOUBLE, Graph
 from models_onnx.workbench.compiler.link import IDENTITY, LOGIT, Link
@@ -45,15 +44,56 @@ _FARTHEST, _FARTHEST_WHOLE = 1e30, 1e9
 
 
 @dataclass(frozen=True, slots=True)
+class Groups:
+    """Each input belongs to one group, which is a column of the contributions."""
+
+    names: tuple[str, ...] = ()
+    members: tuple[tuple[int, ...], ...] = ()
+
+    @classmethod
+    def of(cls, features: Sequence[str], declared: Mapping[str, Sequence[str]]) -> Self:
+        """Put declared groups where their first input stands, the others alone; refuse an unknown or twice used input.
+
+        >>> Groups.of(["age", "unit_a", "unit_b"], {"unit": ["unit_a", "unit_b"]}).members
+        ((0,), (1, 2))
+        """
+        used = [member for members in declared.values() for member in members]
+        if unknown := sorted(set(used) - set(features)):
+            raise CompileRefused(f"a group names {', '.join(unknown)}, which is not an input")
+        if twice := sorted({member for member in used if used.count(member) > 1}):
+            raise CompileRefused(f"{', '.join(twice)} is in two groups; its contribution can be shown once only")
+        if clash := sorted((set(declared) & set(features)) - set(used)):
+            raise CompileRefused(f"a group is called like the input {', '.join(clash)}, which is not in it")
+        owner = {member: name for name, members in declared.items() for member in members}
+        members_of: dict[str, list[int]] = {}
+        for j, feature in enumerate(features):
+            members_of.setdefault(owner.get(feature, feature), []).append(j)
+        return cls(tuple(members_of), tuple(tuple(members) for members in members_of.values()))
+
+    def listed(self, features: Sequence[str]) -> dict[str, list[str]]:
+        """Return the inputs of each group, in the order of the contributions; none where each input is alone."""
+        if self.members == tuple((j,) for j in range(len(self.members))):
+            return {}
+        members_by_name = zip(self.names, self.members, strict=True)
+        return {name: [features[j] for j in members] for name, members in members_by_name}
+
+    def inputs(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return the inputs [questions, F] of chosen groups [questions, G]."""
+        owner = np.zeros(sum(map(len, self.members)), dtype=np.int64)
+        for column, members in enumerate(self.members):
+            owner[list(members)] = column
+        return chosen[:, owner]
+
+
+@dataclass(frozen=True, slots=True)
 class _AskedFile:
-    """The file, its groups and the background [F]; margin = intercept + slope * the file's answer.
+    """The file and the background [F]; margin = intercept + slope * the file's answer.
 
     `takes_missing` [F]: the file takes NaN. A missing input of the others has the value of the background.
     """
 
     network: Network
     features: tuple[str, ...]
-    groups: Groups
     background: Array
     low: tuple[float, ...]
     high: tuple[float, ...]
@@ -64,7 +104,7 @@ class _AskedFile:
     """Values beyond the trained range count as its ends: what a network says of others is not known."""
 
     @classmethod
-    def _against(cls, source: OnnxSource, groups: Groups, features: tuple[str, ...], X: Array, digits: int) -> Self:
+    def _against(cls, source: OnnxSource, features: tuple[str, ...], X: Array, digits: int) -> Self:
         low, high = limits(X)
         background = np.array([float(f"{np.nanmean(column):.{digits - 1}e}") for column in X.T])
         for j in source.texts_of(features):  # there is no text between two texts: the most frequent one
@@ -73,7 +113,7 @@ class _AskedFile:
         network = Network.read(source, features, np.array(low), np.array(high))
         background = np.where(network.whole_numbers(len(features)), np.round(background), background)
         taken = network.takes_missing(background)
-        return cls(network, features, groups, background, low, high, taken)
+        return cls(network, features, background, low, high, taken)
 
     @property
     def fills(self) -> bool:
@@ -101,31 +141,31 @@ class _AskedFile:
         return self._margins(self._seen(X))
 
     def contributions(self, X: Array) -> Array:
-        """Return each group's Shapley value at the group's first input, 0 at the others."""
-        values, coalitions = self._seen(X), self._coalitions.astype(bool) @ self.groups.matrix().T.astype(bool)
-        answers = [self._margins(np.where(chosen, values, self.background)) for chosen in coalitions]
-        return np.asarray(np.column_stack(answers) @ self._weights @ self._first)
+        """Return the contributions that follow from the answers to all questions."""
+        values = self._seen(X)
+        answers = [self._margins(np.where(chosen, values, self.background)) for chosen in self._questions]
+        return np.asarray(np.column_stack(answers) @ self._weights)
 
     def recalibrated(self, intercept: float, slope: float) -> Self:
         return replace(self, intercept=intercept + slope * self.intercept, slope=slope * self.slope)
 
     def write_contributions(self, graph: Graph, features: str, missing: str) -> str:
-        """Write the file with every coalition of its groups, and the Shapley values of its answers."""
+        """Write the file with every question, and the contributions that follow from its answers."""
         return self._write_shares(graph, self._written(graph, features, missing))
 
     def _write_shares(self, graph: Graph, seen: str) -> str:
-        count, coalitions = len(self.features), len(self._coalitions)
-        chosen = self._coalitions.astype(bool) @ self.groups.matrix().T.astype(bool)
-        mask = graph.constant("chosen", chosen[None], np.bool_)
+        questions = self._questions
+        count, mask = len(self.features), graph.constant("chosen", questions[None], np.bool_)
         flat, axis = graph.constant("flat", [-1, count], np.int64), graph.constant("coalition_axis", [1], np.int64)
         wide = graph.node("Unsqueeze", [seen, axis], "values_wide")
         parts = [mask, wide, graph.constant("values_rest", self.background, np.float32)]
         values = graph.node("Reshape", [graph.node("Where", parts, "values_mixed"), flat], "values")
         answers = self.network.write(graph, values)
-        table = graph.node("Reshape", [answers, graph.constant("table", [-1, coalitions], np.int64)], "of_coalitions")
+        table = graph.node(
+            "Reshape", [answers, graph.constant("table", [-1, len(questions)], np.int64)], "of_coalitions"
+        )
         weights = graph.constant("weights", self.slope * self._weights, np.float64)
-        first = graph.constant("first_of_group", self._first, np.float64)
-        return graph.node("MatMul", [graph.node("MatMul", [table, weights], "shares"), first], "of_inputs")
+        return graph.node("MatMul", [table, weights], "shares")
 
     def _written(self, graph: Graph, features: str, missing: str) -> str:
         """Write the values as the file is asked with them, as `_seen` has them."""
@@ -150,22 +190,14 @@ class _AskedFile:
         return np.where(self.takes_missing, np.nan, self.background)
 
     @property
-    def _coalitions(self) -> Array:
-        """Which groups [column] have the person's values in each question [row], in sixteen questions or more."""
+    def _questions(self) -> NDArray[np.bool_]:
+        """Which inputs [column] have the person's values in each question [row], in sixteen questions or more."""
         raise NotImplementedError
 
     @property
     def _weights(self) -> Array:
-        """The weight of each question's answer in the contribution of each group [questions, G]."""
+        """The weight of each question's answer in each contribution [questions, contributions]."""
         raise NotImplementedError
-
-    @property
-    def _first(self) -> Array:
-        """1 where an input [column] is the first of a group [row]."""
-        matrix = np.zeros((len(self.groups.names), len(self.features)))
-        for row, members in enumerate(self.groups.members):
-            matrix[row, members[0]] = 1.0
-        return matrix
 
     def _seen(self, X: Array) -> Array:
         """Return the values within the trained range, missing ones filled."""
@@ -181,6 +213,8 @@ class _AskedFile:
 @dataclass(frozen=True, slots=True)
 class GroupedModel(_AskedFile):
     """A file explained by the Shapley values of its groups."""
+
+    groups: Groups = field(default_factory=Groups)
 
     @classmethod
     def read(
@@ -198,9 +232,14 @@ class GroupedModel(_AskedFile):
                 f"{len(groups.names)}: declare groups={{'name': ('input', 'input'), ...}}"
             )
         # four digits, as the manifest's reference values: what a reader is told is what is computed with
-        model = cls._against(source, groups, features, X, 4)
+        model = cls._against(source, features, X, 4)
         whole = model.network.whole_numbers(len(features))
-        return replace(model, takes_missing=np.full(len(features), (model.takes_missing | whole).all()) & ~whole)
+        taken = np.full(len(features), (model.takes_missing | whole).all()) & ~whole
+        return replace(model, groups=groups, takes_missing=taken)
+
+    @property
+    def _questions(self) -> NDArray[np.bool_]:
+        return self.groups.inputs(self._coalitions.astype(bool))
 
     @property
     def _coalitions(self) -> Array:
@@ -242,7 +281,7 @@ class AdditiveFile(_AskedFile):
         Raises:
             CompileRefused: the file cannot be run or takes other inputs.
         """
-        model = cls._against(source, Groups.of(features, {}), features, X, 9)
+        model = cls._against(source, features, X, 9)
         codes = np.array([(x == np.round(x)).all() for x in (column[~np.isnan(column)] for column in X.T)])
         nothing = np.zeros(len(features))
         model = replace(model, centre=nothing, codes=codes, slopes=np.full(len(features), np.nan), absent=nothing)
@@ -299,22 +338,22 @@ class AdditiveFile(_AskedFile):
         return graph.node("Sub", [terms, graph.constant("centre", self.slope * self.centre, np.float64)], "centred")
 
     @property
-    def _coalitions(self) -> Array:
+    def _questions(self) -> NDArray[np.bool_]:
         asked = np.flatnonzero(np.isnan(self.slopes))
-        rows = np.zeros((-(-(len(asked) + 1) // _LEAST_COALITIONS) * _LEAST_COALITIONS, len(self.features)))
-        rows[1 + np.arange(len(asked)), asked] = 1.0
+        rows = np.zeros((-(-(len(asked) + 1) // _LEAST_COALITIONS) * _LEAST_COALITIONS, len(self.features)), dtype=bool)
+        rows[1 + np.arange(len(asked)), asked] = True
         return rows
 
     @property
     def _weights(self) -> Array:
-        weights = self._coalitions.copy()
+        weights = self._questions.astype(np.float64)
         weights[0] = -np.isnan(self.slopes).astype(np.float64)
         return weights
 
 
 def facts_of(model: GroupedModel | AdditiveFile) -> dict[str, str]:
     """Return the metadata of the file: what a reader has to know, and how often the network is run for a person."""
-    runs = {"coalitions": str(len(model._coalitions))}
+    runs = {"coalitions": str(len(model._questions))}
     if isinstance(model, AdditiveFile):
         return runs
     return {"explanation": EXPLANATION.format(groups=", ".join(model.groups.names)), **runs}

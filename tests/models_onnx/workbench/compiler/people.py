@@ -11,9 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from models_onnx.workbench.compiler import compile_fitted, read_model
-from models_onnx.workbench.compiler.explaining_graph import Groups
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Curve
-from models_onnx.workbench.compiler.families.grouped import GroupedModel
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
 from models_onnx.workbench.compiler.parity import Agreement, ask_library, proof_rows
 from models_onnx.workbench.compiler.reference import build_reference
@@ -109,7 +107,6 @@ class File:
 
     content: bytes
     fitted: FittedModel
-    groups: tuple[str, ...]
     agreement: Agreement
 
 
@@ -123,10 +120,9 @@ def compiled(model: Any, rows: Any, *, outcomes: Any = None, features: Any = Non
     y = np.arange(len(X)) % 2 if outcomes is None else np.asarray(outcomes, dtype=np.int64)
     margin = fitted.margin(X)
     reference = build_reference(margin, margin, y, np.ones(len(X)), fitted.link)
-    together = fitted.groups if isinstance(fitted, GroupedModel) else Groups.of(names, groups or {})
 
     def oracle(X: Array) -> tuple[Array, Array]:
         return ask_library(model, fitted, X.astype(np.float32), names), fitted.contributions(X)
 
-    content, agreement = compile_fitted("m", fitted, reference, {}, oracle, proof_rows(X, fitted), together)
-    return File(content, fitted, together.names, agreement)
+    content, agreement = compile_fitted("m", fitted, reference, {}, oracle, proof_rows(X, fitted))
+    return File(content, fitted, agreement)

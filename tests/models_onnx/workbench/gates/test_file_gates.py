@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from models_onnx.workbench.gates.run import run_gates
-from models_onnx.workbench.gates.subject import Answers, Audit, Evidence, Retrained, Subject
+from models_onnx.workbench.gates.subject import Audit, Evidence, Retrained, Subject
 from tests.models_onnx.workbench.gates.judging import judge
 from tests.models_onnx.workbench.gates.obermeyer import Panel, score_trained_on, simulate
 from tests.models_onnx.workshop import evidence, figured, subject
@@ -69,20 +69,10 @@ def blind(proto: ModelProto) -> None:
             tensor.CopyFrom(numpy_helper.from_array(np.full(tensor.dims, -np.inf, np.float32), "low"))
 
 
-def test_a_file_that_marks_nothing_as_out_of_range_fails(tmp_path: Path) -> None:
-    result = judge(subject(tmp_path, model=blind), "file")
-    assert "does not mark as out of range" in result.why
-
-
-def again(good: Subject, shift: float = 0.0, **changed: Any) -> Retrained:
-    """The same model trained again; with `shift`, one that says something else."""
-
-    def answers(rows: NDArray[np.float32]) -> Answers:
-        found = good.answers(rows)
-        return Answers(found.probability + shift, None, None, None, None, None, found.link)
-
+def again(good: Subject, **changed: Any) -> Retrained:
+    """The same model trained again."""
     facts = {"same_file": True, "same_data": True, "auroc_difference": 0.0, **changed}
-    return Retrained(answers=answers, **facts)
+    return Retrained(answers=good.answers, **facts)
 
 
 @pytest.mark.slow
@@ -101,6 +91,25 @@ def test_is_not_run_without_the_table_and_passes_for_the_same_file(good: Subject
     assert judge(good, "parity", evidence(retrained=again(good))).status == "passed"
     close = again(good, same_file=False, auroc_difference=0.001)
     assert judge(good, "parity", evidence(retrained=close)).status == "passed"
+
+
+def test_a_file_that_marks_nothing_as_out_of_range_fails(good: Subject, tmp_path: Path) -> None:
+    result = judge(subject(tmp_path, model=blind), "parity", evidence(retrained=again(good)))
+    assert result.why == "it marks other inputs as out of range than the model trained again"
+
+
+def test_contributions_of_another_model_fail_though_the_probability_is_right(good: Subject, tmp_path: Path) -> None:
+    def swapped(proto: ModelProto) -> None:
+        rename_output(proto, "contributions", "plain_contributions")
+        for node in proto.graph.node:
+            node.input[:] = ["plain_contributions" if name == "contributions" else name for name in node.input]
+        order = numpy_helper.from_array(np.array([1, 0, *range(2, len(good.features))]), "order")
+        proto.graph.initializer.append(order)
+        proto.graph.node.append(helper.make_node("Gather", ["plain_contributions", "order"], ["contributions"], axis=1))
+
+    bad = subject(tmp_path, model=swapped)
+    assert judge(bad, "explanation").status == "passed"  # they add up
+    assert "its contributions differ by" in judge(bad, "parity", evidence(retrained=again(good))).why
 
 
 def test_a_file_that_fails_g1_is_opened_by_no_other_gate(tmp_path: Path) -> None:
