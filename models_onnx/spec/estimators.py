@@ -43,13 +43,12 @@ class OwnEstimator:
 class Fitted:
     """A model that was fitted elsewhere: nothing is fitted, and the table's rows are people it was not trained on.
 
-    `source`: a file beside the declaration (ONNX; LightGBM text; XGBoost JSON), or
-    `module:function`, whose function returns the fitted object. `trained_on` says for readers whom it was
-    trained on, and is empty where nobody knows. `columns`: the model's own names of the inputs, in their order, where
-    they are others. `groups`: inputs that are explained together, by a name for readers; at most ten for what is read
-    from an ONNX file. `answer`: what an ONNX file gives. `texts`: of inputs that an ONNX file takes as text, the
-    number of each text, such as {"sex_male": {"M": 1, "F": 0}}. `factors`: of inputs that it takes in another unit, by
-    what its number is multiplied to be in the feature's, such as {"creatinine_mg_dl": 0.01131}.
+    `source`: a file beside the declaration (ONNX; LightGBM text; XGBoost JSON). `trained_on` says for readers whom it
+    was trained on, and is empty where nobody knows. `columns`: the model's own names of the inputs, in their order,
+    where they are others. `groups`: inputs that are explained together where a file is explained by groups, at most
+    ten. `answer`: what an ONNX file gives. `texts`: of inputs that an ONNX file takes as text, the number of each text,
+    such as {"sex_male": {"M": 1, "F": 0}}. `factors`: of inputs that it takes in another unit, by what its number is
+    multiplied to be in the feature's, such as {"creatinine_mg_dl": 0.01131}.
     """
 
     source: str

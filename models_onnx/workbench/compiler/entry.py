@@ -27,7 +27,6 @@ from models_onnx.workbench.compiler.readers.source import (
     input_names,
     read_file,
     read_trees,
-    reader_of,
     refuse_other_names,
     refuse_unfitted,
     split,
@@ -65,10 +64,10 @@ def read_model(
     try:
         trees = read_trees(model, X, names)
     except CompileRefused:
-        source = converted(model, names) if groups else None
-        if source is None:
+        if not groups or not isinstance(model, Ensemble | Path):
             raise
-        return GroupedModel.read(source, names, groups or {}, X)
+        trees_as_file = _trees("trees", model) if isinstance(model, Ensemble) else _trees(model.name, read_file(model))
+        return GroupedModel.read(trees_as_file, names, groups, X)
     if trees is not None:
         return trees
     return _of_file(_as_file(model, names), X, names, groups or {})
@@ -156,16 +155,10 @@ def without_search(model: Any) -> Any:
 
 
 def converted(model: Any, names: Sequence[str]) -> OnnxSource | None:
-    """Return a fitted object or a file of trees as an ONNX file; None where there is no converter for it.
+    """Return a fitted object of scikit-learn as an ONNX file; None where there is no converter for it.
 
     `names`: those of the inputs; an object that was fitted on named columns takes each of them by its name.
     """
-    if isinstance(model, Ensemble):
-        return _trees("trees", model)
-    if isinstance(model, str | Path):
-        return _trees(Path(model).name, read_file(Path(model)))
-    if (reader := reader_of(model)) is not None:  # converters lose the way that a missing value takes
-        return _trees(type(model).__name__, reader(names))
     if not hasattr(model, "predict_proba") or not type(model).__module__.startswith("sklearn"):
         return None
     from skl2onnx import to_onnx

@@ -98,11 +98,7 @@ def _declaration(spec: ModelSpec, specs: Path | None) -> Path | None:
 def _fitted_digest(spec: ModelSpec) -> str:
     if not isinstance(spec.estimator, Fitted):
         return ""
-    source = (spec.estimator.folder or Path()) / spec.estimator.source
-    if source.is_file():
-        return _digest(source)
-    module = source.with_name(f"{spec.estimator.source.partition(':')[0]}.py")
-    return _digest(module) if module.is_file() else ""
+    return _digest((spec.estimator.folder or Path()) / spec.estimator.source)
 
 
 def _digest(path: Path) -> str:

@@ -142,8 +142,8 @@ def import_(
 ) -> None:
     """Take in a model that was fitted elsewhere; nothing is fitted, and a pickle is never read.
 
-    Its declaration (docs/adding/model.md) names it: an ONNX file, a LightGBM text or XGBoost JSON file, or a
-    function that returns it. It is compiled exactly and evaluated on the table's rows, people whom it was not trained
+    Its declaration (docs/adding/model.md) names it: an ONNX file, or a LightGBM text or XGBoost JSON file. It is
+    compiled exactly and evaluated on the table's rows, people whom it was not trained
     on.
 
     Exit codes: 0 taken in, 2 the file, the declaration, the card or the table cannot be used.

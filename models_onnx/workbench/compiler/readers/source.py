@@ -41,8 +41,7 @@ def read_file(path: Path) -> Ensemble:
         raise CompileRefused(
             f"{path.name} is a pickle or an archive of one, which could run anything when it is read, so it never is. "
             "Where it was fitted, write it in its library's own format (LightGBM: text, XGBoost: JSON) or as an ONNX "
-            "file (skl2onnx.to_onnx) and name that file; or declare source='_fit:model', a function model in your file "
-            "_fit.py beside the declaration, which returns the fitted model"
+            "file (skl2onnx.to_onnx) and name that file; or have it trained here (cds-hooks model train)"
         )
     if content.startswith((b"tree\n", b"tree\r\n")):
         return parse_lightgbm(path.name, content.decode("utf-8", "replace").replace("\r\n", "\n"))

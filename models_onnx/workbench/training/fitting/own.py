@@ -3,13 +3,9 @@
 Both are read by the compiler (docs/models/compiler.md), so that their margins and contributions are those of the file.
 """
 
-import importlib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from traceback import walk_tb
 from typing import Any
 
 import numpy as np
@@ -97,20 +93,15 @@ def load_own(declared: FittedElsewhere, people: FittingRows) -> Fit:
     names = tuple(item.name for item in people.inputs)
     if names != declared.inputs:
         return fit_logistic(SIMPLE, people)  # the few inputs beside the model
-    model = load(declared)
-    _refuse_other_inputs(model, declared)
-    return read_fit(model, people, declared.groups)
+    return read_fit(load(declared), people, declared.groups)
 
 
 def load(declared: FittedElsewhere) -> Any:
-    """Return the fitted object of a declaration: a path that the compiler reads, or an object.
+    """Return the fitted model of a declaration: a path that the compiler reads, or what was read from it.
 
     Raises:
-        TrainingRefused: a function cannot be called, or an ONNX file cannot be read.
+        TrainingRefused: an ONNX file cannot be read.
     """
-    module, colon, function = declared.source.partition(":")
-    if colon and not declared.source.startswith(("/", ".")) and "/" not in module:
-        return _called(module, function, str(declared.folder or Path()))
     path = (declared.folder or Path()) / declared.source
     if path.suffix.lower() == ".onnx":
         return _onnx(path, declared)
@@ -134,44 +125,3 @@ def _onnx(path: Path, declared: FittedElsewhere) -> OnnxSource:
         raise TrainingRefused(f"the fitted model {declared.source} cannot be read: {problem}") from problem
     factors = tuple(declared.factors.get(name, 1.0) for name in declared.inputs)
     return OnnxSource(path.name, content, declared.columns, declared.answer, declared.texts, factors)
-
-
-@cache
-def _called(module: str, function: str, folder: str) -> Any:
-    # code of whoever runs the command, as the declaration itself is
-    before = list(sys.path)
-    sys.path.insert(0, folder)
-    if module.startswith("_") and Path(folder, f"{module}.py").is_file():
-        sys.modules.pop(module, None)  # that of another folder, which has the same name
-        importlib.invalidate_caches()
-    try:
-        model = getattr(importlib.import_module(module), function)()
-    except (ImportError, AttributeError) as problem:
-        raise TrainingRefused(f"{module}:{function} cannot be called: {problem}") from problem
-    except (Exception, SystemExit) as problem:
-        # without the words of the error, which may hold a row of the table that the function reads
-        where = f"{module}.py, line {_line_in(problem, module)}"
-        raise TrainingRefused(f"{module}:{function} ended with {type(problem).__name__} ({where})") from problem
-    finally:
-        sys.path[:] = before
-    return model
-
-
-def _line_in(problem: BaseException, module: str) -> int:
-    """Return the line of that file at which the error came up, or at which the file itself is wrong."""
-    if isinstance(problem, SyntaxError) and problem.lineno is not None:
-        return problem.lineno
-    lines = [line for frame, line in walk_tb(problem.__traceback__) if frame.f_globals.get("__name__") == module]
-    return (lines or [1])[-1]
-
-
-def _refuse_other_inputs(model: Any, declared: FittedElsewhere) -> None:
-    fitted_names = getattr(model, "feature_names_in_", None)
-    if fitted_names is None:
-        return
-    names, expected = tuple(map(str, fitted_names)), declared.columns or declared.inputs
-    if names != expected:
-        raise TrainingRefused(
-            f"the model's inputs are {', '.join(names)}; declared are {', '.join(expected)}. Declare the inputs in the "
-            f"model's order, and with columns={names!r} where it calls them otherwise"
-        )

@@ -2,10 +2,8 @@
 
 import json
 import pickle
-import sys
-import types
-import warnings
 from collections.abc import Callable
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,16 +13,17 @@ import lightgbm
 import numpy as np
 import pytest
 import xgboost
-from interpret.glassbox import ExplainableBoostingClassifier
 from skl2onnx import to_onnx
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
+from cds_hooks.call.trusted_models import own_keys
 from cds_hooks.cli import app as program
+from cds_hooks.settings import Settings
+from models_onnx.serving.registry import load_model
 from tests.each import each_row
 from tests.models_onnx.workbench.training.toy import adopted, adults, declare, elsewhere, inputs, toy_table, train
 
@@ -64,36 +63,49 @@ def test_a_pipeline_that_skl2onnx_wrote_is_adopted_and_judged(tmp_path: Path, ru
     assert {name: verdicts[name] for name in GATES} == dict.fromkeys(GATES, "passed")
 
 
-@pytest.mark.parametrize(
-    "family", ["hist", *(pytest.param(each, marks=pytest.mark.slow) for each in ("lightgbm", "xgboost", "ebm"))]
-)
-def test_other_families_are_adopted_by_code_or_by_their_own_file(
-    family: str, tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["lightgbm", "xgboost"])
+def test_trees_of_other_libraries_are_adopted_by_their_own_file(
+    family: str, tmp_path: Path, run: Callable[..., Any]
 ) -> None:
     X, y = elsewhere()
-    source = f"of_{family}:model"
     if family == "lightgbm":
         fitted: Any = lightgbm.LGBMClassifier(n_estimators=20, max_depth=3, verbose=-1).fit(X, y)
         source = "model.txt"
         fitted.booster_.save_model(tmp_path / source)
-    elif family == "xgboost":
+    else:
         fitted = xgboost.XGBClassifier(n_estimators=20, max_depth=3).fit(X, y)
         source = "model.json"
         fitted.save_model(tmp_path / source)
-    elif family == "ebm":
-        ebm: Any = ExplainableBoostingClassifier
-        fitted = ebm(interactions=2, outer_bags=2, max_rounds=30, n_jobs=1)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that its plots show nothing missing
-            fitted.fit(X, y)
-    else:
-        fitted = HistGradientBoostingClassifier(max_depth=3, max_iter=20).fit(X, y)
     declare(tmp_path, f"Fitted({source!r}, trained_on='people of another year')")
-    module = types.ModuleType(f"of_{family}")
-    module.model = lambda: fitted  # type: ignore[attr-defined]  # a module of the test
-    monkeypatch.setitem(sys.modules, f"of_{family}", module)
     model = adopted(run, tmp_path)
     same(model, lambda X: fitted.predict_proba(X)[:, 1])
+
+
+@pytest.mark.filterwarnings("ignore:Missing values detected")
+@pytest.mark.parametrize(
+    ("module", "estimator"),
+    [
+        ("sklearn.ensemble", "HistGradientBoostingClassifier(max_depth=3, max_iter=20)"),
+        pytest.param(
+            "interpret.glassbox",
+            "ExplainableBoostingClassifier(interactions=2, outer_bags=2, max_rounds=30, n_jobs=1)",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_what_no_converter_writes_is_trained_here(
+    module: str, estimator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, table = estimator.partition("(")[0], toy_table(3000)
+    imported = f"from {module} import {name}\n\nfrom models_onnx.spec import ("
+    changed = {"AdditiveLogistic(knots=3, C=0.3)": estimator, "from models_onnx.spec import (": imported}
+    told = train(tmp_path, table, changed)
+    assert told.exit_code == 0, told.output
+    people = adults(table)
+    fitted = eval(estimator, vars(import_module(module))).fit(inputs(people), people["event"])  # noqa: S307
+    same(load_model("toy_30d", tmp_path / "trained", own_keys(Settings())), lambda X: fitted.predict_proba(X)[:, 1])
 
 
 def test_a_pickle_is_never_read_and_the_sentence_says_what_to_do(tmp_path: Path, run: Callable[..., Any]) -> None:

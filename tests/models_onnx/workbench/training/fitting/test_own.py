@@ -1,13 +1,8 @@
-"""Estimators of one's own, and models that were fitted elsewhere: what is fitted on whom, and why one is refused."""
+"""Estimators of one's own: what is fitted on whom, and why one is refused."""
 
-import sys
-import types
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -15,11 +10,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models_onnx.errors import TrainingRefused
-from models_onnx.spec import Fitted, InputSpec, OwnEstimator
+from models_onnx.spec import InputSpec, OwnEstimator
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed
 from models_onnx.workbench.training.fitting.fit import Fit
-from models_onnx.workbench.training.fitting.own import fit_own, load, load_own
-from tests.each import each_row
+from models_onnx.workbench.training.fitting.own import fit_own
 
 NAMES = ("age_years", "creatinine_mg_dl")
 
@@ -64,11 +58,6 @@ def test_an_estimator_is_fitted_on_everybody_whose_outcome_counts_with_their_wei
         np.testing.assert_allclose(model.margin(seen.X), expected, atol=1e-6)
 
 
-def seen_frame(seen: FittingRows) -> Any:
-    """The inputs with their names."""
-    return pd.DataFrame(float32(seen.X), columns=list(NAMES))
-
-
 def test_a_mean_of_probabilities_is_recalibrated_by_no_line() -> None:
     forest = own(RandomForestClassifier(3, max_depth=2, random_state=0))
     with pytest.raises(TrainingRefused) as refused:
@@ -77,50 +66,3 @@ def test_a_mean_of_probabilities_is_recalibrated_by_no_line() -> None:
         "the model adds up on the scale of the probability, which a recalibration by a line could take out of 0 to 1: "
         "leave `recalibration` out of the declaration"
     )
-
-
-def elsewhere(fitted: Any, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> Fitted:
-    """A declaration whose function returns this object."""
-    module = types.ModuleType("of_own")
-    module.model = lambda: fitted  # type: ignore[attr-defined]  # a module of the test
-    monkeypatch.setitem(sys.modules, "of_own", module)
-    # the answer of a function is kept by its module, name and folder
-    folder = Path(f"/nowhere/{id(fitted)}")
-    return Fitted("of_own:model", trained_on="others", inputs=NAMES, folder=folder, **changed)
-
-
-def test_inputs_of_other_names_or_in_another_order_are_refused_with_what_to_declare(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    seen = people()
-    frame = seen_frame(seen)
-    turned = LogisticRegression().fit(frame[list(reversed(NAMES))], seen.observed.y)
-    with pytest.raises(TrainingRefused) as refused:
-        load_own(elsewhere(turned, monkeypatch), seen)
-    assert str(refused.value) == (
-        "the model's inputs are creatinine_mg_dl, age_years; declared are age_years, creatinine_mg_dl. Declare the "
-        "inputs in the model's order, and with columns=('creatinine_mg_dl', 'age_years') where it calls them otherwise"
-    )
-    other = LogisticRegression().fit(frame.set_axis(["Age", "Crea"], axis=1), seen.observed.y)
-    assert load_own(elsewhere(other, monkeypatch, columns=("Age", "Crea")), seen).estimator is other
-    with pytest.raises(TrainingRefused, match="declared are Crea, Age"):
-        load_own(elsewhere(other, monkeypatch, columns=("Crea", "Age")), seen)
-    nameless = LogisticRegression().fit(float32(seen.X), seen.observed.y)
-    assert load_own(elsewhere(nameless, monkeypatch), seen).estimator is nameless
-
-
-def refusal(call: Callable[[], object]) -> str:
-    """The sentence with which it is refused."""
-    with pytest.raises(TrainingRefused) as refused:
-        call()
-    return str(refused.value)
-
-
-@each_row(("code", "sentence"))
-def test_an_error_of_a_function_is_told_by_its_kind_and_its_last_line_in_the_file(
-    code: str, sentence: str, tmp_path: Path
-) -> None:
-    name = f"_fit_wrong_{abs(hash(code))}"
-    (tmp_path / f"{name}.py").write_text(code)
-    expected = f"{name}:model ended with {sentence.replace('NAME', name)}"
-    assert refusal(lambda: load(Fitted(f"{name}:model", trained_on="others", folder=tmp_path))) == expected
