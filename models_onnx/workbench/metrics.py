@@ -42,17 +42,16 @@ def sigmoid(margin: Array) -> Array:
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * margin)))
 
 
-def jeffreys(events: float, count: float, level: float = 0.95) -> tuple[float, float]:
-    """Return the interval between the tails of Beta(events + 1/2, count - events + 1/2); 0 and 1 at the ends.
+def jeffreys(events: float, count: float) -> tuple[float, float]:
+    """Return the 95 % interval between the tails of Beta(events + 1/2, count - events + 1/2); 0 and 1 at the ends.
 
     >>> low, high = jeffreys(23, 100)
     >>> round(low, 4), round(high, 4)
     (0.156, 0.3194)
     """
-    tail = (1.0 - level) / 2.0
     a, b = events + 0.5, count - events + 0.5
-    low = 0.0 if events == 0 else float(betaincinv(a, b, tail))
-    high = 1.0 if events == count else float(betaincinv(a, b, 1.0 - tail))
+    low = 0.0 if events == 0 else float(betaincinv(a, b, 0.025))
+    high = 1.0 if events == count else float(betaincinv(a, b, 0.975))
     return low, high
 
 

@@ -9,20 +9,19 @@ from models_onnx.workbench.compiler.parity import boundary_rows
 Array = NDArray[np.float64]
 SEED = 20260101
 _HOLES = 0.15
+_PEOPLE = 500
 _SPREAD = 3.0
 
 
-def ordinary(features: tuple[ModelInput, ...], count: int, seed: int = SEED) -> Array:
+def ordinary(features: tuple[ModelInput, ...], count: int) -> Array:
     """People within the training ranges, most of them near the reference cohort's mean; nothing is missing."""
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(SEED)
     return np.column_stack([_column(draw, item, count) for item in features])
 
 
-def with_missing_values(
-    rows: Array, features: tuple[ModelInput, ...], always: frozenset[str], seed: int = SEED
-) -> Array:
+def with_missing_values(rows: Array, features: tuple[ModelInput, ...], always: frozenset[str]) -> Array:
     """Return the same people with values removed at random, except values that are required."""
-    draw = np.random.default_rng(seed + 1)
+    draw = np.random.default_rng(SEED + 1)
     holes = draw.random(rows.shape) < _HOLES
     holes[:, [item.name in always for item in features]] = False
     return np.where(holes, np.nan, rows)
@@ -34,9 +33,9 @@ def edges(features: tuple[ModelInput, ...]) -> NDArray[np.float32]:
     return boundary_rows(person, [(item.trained_low, item.trained_high) for item in features])
 
 
-def all_kinds(features: tuple[ModelInput, ...], always: frozenset[str], count: int = 500) -> NDArray[np.float32]:
+def all_kinds(features: tuple[ModelInput, ...], always: frozenset[str]) -> NDArray[np.float32]:
     """At least 1,000 rows: ordinary people, the same with missing values, and the edges."""
-    people = ordinary(features, count)
+    people = ordinary(features, _PEOPLE)
     holes = with_missing_values(people, features, always)
     return np.vstack([people.astype(np.float32), holes.astype(np.float32), edges(features)])
 

@@ -112,13 +112,12 @@ def fairness_in_words(evaluation: Figures) -> str:
     return "; ".join(sentences) + "."
 
 
-def interval(figure: dict[str, float | None], digits: int = 3) -> str:
+def interval(figure: dict[str, float | None]) -> str:
     """Return a figure with its 95 % interval, or that it cannot be computed."""
     value, low, high = (figure.get(end) for end in ("value", "low", "high"))
     if value is None:
         return "not computable"
-    point = f"{value:.{digits}f}"
-    return point if low is None or high is None else f"{point} ({low:.{digits}f} to {high:.{digits}f})"
+    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 HOURS_PER_YEAR = 8766.0  # 365.25 days

@@ -69,21 +69,21 @@ def fitted_with(spec: ModelSpec) -> dict[str, str]:
     return {name: there[name] for packages in loaded for name in packages if name in there}
 
 
-def code_version(checkout: Path = _CHECKOUT) -> str:
+def code_version() -> str:
     """Return the commit of the checkout that runs, and whether its files differ from it; else the installed version."""
     git = shutil.which("git")
-    if git is None or not (checkout / ".git").exists():
+    if git is None or not (_CHECKOUT / ".git").exists():
         return f"cds-hooks-onnx {version('cds-hooks-onnx')}, installed"
-    commit = _git(git, checkout, "rev-parse", "HEAD")
+    commit = _git(git, "rev-parse", "HEAD")
     if not commit:
         return f"cds-hooks-onnx {version('cds-hooks-onnx')}, of a checkout without a commit"
-    changed = _git(git, checkout, "status", "--porcelain", "--untracked-files=no")
+    changed = _git(git, "status", "--porcelain", "--untracked-files=no")
     return f"commit {commit}{_CHANGED if changed else ''}"
 
 
-def _git(git: str, checkout: Path, *words: str) -> str:
+def _git(git: str, *words: str) -> str:
     # only `git`, in the folder of this package, with words of this module
-    done = subprocess.run([git, "-C", str(checkout), *words], capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run([git, "-C", str(_CHECKOUT), *words], capture_output=True, text=True, check=False)  # noqa: S603
     return done.stdout.strip() if done.returncode == 0 else ""
 
 

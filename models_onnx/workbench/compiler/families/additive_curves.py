@@ -163,7 +163,6 @@ class AdditiveCurves:
         curves: Sequence[Curve],
         start: float,
         cohort: Array,
-        link: Link = LOGIT,
         pairs: Sequence[PairTable] = (),
     ) -> Self:
         """Return curves and tables as fitted, centred on the cohort [n, F].
@@ -186,7 +185,7 @@ class AdditiveCurves:
             moved = curve.scaled(1.0, -mean)
             centred.append(moved.at_missing(0.0) if np.isnan(moved.missing) else moved)
             base += mean
-        return cls(tuple(features), tuple(centred), base, *limits(cohort), link, tuple(rests))
+        return cls(tuple(features), tuple(centred), base, *limits(cohort), pairs=tuple(rests))
 
     @property
     def edges(self) -> tuple[tuple[float, ...], ...]:
