@@ -85,14 +85,6 @@ def _forbidding(finding: RuleFinding, of_card: Sequence[RuleFinding]) -> list[Ru
     return [other for other in of_card if SEVERITY[other.indicator] >= SEVERITY[finding.indicator]]
 
 
-def _is_contraindicated(finding: RuleFinding) -> bool:
-    """Whether it says so on a source that does."""
-    if not finding.evidence:
-        return False
-    words = (f"{finding.summary} {finding.detail}", finding.evidence[0].section)
-    return all("contraindicat" in text.casefold() for text in words)
-
-
 def _without_draft(finding: RuleFinding, of_card: Sequence[RuleFinding]) -> RuleFinding:
     """Return the finding without the suggestions with which the draft would be given, where another one forbids it.
 
@@ -127,7 +119,8 @@ def _rank(finding: RuleFinding, since: str) -> tuple[int, bool, bool, bool, int,
     that another one contradicts is not: slow breathing in a disputed kidney failure stands before a laxative.
     """
     asks = bool(finding.asks_if_taken)
-    is_lesser = not (_forbids(finding) or _is_contraindicated(finding) or finding.rule.startswith("preg-"))
+    is_grave = finding.indicator == "critical" or not finding.is_certain
+    is_lesser = not (_forbids(finding) or (finding.forbids and is_grave) or finding.rule.startswith("preg-"))
     is_later = not any(
         fact.name in _OF_BREATHING_AND_PULSE and (fact.effective or "") >= since for fact in finding.facts
     )
