@@ -197,7 +197,11 @@ def _known(of: Any, place: str) -> dict[str | int | None, None]:
             kinds = [inner for kind in kinds for inner in _inside(kind, step)]
         kinds = [inner for kind in kinds for inner in (kind.types if isinstance(kind, UnionType) else (kind,))]
     known: dict[str | int | None, None] = dict.fromkeys(
-        field.encode_name for kind in kinds if isinstance(kind, StructType) for field in kind.fields
+        field.encode_name
+        for kind in kinds
+        if isinstance(kind, StructType)
+        for field in kind.fields
+        if " " not in field.encode_name  # the program fills it in
     )
     return known | {value: None for kind in kinds if isinstance(kind, LiteralType) for value in kind.values}
 

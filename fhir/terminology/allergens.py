@@ -337,7 +337,9 @@ def _named_or_misspelt(words: str) -> Allergen:
     if allergen == Allergen() and (imported := meaning_of_name(words)) is not None:
         return _of_import(imported)
     # Only here a drug's name is corrected, where nothing else is read: a wrong warning harms less than none.
-    return allergen if allergen != Allergen() or len(words) > _LONGEST_MISSPELT else _allergen_named(_corrected(words))
+    if allergen != Allergen() or len(words) > _LONGEST_MISSPELT or (corrected := _corrected(words)) == words:
+        return allergen
+    return _allergen_named(corrected)
 
 
 def _corrected(words: str) -> str:

@@ -526,7 +526,7 @@ def _strange(
             or not (
                 index in in_names
                 or (following[:1].isdigit() and asserted.subject != "allergy")
-                or any(_is_neutral(form, neutral, asserted.subject) for form in (texts[index], word))
+                or any(_is_neutral(form, neutral, asserted.subject) for form in {texts[index], word})
             )
         )
         for index, ((word, position), following) in enumerate(zip(words, [*texts[1:], ""], strict=True))
@@ -555,7 +555,12 @@ def leaves_a_problem(word: str) -> bool:
 
 def _is_compound(word: str) -> bool:
     """Whether a long word has that of a reaction in it: "Kontakturtikaria"."""
-    return len(word) > _STEM and any(part in word for part in _neutral_words()["part"])
+    return len(word) > _STEM and _reaction_in_word().search(word) is not None
+
+
+@cache
+def _reaction_in_word() -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(_neutral_words()["part"]))))
 
 
 _STEM: Final = 6

@@ -16,6 +16,9 @@ from fhir.record.site_file import read_toml_as
 from fhir.terminology.plain_file import plain_file, unreadable
 from fhir.terminology.toml_file import TomlFault
 
+_COMPUTED: Final = "computed "
+"""How the names of members begin that this module fills in; in the file nobody can write them."""
+
 
 class DeclarationFault(Exception):
     """The file cannot be used; the message names the file and says why."""
@@ -42,7 +45,7 @@ class Tls(Struct, frozen=True, forbid_unknown_fields=True):
 class V2Feed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
     """A sender of HL7 v2 messages."""
 
-    name: str = ""
+    name: str = field(default="", name=f"{_COMPUTED}name")
     through: str = ""
     """What the feed comes through, as an interface engine: feeds that stop together are one incident of it."""
     patients_from: str = ""
@@ -63,8 +66,8 @@ class V2Feed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind")
     """Types of message, as SIU, that are acknowledged as taken and have no effect; others are rejected."""
     late_days: float = 30.0
     """A fact that is older when it arrives is kept and makes nobody be scored."""
-    zone: tzinfo = field(default_factory=lambda: ZoneInfo("UTC"))
-    local_codes: dict[str, str] = field(default_factory=dict)
+    zone: tzinfo = field(default_factory=lambda: ZoneInfo("UTC"), name=f"{_COMPUTED}zone")
+    local_codes: dict[str, str] = field(default_factory=dict, name=f"{_COMPUTED}local_codes")
 
     @property
     def namespace(self) -> str:
@@ -123,7 +126,7 @@ class FolderFeed(V2Feed, forbid_unknown_fields=True, kw_only=True, tag_field="ki
 class SubscriptionFeed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="subscription"):
     """A topic subscription at a FHIR server (R4 backport 1.1), which posts to `/events/NAME`."""
 
-    name: str = ""
+    name: str = field(default="", name=f"{_COMPUTED}name")
     through: str = ""
     patients_from: str = ""
     subscription: str
@@ -155,7 +158,7 @@ class EffectRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """However many events come: after so long the patient is computed."""
     patients: str = ""
     """A file with one patient id a line; without it everybody."""
-    panel: frozenset[str] | UnsetType = UNSET
+    panel: frozenset[str] | UnsetType = field(default=UNSET, name=f"{_COMPUTED}panel")
 
     def is_for(self, feed: str, patient: str) -> bool:
         """Return whether an event of this feed about this patient makes the services be computed."""
@@ -173,7 +176,7 @@ class Webhook(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     secret_file: str = ""
     """The secret by which requests over HTTP are signed."""
     types: tuple[str, ...] = ()
-    secret: bytes = b""
+    secret: bytes = field(default=b"", name=f"{_COMPUTED}secret")
 
 
 class Declaration(Struct, forbid_unknown_fields=True, kw_only=True):

@@ -268,8 +268,8 @@ class Sealing:
         """Whether the newest seal was not made, or not sent."""
         self.cut = ""
         """What the record does not hold any more of what was sealed, a sentence; "" where nothing is known."""
-        self._left = (0, 0)
-        """Length and checksum of the file as this process saw it last."""
+        self._left = self._read = (0, 0)
+        """Length and checksum of the file as this process could use it last; what was only read may be damaged."""
         self.sealed_at = self._last_seal()
         """Epoch seconds until which everything recorded is sealed and, where a command sends seals, sent."""
 
@@ -299,6 +299,7 @@ class Sealing:
         began = time()
         try:
             add_seal(self._url, self._file, self._signer, self._refuse_changed)
+            self._left = self._read
             self._send()
         except _FAILURES as error:
             self.failures += 1
@@ -320,7 +321,7 @@ class Sealing:
                 "seals that this server wrote are gone from their file, or changed: put it back, or move it away and "
                 "restart the server"
             )
-        self._left = (len(content), crc32(content))
+        self._read = (len(content), crc32(content))
 
     def _send(self) -> None:
         """Send every line after the last one that was sent; the number of these is kept beside the seals.
