@@ -247,7 +247,8 @@ class Untrusted(HookError):
     def __init__(self, reason: UntrustedReason, client: str = "") -> None:
         """`client` is the name in the trust file that the token claims to be, where it got that far."""
         super().__init__(
-            "This call does not come from a client that is trusted here. "
+            "This call has no token that is trusted here: `Authorization: Bearer` with a signed JWT is required. "
+            "Nothing was computed. "
             f"The operator of this server finds the reason under the id in the header {CALL_ID.decode()}."
         )
         self.reason: UntrustedReason = reason

@@ -44,6 +44,19 @@ class Placeholder(NamedTuple):
     longest: str | None = None
 
 
+def for_drug(texts: Mapping[str, str]) -> Fill:
+    """Return what is to be said of the draft and the other drugs of a pair, by name, and of no other drug of a class.
+
+    "" where nothing is.
+    """
+
+    def word(context: RuleContext) -> str:
+        names = dict.fromkeys((*context.side_names(0), *context.side_names(1), context.ingredient.name))
+        return " ".join(texts[name] for name in names if name in texts)
+
+    return word
+
+
 class TableRow(Struct, frozen=True):
     """One row of a rule's knowledge table in words: for whom or with what, what it says, its severity and source."""
 

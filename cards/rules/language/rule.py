@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from cards.card import WebAddress
+from fhir.record.refusals import describe_decoder_error
 
 BandIndicator = Literal["silent", "info", "warning", "critical"]
 Asks = Literal["end", "change", "steps"]
@@ -69,6 +70,8 @@ CANCEL_ORDER, STOP_ORDER = "Cancel this order", "Stop this order"
 """The label of a suggestion that removes a draft, and the one that it has where the order is active already."""
 
 
+_LONGEST_LIST = 200
+"""Of longer lists of allowed values an error names none."""
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 
 
@@ -80,7 +83,11 @@ def typed(value: Any, kind: type[T], *path: str | int) -> T:
         text, _, location = str(error).partition(" - at `$")
         steps = [step[1] or int(step[2]) for step in _STEP.finditer(location)]
         member = reduce(getitem, steps, value)
-        text = f"{text}, not {member!r}" if isinstance(member, str | int | float) else text
+        if text.startswith("Invalid enum value"):
+            allowed = describe_decoder_error(error, of=kind, came=value)
+            text = allowed if len(allowed) <= _LONGEST_LIST else text
+        elif isinstance(member, str | int | float):
+            text = f"{text}, not {member!r}"
         raise RuleError(text, (*path, *steps)) from error
 
 

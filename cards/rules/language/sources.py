@@ -49,7 +49,7 @@ The addresses of two sites have the first digits of the set id, those of a third
 """
 
 
-_READ: Final = re.compile(r"\bread \d{4}-")
+_READ: Final = re.compile(r"\bread (?:in a copy )?\d{4}-")
 _LONGEST: Final = 120
 """How many characters a label on a card has at most."""
 _COUNTRIES: Final[Mapping[str, re.Pattern[str]]] = {
@@ -86,7 +86,8 @@ def label_evidence(
     name = capitalized(drug)
     is_at_dailymed = _SET_ID.fullmatch(set_id) is not None
     number = f"set {set_id[:8]}" if is_at_dailymed else set_id
-    identity = ", ".join(filter(None, (number, "copy" if page else "")))
+    identity = f", {number}" if number else ""
+    how = "read in a copy" if page else "read"
     part = section.lower() if section[:1].isalpha() else f"section {section}"
     form = f" ({route})" if route else ""
     place = ", ".join(filter(None, (f"DailyMed set id {set_id}" if is_at_dailymed else set_id, page)))
@@ -96,7 +97,7 @@ def label_evidence(
         "FDA-approved label" if country == "US" else f"label, {country}",
         read[:4],
         f"{section}: {quote}",
-        f"{name} label ({country}), {part}, {identity}, read {read}",
+        f"{name} label ({country}), {part}{identity}, {how} {read}",
         "label",
         "label",
         "label",

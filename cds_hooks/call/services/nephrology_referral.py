@@ -190,8 +190,8 @@ def _of_fall(call: ServiceInput, fall: tuple[Egfr, ...]) -> CardText:
         about="sustained_fall",
         summary=f"{change} since {first.time.date}, a fall that stays: consider a referral to nephrology.",
         opening=(
-            f"**eGFR in mL/min/1.73 m²: {trend}** (CKD-EPI 2021). KDIGO 2024 refers after a sustained fall of over "
-            "20 % (over 30 % after starting a drug that lowers it), KDIGO 2012 after a loss of over 5 a year. "
+            f"**eGFR in mL/min/1.73 m²: {trend}** (CKD-EPI 2021). KDIGO 2024 asks for a referral after a sustained "
+            "fall of over 20 %, or of over 30 % after the start of a drug that lowers eGFR. "
             f"{_NO_REFERRAL}"
         ),
         facts=(measurement_fact(newest),),

@@ -126,6 +126,15 @@ def _benzodiazepine_dose(context: RuleContext) -> str:
     return f"Label start in older adults: 1 to 2 mg/day; this order gives {format_dose(daily_mg)} mg/day."
 
 
+_FOR_DEMENTIA: Final = Selector(classes=frozenset({"cholinesterase_inhibitor"}), systemic=True)
+
+
+def _counteracts(context: RuleContext) -> str:
+    """Return that the draft counteracts a cholinesterase inhibitor that is taken; "" where none is."""
+    names = dict.fromkeys(fact.value for fact in context.medication_facts(_FOR_DEMENTIA))
+    return f"It also counteracts {' and '.join(map(str, names))}." if names else ""
+
+
 FAMILY = Family(
     "age",
     placeholders={
@@ -136,6 +145,7 @@ FAMILY = Family(
         "z_drug_dose": Placeholder(_z_drug_dose),
         "benzodiazepine_dose": Placeholder(_benzodiazepine_dose),
         "digoxin_most": Placeholder(_digoxin_most, "less than 0.125 mg/day"),
+        "counteracts": Placeholder(_counteracts),
     },
     conditions=(
         number(

@@ -1,9 +1,9 @@
 """Interactions: the placeholders that only these rules use."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from cards.rules.engine.family import Family, Fill, Placeholder
+from cards.rules.engine.family import Family, Fill, Placeholder, for_drug
 from cards.rules.families.ddi.conditions import (
     ANY_NEW,
     BESIDE_DRAFTED,
@@ -242,16 +242,6 @@ def _further_inhibitor(context: RuleContext) -> str | None:
     return " and ".join(_names(_MORE_COLCHICINE, context)) or None
 
 
-def _for_drug(texts: Mapping[str, str]) -> Fill:
-    """Return what is to be said of the drugs of the pair, by name, and of no other; "" where nothing is."""
-
-    def word(context: RuleContext) -> str:
-        names = dict.fromkeys((*context.side_names(0), *context.side_names(1)))
-        return " ".join(texts[name] for name in names if name in texts)
-
-    return word
-
-
 _START_INR: Final = {
     row["drug"]: f"{'below' if row['bands'] == 'from_at_start' else 'at most'} {row['limit']} (label)"
     for row in package_rows("cards.rules.families.disease", "label_values.csv")
@@ -353,7 +343,7 @@ FAMILY = Family(
         "statin_way_out": Placeholder(_statin_way_out),
         "further_inhibitor": Placeholder(_further_inhibitor),
         "qt_strong": Placeholder(_qt_strong),
-        **{name: Placeholder(_for_drug(texts)) for name, texts in _BY_DRUG.items()},
+        **{name: Placeholder(for_drug(texts)) for name, texts in _BY_DRUG.items()},
         "nsaid": Placeholder(_drugs(NSAID)),
         "raas": Placeholder(_drugs(_RAAS), "hydrochlorothiazide"),
         "diuretic": Placeholder(_drugs(_DIURETIC), "hydrochlorothiazide"),

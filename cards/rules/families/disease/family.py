@@ -3,13 +3,17 @@
 The rules are the JSON files beside it, their rows the tables; `cards/rules/engine/family.py` says what a family is.
 """
 
+import re
+from typing import Final
+
 from cards.extension import Fact
-from cards.rules.conditions.condition import number
+from cards.rules.conditions.condition import flag, number
 from cards.rules.conditions.words.numbers import needs_of_lab
-from cards.rules.engine.family import Family, Placeholder
+from cards.rules.engine.family import Family, Placeholder, for_drug
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated
 from cards.text import capitalized, format_number
+from fhir.mapping.conditions import problems_of
 from fhir.record.measurement import Measurement
 
 _GAS_DAYS, _POTASSIUM_DAYS, _CALCIUM_DAYS, _ALBUMIN_DAYS = 30, 30, 30, 90
@@ -55,6 +59,25 @@ def _after_correction(context: RuleContext) -> str:
     return f"Corrected for {dated(albumin)} calcium is {value} mg/dL."
 
 
+_LOWER_GI: Final = re.compile(
+    r"\brect(?:al|um)\b|hematochezia|brbpr|\b(?:lower gi|lgi)|\ban(?:us|al)\b|colon|diverticul|hemorrhoid"
+    r"|blood(?:y| in) (?:stool|feces)",
+    re.IGNORECASE,
+)
+
+
+def _is_upper_gi(context: RuleContext) -> bool:
+    """Whether one of the entries for a bleed or ulcer of the gut may be of its upper part; STOPP H8 asks for that."""
+    texts = [fact.text for fact in context.condition_facts("gi_bleed_or_ulcer")]
+    texts += [hit.words for hit in problems_of(context.session.record, ("gi_bleed_or_ulcer",))]
+    return context.has_condition("peptic_ulcer") or not all(map(_LOWER_GI.search, texts))
+
+
+_CLASS_1C: Final = {
+    "propafenone": "The label contraindicates heart failure.",
+    "flecainide": "In CAST it raised deaths in patients with a damaged left ventricle.",
+}
+
 FAMILY = Family(
     "disease",
     conditions=(
@@ -67,11 +90,13 @@ FAMILY = Family(
             _calcium_facts,
             needs_of_lab("calcium") | needs_of_lab("albumin"),
         ),
+        flag("upper_gi", _is_upper_gi, "the bleeding or ulcer may be of the upper gut", frozenset({"conditions"})),
     ),
     placeholders={
         "after_correction": Placeholder(
             _after_correction, "Corrected for albumin 3.55 g/dL on 2026-11-20 calcium is 10.55 mg/dL."
         ),
+        "class1c_evidence": Placeholder(for_drug(_CLASS_1C)),
         "enough_potassium": Placeholder(_enough_potassium),
         "with_pco2": Placeholder(_with_pco2, " with pCO2 48.755 mm[Hg] on 2026-11-20"),
     },

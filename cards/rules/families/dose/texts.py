@@ -244,7 +244,14 @@ def _error(context: RuleContext) -> str:
     return "unit, decimal point or number of tablets" if is_counted else "unit or decimal point"
 
 
+def _ordered(context: RuleContext) -> str:
+    """Return the amount a day that was read, where the headline gives it for each kilogram."""
+    excess, daily = worst_excess(context), context.daily_dose_mg
+    return f"Ordered: {format_dose(daily)} mg/day." if excess is not None and excess.limit.per_kg and daily else ""
+
+
 PLACEHOLDERS: Final = {
+    "ordered": Placeholder(_ordered),
     "over_drug": Placeholder(_over_drug, "chlorpheniramine"),
     "amount": Placeholder(amount, "12,800.5 mg/day with the other order"),
     "most": Placeholder(_most, "the usual maximum first dose of 4,000 mg/day (extended release)"),

@@ -4,6 +4,7 @@ The two are compared in milligrams or units a day, of the one ingredient that bo
 same way and both doses are known. Of a range or as needed the end counts that makes the change smaller.
 """
 
+import math
 import re
 from typing import NamedTuple
 
@@ -122,6 +123,15 @@ def new_amount(context: RuleContext) -> str | None:
     """Return the dose a day of the draft, in words."""
     change = dose_change(context)
     return _amount(change.new, change.unit) if change is not None else None
+
+
+def times_before(context: RuleContext) -> str | None:
+    """Return how many times the dose of the active order the draft gives, at least."""
+    change = dose_change(context)
+    if change is None:
+        return None
+    is_range = change.new[0] != change.new[1] or change.before[0] != change.before[1]
+    return f"{'at least ' if is_range else ''}{format_number(math.floor(change.times * 10 + 1e-6) / 10)}"
 
 
 def amount_before(context: RuleContext) -> str | None:

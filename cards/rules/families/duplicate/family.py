@@ -429,6 +429,7 @@ FAMILY = Family(
             lambda context: format_number(context.weight_kg) if context.weight_kg is not None else None, "39.5"
         ),
         "new_amount": Placeholder(dose_change.new_amount, "12,000.5 units/day"),
+        "times_before": Placeholder(dose_change.times_before, "at least 12.5"),
         "amount_before": Placeholder(dose_change.amount_before, "12,000.5 units/day"),
     },
     conditions=(

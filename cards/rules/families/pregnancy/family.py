@@ -1,10 +1,11 @@
 """Pregnancy: the placeholders and conditions that only these rules use."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from cards.rules.conditions.condition import DAYS, MEDICATION_LISTS, Truth, flag, members, with_value
 from cards.rules.conditions.words.patient import PREGNANCY
-from cards.rules.engine.family import Family, Placeholder
+from cards.rules.engine.family import Family, Placeholder, for_drug
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.childbearing import childbearing_no_contraception
 from fhir.mapping.pregnancy import pregnancy_signs
@@ -34,11 +35,21 @@ def _week_source(context: RuleContext) -> str | None:
     return gestation.words if gestation is not None else None
 
 
+_RESTRICTED: Final = "It has a restricted program (REMS)."
+_PROGRAMS: Final = {
+    "isotretinoin": "It needs the iPLEDGE program and a 30-day supply.",
+    "acitretin": "Avoid pregnancy for 3 years after the last dose (boxed warning).",
+    "leflunomide": "It needs a washout with cholestyramine.",
+    **dict.fromkeys(("thalidomide", "lenalidomide", "pomalidomide"), _RESTRICTED),
+}
+
+
 FAMILY = Family(
     "pregnancy",
     placeholders={
         "week": Placeholder(_week, "44"),
         "week_source": Placeholder(_week_source, "last period 2026-11-20"),
+        "program": Placeholder(for_drug(_PROGRAMS)),
     },
     conditions=(
         flag(

@@ -2,9 +2,10 @@
 
 import math
 import re
+from typing import Final
 
 from cards.rules.conditions.words.patient import order_says
-from cards.rules.engine.family import Family, Placeholder
+from cards.rules.engine.family import Family, Placeholder, for_drug
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, history, say
@@ -129,9 +130,33 @@ def _half_weekly(context: RuleContext) -> OrderChange | None:
     return OrderChange(sig=Sig(text, half, times_per_week=1, weekday=days[0] if on_day else None))
 
 
+_BONE_LIMIT_30: Final = "The label limit is 30 mL/min."
+_BY_DRUG: Final = {
+    "high_potassium": {
+        "spironolactone": "The label contraindicates it in hyperkalemia.",
+        "eplerenone": "The label contraindicates a start over 5.5; later it asks to reduce or hold it.",
+        "finerenone": "The label withholds it over 5.5 and restarts it at 5.0 or less.",
+    },
+    "start_potassium": {
+        "spironolactone": "In heart failure the label starts it at 5.0 or less.",
+        "finerenone": "The label starts it at 5.0 or less.",
+    },
+    "bone_limit": {
+        "alendronate": "The label limit is 35 mL/min.",
+        **dict.fromkeys(("risedronate", "ibandronate"), _BONE_LIMIT_30),
+    },
+    "sglt2_limit": {
+        "dapagliflozin": "The label starts it from an eGFR of 25 on.",
+        "canagliflozin": "The label starts it from an eGFR of 30 on.",
+        "ertugliflozin": "The label starts it from an eGFR of 45 on.",
+    },
+}
+"""What is told of one drug and stands on no card about another."""
+
 FAMILY = Family(
     "renal",
     placeholders={
+        **{name: Placeholder(for_drug(texts)) for name, texts in _BY_DRUG.items()},
         "cipro_interval": Placeholder(_cipro_interval, "24 hours, after the session"),
         "potassium_history": Placeholder(lambda context: history(context.session.record, "potassium")),
         "qtc_history": Placeholder(lambda context: history(context.session.record, "qtc")),
