@@ -142,6 +142,10 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
         older = [row for row in rows if row not in fitting and row.per_hour not in of_own_age and _is_cap(row)]
         if not fitting:
             older = [row for row in rows if row.is_for_adults or (age < row.ages.start and _is_for_more(row))]
+        elif all(row.is_lead for row in fitting):
+            older += [
+                row for row in rows if age < row.ages.start and row.per_kg and not row.is_lead and _is_for_more(row)
+            ]
         for row in _of_this_form([row for row in older if not row.condition], medication):
             yield row, True
 

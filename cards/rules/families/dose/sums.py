@@ -134,6 +134,8 @@ class Excess(Struct, frozen=True):
         """Whether it is so little over a limit that is not a firm maximum that nothing is to be said."""
         if self.is_firm or self.is_far_over or self.is_ten_fold:
             return False
+        if self.of_adult and self.limit.per_kg and not self.limit.is_for_adults:
+            return True
         if self.limit.is_usual_start and self.limit.is_lead:
             return self.times < FAR_OVER_LEAD
         rounding = ROUNDING_PER_KG if self.limit.per_kg else ROUNDING
