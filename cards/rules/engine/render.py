@@ -21,7 +21,7 @@ from cards.rules.engine.finding import (
     reasons,
 )
 from cards.rules.language.rule import Asks, Evidence
-from cards.rules.language.trigger import NO_NUMBER, Selector, Template
+from cards.rules.language.trigger import AMOUNTS_OF_ADULT, ASK_PHARMACIST, NO_NUMBER, Selector, Template
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import ESTIMATES
@@ -264,8 +264,6 @@ COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
 
 
 _LONGEST_WORDS = 600
-_OF_ADULT = "The amounts of this source are an adult's."
-_ASK = "Ask a pediatric pharmacist."
 
 
 def _escaped(word: Callable[[str], str | None]) -> Callable[[str], str | None]:
@@ -430,8 +428,12 @@ def _with_words(
         headline = _headline(summary, word) or f"{rule.declared.title}: please check this order."
     detail = template.fill(_escaped(full)) or rule.declared.title
     if (summary, template) != of_adult:
-        detail = f"{detail if template.text else ''} {_OF_ADULT}".strip()
-        headline, detail = (headline, f"{detail} {_ASK}") if summary is of_adult[0] else (f"{headline} {_ASK}", detail)
+        detail = f"{detail if template.text else ''} {AMOUNTS_OF_ADULT}".strip()
+        headline, detail = (
+            (headline, f"{detail} {ASK_PHARMACIST}")
+            if summary is of_adult[0]
+            else (f"{headline} {ASK_PHARMACIST}", detail)
+        )
     names = context.partner_names()
     if len(names) > 1 and len({name.casefold() in headline.casefold() for name in names}) > 1:  # it names some of them
         about = escape(_listed(names), _LONGEST_WORDS)

@@ -147,6 +147,9 @@ _BELOW: Final = re.compile(rf"({NO_NUMBER}[:,][^\n]*?) below \d+(?:\.\d+)?(?: mL
 
 _OF_ADULTS: Final = re.compile(r"\[([^]|]*)\|?([^]]*)\]")
 """What is said of an adult alone, and behind a stroke what a child's card says in its place: "[Give 20 mg.|…]"."""
+AMOUNTS_OF_ADULT: Final = "The amounts of this source are an adult's."
+ASK_PHARMACIST: Final = "Ask a pediatric pharmacist."
+"""What a child's card says beside what it leaves out."""
 
 
 class Template:

@@ -68,7 +68,7 @@ class FdaLine(Struct, frozen=True):
     @property
     def milligrams_a_day(self) -> int | None:
         """The most milligrams a day, where that is how the limit begins."""
-        match = _A_DAY.match(self.limit)
+        match = _A_DAY.match(self.limit.removeprefix("["))
         return int(match[1]) if match is not None else None
 
 
@@ -132,11 +132,18 @@ def _of_fda(
     rows: dict[tuple[str, tuple[str, ...]], Recommendation] = {}
     for line in lines:
         for key in line.keys if line.gene == gene else ():
-            words = f"{_FDA_WORDS[line.action]}{f', {line.limit}' if line.limit else ''}"
+            words = f"{_FDA_WORDS[line.action]}{_after_comma(line.limit)}"
             limit = str(line.milligrams_a_day or "")
             action = Action(line.action, f"FDA's table, {_whom(line.subgroup)}: {words}", limit=limit)
             rows.setdefault(("any", (key,)), Recommendation("any", (key,), action, line.indicator, "FDA's table"))
     return (gene,), rows
+
+
+def _after_comma(limit: str) -> str:
+    """Return ", 20 mg/day" of a limit; in brackets, as the limit is, where it is an adult's."""
+    if not limit:
+        return ""
+    return f"[, {limit.removeprefix('[')}" if limit.startswith("[") else f", {limit}"
 
 
 def _whom(subgroup: str) -> str:
@@ -242,21 +249,21 @@ def _keeps_fda_limit(context: RuleContext, row: Recommendation, daily: float) ->
 def lower_dose(context: RuleContext, row: Recommendation) -> OrderChange | None:
     """Return the draft's change to the part of its dose that remains, in whole units of the product; None without one.
 
-    Of a range of percent its middle is offered; of a daily limit the limit.
+    Of a range of percent its middle is offered; of a daily limit the limit, which is an adult's and none for a child.
     """
     strengths = context.medication.strengths
     strength = strengths[0].milligrams if len(strengths) == 1 and strengths[0] is not None else None
     daily = context.daily_dose_mg
     if row.action.name not in _LOWER or strength is None or daily is None:
         return None
-    share = _share(row, daily)
+    share = _share(row, daily, for_child=context.is_child)
     return OrderChange(part=DosePart(share[1], share[0], strength)) if share is not None else None
 
 
-def _share(row: Recommendation, daily: float) -> tuple[float, float] | None:
+def _share(row: Recommendation, daily: float, *, for_child: bool) -> tuple[float, float] | None:
     """Return the least and the most of the drafted dose that may remain."""
     match = _LIMIT.fullmatch(row.action.limit.strip()) if row.action.limit else None
-    if match is not None and not match["note"] and match["sign"] != "<":
+    if match is not None and not match["note"] and match["sign"] != "<" and not for_child:
         most = float(match["number"]) / daily
         return (most / 2, most) if most < 1 else None
     if row.action.percent is not None and row.action.percent[1] < 100:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from cards.extension import Fact
 from cards.rules.families.genes.advice import Advice, advice_of, is_quiet
 from cards.rules.families.genes.knowledge import FDA_LINES, REQUIRED_TESTS, Action
-from cards.rules.language.trigger import Selector
+from cards.rules.language.trigger import AMOUNTS_OF_ADULT, ASK_PHARMACIST, Selector, Template
 from cards.rules.patient.context import RuleContext
 from cards.text import capitalized, plain
 from fhir.mapping.genomics.results import GeneResult
@@ -86,11 +86,17 @@ def summary(context: RuleContext) -> str | None:
         return _cut(f"{genes}: check the indication; the advice about {drug} depends on it.")
     means = _MEANS.get(advice.band, "{drug}").format(drug=drug)
     head = f"{genes}: {means}"
-    instruction = advice.row.action.instruction if advice.row is not None else ""
+    instruction = _of_patient(advice.row.action.instruction, context) if advice.row is not None else ""
     sentence = (
         f"{genes}: {_with_drug(instruction, drug)}." if _with_drug(instruction, drug) else f"{head}; {instruction}."
     )
     return sentence if len(sentence) <= _READ_AT_ONCE and not instruction.startswith("FDA") else _cut(f"{head}.")
+
+
+def _of_patient(text: str, context: RuleContext) -> str:
+    """Return a text of the tables, for a child without the amounts in brackets, which are an adult's."""
+    template = Template(text)
+    return template.for_child.text if context.is_child else template.text
 
 
 def _with_drug(instruction: str, drug: str) -> str:
@@ -146,7 +152,8 @@ def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
         for_whom = f" ({_POPULATIONS.get(row.population, row.population)})" if row.population != "any" else ""
         # An instruction of FDA's table says so itself.
         is_fda = row.source.startswith("FDA")
-        yield f"{_capital(row.action.instruction)}{for_whom}." if is_fda else f"{_capital(row.action.instruction)}."
+        instruction = _capital(_of_patient(row.action.instruction, context))
+        yield f"{instruction}{for_whom}." if is_fda else f"{instruction}."
         if not is_fda:
             yield f"{row.source}{_strength_words(row.source)}{for_whom}."
         names = [] if _names_alternatives(row.action) else _fitting_alternatives(row.action, context)
@@ -155,12 +162,19 @@ def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
         if row.action.levels:
             yield "Drug levels guide the dose."
         if not is_fda:
-            keys = {result.gene: set(result.keys) for result in advice.results}
-            for line in FDA_LINES.get(context.ingredient.rxcui, ()):
-                if line.limit and keys.get(line.gene, set()) & line.keys:
-                    yield f"FDA's table: {line.limit}."
+            limits = [_of_patient(limit, context) for limit in _fda_limits(advice, context)]
+            yield from (f"FDA's table: {limit}." for limit in limits if limit)
+        if context.is_child and "[" in "".join((row.action.instruction, *_fda_limits(advice, context))):
+            yield f"{AMOUNTS_OF_ADULT} {ASK_PHARMACIST}"
     yield from advice.doubts
     yield from _phenoconversion(advice, context)
+
+
+def _fda_limits(advice: Advice, context: RuleContext) -> list[str]:
+    """Return the limits of FDA's table for these results of the patient."""
+    keys = {result.gene: set(result.keys) for result in advice.results}
+    lines = FDA_LINES.get(context.ingredient.rxcui, ())
+    return [line.limit for line in lines if line.limit and keys.get(line.gene, set()) & line.keys]
 
 
 # Contraindications of their labels (section 4), and strong CYP3A inhibitors beside ticagrelor (section 7, avoid).
