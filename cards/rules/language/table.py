@@ -102,6 +102,16 @@ class RuleFile:
         """Return the line of the value at a path, or of the last part of the path that is in the file."""
         return self.text.count("\n", 0, _position(self.text, _skip(self.text, 0), path)) + 1
 
+    @property
+    def row_line(self) -> str:
+        """Where its row stands, "label_kidney.csv, line 12"; empty for a rule that is not made from a table's row."""
+        table = json.loads(self.text).get("for_each")
+        if self.row is None or table is None:
+            return ""
+        first_cell, reader = next(iter(self.row.values())), csv.reader(_lines(self.folder, table))
+        line = next((reader.line_num for row in reader if row[0] == first_cell), 0)
+        return f"{table}, line {line}"
+
 
 @dataclass(frozen=True)
 class FamilyFiles:
@@ -121,7 +131,8 @@ class FamilyFiles:
         if len(path) > 1 and path[0] == "rules" and isinstance(path[1], int):
             file, inside = self.rules[path[1]], path[2:]
             rule = str(file.raw.get("id", ""))
-        where = ", ".join([*([f"rule {rule}"] if rule else []), *_parts(file.raw, inside)])
+        names = [name for name in (f"rule {rule}" if rule else "", file.row_line) if name]
+        where = ", ".join([*names, *_parts(file.raw, inside)])
         return f"{file.name}, line {file.line_of(inside)}{f' ({where})' if where else ''}: {text}"
 
 
@@ -202,7 +213,11 @@ def _for_each_row(file: RuleFile) -> Iterator[RuleFile]:
 
 
 def _rows(folder: Traversable, table: str) -> Iterator[dict[str, str]]:
-    return iter(rows_in_force(csv.DictReader(read_text(folder.joinpath(table)).splitlines())))
+    return iter(rows_in_force(csv.DictReader(_lines(folder, table))))
+
+
+def _lines(folder: Traversable, table: str) -> list[str]:
+    return read_text(folder.joinpath(table)).splitlines()
 
 
 _LEFT_OUT: Any = object()

@@ -104,6 +104,13 @@ def test_a_fault_is_named_by_file_line_rule_and_part(path: Path, said: str) -> N
     assert family_files.describe(path, "it is wrong.") == f"{said}it is wrong."
 
 
+def test_a_fault_in_the_row_of_a_table_is_named_by_its_line() -> None:
+    family = read_family("renal")
+    position = next(at for at, file in enumerate(family.rules) if file.row and file.row["name"] == "duloxetine")
+    said = family.describe(("rules", position), "it is wrong.")
+    assert said.endswith("(rule renal-label-duloxetine, label_kidney.csv, line 3): it is wrong.")
+
+
 def test_the_page_says_whether_a_word_is_asked_or_denied() -> None:
     for family in rule_families():
         say = family.vocabulary.say
