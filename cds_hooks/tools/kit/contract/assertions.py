@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from cds_hooks.tools.kit.contract.connection import Exchange
 from cds_hooks.tools.kit.contract.document import Node, observe, quoted
@@ -164,12 +164,6 @@ def filled(node: Node, name: str) -> Faults:
         yield node.at(name).fault(f"{name} is blank")
 
 
-def there(node: Node, name: str) -> Faults:
-    """Yield a fault where there is no such member."""
-    if not node.has(name):
-        yield node.fault(f"no {name}")
-
-
 def each_once(node: Node, name: str, members: str) -> Faults:
     """Yield a fault for objects of an array with the same texts in these members; without the first it is none's."""
     names = members.split()
@@ -178,23 +172,6 @@ def each_once(node: Node, name: str, members: str) -> Faults:
     for texts, count in times.items():
         if texts[0] and count > 1:
             yield node.at(name).fault(f"{count} have the same {' and '.join(names)}: {quoted(texts[0])}")
-
-
-def absolute_url(node: Node, name: str) -> Faults:
-    """Yield a fault where the member is there and no absolute http or https URL."""
-    yield from optional(node, name)
-    text = node.text(name)
-    if text and not is_absolute_url(text):
-        yield node.at(name).fault(f"{name} is {quoted(text)}")
-
-
-def is_absolute_url(text: str) -> bool:
-    """Return whether this is an http or https URL with a host."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc) and not re.search(r"\s", text)
 
 
 def _kind_of(node: Node) -> str:

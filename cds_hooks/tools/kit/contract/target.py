@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -14,7 +14,7 @@ from msgspec import json as msgspec_json
 from cds_hooks.tools.kit.contract.charts import PatientChart
 from cds_hooks.tools.kit.contract.connection import Connection, Exchange, Purpose
 from cds_hooks.tools.kit.contract.definitions import HOOKS
-from cds_hooks.tools.kit.contract.document import Node, NotTested, observe
+from cds_hooks.tools.kit.contract.document import Node, observe
 from cds_hooks.tools.kit.contract.requests import (
     DIALECTS,
     Dialect,
@@ -28,7 +28,6 @@ DISCOVERY: Final = "/cds-services"
 """The path of discovery, below the server's address; services stand under it."""
 _HUGE: Final = 200  # resources in one call
 _LONGEST_CALLS_SECONDS: Final = 15.0  # of one service: enough is known of a server that is slow
-_ENOUGH_SILENCE: Final = 3  # calls in a row without an answer: the next would wait in vain, too
 
 
 @dataclass(frozen=True)
@@ -50,54 +49,32 @@ class Call:
         return not self.exchange.ok and not (self.unfilled and self.exchange.status == 412)
 
 
-@dataclass
 class Service:
-    """What a check of one service is handed; its calls are made once, when first asked for."""
+    """What a check of one service is handed; its calls are made once, when first asked for.
 
-    entry: dict[str, Any]
-    connection: Connection
-    charts: Sequence[PatientChart]
-    dialect: Dialect
-    as_of: datetime
-    fhir_host: str = ""
-    must_fetch: bool = True
-    """Whether the tester said that the server may call `fhir_host`; else reading nothing from it is no fault."""
+    `path` is where it is called, `url` the whole address. `must_fetch` says whether the tester said that the server may
+    call `fhir_host`; else reading nothing from it is no fault.
+    """
 
-    @property
-    def hook(self) -> str:
-        """The hook of this entry."""
-        return str(self.entry["hook"])
-
-    @property
-    def id(self) -> str:
-        """The service's id."""
-        return str(self.entry["id"])
-
-    @property
-    def path(self) -> str:
-        """Where it is called."""
-        return f"{DISCOVERY}/{self.id}"
-
-    @property
-    def url(self) -> str:
-        """The whole address of the service."""
-        return f"{self.connection.base}{self.path}"
+    def __init__(self, entry: dict[str, Any], target: Target) -> None:
+        self.entry, self.connection, self.charts = entry, target.connection, target.charts
+        self.dialect, self.as_of = target.dialect, target.as_of
+        self.fhir_host, self.must_fetch = target.fhir_host, target.must_fetch
+        self.hook, self.id = str(entry["hook"]), str(entry["id"])
+        self.path = f"{DISCOVERY}/{self.id}"
+        self.url = f"{self.connection.base}{self.path}"
 
     @cached_property
-    def calls(self) -> tuple[Call, ...]:
+    def calls(self) -> list[Call]:
         """One call for each chart, or several: every one is conformant and expected to succeed."""
-        return tuple(self._calls())
-
-    def _calls(self) -> Iterator[Call]:
-        silent, spent = 0, 0.0
+        calls: list[Call] = []
         for chart in self.charts:
             for about, request in conformant_requests(self.entry, chart, self.as_of):
                 exchange = self.send(request, f"{self.hook} for {about}")
-                yield Call(about, chart, request, exchange, unfilled_keys(self.entry, request))
-                silent = 0 if exchange.status else silent + 1
-                spent += exchange.seconds
-                if silent == _ENOUGH_SILENCE or spent > _LONGEST_CALLS_SECONDS:
-                    return
+                calls.append(Call(about, chart, request, exchange, unfilled_keys(self.entry, request)))
+                if sum(call.exchange.seconds for call in calls) > _LONGEST_CALLS_SECONDS:
+                    return calls
+        return calls
 
     @cached_property
     def base(self) -> Call:
@@ -204,9 +181,7 @@ class Target:
     def services(self) -> tuple[Service, ...]:
         """Every entry that can be called: with a hook and an id."""
         return tuple(
-            Service(
-                entry.value, self.connection, self.charts, self.dialect, self.as_of, self.fhir_host, self.must_fetch
-            )
+            Service(entry.value, self)
             for entry in self.document.objects("services")
             if entry.text("hook") and _callable(entry.value.get("id"))
         )
@@ -218,8 +193,7 @@ class Target:
     @property
     def any_service(self) -> Service:
         """One service; NotTested where there is none."""
-        if not self.services:
-            raise NotTested("discovery lists no service that can be called")
+        observe(self.services, "discovery lists no service that can be called")
         return self.services[0]
 
 

@@ -77,9 +77,9 @@ class SigningKey:
     def sign(self, header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
         """Return a token with exactly this header and these claims, right or wrong, to try what a server refuses."""
         algorithm = get_default_algorithms()[header.get("alg", self.algorithm)]
-        parts = [_encoded(json.dumps(part, separators=(",", ":")).encode()) for part in (dict(header), dict(claims))]
+        parts = [encoded(json.dumps(part, separators=(",", ":")).encode()) for part in (dict(header), dict(claims))]
         signature = algorithm.sign(".".join(parts).encode(), self.private)
-        return ".".join([*parts, _encoded(signature)])
+        return ".".join([*parts, encoded(signature)])
 
     @cached_property
     def stranger(self) -> "SigningKey":
@@ -162,7 +162,8 @@ def _is_private_key(jwk: Mapping[str, Any]) -> bool:
     return jwk.get("alg") in get_args(SigningAlgorithm) and "d" in jwk
 
 
-def _encoded(data: bytes) -> str:
+def encoded(data: bytes) -> str:
+    """Return the bytes in base64url without padding, as the parts of a token."""
     return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 

@@ -1,6 +1,6 @@
 """The feedback endpoint: the published forms are taken, broken ones refused."""
 
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from cds_hooks.tools.kit.contract.assertions import expect
@@ -34,9 +34,9 @@ def card_and_suggestion(service: Service) -> tuple[str, str]:
     return str(uuid4()), str(uuid4())
 
 
-def feedback_item(service: Service, **members: Any) -> Request:
-    """Return an item on a card of this service that was overridden, with these members."""
-    return {"card": card_and_suggestion(service)[0], "outcome": "overridden", "outcomeTimestamp": _WHEN} | members
+def feedback_item(service: Service) -> Request:
+    """Return an item on a card of this service that was overridden."""
+    return {"card": card_and_suggestion(service)[0], "outcome": "overridden", "outcomeTimestamp": _WHEN}
 
 
 def _overridden(service: Service, title: str) -> Exchange:

@@ -11,7 +11,7 @@ from cds_hooks.tools.kit.contract.document import SHOULD, Fault, NotTested, obse
 from cds_hooks.tools.kit.contract.registry import Faults, check_server, check_service
 from cds_hooks.tools.kit.contract.target import DISCOVERY, Service, Target
 from cds_hooks.tools.kit.simulator.fhir_server import Behaviour, serving_fhir
-from cds_hooks.tools.kit.simulator.signing import SigningKey
+from cds_hooks.tools.kit.simulator.signing import SigningKey, encoded
 
 
 @check_service("SEC-01", level=SHOULD)
@@ -60,7 +60,7 @@ def symmetric_algorithms_are_refused(service: Service) -> Faults:
     public = signer.public_forms() if signer is not None else ()
     for secret in (b"", b"secret", json.dumps(header).encode(), *public):
         digest = hmac.new(secret, signed.encode(), hashlib.sha256).digest()
-        yield from _refused(service, "alg HS256", f"{signed}.{_encoded(digest)}")
+        yield from _refused(service, "alg HS256", f"{signed}.{encoded(digest)}")
 
 
 @check_service("SEC-29", level=SHOULD)
@@ -93,11 +93,7 @@ def _parts(service: Service) -> tuple[dict[str, Any], dict[str, Any], str]:
 
 
 def _token(header: dict[str, Any], claims: dict[str, Any], signature: str) -> str:
-    return ".".join([*(_encoded(json.dumps(part).encode()) for part in (header, claims)), signature])
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return ".".join([*(encoded(json.dumps(part).encode()) for part in (header, claims)), signature])
 
 
 @check_service("SEC-17", "SEC-25", "SEC-24")
