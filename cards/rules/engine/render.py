@@ -23,7 +23,7 @@ from cards.rules.engine.finding import (
 from cards.rules.language.rule import Asks, Evidence
 from cards.rules.language.trigger import AMOUNTS_OF_ADULT, ASK_PHARMACIST, NO_NUMBER, Selector, Template
 from cards.rules.patient import measurements
-from cards.rules.patient.context import RuleContext
+from cards.rules.patient.context import RuleContext, meant_name
 from cards.rules.patient.measurements import ESTIMATES
 from cards.text import capitalized, decapitalized, escape, format_dose, format_number, plain
 from fhir.mapping.conditions import PROBLEMS_UNREADABLE, count_unread
@@ -97,8 +97,13 @@ def _mg_per_kg(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) 
 
 
 def _other_drugs(_when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str | None:
-    """Return the partners of a pair; else the drugs that an `active` condition found."""
-    names = context.partner_names() or [str(fact.value) for fact in facts if fact.name == "medication"]
+    """Return the partners of a pair; else the drugs that an `active` condition found, those of long ago at the end."""
+    names = context.partner_names()
+    if not names:
+        drugs = {fact.source: str(fact.value) for fact in facts if fact.name == "medication"}
+        listed = (one for one in context.session.active if len(drugs) > 1 and one.source in drugs)
+        ended = {one.source for one in listed if context.may_have_ended(one)}
+        names = [drugs[source] for source in sorted(drugs, key=lambda source: source in ended)]
     return _together(list(dict.fromkeys(names)))
 
 
@@ -225,6 +230,15 @@ def _palliative(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext
     return f"Palliative or hospice care is on record{words}"
 
 
+_VKA = Selector(classes=frozenset({"vka"}))
+
+
+def _use_vka(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
+    """Return "Use warfarin", or to keep the vitamin K antagonist that is taken already."""
+    listed = (one for one in context.current_medications(_VKA) if not context.may_have_ended(one))
+    return next((f"Keep {meant_name(_VKA, one)}" for one in listed), "Use warfarin")
+
+
 def _usable(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
     """ "usable " where a result of the tests in question came and was refused, so that it is not said to be absent."""
     tests = (use.removeprefix("lab:") for use in when.uses if use.startswith("lab:"))
@@ -258,6 +272,7 @@ COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
     "relief": CommonPlaceholder(_relief),
     "palliative": CommonPlaceholder(_palliative),
     "usable": CommonPlaceholder(_usable, "usable "),
+    "Use_vka": CommonPlaceholder(_use_vka, "Keep acenocoumarol"),
     "child": CommonPlaceholder(lambda _when, _facts, context: context.child_words),
 }
 """The words of every family; the longest of {drug} depends on the rule's trigger."""

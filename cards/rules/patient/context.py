@@ -415,9 +415,12 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     @property
     def is_doubtful_partner(self) -> bool:
-        """Whether the first partner may be no longer taken: its entry does not say, or is over two years old."""
-        partner = self.partners[0]
-        return partner.is_uncertain or self._old_entry(partner) is not None
+        """Whether the first partner may be no longer taken."""
+        return self.may_have_ended(self.partners[0])
+
+    def may_have_ended(self, listed: CurrentMedication) -> bool:
+        """Whether it may be no longer taken: its entry does not say, or is over two years old."""
+        return listed.is_uncertain or self._old_entry(listed) is not None
 
     def asks_if_taken(self, facts: Iterable[Fact]) -> str:
         """Return a sentence about the drugs of these facts whose newest entry is over two years old; "" without one.

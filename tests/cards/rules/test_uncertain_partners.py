@@ -61,3 +61,11 @@ def test_what_was_found_has_the_names_of_rule_and_band(as_of: datetime) -> None:
     outcome = check(record_of({"labs": [["egfr", 20]]}, as_of), draft, signing=True)
     assert evaluation.finding_keys == {(rule, band) for rule, band, _ in findings(outcome)}
     assert ("renal-metformin", "lt30") in evaluation.finding_keys
+
+
+def test_a_partner_of_today_is_named_before_one_of_years_ago(as_of: datetime) -> None:
+    active = [{"drug": "diazepam 5 MG Oral Tablet", "days_ago": 3000}, {"drug": "lorazepam 1 MG Oral Tablet"}]
+    draft = drafts_of(draft_of({"drug": "oxycodone hydrochloride 5 MG Oral Tablet", "dose": "1 tablet", "times": 2}))
+    for order in (active, active[::-1]):
+        card = check(record_of({"age": 50, "active": order}, as_of), draft, signing=True).cards[0]
+        assert card.summary.startswith("Oxycodone with lorazepam")
