@@ -24,11 +24,9 @@ from models_onnx.workbench.compiler.readers.ebm import read_ebm
 from models_onnx.workbench.compiler.readers.network import Network, OnnxSource, Scale, answering_graph
 from models_onnx.workbench.compiler.readers.onnx_trees import agrees, trees_of_file
 from models_onnx.workbench.compiler.readers.source import (
-    input_names,
     read_file,
     read_trees,
-    refuse_other_names,
-    refuse_unfitted,
+    refuse_other_missing,
     split,
     transform_of,
 )
@@ -52,13 +50,10 @@ def read_model(
     """
     if isinstance(model, OnnxSource):
         return _of_file(model, _checked(X), names, groups or {})
-    refuse_unfitted(model)
-    model = without_search(model)
-    input_count = getattr(model, "n_features_in_", None)
-    if input_count is not None and input_count != len(names):
-        raise CompileRefused(f"the model takes {input_count} inputs, the reference rows have {len(names)} columns")
-    refuse_other_names(input_names(model), names)
-    X = _checked(X)
+    refuse_other_missing(model)
+    model, X = without_search(model), _checked(X)
+    if (count := len(getattr(model, "classes_", (0, 1)))) != 2:
+        raise CompileRefused(f"{type(model).__name__} has {count} classes, and models of two are compiled")
     if type(model).__name__ == "ExplainableBoostingClassifier":
         return read_ebm(model, X, names)
     try:
@@ -83,13 +78,6 @@ def _checked(X: Array) -> Array:
 
 def _as_file(model: Any, names: tuple[str, ...]) -> OnnxSource:
     name = type(split(model)[1]).__name__
-    if isinstance(model, type) or not hasattr(model, "predict"):
-        raise CompileRefused(f"an object of the type {name} is not a fitted model: give the fitted object")
-    if len(classes := getattr(model, "classes_", (0, 1))) != 2:
-        raise CompileRefused(
-            f"{name} has {len(classes)} classes, and models of two are compiled: say which classes are the event, or "
-            "fit one model for each"
-        )
     if (source := converted(model, names)) is None:
         raise CompileRefused(
             f"{name}, or a step before it, is not read here and skl2onnx does not convert it "

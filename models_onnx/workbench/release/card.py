@@ -338,7 +338,7 @@ def _explanation(manifest: Manifest) -> Words:
     if not is_grouped and manifest.link not in _SCALES:
         return {}
     method = "exact for groups of inputs, not for single inputs" if is_grouped else "exact"
-    # of groups the caution tells whether the file itself is asked (families/grouped.py) or exact shares are summed
+    # a file that is asked (families/grouped.py) compares with the mean, trees and curves with the cohort
     by_mean = any("against the mean of the reference cohort" in caution for caution in manifest.cautions)
     compared = "the mean of the reference cohort, rounded to four digits" if by_mean else "the reference cohort"
     return {

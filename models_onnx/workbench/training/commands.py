@@ -35,7 +35,6 @@ _FITTED_WITH = {
     "lightgbm": ("lightgbm",),
     "xgboost": ("xgboost", "xgboost-cpu"),
     "interpret": ("interpret-core", "interpret"),
-    "statsmodels": ("statsmodels",),
 }
 _CHANGED = ", with changes that are not in it"
 
@@ -62,7 +61,7 @@ def changed_declaration(manifest: Manifest, specs: Path | None) -> str:
 
 def fitted_with(spec: ModelSpec) -> dict[str, str]:
     """List the libraries, by version, that may have fitted a model of one's own; none for this project's families."""
-    if not isinstance(spec.estimator, OwnEstimator | Fitted):
+    if not isinstance(spec.estimator, OwnEstimator):
         return {}
     there = {distribution.name.lower(): distribution.version for distribution in distributions() if distribution.name}
     loaded = [packages for module, packages in _FITTED_WITH.items() if module in sys.modules]

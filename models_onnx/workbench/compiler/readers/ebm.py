@@ -14,10 +14,10 @@ def read_ebm(model: Any, X: NDArray[np.float64], features: Sequence[str]) -> Add
     """Return a fitted ExplainableBoostingClassifier of two classes against a cohort [n, F], on the logit scale.
 
     Raises:
-        CompileRefused: terms of three inputs, inputs that are not numbers, more than two classes.
+        CompileRefused: terms of three inputs, inputs that are not numbers, another link.
     """
-    if len(getattr(model, "classes_", ())) != 2 or getattr(model, "link_", "") != "logit":
-        raise CompileRefused("only an ExplainableBoostingClassifier of two classes with the logit link is compiled")
+    if getattr(model, "link_", "") != "logit":
+        raise CompileRefused("only an ExplainableBoostingClassifier with the logit link is compiled")
     curves, pairs = [Curve.steps([], [0.0], 0.0) for _ in features], []
     for inputs, scores in zip(model.term_features_, model.term_scores_, strict=True):
         if len(inputs) > 2:

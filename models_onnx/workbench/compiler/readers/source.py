@@ -130,12 +130,6 @@ def _of_ensemble(ensemble: Ensemble, X: Array, names: tuple[str, ...]) -> Fitted
     return ShapleyTrees.of(replace(ensemble, features=names), X)
 
 
-def input_names(model: Any) -> tuple[str, ...] | None:
-    """Return the names of the inputs on which an object was fitted; None where it knows none."""
-    names = getattr(model, "feature_names_in_", None)
-    return None if names is None else tuple(str(name) for name in names)
-
-
 def split(model: Any) -> tuple[Any, Any]:
     """Return preparation (None for none) and the model proper of a pipeline."""
     if type(model).__name__ != "Pipeline":
@@ -144,10 +138,8 @@ def split(model: Any) -> tuple[Any, Any]:
     return (before if len(before.steps) else None), last
 
 
-def refuse_other_names(model_names: Sequence[str] | None, names: Sequence[str]) -> None:
+def refuse_other_names(model_names: Sequence[str], names: Sequence[str]) -> None:
     """CompileRefused where the model has another number of inputs, or the same ones in another order."""
-    if model_names is None:
-        return
     if len(names) != len(model_names):
         raise CompileRefused(f"the model has {len(model_names)} inputs, {len(names)} names were given")
     if set(names) == set(model_names) and tuple(names) != tuple(model_names):
@@ -176,26 +168,12 @@ def framed(model: Any, X: Array, names: Sequence[str]) -> Any:
     return pd.DataFrame(X, columns=list(fitted_names if len(fitted_names) == X.shape[1] else names))
 
 
-def refuse_unfitted(model: Any) -> None:
-    """CompileRefused where this estimator, or a step of it, was never fitted, or takes another value for missing."""
-    if isinstance(model, type) or not hasattr(model, "get_params") or not hasattr(model, "fit"):
-        return
-    from sklearn.exceptions import NotFittedError
-    from sklearn.utils.validation import check_is_fitted
-
-    steps = [step for _, step in getattr(model, "steps", ())] or [model]
-    for step in steps:
-        try:
-            check_is_fitted(step)
-        except NotFittedError:
-            raise CompileRefused(
-                f"{type(step).__name__} is not fitted: call fit(X, y) first, and give the object that was fitted"
-            ) from None
-        except (TypeError, AttributeError):  # none that scikit-learn knows: whoever reads it says what is wrong
-            continue
-    missing = getattr(steps[-1], "missing", float("nan"))
-    if type(steps[-1]).__name__.startswith("XGB") and isinstance(missing, int | float) and missing == missing:
+def refuse_other_missing(model: Any) -> None:
+    """CompileRefused where a model of XGBoost takes another value for missing."""
+    _, last = split(model)
+    missing = getattr(last, "missing", float("nan"))
+    if type(last).__name__.startswith("XGB") and isinstance(missing, int | float) and missing == missing:
         raise CompileRefused(
-            f"{type(steps[-1]).__name__} was fitted with missing={missing:g}; to the file missing is NaN alone, and "
+            f"{type(last).__name__} was fitted with missing={missing:g}; to the file missing is NaN alone, and "
             f"{missing:g} is a number. Write NaN for {missing:g} in the rows and fit it again with missing=nan"
         )

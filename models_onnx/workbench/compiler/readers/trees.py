@@ -237,7 +237,6 @@ def from_hist_gradient_boosting(model: Any, features: Sequence[str]) -> Ensemble
 
     A missing value goes the way that was learned, also at nodes that ask only whether it is missing.
     """
-    _refuse_other_than_two_classes(model)
     categorical = getattr(model, "is_categorical_", None)
     if categorical is not None and np.any(categorical):
         names = ", ".join(name for name, estimator in zip(features, categorical, strict=True) if estimator)
@@ -261,7 +260,6 @@ def _histogram_tree(nodes: Any) -> Tree:
 
 def from_gradient_boosting(model: Any, features: Sequence[str]) -> Ensemble:
     """Read a fitted GradientBoostingClassifier of two classes; it knows no missing values."""
-    _refuse_other_than_two_classes(model)
     if model.loss not in ("log_loss", "exponential"):
         raise CompileRefused(f"the loss {model.loss!r} gives no probability that is compiled")
     if not isinstance(model.init_, str) and type(model.init_).__name__ != "DummyClassifier":
@@ -278,7 +276,6 @@ def from_forest(model: Any, features: Sequence[str]) -> Ensemble:
 
     It is read on the probability scale (link `identity`).
     """
-    _refuse_other_than_two_classes(model)
     grown = getattr(model, "estimators_", [model])
     trees = tuple(_sklearn_tree(estimator.tree_, 1.0 / len(grown), probability=True) for estimator in grown)
     return Ensemble(tuple(features), trees, 0.0, IDENTITY)
@@ -311,11 +308,3 @@ def _asking(feature: Any, threshold: Any, children: tuple[Any, Any], learned: ND
         nan_left=learned & ~is_leaf,
         value=value,
     )
-
-
-def _refuse_other_than_two_classes(model: Any) -> None:
-    classes = getattr(model, "classes_", None)
-    if classes is None:
-        raise CompileRefused(f"{type(model).__name__} is not a fitted classifier; a probability is what is explained")
-    if np.ndim(classes[0]) or len(classes) != 2:
-        raise CompileRefused(f"{type(model).__name__} has {len(classes)} classes; models of two classes are compiled")

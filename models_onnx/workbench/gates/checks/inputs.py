@@ -72,7 +72,7 @@ MORE_UNDATED = 0.10
 
 
 def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
-    """Remove each input in turn: outputs stay finite, the change is limited, the mask is set.
+    """Remove each input in turn: outputs stay finite, and the change is limited.
 
     Panels stay calibrated without it.
     """
@@ -101,8 +101,6 @@ def check_missing(subject: Subject, evidence: Evidence) -> Verdict:
             faults.append(
                 f"without {item.name} the estimate moves by {move:.2f} (95 in 100 people), declared {bound:g}"
             )
-        if answers.missing is not None and not answers.missing[:, position].all():
-            faults.append(f"{item.name} is taken away and not marked as missing, so no card can name it")
     faults += _panel_faults((evidence.figures or {}).get("panels", []))
     undated = evidence.inputs.undated if evidence.inputs is not None else {}
     faults += [
