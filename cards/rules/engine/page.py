@@ -136,7 +136,11 @@ def _evidence(evidence: Evidence) -> str:
 
 
 def _band(band: Band, family: Family) -> str:
-    unsure = f" Where the facts are old or contradict: **{band.unsure_summary}**" if band.unsure_summary else ""
+    unsure = (
+        f" Where the facts are old or contradict: **{Template(band.unsure_summary).text}**"
+        if band.unsure_summary
+        else ""
+    )
     says = f"**{Template(band.summary).text}** {Template(band.detail).text}{unsure}"
     cells = (f"`{band.id}`", band.indicator, family.vocabulary.say(band.when), says, _offers(band.suggestions, family))
     return f"| {' | '.join(cells)} |"

@@ -139,12 +139,9 @@ def _is_given(route: str, identity: MedicationIdentity) -> bool:
 
 _NAME = re.compile(r"\{(\w+)\}")
 NO_NUMBER = "\u2060"
-"""Ends a word that is not a number ("dialysis on record"): a limit in brackets after it is left out."""
-_LIMIT = re.compile(rf"{NO_NUMBER}(?: \((?:under |over )?\d[^()]*\))?")
-_BELOW: Final = re.compile(rf"({NO_NUMBER}[:,][^\n]*?) below \d+(?:\.\d+)?(?: mL/min)?")
-"""So is "at most 500 mg/day below 30" of a patient on dialysis: the limit would stand without its unit."""
-
-
+"""Ends a word that is not a number ("dialysis on record"): beside it no limit is said."""
+_LIMIT: Final = re.compile(r"<([^<>]*)>")
+"""A limit that is said only beside a number: "contraindicated< below 30>" of a patient on dialysis has none."""
 _OF_ADULTS: Final = re.compile(r"\[([^]|]*)\|?([^]]*)\]")
 """What is said of an adult alone, and behind a stroke what a child's card says in its place: "[Give 20 mg.|…]"."""
 AMOUNTS_OF_ADULT: Final = "The amounts of this source are an adult's."
@@ -153,20 +150,24 @@ ASK_PHARMACIST: Final = "Ask a pediatric pharmacist."
 
 
 class Template:
-    """A text of the table, read once. `for_child` is without what it says of an adult alone.
+    """A text of the table, read once.
+
+    `for_child` is without what it says of an adult alone, `without_limits` without what it says only beside a number.
 
     >>> Template("Colchicine: toxicity[ over 0.6 mg]. [Give 0.3 mg.]").for_child.fill({}.get)
     'Colchicine: toxicity.'
     >>> Template("{Drug} at {egfr}.").fill({"Drug": "Metformin", "egfr": "eGFR 28"}.get)
     'Metformin at eGFR 28.'
-    >>> Template("{Drug}: {egfr} (under 30).").fill({"Drug": "Metformin", "egfr": f"dialysis on record{NO_NUMBER}"}.get)
-    'Metformin: dialysis on record.'
+    >>> Template("At {egfr}< (under 30)>.").fill({"egfr": f"dialysis on record{NO_NUMBER}"}.get)
+    'At dialysis on record.'
     """
 
-    __slots__ = ("for_child", "names", "text")
+    __slots__ = ("for_child", "names", "text", "without_limits")
 
     def __init__(self, text: str) -> None:
-        self.text = _OF_ADULTS.sub(r"\1", text)
+        of_adult = _OF_ADULTS.sub(r"\1", text)
+        self.text = _LIMIT.sub(r"\1", of_adult)
+        self.without_limits = _LIMIT.sub("", of_adult)
         self.for_child: Template = self
         if "[" in text:
             self.for_child = Template(" ".join(_OF_ADULTS.sub(r"\2", text).split()))
@@ -176,13 +177,13 @@ class Template:
         """Return the text with every name filled, its first letter a capital; None when a name has no word."""
         words: dict[str, str] = {}
         for name in self.names:
-            text = word(name)
-            if text is None:
+            value = word(name)
+            if value is None:
                 return None
-            words[name] = text
-        filled = " ".join(_NAME.sub(lambda name: words[name[1]], self.text).split())
-        if NO_NUMBER in filled:
-            filled = _LIMIT.sub("", _BELOW.sub(r"\1", filled))
+            words[name] = value
+        has_number = not any(NO_NUMBER in value for value in words.values())
+        text = self.text if has_number else self.without_limits
+        filled = " ".join(_NAME.sub(lambda name: words[name[1]], text).split()).replace(NO_NUMBER, "")
         # "eGFR" stays as it is written.
         return filled if filled[1:2].isupper() else capitalized(filled)
 
