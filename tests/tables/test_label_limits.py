@@ -17,7 +17,7 @@ from cards.rules.language.rule import Evidence
 from cards.rules.language.sources import class_of, is_lead, label_evidence, may_be_critical
 from fhir.terminology.medications import INGREDIENTS
 from maintenance.sources import drugs_of_band
-from tests.cards.rules.cases import check
+from tests.cards.rules.cases import check, silence_of
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import ROOT
 from tests.each import for_rows, some_of
@@ -113,6 +113,14 @@ def test_rates_and_doses_by_body_surface(drug: str, words: str, bands: list[str]
     patient: dict[str, object] = {"age": 60, "labs": [["body_weight", 70], ["body_height", 175]]}
     draft: dict[str, object] = {"drug": drug, "more": {"dosageInstruction": [{"text": words}]}}
     assert _bands(patient, draft, as_of) == bands
+
+
+@for_rows("words", ["0.2 mg/kg/h IV continuous", "start at 0.2 mg/kg/h, titrate"])
+def test_a_drip_whose_rate_was_read_is_not_called_unknown(words: str, as_of: datetime) -> None:
+    draft = {"drug": "ketamine injection", "more": {"dosageInstruction": [{"text": words}]}}
+    outcome = check(record_of({"age": 60, "labs": [["body_weight", 80]]}, as_of), drafts_of(draft_of(draft)))
+    silence = silence_of("dose-max", outcome)
+    assert silence is not None and silence.reason == "within-limits"
 
 
 @for_rows(("drug", "words", "bands"))

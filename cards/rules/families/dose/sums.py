@@ -14,6 +14,7 @@ from cards.rules.families.dose.rows import (
     age_for,
     dosages_of,
     first_step_mg,
+    has_only_a_rate,
     infusion_hours,
     is_drip,
     lacks_form,
@@ -253,7 +254,7 @@ def _judge(context: RuleContext) -> Judged:
         is_unknown = is_unknown or lacks_form(context, rxcui)
         for row, of_adult in rows_for(context, rxcui):
             excess = _excess(row, context, of_adult)
-            is_unknown = is_unknown or (excess is None and not of_adult)
+            is_unknown = is_unknown or (excess is None and not of_adult and not _is_measured_otherwise(row, context))
             if isinstance(excess, Excess):
                 excesses.append(excess)
     excesses_over = [excess for excess in excesses if not excess.is_slight]
@@ -362,7 +363,7 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         return stated * (1.0 if row.per_hour else 24.0), True
     if row.per_hour:
         hours = infusion_hours(context) or math.inf
-        amount = amount / hours if amount is not None else _runs_in_an_hour(context, row)
+        amount, is_whole = (amount / hours, is_whole) if amount is not None else (_runs_in_an_hour(context, row), True)
     if amount is not None and row.per_kg:
         weight = context.weight_kg
         if weight:
@@ -370,6 +371,16 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         largest = largest_plausible_kg(context.session.record)
         return (amount / largest, False) if largest is not None else (None, False)
     return amount, is_whole
+
+
+def _is_measured_otherwise(row: Limit, context: RuleContext) -> bool:
+    """Whether the order is read in what other rows limit: a drip by its rate and no dose, mEq and no mmol."""
+    activity = context.drafted.dose.activity
+    if row.unit != "mg" and activity is not None and activity.unit != row.unit:
+        return any(limit.unit == activity.unit for limit in LIMITS[row.rxcui])
+    if not row.per_dose or row.per_hour or not has_only_a_rate(context):
+        return False
+    return per_hour_of(context, row) is not None or _runs_in_an_hour(context, row) is not None
 
 
 def _runs_in_an_hour(context: RuleContext, row: Limit) -> float | None:
