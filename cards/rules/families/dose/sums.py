@@ -108,8 +108,8 @@ class Excess(Struct, frozen=True):
             return self.is_ten_fold
         if self.limit.is_lead:
             return self.times >= (FAR_OVER_LEAD_PER_KG if self.limit.per_kg else FAR_OVER_LEAD)
-        is_maximum = self.limit.population != "first order" and not self.limit.is_usual
-        if self.of_adult and is_maximum:
+        # What adults are usually given is the most of a day for a child, too: only adults may get up to twice that.
+        if self.of_adult and self.limit.population != "first order":
             return self.times >= (FAR_OVER if self.limit.per_kg else ROUNDING)
         if (self.limit.per_area or self._is_of_cytostatic) and not self.limit.is_wide:
             return self.times >= FAR_OVER_PER_AREA
