@@ -9,7 +9,7 @@ times over one of its rows (four times for each kilogram) is told, as an alarm b
 (`ALARM`). It has the same
 columns, and `route` (empty: every one but an injection), `population` ("first order": the drug was not taken before;
 "continued": more than one dose; "daily": on most days and not once a cycle; "one dose": given in doses, since a drip is
-a bag and no dose; "drip": ordered by a rate alone), weights, and amounts of a week. None of its rows is firm; "narrow"
+a bag and no dose; "drip": ordered by a rate), weights, and amounts of a week. None of its rows is firm; "narrow"
 begins to be far over earlier, because the drug is seldom given in more; "wide" later, because some uses of the drug
 reach twice what the source says, as does "usual", an adult's amount of a day of which nothing is told up to that;
 "alarm" tells nothing but a dose of `ten_fold_from` and more, because the source has a usual dose and no maximum.

@@ -129,7 +129,7 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
         # "diltiazem 120 mg, 1 tablet twice daily"
         rows = not_injected if is_swallowed or lacks_form(context, rxcui) else rows
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
-    rows = [row for row in rows if row.population != "drip" or has_only_a_rate(context)]
+    rows = [row for row in rows if row.population != "drip" or _states_a_rate(context, row)]
     is_timed = infusion_hours(context) is not None or runs_all_day(context)
     rows = [row for row in rows if not row.per_hour or is_timed or per_hour_of(context, row)]
     # A nebuliser that runs on ("10 mg/h") is for a severe attack: the limits of single nebules do not measure it.
@@ -257,17 +257,59 @@ def per_hour_of(context: RuleContext, row: Limit) -> float | None:
     kilogram where the row is; the patient's weight makes the one of the other.
     """
     rates = []
-    for dosage in dosages_of(context):
-        structured = (given.rateQuantity for given in dosage.doseAndRate)
-        stated = [f"{rate.value} {rate.code or rate.unit}" for rate in structured if rate is not None]
-        for match in _SPEED.finditer(" ".join([*stated, dosage.text[:500]])):
-            unit, factor = _IN_UNITS_OF_ROWS.get(match["unit"].lower(), (match["unit"].lower(), 1.0))
-            rate = float(match["count"].replace(",", "")) * factor * (1.0 if match["span"].lower() == "h" else 60.0)
-            if unit == row.unit and row.per_kg == bool(match["by_weight"]):
-                rates.append(rate)
-            elif unit == row.unit and context.weight_kg:
-                rates.append(rate / context.weight_kg if row.per_kg else rate * context.weight_kg)
+    for match in _stated_rates(context, row):
+        unit, rate = _in_unit_of_rows(match)
+        rate *= 1.0 if match["span"].lower() == "h" else 60.0
+        if unit == row.unit and row.per_kg == bool(match["by_weight"]):
+            rates.append(rate)
+        elif unit == row.unit and context.weight_kg:
+            rates.append(rate / context.weight_kg if row.per_kg else rate * context.weight_kg)
     return (min if row.is_alarm else max)(rates, default=None)
+
+
+def _in_unit_of_rows(match: re.Match[str]) -> tuple[str, float]:
+    unit, factor = _IN_UNITS_OF_ROWS.get(match["unit"].lower(), (match["unit"].lower(), 1.0))
+    return unit, float(match["count"].replace(",", "")) * factor
+
+
+def _stated_rates(context: RuleContext, row: Limit) -> Iterator[re.Match[str]]:
+    """Yield the rates in structure and words; for a limit of drips without how fast one injection is pushed."""
+    for dosage in dosages_of(context):
+        text = dosage.text[:500]
+        doses = [given.doseQuantity for given in dosage.doseAndRate if given.doseQuantity is not None]
+        rates = [given.rateQuantity for given in dosage.doseAndRate if given.rateQuantity is not None]
+        stated = " ".join(f"{quantity.value} {quantity.code or quantity.unit}" for quantity in (*doses, *rates))
+        for part in (stated, *_NEXT_STEP.split(text)):
+            may_be_pushed = row.population == "drip" and not _RUNS_ON.search(text if part is stated else part)
+            masses = [*_ONE_DOSE.finditer(part)] if may_be_pushed else []
+            for match in _SPEED.finditer(part):
+                if not any(_is_pushed(mass, match, row, context.weight_kg) for mass in masses):
+                    yield match
+
+
+_NEXT_STEP: Final = re.compile(r"\bthen\b|followed by|;", re.IGNORECASE)
+_RUNS_ON: Final = re.compile(r"infus|drip|gtt\b|continuous|titrat|\bpca\b|\bbag\b|\bin \d+ ?ml\b", re.IGNORECASE)
+_ONE_DOSE: Final = re.compile(
+    r"(?<![\d.,])(?P<count>\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?) ?(?P<unit>mg|g|mcg|[uµ]g)(?P<by_weight> ?/ ?kg)?\b(?! ?/)",
+    re.IGNORECASE,
+)
+
+
+_PUSH_MINUTES: Final = 5.0
+
+
+def _is_pushed(dose: re.Match[str], rate: re.Match[str], row: Limit, weight_kg: float | None) -> bool:
+    """Whether it is a dose that is given within minutes at this rate: "20 mg at 10 mg/min" is no drip of 600 mg/h.
+
+    A dose that makes the alarm of an hour by itself is no usual injection: its rate is measured.
+    """
+    (unit, mass), (unit_of_rate, mass_a_minute) = _in_unit_of_rows(dose), _in_unit_of_rows(rate)
+    if rate["span"].lower() == "h" or unit != unit_of_rate:
+        return False
+    kg = weight_kg or math.inf
+    mass *= kg if dose["by_weight"] else 1.0
+    mass_a_minute *= kg if rate["by_weight"] else 1.0
+    return mass <= _PUSH_MINUTES * mass_a_minute and mass < (row.ten_fold_from or 10.0 * row.most)
 
 
 _ENDS: Final = re.compile(r"\bbolus|\bpush\b|\bload|\bonce\b|\buntil\b|\b(?:over|for) \d", re.IGNORECASE)
@@ -278,6 +320,23 @@ def has_only_a_rate(context: RuleContext) -> bool:
     dose = context.drafted.dose
     has_dose = bool(dose.per_dose or dose.single) or dose.times_per_day is not None or infusion_hours(context)
     return not has_dose and is_drip(context)
+
+
+def _states_a_rate(context: RuleContext, row: Limit) -> bool:
+    """Whether it is a drip with a rate in the unit of the row, whatever dose, frequency or end stands beside it."""
+    return runs_by_a_rate(context) or (is_drip(context) and per_hour_of(context, row) is not None)
+
+
+_VOLUME_A_TIME: Final = re.compile(r"\d ?ml ?(?:/|per) ?(?:h|min)", re.IGNORECASE)
+
+
+def runs_by_a_rate(context: RuleContext) -> bool:
+    """Whether it is a drip without a dose whose day is that of its rate, with or without an end."""
+    dose, parts = context.drafted.dose, dosages_of(context)
+    has_rate = any(given.rateRatio or given.rateQuantity for part in parts for given in part.doseAndRate)
+    has_rate = has_rate or any(_VOLUME_A_TIME.search(part.text[:500]) for part in parts)
+    has_dose = dose.per_dose or dose.single or (dose.activity is not None and dose.activity.per_dose)
+    return has_only_a_rate(context) or (has_rate and not has_dose)
 
 
 def runs_all_day(context: RuleContext) -> bool:

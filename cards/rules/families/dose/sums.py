@@ -22,6 +22,7 @@ from cards.rules.families.dose.rows import (
     per_hour_of,
     rows_for,
     runs_all_day,
+    runs_by_a_rate,
 )
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_beside, is_other_name
@@ -362,8 +363,11 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     if stated is not None:
         return stated * (1.0 if row.per_hour else 24.0), True
     if row.per_hour:
-        hours = infusion_hours(context) or math.inf
-        amount, is_whole = (amount / hours, is_whole) if amount is not None else (_runs_in_an_hour(context, row), True)
+        an_hour = _runs_in_an_hour(context, row)
+        if an_hour is not None or amount is None:
+            amount, is_whole = an_hour, True
+        else:
+            amount /= infusion_hours(context) or math.inf
     if amount is not None and row.per_kg:
         weight = context.weight_kg
         if weight:
@@ -385,7 +389,7 @@ def _is_measured_otherwise(row: Limit, context: RuleContext) -> bool:
 
 def _runs_in_an_hour(context: RuleContext, row: Limit) -> float | None:
     """Return what runs in an hour of a drip that is ordered by its volume: "15 mL/h" of a known concentration."""
-    if not runs_all_day(context):
+    if not (runs_all_day(context) or (infusion_hours(context) and runs_by_a_rate(context))):
         return None
     activity = context.drafted.dose.activity
     if row.unit != "mg":
