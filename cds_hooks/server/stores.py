@@ -20,6 +20,7 @@ from cds_hooks.evidence.storage.database import database_error_reason, parse_url
 from cds_hooks.people.access.store import AccessStore, AccountsUnavailable
 from cds_hooks.settings import Settings
 from cds_hooks.telemetry.metrics import Metrics
+from cds_hooks.telemetry.readings import hanging_readings
 from fhir.terminology.imported import WrongIndex, digest_of, in_use
 from fhir.terminology.plain_file import plain_file
 from models_onnx.serving.registry import ARTIFACTS
@@ -82,9 +83,10 @@ class Stores:
     def out(self) -> list[tuple[str, str]]:
         """The name of each store that cannot be used, and what is wrong in a sentence."""
         seconds = monotonic() - self._looked_at
+        out = [*self._out, *hanging_readings()]
         if seconds < self._configured.look_seconds + _LONGEST_LOOK_SECONDS:
-            return self._out
-        return [*self._out, ("look", f"Files and stores were not looked at for {seconds:.0f} s: one does not answer.")]
+            return out
+        return [*out, ("look", f"Files and stores were not looked at for {seconds:.0f} s: one does not answer.")]
 
     async def keep_looking(self) -> None:
         """Look again and again, until canceled."""

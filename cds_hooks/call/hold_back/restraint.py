@@ -19,6 +19,7 @@ from cds_hooks.call.hold_back.history import Histories, answers_to, shown_events
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, is_trial
 from cds_hooks.telemetry.logs import log
+from cds_hooks.telemetry.readings import read_beside
 
 _LOOK_SECONDS: Final = 1.0
 
@@ -91,7 +92,7 @@ class Restraint:
         """Look at the rules file every second, beside the calls, until canceled."""
         while self._file is not None:
             await asyncio.sleep(_LOOK_SECONDS)
-            await asyncio.to_thread(self.look)
+            await read_beside("CDS_RULES_FILE", self.look)
 
     def look(self) -> None:
         """Put the rules file in force where it was changed; one that cannot be used changes nothing."""

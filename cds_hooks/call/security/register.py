@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from math import inf
 from pathlib import Path
 from secrets import token_hex
@@ -45,6 +46,7 @@ from cds_hooks.call.security.trust_file import (
 )
 from cds_hooks.errors import Untrusted
 from cds_hooks.telemetry.logs import log
+from cds_hooks.telemetry.readings import read_beside
 
 if TYPE_CHECKING:
     from cds_hooks.call.security.outbound import OutboundClient
@@ -212,15 +214,25 @@ def _why(error: Exception) -> str:
 
 LOOK_SECONDS: Final = 0.5
 _Stamp = tuple[int, int, int, int] | None
+_Stamps = dict[Path, _Stamp]
 _DISCOVERY: Final = "/cds-services"
+
+
+class _Version(Struct, frozen=True):
+    """A version of the file that was read: who is in force with it."""
+
+    file: TrustFile
+    register: ClientRegister
+    key_sets: dict[KeySetUrl, tuple[str, ...]]
+    """The names of the clients of each key set."""
+    stamps: _Stamps
+    """Of the file and those that it names."""
 
 
 class WatchedTrustFile:
     """The clients of a trust file that is read again when it changes, and their fetched keys."""
 
-    def __init__(
-        self, file: Path, registrable: RegistrableNames, fetch: Fetch, clock: Callable[[], float] = monotonic
-    ) -> None:
+    def __init__(self, file: Path, registrable: RegistrableNames, fetch: Fetch) -> None:
         """Read the file; a later version that cannot be used changes nothing.
 
         Raises:
@@ -229,20 +241,18 @@ class WatchedTrustFile:
         self._path = file
         self._known = registrable
         self._fetch = fetch
-        self._clock = clock
         self._remote: dict[KeySetUrl, RemoteKeys] = {}
-        self._stamps = _stamps([file])
+        self.register = ClientRegister()
+        """The clients that are in force."""
         self.state = TrustFileState(in_force_since=time())
-        self._take(read_trust_file(file, registrable), ())
-        self._looked_at = clock()
+        stamps = _stamps([file])
+        version = self._in_force(read_trust_file(file, registrable), stamps)
+        self._stamps = version.stamps
+        self._take(version, is_new=True)
 
-    def register(self) -> ClientRegister:
-        """Return the clients of the file, half a second old at most."""
-        now = self._clock()
-        if now - self._looked_at >= LOOK_SECONDS:
-            self._looked_at = now
-            self._look()
-        return self._register
+    async def look(self) -> None:
+        """Read the file on a thread where it changed, and put what it says in force on the event loop."""
+        (await read_beside("CDS_TRUST_FILE", self._read))()
 
     @property
     def anonymous(self) -> TrustedClient:
@@ -287,29 +297,37 @@ class WatchedTrustFile:
         for keys in self._remote.values():
             await keys.aclose()
 
-    def _look(self) -> None:
+    def _read(self) -> Callable[[], None]:
+        """Return what puts a changed file in force; nothing is changed before, as this is not on the event loop."""
         # taken before reading, so that a change during the reading is seen the next time
         stamps = _stamps(self._stamps)
         # a file that was refused is read every time: the fault may be in a file that it names
         if stamps == self._stamps and not self.state.problems:
-            return
-        self._stamps = stamps
+            return lambda: None
         try:
             file = read_usable_clients(self._path, self._known)
         except TrustFileError as error:
-            self._refuse(error.kind, error.problems)
-            return
-        if not file.problems:
+            return partial(self._put, stamps, error.kind, error.problems)
+        version = self._in_force(file, stamps)
+        return partial(self._put, version.stamps, "content", file.problems, version)
+
+    def _put(self, stamps: _Stamps, kind: str, problems: tuple[str, ...], version: _Version | None = None) -> None:
+        """Put a version in force, also where its mistakes are those of before: another client may be gone from it."""
+        is_new = stamps != self._stamps or problems != self.state.problems
+        self._stamps = stamps
+        if version is not None:
+            self._take(version, is_new=is_new)
+        if version is not None and not problems:
             self.state = TrustFileState(in_force_since=time())
-            self._take(file, ())
-            log().info("trust file read again", count=len(file.clients))
-        elif file.problems != self.state.problems:
-            self._take(file, self._kept(file))
-            self._refuse("content", file.problems, tuple(file.faulty))
+            log().info("trust file read again", count=len(version.file.clients))
+        elif is_new:
+            log().error("trust file refused, the last good one stays", reason=kind, count=len(problems))
+            faulty = tuple(version.file.faulty) if version is not None else ()
+            self.state = TrustFileState(self.state.in_force_since, time(), problems, faulty)
 
     def _kept(self, file: TrustFile) -> tuple[TrustedClient, ...]:
         """Return what remains of the last good entries of the clients whose new entries have mistakes."""
-        last = {client.name: client for client in self._register.clients}
+        last = {client.name: client for client in self.register.clients}
         remaining = (
             without_withdrawn(last[name], entry, self._path.parent)
             for name, entry in file.faulty.items()
@@ -317,33 +335,34 @@ class WatchedTrustFile:
         )
         return tuple(client for client in remaining if client is not None)
 
-    def _refuse(self, kind: str, problems: tuple[str, ...], clients: tuple[str, ...] = ()) -> None:
-        if problems != self.state.problems:
-            log().error("trust file refused, the last good one stays", reason=kind, count=len(problems))
-            self.state = TrustFileState(self.state.in_force_since, time(), problems, clients)
+    def _in_force(self, file: TrustFile, stamps: _Stamps) -> _Version:
+        """Return what is in force with this file: its clients, and of those with mistakes their last good entries."""
+        register = ClientRegister((*file.clients, *self._kept(file)))
+        names: dict[KeySetUrl, tuple[str, ...]] = {}
+        for client in register.clients:
+            if isinstance(client.key_source, KeySetUrl):
+                names[client.key_source] = (*names.get(client.key_source, ()), client.name)
+        # files that are named for the first time are watched from here on
+        return _Version(file, register, names, {path: stamps.get(path) or _stamp(path) for path in file.files})
 
-    def _take(self, file: TrustFile, kept: tuple[TrustedClient, ...]) -> None:
-        """Put the clients of the file in force, with those that `kept` their last good entry."""
+    def _take(self, version: _Version, *, is_new: bool) -> None:
+        file = version.file
         for client in file.clients:
-            if client.services == NO_SERVICE:
+            if is_new and client.services == NO_SERVICE:
                 log().warning("client without services may call none", client=client.name)
-        self._file = file
-        clients = (*file.clients, *kept)
-        self._register = ClientRegister(clients)
+        self._file, self.register = file, version.register
         keeping = KeySetLifetimes(file.refresh_seconds, file.outage_seconds)
         before, self._remote = self._remote, {}
-        for source in {client.key_source for client in clients if isinstance(client.key_source, KeySetUrl)}:
+        for source, names in version.key_sets.items():
             keys = before.pop(source) if source in before else RemoteKeys(source, self._fetch, keeping)
             keys.keeping = keeping
-            keys.clients = tuple(client.name for client in clients if client.key_source == source)
+            keys.clients = names
             self._remote[source] = keys
         for keys in before.values():
             keys.cancel()
-        # files that are named for the first time are watched from here on
-        self._stamps = {path: self._stamps.get(path) or _stamp(path) for path in file.files}
 
 
-def _stamps(paths: Iterable[Path]) -> dict[Path, _Stamp]:
+def _stamps(paths: Iterable[Path]) -> _Stamps:
     return {path: _stamp(path) for path in paths}
 
 
@@ -393,7 +412,7 @@ class FileTrust(OutboundTrust):
     @property
     def clients(self) -> tuple[TrustedClient, ...]:
         """The clients of the current file."""
-        return self._live.register().clients
+        return self._live.register.clients
 
     @property
     def state(self) -> TrustFileState:
@@ -409,7 +428,7 @@ class FileTrust(OutboundTrust):
         """Look at the file twice a second until canceled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            self._live.register()
+            await self._live.look()
             self._live.keep_fresh()
 
     async def client_of(self, headers: Headers, path: str, call: ProxiedCall | None = None) -> TrustedClient:
@@ -420,7 +439,7 @@ class FileTrust(OutboundTrust):
         Raises:
             Untrusted: there is no such token (401).
         """
-        register = self._live.register()
+        register = self._live.register
         if path == _DISCOVERY and not self._live.discovery_needs_token:
             return self._live.anonymous
         token = read_token(bearer(headers))
@@ -489,13 +508,13 @@ class _Origins(Collection[str]):
         self._live = live
 
     def __contains__(self, origin: object) -> bool:
-        return origin in self._live.register().origins
+        return origin in self._live.register.origins
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._live.register().origins)
+        return iter(self._live.register.origins)
 
     def __len__(self) -> int:
-        return len(self._live.register().origins)
+        return len(self._live.register.origins)
 
 
 def _is_plain(public_url: str) -> bool:

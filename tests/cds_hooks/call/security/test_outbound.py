@@ -1,5 +1,6 @@
 """The way out over real connections: the token, the bounds, the name in TLS, the address that was checked."""
 
+import asyncio
 import ipaddress
 import json
 import socket
@@ -9,7 +10,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import sleep
 from typing import Any
 
 import httpx
@@ -272,7 +272,8 @@ def test_a_call_that_names_an_address_of_the_corpus_is_not_read_from_there(site:
             with pytest.raises(OutboundRefused):
                 trust.may_fetch(client, url)
         site.write(CLIENT)  # what a feed reads in the name of a client ends with the entry, too
-        sleep(1.2)
+        with suppress(TimeoutError):
+            run(asyncio.wait_for(trust.keep_looking(), 1))
         with pytest.raises(OutboundRefused):
             [trust.may_fetch(client, f"{fhir_server.base}/r4") for _ in range(2)]
     finally:

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import pytest
 from cds_hooks.call.security.addresses import KeySetUrl
 from cds_hooks.call.security.register import WatchedTrustFile
 from cds_hooks.call.security.replay import SqliteReplayStore, open_replay_store
-from cds_hooks.call.security.trust import ANY_NAME
+from cds_hooks.call.security.trust import ANY_NAME, RegistrableNames
+from cds_hooks.call.security.trust_file import TrustFile, read_usable_clients
 from cds_hooks.errors import ReplayStoreFailed
+from cds_hooks.telemetry.readings import hanging_readings
 from tests.cds_hooks.call.security.trusting import CLIENT, Clock, Site
 from tests.cds_hooks.logged import capture_logs
 from tests.conftest import ROOT
@@ -25,19 +28,18 @@ async def _no_fetch(source: KeySetUrl) -> bytes:
 
 
 @pytest.fixture
-def live(site: Site, clock: Clock) -> WatchedTrustFile:
-    return WatchedTrustFile(site.file, ANY_NAME, _no_fetch, clock)
+def live(site: Site) -> WatchedTrustFile:
+    return WatchedTrustFile(site.file, ANY_NAME, _no_fetch)
 
 
-def _pass(live: WatchedTrustFile, clock: Clock) -> None:
+def _pass(live: WatchedTrustFile) -> None:
     """Two looks, after which a change has been taken."""
     for _ in range(2):
-        clock.now += 0.5
-        live.register()
+        asyncio.run(live.look())
 
 
 def _names(live: WatchedTrustFile) -> list[str]:
-    return [client.name for client in live.register().clients]
+    return [client.name for client in live.register.clients]
 
 
 @pytest.mark.parametrize(
@@ -50,24 +52,22 @@ def _names(live: WatchedTrustFile) -> list[str]:
         (CLIENT + 'networks = ["x1"]\n', "content"),
     ],
 )
-def test_a_bad_file_changes_nothing_and_is_said_once(
-    live: WatchedTrustFile, site: Site, clock: Clock, text: str, kind: str
-) -> None:
+def test_a_bad_file_changes_nothing_and_is_said_once(live: WatchedTrustFile, site: Site, text: str, kind: str) -> None:
     site.write(text)
     with capture_logs() as lines:
         for _ in range(3):
-            _pass(live, clock)
+            _pass(live)
             assert _names(live) == ["Example"]
     assert [(line["level"], line["reason"]) for line in lines] == [("error", kind)]
     site.write(CLIENT.replace("Example", "Good again"))
-    _pass(live, clock)
+    _pass(live)
     assert _names(live) == ["Good again"]
 
 
-def test_a_file_that_is_taken_away_changes_nothing(live: WatchedTrustFile, site: Site, clock: Clock) -> None:
+def test_a_file_that_is_taken_away_changes_nothing(live: WatchedTrustFile, site: Site) -> None:
     site.file.unlink()
     with capture_logs() as lines:
-        _pass(live, clock)
+        _pass(live)
         assert _names(live) == ["Example"]
     assert [line["reason"] for line in lines] == ["unreadable"]
 
@@ -75,23 +75,52 @@ def test_a_file_that_is_taken_away_changes_nothing(live: WatchedTrustFile, site:
 _SECOND = CLIENT.replace("Example", "Second").replace("https://ehr", "https://other").replace("version = 1\n", "")
 
 
-def test_the_last_client_can_be_taken_out_of_the_file(site: Site, clock: Clock) -> None:
+def test_the_last_client_can_be_taken_out_of_the_file(site: Site) -> None:
     site.write(f"{CLIENT}\n{_SECOND}")
-    live = WatchedTrustFile(site.file, ANY_NAME, _no_fetch, clock)
+    live = WatchedTrustFile(site.file, ANY_NAME, _no_fetch)
     site.write(CLIENT)
-    _pass(live, clock)
+    _pass(live)
     assert _names(live) == ["Example"]
 
 
-def test_where_a_client_lists_its_services_one_without_a_list_may_call_none(site: Site, clock: Clock) -> None:
+def test_where_a_client_lists_its_services_one_without_a_list_may_call_none(site: Site) -> None:
     site.write(f'{CLIENT}services = ["*"]\n\n{_SECOND}')
     with capture_logs() as logs:
-        live = WatchedTrustFile(site.file, ANY_NAME, _no_fetch, clock)
-    assert [client.may_call({"order-safety"}) for client in live.register().clients] == [True, False]
+        live = WatchedTrustFile(site.file, ANY_NAME, _no_fetch)
+    assert [client.may_call({"order-safety"}) for client in live.register.clients] == [True, False]
     assert [line["client"] for line in logs if line["event"] == "client without services may call none"] == ["Second"]
     site.write(f"{CLIENT}\n{_SECOND}")
-    _pass(live, clock)
-    assert [client.may_call({"order-safety"}) for client in live.register().clients] == [True, True]
+    _pass(live)
+    assert [client.may_call({"order-safety"}) for client in live.register.clients] == [True, True]
+
+
+async def test_a_reading_that_hangs_is_told_and_stops_neither_calls_nor_the_end(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, answers = [0], threading.Event()
+
+    def read_slowly(path: Path, known: RegistrableNames) -> TrustFile:
+        begun[0] += 1
+        answers.wait(20)
+        return read_usable_clients(path, known)
+
+    monkeypatch.setattr("cds_hooks.call.security.register.read_usable_clients", read_slowly)
+    monkeypatch.setattr("cds_hooks.call.security.register.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("cds_hooks.telemetry.readings._LONGEST_SECONDS", 0.1)
+    trust = site.open()
+    site.write(CLIENT.replace("Example", "Other"))
+    looking = asyncio.create_task(trust.keep_looking())
+    await asyncio.sleep(0.3)
+    told = list(hanging_readings())
+    assert [name for name, _ in told] == ["CDS_TRUST_FILE"]
+    assert "UTC without an end" in told[0][1]
+    assert [client.name for client in trust.clients] == ["Example"]
+    answers.set()
+    await asyncio.sleep(0.3)
+    assert [client.name for client in trust.clients] == ["Other"]
+    assert (begun, list(hanging_readings())) == ([1], [])
+    looking.cancel()
+    await trust.aclose()
 
 
 NOW = 1_795_000_000.0

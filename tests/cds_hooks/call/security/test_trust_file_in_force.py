@@ -1,5 +1,6 @@
 """What of a changed trust file is in force: a withdrawal never waits for a mistake in another line."""
 
+import asyncio
 import json
 
 import pytest
@@ -8,7 +9,7 @@ from cds_hooks.call.security.addresses import KeySetUrl
 from cds_hooks.call.security.register import WatchedTrustFile
 from cds_hooks.call.security.trust import ANY_NAME, PinnedKeys
 from cds_hooks.call.security.trust_file import TrustFileError, read_trust_file
-from tests.cds_hooks.call.security.trusting import CLIENT, Clock, Site
+from tests.cds_hooks.call.security.trusting import CLIENT, Site
 
 ENTRY = CLIENT.partition("\n\n")[2]
 FIRST = ENTRY + 'services = ["order-safety", "statins"]\nhooks = ["order-sign", "order-select"]\n'
@@ -26,16 +27,16 @@ def _whole(*entries: str) -> str:
 
 
 @pytest.fixture
-def live(site: Site, clock: Clock) -> WatchedTrustFile:
+def live(site: Site) -> WatchedTrustFile:
     site.write(_whole(FIRST, SECOND))
-    return WatchedTrustFile(site.file, ANY_NAME, _no_fetch, clock)
+    return WatchedTrustFile(site.file, ANY_NAME, _no_fetch)
 
 
-def _write(live: WatchedTrustFile, site: Site, clock: Clock, text: str) -> dict[str, tuple[set[str], set[str]]]:
+def _write(live: WatchedTrustFile, site: Site, text: str) -> dict[str, tuple[set[str], set[str]]]:
     """Services and hooks of each client after the server has looked at this version."""
     site.write(text)
-    clock.now += 0.5
-    return {client.name: (set(client.services), set(client.hooks)) for client in live.register().clients}
+    asyncio.run(live.look())
+    return {client.name: (set(client.services), set(client.hooks)) for client in live.register.clients}
 
 
 BOTH = ({"order-safety", "statins"}, {"order-sign", "order-select"})
@@ -43,19 +44,19 @@ BOTH = ({"order-safety", "statins"}, {"order-sign", "order-select"})
 
 @pytest.mark.parametrize("mistake", [MISTAKE, MALFORMED])
 def test_a_client_that_is_taken_out_is_out_although_another_entry_has_a_mistake(
-    live: WatchedTrustFile, site: Site, clock: Clock, mistake: str
+    live: WatchedTrustFile, site: Site, mistake: str
 ) -> None:
-    assert _write(live, site, clock, _whole(SECOND + mistake)) == {"Second": BOTH}
+    assert _write(live, site, _whole(SECOND + mistake)) == {"Second": BOTH}
     assert live.state.clients == ("Second",)
     assert "has mistakes in 1 of its clients" in live.state.sentence
 
 
 @pytest.mark.parametrize("mistake", [MISTAKE, MALFORMED])
 def test_the_only_list_of_services_counts_although_its_entry_has_a_mistake(
-    live: WatchedTrustFile, site: Site, clock: Clock, mistake: str
+    live: WatchedTrustFile, site: Site, mistake: str
 ) -> None:
-    _write(live, site, clock, _whole(ENTRY, SECOND + mistake))
-    (without_list,) = [client for client in live.register().clients if client.name != "Second"]
+    _write(live, site, _whole(ENTRY, SECOND + mistake))
+    (without_list,) = [client for client in live.register.clients if client.name != "Second"]
     assert not any(without_list.may_call({name}) for name in ("order-safety", "statins", "chart-opening"))
 
 
@@ -74,7 +75,6 @@ def test_the_only_list_of_services_counts_although_its_entry_has_a_mistake(
 def test_a_right_that_an_entry_no_longer_lists_ends_although_the_entry_has_a_mistake(
     live: WatchedTrustFile,
     site: Site,
-    clock: Clock,
     mistake: str,
     written: str,
     remains: str,
@@ -82,48 +82,51 @@ def test_a_right_that_an_entry_no_longer_lists_ends_although_the_entry_has_a_mis
 ) -> None:
     changed = FIRST.replace(written, remains, 1) + mistake
     expected = {"Second": BOTH} | ({"Example": left} if left is not None else {})
-    assert _write(live, site, clock, _whole(changed, SECOND)) == expected
+    assert _write(live, site, _whole(changed, SECOND)) == expected
 
 
 def test_a_key_that_is_withdrawn_is_withdrawn_although_the_entry_has_a_mistake(
-    live: WatchedTrustFile, site: Site, clock: Clock
+    live: WatchedTrustFile, site: Site
 ) -> None:
     keys = json.loads((site.folder / "jwks.json").read_text())["keys"]
     (site.folder / "jwks.json").write_text(json.dumps({"keys": keys[1:]}))
-    _write(live, site, clock, _whole(FIRST + MISTAKE, SECOND))
-    for client in live.register().clients:
+    _write(live, site, _whole(FIRST + MISTAKE, SECOND))
+    for client in live.register.clients:
         assert isinstance(client.key_source, PinnedKeys)
         assert set(client.key_source.keys.by_kid) == {key["kid"] for key in keys[1:]}
 
 
-def test_a_new_client_and_the_mended_file_are_in_force_at_once(
-    live: WatchedTrustFile, site: Site, clock: Clock
+def test_a_client_that_is_taken_out_while_the_mistake_of_another_stays_is_out(
+    live: WatchedTrustFile, site: Site
 ) -> None:
+    assert set(_write(live, site, _whole(FIRST + MISTAKE, SECOND))) == {"Example", "Second"}
+    assert set(_write(live, site, _whole(FIRST + MISTAKE))) == {"Example"}
+
+
+def test_a_new_client_and_the_mended_file_are_in_force_at_once(live: WatchedTrustFile, site: Site) -> None:
     third = SECOND.replace("Second", "Third").replace("https://other", "https://third")
-    assert set(_write(live, site, clock, _whole(FIRST + MISTAKE, SECOND, third))) == {"Example", "Second", "Third"}
-    assert set(_write(live, site, clock, _whole(FIRST, SECOND, third))) == {"Example", "Second", "Third"}
+    assert set(_write(live, site, _whole(FIRST + MISTAKE, SECOND, third))) == {"Example", "Second", "Third"}
+    assert set(_write(live, site, _whole(FIRST, SECOND, third))) == {"Example", "Second", "Third"}
     assert live.state.problems == ()
     assert live.state.sentence == ""
 
 
 def test_two_entries_that_one_token_could_belong_to_keep_their_last_good_ones(
-    live: WatchedTrustFile, site: Site, clock: Clock
+    live: WatchedTrustFile, site: Site
 ) -> None:
     twin = FIRST.replace("Example", "Twin")
-    assert set(_write(live, site, clock, _whole(FIRST, SECOND, twin))) == {"Example", "Second"}
+    assert set(_write(live, site, _whole(FIRST, SECOND, twin))) == {"Example", "Second"}
     with pytest.raises(TrustFileError, match="tell them apart by issuers, subjects or tenant"):
         read_trust_file(site.file)
 
 
-def test_a_whole_file_is_taken_also_where_the_old_one_begins_with_it(
-    live: WatchedTrustFile, site: Site, clock: Clock
-) -> None:
-    assert _write(live, site, clock, _whole(FIRST)) == {"Example": BOTH}
+def test_a_whole_file_is_taken_also_where_the_old_one_begins_with_it(live: WatchedTrustFile, site: Site) -> None:
+    assert _write(live, site, _whole(FIRST)) == {"Example": BOTH}
 
 
 @pytest.mark.parametrize("text", ["version = ", "version = 1\nunknown = 2\n"])
 def test_a_file_of_which_nothing_can_be_used_leaves_the_last_good_one_and_says_so(
-    live: WatchedTrustFile, site: Site, clock: Clock, text: str
+    live: WatchedTrustFile, site: Site, text: str
 ) -> None:
-    assert _write(live, site, clock, text) == {"Example": BOTH, "Second": BOTH}
+    assert _write(live, site, text) == {"Example": BOTH, "Second": BOTH}
     assert "is refused; that of" in live.state.sentence

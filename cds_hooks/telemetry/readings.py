@@ -1,0 +1,50 @@
+"""Reads a file that is followed on a thread of its own, and says which readings do not come back."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from threading import Thread
+from time import time
+from typing import Final, TypeVar
+
+_T = TypeVar("_T")
+
+_LONGEST_SECONDS: Final = 5.0
+"""The largest file that is read takes less than a second."""
+_begun: Final[dict[str, float]] = {}
+
+
+async def read_beside(name: str, read: Callable[[], _T]) -> _T:
+    """Return what `read` returns; `name` is that of the setting that names the file.
+
+    The thread is none of a pool, so that what fills the pool delays no revocation, and it ends with the process, so
+    that a mount that hangs keeps no server from stopping.
+    """
+    result = Future[_T]()
+    result.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            result.set_result(read())
+        except Exception as error:
+            result.set_exception(error)
+
+    _begun[name] = time()
+    try:
+        Thread(target=run, name=name, daemon=True).start()
+        return await asyncio.wrap_future(result)
+    finally:
+        _begun.pop(name, None)
+
+
+def hanging_readings() -> Iterator[tuple[str, str]]:
+    """Yield the name of each reading that does not come back, and what an operator has to know in a sentence."""
+    for name, begun in list(_begun.items()):
+        if time() - begun > _LONGEST_SECONDS:
+            since = datetime.fromtimestamp(begun, UTC)
+            yield (
+                name,
+                f"What {name} names has been read since {since:%Y-%m-%d %H:%M:%S} UTC without an end: its disk or "
+                "network does not answer. What was read before is in force, and no change is seen.",
+            )
