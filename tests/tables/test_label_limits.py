@@ -115,6 +115,14 @@ def test_rates_and_doses_by_body_surface(drug: str, words: str, bands: list[str]
     assert _bands(patient, draft, as_of) == bands
 
 
+@for_rows(("drug", "words", "bands"))
+def test_an_adult_without_a_weight_is_measured_at_the_largest(
+    drug: str, words: str, bands: list[str], as_of: datetime
+) -> None:
+    draft: dict[str, object] = {"drug": drug, "more": {"dosageInstruction": [{"text": words}]}}
+    assert _bands({"age": 60}, draft, as_of) == bands
+
+
 @for_rows("words", ["0.2 mg/kg/h IV continuous", "start at 0.2 mg/kg/h, titrate"])
 def test_a_drip_whose_rate_was_read_is_not_called_unknown(words: str, as_of: datetime) -> None:
     draft = {"drug": "ketamine injection", "more": {"dosageInstruction": [{"text": words}]}}

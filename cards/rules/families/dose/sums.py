@@ -300,9 +300,16 @@ def body_surface_m2(context: RuleContext) -> float | None:
     return math.sqrt(height.value * weight / 3600.0) if height is not None and weight else None
 
 
+def _largest_kg(context: RuleContext) -> float | None:
+    """Return the largest plausible weight at this age, an adult's too: what is over a limit at it is over it at any."""
+    if context.age_years is not None and context.age_years >= ADULT_YEARS:
+        return ANALYTES["body_weight"].plausible_high
+    return largest_plausible_kg(context.session.record)
+
+
 def _largest_m2(context: RuleContext) -> float | None:
     """Return the body surface of somebody of this weight, or the age's largest, who is as tall as a height may be."""
-    weight = context.weight_kg or largest_plausible_kg(context.session.record)
+    weight = context.weight_kg or _largest_kg(context)
     return math.sqrt(ANALYTES["body_height"].plausible_high * weight / 3600.0) if weight else None
 
 
@@ -325,7 +332,7 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
         () if is_alone or is_least else tuple(taken_beside(context, row.rxcui)),
         of_adult,
         is_of_combination,
-        largest_plausible_kg(context.session.record) if row.per_kg and not context.weight_kg else None,
+        _largest_kg(context) if row.per_kg and not context.weight_kg else None,
         _largest_m2(context) if row.per_area and body_surface_m2(context) is None else None,
         is_least and not row.per_dose and not is_of_combination,
     )
@@ -372,7 +379,7 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         weight = context.weight_kg
         if weight:
             return amount / weight, is_whole
-        largest = largest_plausible_kg(context.session.record)
+        largest = _largest_kg(context)
         return (amount / largest, False) if largest is not None else (None, False)
     return amount, is_whole
 
