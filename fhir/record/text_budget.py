@@ -29,8 +29,9 @@ LONGEST_SHORT: Final = 80
 """The longest text, in characters, that is a name."""
 CHARACTERS_OF_NAMES: Final = 24_000
 """Characters in different names that are read: twice as many as the largest of 450 calls about charts of MIMIC-IV
-and Synthea has (12,158). Those of an allergy count `_TIMES_OF_ALLERGIES`, since reading them takes so much longer."""
-_TIMES_OF_ALLERGIES: Final = 2
+and Synthea has (12,158)."""
+CHARACTERS_OF_ALLERGIES: Final = 12_000
+"""How many of them may be of allergies, since reading those takes twice as long; the other half stays for the rest."""
 NOT_READ: Final = "not read: too much text"
 _NAMES: Final = frozenset({"text", "display", "valueString"})
 """The members whose short texts are read as words."""
@@ -91,8 +92,7 @@ def readable_texts(values: Mapping[str, Any], chart: bytes) -> tuple[Mapping[str
     `chart` is all that was read of them, as JSON: the narrative, which nobody reads, is not in it.
     """
     if len(chart) > CHARACTERS_OF_A_CALL and (
-        long_characters(chart) > CHARACTERS_OF_A_CALL
-        or name_characters(chart) > CHARACTERS_OF_NAMES // _TIMES_OF_ALLERGIES
+        long_characters(chart) > CHARACTERS_OF_A_CALL or name_characters(chart) > CHARACTERS_OF_ALLERGIES
     ):
         return within_text_budget({key: without_runs(value) for key, value in values.items()})
     return values, []
@@ -103,6 +103,7 @@ def within_text_budget(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], li
     by_rank = sorted(chain.from_iterable(map(texts_in, values.values())), key=_rank)
     unread: dict[int, Any] = {}
     left, left_for_directions, left_for_names = CHARACTERS_OF_A_CALL, CHARACTERS_OF_DIRECTIONS, CHARACTERS_OF_NAMES
+    left_for_allergies = CHARACTERS_OF_ALLERGIES
     remembered: set[str] = set()
     for texts in by_rank:
         too_much: list[_Place] = []
@@ -116,11 +117,13 @@ def within_text_budget(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], li
             left_for_directions -= cost
             remembered.update(text for text in new_directions if len(text) <= REMEMBERED)
         new_names = {name.text for name in texts.names} - remembered
-        times = _TIMES_OF_ALLERGIES if _type_of(texts.resource) == _FIRST[0] else 1
-        if (cost := times * sum(map(len, new_names))) > left_for_names:
+        is_allergy = _type_of(texts.resource) == _FIRST[0]
+        cost = sum(map(len, new_names))
+        if cost > (min(left_for_names, left_for_allergies) if is_allergy else left_for_names):
             too_much += texts.names
         else:
             left_for_names -= cost
+            left_for_allergies -= cost if is_allergy else 0
             remembered |= new_names
         for passage in too_much:
             passage.holder[passage.key] = NOT_READ

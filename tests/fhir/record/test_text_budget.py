@@ -10,8 +10,8 @@ from fhir.mapping.allergies import allergies, unread_allergies
 from fhir.record.record import read_record, read_value
 from fhir.record.text_budget import (
     CHARACTERS_OF_A_CALL,
+    CHARACTERS_OF_ALLERGIES,
     CHARACTERS_OF_DIRECTIONS,
-    CHARACTERS_OF_NAMES,
     NOT_READ,
     readable_texts,
     within_text_budget,
@@ -68,7 +68,7 @@ def test_an_allergy_whose_text_is_not_read_is_said_to_be_one_that_could_not_be_r
 
 @pytest.mark.parametrize("sign", ["", '"', "\\", "é"])
 def test_different_names_have_a_budget_and_the_same_ones_cost_once(sign: str) -> None:
-    fitting = CHARACTERS_OF_NAMES // 2 // 60  # those of an allergy count twice
+    fitting = CHARACTERS_OF_ALLERGIES // 60
     names = [f"{sign}{number:04} ".ljust(60, "c") for number in range(fitting + 5)]
     resources = [resource for name in names for resource in _allergies(3, name)]
     for count, more in ((3 * fitting, 0), (len(resources), 15)):
@@ -76,6 +76,16 @@ def test_different_names_have_a_budget_and_the_same_ones_cost_once(sign: str) ->
         read, refusals = readable_texts({"chart": _bundle(resources[:count])}, charted)
         assert [text == NOT_READ for text in _texts(read["chart"])] == [False] * 3 * fitting + [True] * more
         assert [refusal.text.split()[3] for refusal in refusals] == ["15"] * bool(more)
+
+
+def test_a_list_of_allergies_that_is_too_long_leaves_the_medications_their_budget() -> None:
+    names = [f"{number:04} ".ljust(60, "c") for number in range(2 * CHARACTERS_OF_ALLERGIES // 60)]
+    listed = [resource for name in names for resource in _allergies(1, name)]
+    orders = [{**_order(""), "medicationCodeableConcept": {"text": name.upper()}} for name in names]
+    read, refusals = within_text_budget({"chart": _bundle([*listed, *orders])})
+    ordered = [entry.resource.medicationCodeableConcept.text for entry in read["chart"].entry[len(names) :]]
+    assert [text == NOT_READ for text in ordered] == [False] * 200 + [True] * 200
+    assert [refusal.text.split()[3] for refusal in refusals] == ["200", "200"]
 
 
 def _order(directions: str, status: str = "active", **dosage: Any) -> dict[str, Any]:
