@@ -27,6 +27,8 @@ Correction = Callable[[RuleContext], OrderChange | None]
 """Works out a change for this draft; None where none can be offered."""
 NothingFound = Callable[[str, RuleContext], tuple[str, str]]
 """What is said where no band of a rule (its id) matches: reason and sentence."""
+NotCompared = Callable[[str, RuleContext], tuple[str, str] | None]
+"""What a rule (its id) that found nothing could not compare: reason and sentence, None where it compared all."""
 Coverage = Callable[[MedicationIdentity], int]
 """How many rows of a rule's knowledge table are about a medication in its form and by its route."""
 Ages = Callable[[MedicationIdentity], tuple[range, ...]]
@@ -82,6 +84,7 @@ class Family:
     gives for a rule about pairs what these rows name beside the medication; beside other drugs it finds nothing.
     `rows` gives these rows in words, for the page of a drug.
     `nothing_found` is for rules that compare no limit: what they say where they have nothing to report.
+    `not_compared` says where a rule that found nothing had no limit for the patient.
     `asks` says by the row of a table that decided what a finding asks for, `forbids` whether it forbids the order; of a
     family without them the band says so.
     """
@@ -97,6 +100,7 @@ class Family:
     partners: Mapping[str, Partners] = field(default_factory=dict)
     rows: Mapping[str, TableRows] = field(default_factory=dict)
     nothing_found: NothingFound | None = None
+    not_compared: NotCompared | None = None
     asks: Callable[[RuleContext], Asks] | None = None
     forbids: Callable[[RuleContext], bool] | None = None
 

@@ -381,6 +381,9 @@ def render_silence(no_match: NoMatch, unread: int) -> WhyNot:
         return WhyNot(rule.id, reason, f"{rule.declared.title}: {text}")
     if rule.at_selection and not context.session.signing:
         return WhyNot(rule.id, "at-selection", rule.at_selection)
+    gap = rule.family.not_compared(rule.id, context) if rule.family.not_compared is not None else None
+    if gap is not None:
+        return WhyNot(rule.id, gap[0], f"{rule.declared.title}: {gap[1]}")
     if unread and rule.looks_for_conditions:
         text = f"{rule.declared.title}: {count_unread(unread)}; in what could be read nothing was found."
         return WhyNot(rule.id, PROBLEMS_UNREADABLE, text)

@@ -9,6 +9,7 @@ from cards.rules.conditions.condition import MEDICATION_LISTS, Condition, Truth,
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.families.dose import lifetime
+from cards.rules.families.dose.knowledge import ADULT_YEARS
 from cards.rules.families.dose.rows import (
     DEPOT,
     age_for,
@@ -33,6 +34,7 @@ from cards.rules.families.dose.sums import (
     implausible,
     judged,
     labelled_from,
+    not_compared,
     total_mg,
     wants_weight,
 )
@@ -235,6 +237,20 @@ def why_unknown(context: RuleContext) -> tuple[str, str] | None:
     if any(row.unit == "mg" and not total_mg(context, row.rxcui)[1] for row in rows):
         return "dose-not-known", "the dose of another order of the drug is not known."
     return "conditions-missing", "the problem list is not known."
+
+
+def limit_missing(rule: str, context: RuleContext) -> tuple[str, str] | None:
+    """Return what says that no limit for a child's age and weight was compared, where the rule found nothing."""
+    if rule not in ("dose-max", "dose-plausible") or context.age_years is None or context.age_years >= ADULT_YEARS:
+        return None
+    drugs = not_compared(context)
+    if rule == "dose-max":
+        text = (
+            f"no limit for this age and weight was compared with the dose of {' and '.join(drugs)}: it is not judged."
+        )
+        return ("limit-missing", text) if drugs else None
+    text = "only FDA's maximum of adults was looked at, not one for this age."
+    return "limit-missing" if drugs else "within-limits", text
 
 
 _SUM = frozenset({"dose", "maximum", "active"})

@@ -4,7 +4,7 @@ import math
 
 from cards.rules.engine.family import Correction, Family, Placeholder
 from cards.rules.families.dose import lifetime, texts
-from cards.rules.families.dose.conditions import CONDITIONS_OF_DOSES, why_unknown
+from cards.rules.families.dose.conditions import CONDITIONS_OF_DOSES, limit_missing, why_unknown
 from cards.rules.families.dose.knowledge import ALARM, evidence_of
 from cards.rules.families.dose.rows import ages_of_limits, limits_of, rows_for
 from cards.rules.families.dose.sums import (
@@ -155,4 +155,5 @@ FAMILY = Family(
     covers={"dose-max": limits_of, "dose-plausible": plausible_doses_of},
     evidence={"dose-max": _row_evidence},
     rows={"dose-max": texts.rows_of},
+    not_compared=limit_missing,
 )

@@ -265,6 +265,37 @@ def _judge(context: RuleContext) -> Judged:
     return Judged(worst, is_unknown, slight if worst is None else None, _under_tenth(context))
 
 
+def not_compared(context: RuleContext) -> tuple[str, ...]:
+    """Return the ingredients of a child's draft that have limits, none of which is for its route, age and weight."""
+    if context.age_years is None or context.age_years >= ADULT_YEARS:
+        return ()
+    known = [rxcui for rxcui in context.medication.rxcuis if rxcui in LIMITS]
+    limited = [rxcui for rxcui in known if limits_of_route(rxcui, context.medication)] or known
+    return tuple(LIMITS[rxcui][0].drug for rxcui in limited if not _is_compared(rxcui, context))
+
+
+def _is_compared(rxcui: str, context: RuleContext) -> bool:
+    return any(
+        _is_for_this_weight(row, context) and _amount(row, context)[0] is not None and _is_meant(row, context)
+        for row, of_adult in rows_for(context, rxcui)
+        if not of_adult
+    )
+
+
+_AS_HEAVY_AS_GROWN_YEARS = 12
+
+
+def _is_for_this_weight(row: Limit, context: RuleContext) -> bool:
+    """Whether a child's limit is for its weight: not an amount for newborns and schoolchildren alike.
+
+    A page that is no label (a lead) must name the children of school age or few years for it.
+    """
+    is_by_weight = row.per_kg or row.per_area or row.weight_from_kg is not None or row.weight_to_kg is not None
+    if is_by_weight or (context.age_years or 0) >= _AS_HEAVY_AS_GROWN_YEARS:
+        return True
+    return row.ages.start >= (6 if row.is_lead else 1) or len(row.ages) <= (5 if row.ages.start else 2)
+
+
 _PER_AREA = re.compile(
     r"(?P<count>\d{1,5}(?:[.,]\d{1,3})?) ?(?P<unit>m?g) ?/ ?m(?:2|²|\^2|\b(?!l|g|in))", re.IGNORECASE
 )
