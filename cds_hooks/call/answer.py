@@ -541,6 +541,7 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
     basis = Basis(
         timings=call.stages.milliseconds,
         config=advised.config,
+        moment=call.service.like.get(request.hook, ""),
         units=selected.units,
         withheld={key: selected.silences.index(reason) for key, reason in advised.checked.withheld.items()} or None,
         groups=(understood.groups or ()) if advice.scores is not None else (),

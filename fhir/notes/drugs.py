@@ -468,8 +468,12 @@ _NOT_BEGUN: Final = re.compile(
 )
 
 _NOT_IT: Final = re.compile(
-    r"\b(?:stopped|ceased|quit|dropped|skips|binned|came off|gave up|no longer (?:takes|uses|needs|wants)"
-    r"|(?:not|n't|never)(?: been)? (?:tak|took|us|start|collect)\w*)(?: (?:taking|using))? (?:it|that)\b",
+    r"(?<!not )(?<!n't )(?<!never )\b(?:stopped|ceased|quit|dropped|skips|binned|came off|gave up"
+    r"|no longer (?:takes|uses|needs|wants)|(?:not|n't|never)(?: been)? (?:tak|took|us|start|collect)\w*)"
+    r"(?: (?:taking|using))? (?:it|that)"
+    # "never took it with food", "stopped it should be"
+    r"(?=$|,| (?:any ?more|at all|altogether|(?:him|her)self|since|now|yesterday|today|last|because|due|after|as|on|in"
+    r"|and|but|a|\d+|two|three|several|for (?:\w+ )?(?:days|weeks|months|years))\b)",
     re.IGNORECASE,
 )
 """What takes back the last drug of the sentence before: "he stopped it"."""

@@ -272,12 +272,8 @@ class PatientHistory(Struct):
 
         `now` is in epoch seconds.
         """
-        answer = self._answer_to(finding, now)
-        if answer is not None and answer.finding is not None:
-            until = answer.at + _answer_days(answer, finding) * _DAY_SECONDS
-            arrived = answer.how == "need-more-info" and finding.has_arrived_since(answer.finding)
-            if now <= until and not arrived and not finding.is_worse_than(answer.finding):
-                return answer, until
+        if (answered := self._suppressing_answer(finding, now)) is not None:
+            return answered
         if is_critical or finding.repeat in ("until-answered", "one-follow-up"):
             return None
         since_days, until_days = _REST_PERIODS.get(finding.repeat, (_SHOWN_AGAIN_DAYS, REST_DAYS))
@@ -290,14 +286,28 @@ class PatientHistory(Struct):
         return (first, until) if since < now <= until else None
 
     def answered(self, now: float) -> set[str]:
-        """Return the equations, models and services whose newest answer suppresses a finding of theirs."""
-        newest = {event.finding.about: event.finding for event in self.events if event.finding is not None}
-        answers = ((finding, self._answer_to(finding, now)) for finding in newest.values())
-        return {
-            finding.subject
-            for finding, answer in answers
-            if answer is not None and now <= answer.at + _answer_days(answer, finding) * _DAY_SECONDS
+        """Return the equations, models and services of whose last cards an answer suppresses every finding."""
+        shown = {
+            event.finding.about: (event.finding, event.last)
+            for event in self.events
+            if event.finding is not None and event.how == SHOWN
         }
+        last = dict[str, float]()
+        for finding, at in shown.values():
+            last[finding.subject] = max(at, last.get(finding.subject, 0.0))
+        lately = [finding for finding, at in shown.values() if last[finding.subject] - at < _VISIT_SECONDS]
+        unanswered = {finding.subject for finding in lately if self._suppressing_answer(finding, now) is None}
+        return {finding.subject for finding in lately} - unanswered
+
+    def _suppressing_answer(self, finding: Finding, now: float) -> tuple[Event, float] | None:
+        """Return the answer that suppresses the finding, and until when; none that it has become worse since."""
+        answer = self._answer_to(finding, now)
+        if answer is None or answer.finding is None:
+            return None
+        until = answer.at + _answer_days(answer, finding) * _DAY_SECONDS
+        arrived = answer.how == "need-more-info" and finding.has_arrived_since(answer.finding)
+        is_over = now > until or arrived or finding.is_worse_than(answer.finding)
+        return None if is_over else (answer, until)
 
     def _answer_to(self, finding: Finding, now: float) -> Event | None:
         """Return the newest answer to a finding; to accept a part of a list is not an answer to the others."""
@@ -381,7 +391,8 @@ CREATE INDEX history_by_time ON history (at);
             decision, cards = row.decision, row.response.cards
             if cards and (as_of := row.basis.as_of) is not None:
                 extensions = (card.own_extension for card in cards)
-                new = shown_events(decision.service, decision.hook, extensions, as_of.timestamp())
+                moment = row.basis.moment or decision.hook
+                new = shown_events(decision.service, moment, extensions, as_of.timestamp())
                 events.setdefault((decision.client, decision.patient), []).extend(new)
         for answered in batch.answers:
             if answered.decision is not None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from cards.extension import EXTENSION_KEY
 from cards.finding import Finding
-from cds_hooks.call.hold_back.history import Event, PatientHistory
+from cds_hooks.call.hold_back.history import SHOWN, Event, PatientHistory
 from cds_hooks.evidence.decision_views.follow import DecisionRow
 from cds_hooks.evidence.storage.decision import Decision
 from cds_hooks.people.worklist.worklist import (
@@ -170,8 +170,21 @@ def test_a_finding_rests_on_the_list_as_long_as_its_card(
     how: str, days: float, *, is_list: bool, is_answered: bool
 ) -> None:
     finding = Finding("vaccines due", "vaccines-due", is_list=is_list)
-    history = PatientHistory((Event(at(days), how, finding),))
+    history = PatientHistory((shown(days, finding), Event(at(days), how, finding)))
     assert history.answered(NOW.timestamp()) == ({"vaccines-due"} if is_answered else set())
+
+
+def test_what_became_worse_and_another_finding_are_listed_although_an_answer_holds() -> None:
+    fall = Finding("egfr-fall", "nephrology-referral", measure=40, is_falling=True)
+    answered = shown(30, fall), Event(at(30), "patient-declines", fall)
+    assert PatientHistory(answered).answered(NOW.timestamp()) == {"nephrology-referral"}
+    for later in (replace(fall, measure=20), Finding("creatinine-rise", "nephrology-referral")):
+        assert PatientHistory((*answered, shown(1, later))).answered(NOW.timestamp()) == set()
+
+
+def shown(days: float, finding: Finding) -> Event:
+    """A card that was shown so many days before NOW."""
+    return Event(at(days), SHOWN, finding, "chart-opening", at(days))
 
 
 def at(days: float) -> float:

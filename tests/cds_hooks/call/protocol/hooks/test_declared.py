@@ -12,9 +12,12 @@ from cds_hooks.call.protocol.hooks import DeclaredHook, WrongDeclaration, read_d
 from cds_hooks.call.protocol.request import read_context
 from cds_hooks.call.services import find_services
 from cds_hooks.errors import BadRequest
+from cds_hooks.evidence.storage.decision import read_basis
+from cds_hooks.evidence.storage.queries import list_decisions
 from tests.cds_hooks.call.services.chart_cases import AS_OF
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.each import each_row
+from tests.live import record_in
 
 NAME = "org.example.ward-round-start"
 GOOD: dict[str, Any] = {
@@ -100,6 +103,8 @@ async def test_an_opening_under_a_hook_of_the_site_shows_what_patient_view_shows
                 shown.setdefault(hook, []).append([card["detail"] for card in answer.json()["cards"]])
     assert shown[NAME] == shown["patient-view"]
     assert any(len(details) > 1 for details in shown[NAME])
+    on_record = list_decisions(record_in(tmp_path))  # from which other workers know what an opening showed
+    assert {read_basis(decision.basis).moment or decision.hook for decision in on_record} == {"patient-view"}
 
 
 @each_row(("change", "said"))
