@@ -242,8 +242,9 @@ _IN_UNITS_OF_ROWS: Final = {
     **dict.fromkeys(("ng", "nanogram"), ("mg", 1e-6)),
     "milliunit": ("unit", 0.001),
 }
+_NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?)"
 _SPEED: Final = re.compile(
-    r"(?<![\d.,])(?P<count>\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?)"
+    rf"(?P<step>\bby )?(?<![\d.,])(?:(?P<least>{_NUMBER}) ?(?:-|–|to) ?)?(?P<count>{_NUMBER})"
     r" ?(?P<unit>mg|g|mcg|[uµ]g|ng|nanogram|meq|mmol|milliunit|unit)s?(?: ?pe)?(?P<by_weight> ?(?:/|per) ?kg)?"
     r" ?(?:/|per) ?(?P<span>h|min)",
     re.IGNORECASE,
@@ -253,23 +254,25 @@ _SPEED: Final = re.compile(
 def per_hour_of(context: RuleContext, row: Limit) -> float | None:
     """Return how much the order says to run in an hour, in the unit of the row; the most of several that are named.
 
-    For an alarm the least of them: the rate at which it begins, and not how far it may be raised. It is for each
-    kilogram where the row is; the patient's weight makes the one of the other.
+    For an alarm the least of them: the rate at which it begins ("5-30 mcg/min"), and not how far it may be raised, nor
+    by which steps. It is for each kilogram where the row is; the patient's weight makes the one of the other.
     """
-    rates = []
+    rates: list[float] = []
+    steps: list[float] = []
     for match in _stated_rates(context, row):
-        unit, rate = _in_unit_of_rows(match)
+        unit, rate = _in_unit_of_rows(match, "least" if row.is_alarm and match["least"] else "count")
         rate *= 1.0 if match["span"].lower() == "h" else 60.0
+        of_kind = steps if match["step"] else rates
         if unit == row.unit and row.per_kg == bool(match["by_weight"]):
-            rates.append(rate)
+            of_kind.append(rate)
         elif unit == row.unit and context.weight_kg:
-            rates.append(rate / context.weight_kg if row.per_kg else rate * context.weight_kg)
-    return (min if row.is_alarm else max)(rates, default=None)
+            of_kind.append(rate / context.weight_kg if row.per_kg else rate * context.weight_kg)
+    return (min if row.is_alarm else max)(rates or steps, default=None)
 
 
-def _in_unit_of_rows(match: re.Match[str]) -> tuple[str, float]:
+def _in_unit_of_rows(match: re.Match[str], number: str = "count") -> tuple[str, float]:
     unit, factor = _IN_UNITS_OF_ROWS.get(match["unit"].lower(), (match["unit"].lower(), 1.0))
-    return unit, float(match["count"].replace(",", "")) * factor
+    return unit, float(match[number].replace(",", "")) * factor
 
 
 def _stated_rates(context: RuleContext, row: Limit) -> Iterator[re.Match[str]]:
@@ -278,7 +281,12 @@ def _stated_rates(context: RuleContext, row: Limit) -> Iterator[re.Match[str]]:
         text = dosage.text[:500]
         doses = [given.doseQuantity for given in dosage.doseAndRate if given.doseQuantity is not None]
         rates = [given.rateQuantity for given in dosage.doseAndRate if given.rateQuantity is not None]
-        stated = " ".join(f"{quantity.value} {quantity.code or quantity.unit}" for quantity in (*doses, *rates))
+        ranges = [given.rateRange for given in dosage.doseAndRate if given.rateRange is not None]
+        words = [f"{quantity.value} {quantity.code or quantity.unit}" for quantity in (*doses, *rates)]
+        for low, high in ((limits.low, limits.high) for limits in ranges):
+            least = f"{low.value}-" if low is not None and low.value is not None else ""
+            words += [f"{least}{high.value} {high.code or high.unit}"] if high is not None else []
+        stated = " ".join(words)
         for part in (stated, *_NEXT_STEP.split(text)):
             may_be_pushed = row.population == "drip" and not _RUNS_ON.search(text if part is stated else part)
             masses = [*_ONE_DOSE.finditer(part)] if may_be_pushed else []

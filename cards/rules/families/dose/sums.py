@@ -426,14 +426,17 @@ def _is_measured_otherwise(row: Limit, context: RuleContext) -> bool:
 
 
 def _runs_in_an_hour(context: RuleContext, row: Limit) -> float | None:
-    """Return what runs in an hour of a drip that is ordered by its volume: "15 mL/h" of a known concentration."""
+    """Return what runs in an hour of a drip that is ordered by its volume: "15 mL/h" of a known concentration.
+
+    For an alarm it is what the drip begins with, where the order gives a range.
+    """
     if not (runs_all_day(context) or (infusion_hours(context) and runs_by_a_rate(context))):
         return None
-    activity = context.drafted.dose.activity
+    activity, daily = context.drafted.dose.activity, context.drafted.dose.daily(row.rxcui)
     if row.unit != "mg":
         a_day = activity.per_day if activity is not None and activity.unit == row.unit else None
     else:
-        a_day = _high(context.drafted.dose, row.rxcui)
+        a_day = (row.is_alarm and daily.low) or daily.high if daily is not None else None
     return a_day / 24.0 if a_day is not None else None
 
 
