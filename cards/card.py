@@ -261,6 +261,7 @@ TOPICS = {
     "discharge": Coding(system=TOPIC_SYSTEM, code="discharge-medications", display="Medications at discharge"),
     "statin": Coding(system=TOPIC_SYSTEM, code="statin-discussion", display="Statin discussion"),
     "nephrology": Coding(system=TOPIC_SYSTEM, code="nephrology-referral", display="Nephrology referral"),
+    "kidneys": Coding(system=TOPIC_SYSTEM, code="kidney-failure", display="Kidney failure or acute kidney injury"),
     "anticoagulation": Coding(system=TOPIC_SYSTEM, code="anticoagulation-discussion", display="Anticoagulation"),
     "liver": Coding(system=TOPIC_SYSTEM, code="liver-assessment", display="Liver assessment"),
     "follow-up": Coding(system=TOPIC_SYSTEM, code="discharge-follow-up", display="Follow-up after discharge"),

@@ -1,14 +1,16 @@
 """The course of the kidneys on a chart: a rise as in acute injury, a fall that stays, albumin, a chronic disease."""
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from fhir.mapping.conditions import find_confirmed
 from fhir.mapping.equations import AGE_YEARS, ckd_epi_2021
 from fhir.mapping.features.measured import CKD_EPI_2021_LOINC
 from fhir.mapping.kidney import KidneyEstimate, egfr_best, sexes_of
-from fhir.record.datatypes import DAY_SECONDS
+from fhir.record.datatypes import DAY_SECONDS, FhirTime
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 
@@ -16,6 +18,8 @@ _CHRONIC_DAYS: Final = 90.0  # KDIGO: chronic for more than three months
 _CHRONIC_EGFR: Final = 60.0
 REFER_EGFR: Final = 30.0
 """KDIGO 2024 (2012 too): refer under 30 mL/min/1.73 m2."""
+KIDNEY_FAILURE_EGFR: Final = 15.0
+"""KDIGO 2024, table of GFR categories: kidney failure (G5) is an eGFR under 15 mL/min/1.73 m2."""
 # KDIGO 2024, table of albumin categories: from 30 mg/g a marker of kidney damage, from 300 severely increased, of which
 # a consistent finding is a reason to refer. KDIGO 2012, table of categories (reprinted as table 11 of PMC10200071): a
 # protein/creatinine ratio over 500 mg/g is the same category; it is used where no albumin/creatinine ratio of the year
@@ -36,16 +40,69 @@ Egfr: TypeAlias = tuple[Measurement, float]
 """A creatinine and the eGFR by CKD-EPI 2021 that follows from it."""
 
 
-def acute_rise(record: PatientRecord) -> tuple[Measurement, Measurement] | None:
-    """Return the creatinine of the last weeks and the one before it, if it has risen as in acute injury; else None."""
+class AcuteRise(Struct, frozen=True):
+    """A creatinine that has risen as in acute injury, the one before the rise, and when it was first that high."""
+
+    newest: Measurement
+    baseline: Measurement
+    since: FhirTime
+
+
+def acute_rise(record: PatientRecord) -> AcuteRise | None:
+    """Return the rise to a creatinine of the last weeks, in kidneys that are diseased or now reduced; else None.
+
+    Who saw an earlier creatinine saw this rise if that one was as far over the baseline and the newest is no such rise
+    over it.
+    """
     values = record.measurements("creatinine")
     if not values or values[0].whole_days(record.as_of_epoch) > _ACUTE_DAYS:
         return None
     newest = values[0]
     baseline = next((value for value in values[1:] if _days_between(newest, value) >= _WEEK_DAYS), None)
-    if baseline is None or _days_between(newest, baseline) > _BASELINE_DAYS:
+    if baseline is None or _days_between(newest, baseline) > _BASELINE_DAYS or not _has_risen(newest, baseline):
         return None
-    return (newest, baseline) if newest.value >= _ACUTE_SHARE * baseline.value else None
+    if not (is_chronic(record) or is_reduced(record, newest)):
+        return None
+    same = takewhile(lambda value: _has_risen(value, baseline) and not _has_risen(newest, value), values)
+    return AcuteRise(newest, baseline, min((value.time for value in same), key=lambda time: time.instant))
+
+
+def _has_risen(later: Measurement, before: Measurement) -> bool:
+    return later.value >= _ACUTE_SHARE * before.value
+
+
+def kidney_failure(record: PatientRecord) -> tuple[KidneyEstimate, FhirTime] | None:
+    """Return a measured eGFR of this year under 15, and the first of the results in a row that were so low; else None.
+
+    It may be changing. Results of one day that contradict each other are all under 15.
+    """
+    egfr = egfr_best(record)
+    if not isinstance(egfr, KidneyEstimate) or egfr.time is None or not egfr.inputs:
+        return None
+    highest = max((value.value for value in egfr.conflicting_values), default=egfr.value)
+    is_bound = egfr.side in ("<", "<=") and highest <= KIDNEY_FAILURE_EGFR
+    if not is_bound and not (egfr.side is None and 0 < highest < KIDNEY_FAILURE_EGFR):
+        return None
+    before = (time for time, value in takewhile(_is_failure, _egfrs_before(record, egfr.time)))
+    return egfr, min((egfr.time, *before), key=lambda time: time.instant)
+
+
+def _is_failure(result: tuple[FhirTime, float]) -> bool:
+    return result[1] < KIDNEY_FAILURE_EGFR
+
+
+def _egfrs_before(record: PatientRecord, newest: FhirTime) -> list[tuple[FhirTime, float]]:
+    """Return the eGFRs of earlier days, newest first: on one day those that the laboratory reported."""
+    reported = [(value.time, value.value) for value in record.measurements("egfr")]
+    days = {time.date for time, _ in reported}
+    derived = [
+        (value.time, egfr)
+        for value in record.measurements("creatinine")
+        for egfr in _egfrs(record, value)[:1]
+        if value.time.date not in days
+    ]
+    earlier = [result for result in (*reported, *derived) if result[0].date < newest.date]
+    return sorted(earlier, key=lambda result: -result[0].instant)
 
 
 def recent_albumin(record: PatientRecord) -> Measurement | None:

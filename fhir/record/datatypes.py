@@ -236,6 +236,12 @@ class FhirTime(Struct, frozen=True, gc=False):
         year, month, day = int(self.text[:4]), int(self.text[5:7]), int(self.text[8:10] or 1)
         return (today.year - year) * 12 + today.month - month - (today.day < day)
 
+    def is_later_than(self, other: FhirTime) -> bool:
+        """Whether it came after another time for certain: a day alone only if it is a later day."""
+        if self.precision == other.precision == "instant":
+            return self.instant > other.instant
+        return self.first_day > other.last_day
+
     def is_after(self, as_of_epoch: float) -> bool:
         """Whether it lies in the future, time zones and small clock differences allowed for."""
         slack = _CLOCK_SLACK_SECONDS if self.precision == "instant" else _ZONE_SLACK_SECONDS

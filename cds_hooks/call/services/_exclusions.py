@@ -4,7 +4,7 @@ Below them is what the chart says was done, is planned or was declined, and whic
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from cards.text import plain
 from fhir.mapping.conditions import ConditionHit, condition_hit, find_condition
 from fhir.mapping.declined import declined_in_chart
 from fhir.mapping.medications.active import presence_of
-from fhir.mapping.stays import current_stay, is_inpatient
+from fhir.mapping.stays import current_stay, is_inpatient, is_left_open
 from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
@@ -91,12 +91,18 @@ def medication_active(text: str, *keys: str) -> Exclusion:
 
 def declined(words: tuple[str, ...]) -> Exclusion:
     """Return the row of patients who declined within a year what these words name."""
-
-    def find(record: PatientRecord) -> str | None:
-        texts = ((entry.source, words_of_concept(entry.concept).lower()) for entry in declined_in_chart(record))
-        return next((source for source, text in texts if any(word in text for word in words)), None)
-
+    find = partial(find_declined, words=words)
     return Exclusion("declined", "Declined by the patient within a year ({found}).", find)
+
+
+def find_declined(record: PatientRecord, words: tuple[str, ...], since: FhirTime | None = None) -> str | None:
+    """Return where the patient declined within a year, and after `since`, what these words name."""
+    for entry in declined_in_chart(record):
+        is_late = since is None or (entry.time is not None and entry.time.is_later_than(since))
+        text = words_of_concept(entry.concept).lower()
+        if is_late and any(word in text for word in words):
+            return entry.source
+    return None
 
 
 def of_population(model: Model) -> Exclusion:
@@ -155,6 +161,9 @@ _SHORT_LIFE = re.compile(
 # FHIR R4 request-status and event-status: neither asked for nor done; done or under way.
 _NOT_ASKED_FOR = frozenset({"revoked", "cancelled", "entered-in-error", "unknown", "not-done", "draft", "stopped"})
 _DONE = frozenset({"completed", "in-progress"})
+# FHIR R4 and R5 encounter-status.
+_VISIT_OVER = frozenset({"finished", "completed"})
+_VISIT_GOES_ON = frozenset({"arrived", "triaged", "in-progress"})
 
 
 SHORT_OUTLOOK = ("cancer_metastatic", "dementia_severe")
@@ -212,22 +221,43 @@ def find_named_in_chart(
     else. `only_done`: no order and no visit, but a procedure that was performed. `until_days`: what is planned for
     later than so many days ahead does not count.
     """
+    for event, source, time in _events_naming(record, words, not_with):
+        is_later = until_days is not None and _is_planned_after(event, until_days, record)
+        if is_later or (only_done and not _is_done(event)):
+            continue
+        if time is None or (_is_ahead(time, record) and _is_planned(event)):
+            return source
+        if not _is_ahead(time, record) and time.whole_days(record.as_of_epoch) <= within_days:
+            return source
+    return None
+
+
+def find_named_since(record: PatientRecord, words: tuple[str, ...], moment: FhirTime) -> str | None:
+    """Return the order, procedure or visit of the last year after a moment whose words hold one of these; else None.
+
+    A visit that is planned, goes on or was cancelled does not count: nobody has seen the patient. Of the same day only
+    what has a later time counts: a visit in which blood was drawn came before its result.
+    """
+    for event, source, time in _events_naming(record, words):
+        if time is None or _is_ahead(time, record) or (isinstance(event, Encounter) and not _is_over(event, record)):
+            continue
+        if time.is_later_than(moment) and time.whole_days(record.as_of_epoch) <= A_YEAR_DAYS:
+            return source
+    return None
+
+
+def _events_naming(
+    record: PatientRecord, words: tuple[str, ...], not_with: re.Pattern[str] | None = None
+) -> Iterator[tuple[ServiceRequest | Procedure | Encounter, str, FhirTime | None]]:
+    """Yield what of the chart names one of the words, its Type/id and its time."""
     charted = record.derive(_chart_events)
     naming = {line for line in charted.distinct_lines if names_one_of((line, words))}
-    if not naming:
-        return None
     if not_with is not None:
         naming = {line for line in naming if not_with.search(line) is None}
-    for event, line in zip(charted.events, charted.lines, strict=True):
-        is_later = until_days is not None and _is_planned_after(event, until_days, record)
-        if line in naming and not is_later and not (only_done and not _is_done(event)):
+    for event, line in zip(charted.events, charted.lines, strict=True) if naming else ():
+        if line in naming:
             source, when = _source_and_time(event)
-            time = parse_time(when or "")
-            if time is None or (_is_ahead(time, record) and _is_planned(event)):
-                return source
-            if not _is_ahead(time, record) and time.whole_days(record.as_of_epoch) <= within_days:
-                return source
-    return None
+            yield event, source, parse_time(when or "")
 
 
 def _is_ahead(time: FhirTime, record: PatientRecord) -> bool:
@@ -242,6 +272,12 @@ def _is_planned_after(event: ServiceRequest | Procedure | Encounter, days: float
 
 def _is_planned(event: ServiceRequest | Procedure | Encounter) -> bool:
     return event.status == "planned"  # FHIR R4 has this status for visits alone
+
+
+def _is_over(visit: Encounter, record: PatientRecord) -> bool:
+    if visit.status in _VISIT_OVER:
+        return True
+    return visit.status in _VISIT_GOES_ON and is_left_open(visit, record.as_of_epoch)
 
 
 def _is_done(event: ServiceRequest | Procedure | Encounter) -> bool:

@@ -2,17 +2,17 @@
 
 KDIGO 2024, practice point 2.2.1: a 5-year risk of 3 to 5 % as a threshold for referral, beside eGFR and albumin
 criteria; the lower end is taken. Chronic means more than three months, by the eGFR, by albumin
-in the urine, or by polycystic kidneys. A creatinine that has risen as in acute injury is asked about first.
+in the urine, or by polycystic kidneys. A rise of creatinine and an eGFR under 15 are of `kidney_failure.py`.
 What the chart tells of the course of the kidneys: `fhir/mapping/kidney_course.py`.
 """
 
 from functools import partial
 from typing import Final
 
-from cards.card import FOR_PLANNING, TOPICS, CardText, Source, Suggestion
+from cards.card import FOR_PLANNING, TOPICS, CardText, Suggestion
 from cards.compose.equation import people_in_100
 from cards.extension import Fact
-from cards.new_orders import OrderableTest, is_ordered, orderable_test_for
+from cards.new_orders import OrderableTest
 from cards.rules.patient.measurements import measurement_fact, rival
 from cards.text import escape, format_number, plain
 from cds_hooks.call.hold_back.visit import VisitRank
@@ -23,10 +23,17 @@ from cds_hooks.call.services._equation import (
     advise_by_equation,
     advise_by_guideline,
     fact_of_condition,
-    offer,
-    offer_of_test,
 )
-from cds_hooks.call.services._exclusions import NOT_AT_HOME, declined, named, on_record
+from cds_hooks.call.services._exclusions import NOT_AT_HOME, Exclusion, declined, named, on_record
+from cds_hooks.call.services._nephrology import (
+    DIALYSIS,
+    END_STAGE,
+    KDIGO_2024,
+    NO_REFERRAL,
+    REFERRED_WORDS,
+    referral,
+    repeat,
+)
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.mapping.conditions import ConditionHit, find_condition, find_confirmed
 from fhir.mapping.kidney import KidneyEstimate
@@ -35,7 +42,7 @@ from fhir.mapping.kidney_course import (
     Egfr,
     acute_rise,
     is_chronic,
-    is_reduced,
+    kidney_failure,
     low_egfr,
     recent_albumin,
     severe_albuminuria,
@@ -49,41 +56,21 @@ from models_onnx.equations.declaration import get_equation
 EQUATION = get_equation("kfre_4")
 FEATURES = features_of(EQUATION)
 OUTPUT = "5y"
-REFERRED_WORDS = (
-    *("nephrolog", "néphrolog", "nefrolog", "nefroloog", "nyremed", "njurmed"),
-    *(" renal clinic", "kidney clinic", " renal medicine"),  # " ": no adrenal clinic
-)
-DIALYSIS_WORDS = ("dialysis", "dialyse", "dialisi", "diálisi", "dialys", "hemofiltration", "haemofiltration")
 _REFERRAL_RISK: Final = 0.03
 """The 5-year risk of kidney failure from which a referral is discussed: the lower end of KDIGO's 3 to 5 %."""
-_TREND_VALUES = 4
-_KDIGO_2024 = Source(
-    label="KDIGO 2024 guideline on chronic kidney disease", url="https://doi.org/10.1016/j.kint.2023.10.018"
-)
-_KDIGO_2012 = Source(
-    label="KDIGO 2012 guideline on acute kidney injury", url="https://kdigo.org/guidelines/acute-kidney-injury/"
-)
-_text = partial(CardText, topic=TOPICS["nephrology"], guideline=_KDIGO_2024)
-_SEE_NOW = "Symptoms, high potassium or little urine: see the patient now."
-_KIDNEY_FAILURE = 15
-"""Under this eGFR KDIGO 2024 speaks of kidney failure (category G5): then a card is not for planning alone."""
-_NO_REFERRAL = "No referral was found in the last 12 months."
+_text = partial(CardText, topic=TOPICS["nephrology"], guideline=KDIGO_2024)
 # What tells of a chronic kidney disease: where one of these did not come, that there is none is not known.
 _KIDNEY_SOURCES = {
     "Condition": "the problem list",
     "creatinine": "creatinine and eGFR",
     "uacr": "albumin in the urine",
 }
-_END_STAGE = frozenset({"N186", "5856", "46177005"})  # ICD-10-CM, ICD-9-CM, SNOMED CT: end-stage kidney disease
 
 
 async def find(call: ServiceInput) -> Advice:
     """One card where the 5-year risk reaches the site's threshold and nobody was asked yet, else the reason."""
     record = call.record
-    chronic, acute = is_chronic(record), acute_rise(record)
-    if acute is not None and (chronic or is_reduced(record, acute[0])):
-        return advise_by_guideline(call, _of_acute_rise(call, *acute))
-    if not chronic:
+    if not is_chronic(record):
         return _of_no_chronic_disease(call)
     injury = _active_injury(record)
     if injury is not None:
@@ -92,10 +79,6 @@ async def find(call: ServiceInput) -> Advice:
     charted = inputs_from_record(EQUATION, record, {"calibration": call.kfre_region})
     if charted.excluded is not None:
         return advise_by_equation(call, charted, _question(call))
-    if _is_end_stage(record):
-        return no_card(
-            EQUATION.id, "excluded", "End-stage kidney disease is on the problem list: nephrology is at work."
-        )
     low = low_egfr(record)
     if low is not None:
         return advise_by_guideline(call, _of_low_egfr(call, low))
@@ -137,32 +120,7 @@ def _active_injury(record: PatientRecord) -> ConditionHit | None:
     return injury if injury is not None and injury.status == "active" else None
 
 
-def _is_end_stage(record: PatientRecord) -> bool:
-    """Whether the stage on the list is end-stage kidney disease: chronic dialysis or a transplant belongs to it."""
-    hit = find_condition(record, "ckd5_or_dialysis")
-    return hit is not None and hit.code.replace(".", "") in _END_STAGE
-
-
 # What a guideline says without a score: the text of each card
-
-
-def _of_acute_rise(call: ServiceInput, newest: Measurement, baseline: Measurement) -> CardText:
-    """Ask when the rise happened and why, which comes before any referral."""
-    values = call.record.measurements("creatinine")[:_TREND_VALUES]
-    trend = ", ".join(f"{format_number(value.value)} ({value.time.date})" for value in reversed(values))
-    rise = f"{format_number(newest.value)} mg/dL ({newest.time.date}), {format_number(baseline.value)} before"
-    return _text(
-        about="acute_rise",
-        summary=f"Creatinine {rise}: possible acute kidney injury. Consider a repeat now and a look for the cause.",
-        opening=(
-            f"**Creatinine in mg/dL: {trend}.** A rise to 1.5 times the baseline or more is acute kidney injury where "
-            "it is known or presumed to have occurred within 7 days (KDIGO 2012)."
-        ),
-        guideline=_KDIGO_2012,
-        facts=(measurement_fact(newest),),
-        offers=_repeat(call, "creatinine"),
-        closing=_SEE_NOW,
-    )
 
 
 def _of_inherited(call: ServiceInput, inherited: ConditionHit) -> CardText:
@@ -173,10 +131,10 @@ def _of_inherited(call: ServiceInput, inherited: ConditionHit) -> CardText:
         summary=f"{words}, no nephrologist found: consider a referral to nephrology.",
         opening=(
             f"**{escape(words)}** is on record. KDIGO 2024 names hereditary kidney disease as a reason to refer, "
-            f"whatever the eGFR. {_NO_REFERRAL}"
+            f"whatever the eGFR. {NO_REFERRAL}"
         ),
         facts=(fact_of_condition("polycystic_kidney", inherited),),
-        offers=(_referral(call, words),),
+        offers=(referral(call, words),),
     )
 
 
@@ -185,17 +143,17 @@ def _of_fall(call: ServiceInput, fall: tuple[Egfr, ...]) -> CardText:
     (first, before), *_, (newest, now) = fall
     trend = ", ".join(f"{egfr:.0f} ({value.time.date})" for value, egfr in fall)
     change = f"eGFR {before:.0f} to {now:.0f} mL/min/1.73 m²"
-    ratio = () if recent_albumin(call.record) is not None else _repeat(call, "uacr")
+    ratio = () if recent_albumin(call.record) is not None else repeat(call, "uacr")
     return _text(
         about="sustained_fall",
         summary=f"{change} since {first.time.date}, a fall that stays: consider a referral to nephrology.",
         opening=(
             f"**eGFR in mL/min/1.73 m²: {trend}** (CKD-EPI 2021). KDIGO 2024 asks for a referral after a sustained "
             "fall of over 20 %, or of over 30 % after the start of a drug that lowers eGFR. "
-            f"{_NO_REFERRAL}"
+            f"{NO_REFERRAL}"
         ),
         facts=(measurement_fact(newest),),
-        offers=(_referral(call, f"{change.replace('²', '2')} since {first.time.date}"), *ratio),
+        offers=(referral(call, f"{change.replace('²', '2')} since {first.time.date}"), *ratio),
     )
 
 
@@ -207,17 +165,17 @@ def _of_albumin(call: ServiceInput, albumin: tuple[Measurement, ...]) -> CardTex
     values = " and ".join(f"{value.value:,.0f} mg/g ({value.time.date})" for value in albumin)
     advice, once, first = "consider a referral to nephrology", "", tuple[Suggestion, ...]()
     if len(albumin) == 1:
-        advice, first = "consider a repeat, then a referral", _repeat(call, "uacr")
+        advice, first = "consider a repeat, then a referral", repeat(call, "uacr")
         once = " One value is not a consistent finding yet: infection, fever or exercise raise it."
     return _text(
         about="albumin_from_300",
         summary=f"Urine {measured}/creatinine {values}: {advice}.",
         opening=(
             f"**Urine {measured}/creatinine {values}.** KDIGO 2024 names a consistent finding of {limit} mg/g or "
-            f"more{equals} as a reason to refer, whatever the eGFR.{once} {_NO_REFERRAL}"
+            f"more{equals} as a reason to refer, whatever the eGFR.{once} {NO_REFERRAL}"
         ),
         facts=(measurement_fact(albumin[0]),),
-        offers=(*first, _referral(call, f"urine {measured}/creatinine {values}")),
+        offers=(*first, referral(call, f"urine {measured}/creatinine {values}")),
     )
 
 
@@ -236,12 +194,12 @@ def _of_low_egfr(call: ServiceInput, kidney: KidneyEstimate, *, is_chronic: bool
             opening=(
                 f"**Chronic kidney disease {stage}** is {listed}; no eGFR of the last 12 months is on the chart. "
                 "KDIGO 2024 refers to nephrology under an eGFR of 30 (stages 4 and 5), whatever the urine shows. "
-                f"{_NO_REFERRAL} Repeat creatinine where the stage may be out of date."
+                f"{NO_REFERRAL} Repeat creatinine where the stage may be out of date."
             ),
             facts=(Fact("ckd_stage", value=float(number), effective=effective, source=source),),
             offers=(
-                _referral(call, f"chronic kidney disease {stage}, {listed}"),
-                *_repeat(call, "creatinine"),
+                referral(call, f"chronic kidney disease {stage}, {listed}"),
+                *repeat(call, "creatinine"),
             ),
         )
     if kidney.disputed:
@@ -255,36 +213,23 @@ def _of_low_egfr(call: ServiceInput, kidney: KidneyEstimate, *, is_chronic: bool
                 f"Results in mL/min/1.73 m²{dated}: {rivals}. A repeat will show which is right. KDIGO 2024 refers to "
                 "nephrology under 30."
             ),
-            offers=_repeat(call, "creatinine"),
+            offers=repeat(call, "creatinine"),
         )
     number = format_number(kidney.value, [REFER_EGFR] if kidney.side is None else [], 0)
     value = f"eGFR {number}" if kidney.side is None else f"eGFR under {number}"
     advice, once, first = "consider a referral to nephrology", "", tuple[Suggestion, ...]()
-    if kidney.value < _KIDNEY_FAILURE:
-        advice = "kidney failure (KDIGO G5), refer to nephrology"
     if not is_chronic:
-        advice, first = "repeat it soon, then consider nephrology", _repeat(call, "creatinine")
+        advice, first = "repeat it soon, then consider nephrology", repeat(call, "creatinine")
         once = "Nothing shows yet that it is chronic: it may be acute. "
     return text(
         summary=f"Kidney disease with {value} mL/min/1.73 m²{dated}: {advice}.",
         opening=(
             f"**{value} mL/min/1.73 m²**{dated}: KDIGO 2024 refers to nephrology under 30, whatever the urine shows. "
-            + " ".join([f"{once}{_NO_REFERRAL}", *kidney.notes])
+            + " ".join([f"{once}{NO_REFERRAL}", *kidney.notes])
         ),
-        offers=(*first, _referral(call, f"{value} mL/min/1.73 m2{dated}")),
-        closing=_SEE_NOW if kidney.value < _KIDNEY_FAILURE else FOR_PLANNING,
+        offers=(*first, referral(call, f"{value} mL/min/1.73 m2{dated}")),
+        closing=FOR_PLANNING,
     )
-
-
-def _referral(call: ServiceInput, reason: str) -> Suggestion:
-    words = ("Refer to nephrology", "Draft referral to nephrology with the reason.", "Referral to nephrology")
-    return offer(call, *words, reasonCode=[{"text": reason}])
-
-
-def _repeat(call: ServiceInput, analyte: str) -> tuple[Suggestion, ...]:
-    """Return the order of the test, or nothing where it is ordered already."""
-    test = orderable_test_for((analyte,))
-    return () if test is None or is_ordered(call.record, test) else (offer_of_test(call, test),)
 
 
 # The equation
@@ -305,7 +250,7 @@ def _risk(call: ServiceInput, result: EquationResult) -> CardText:
             f"**About {people:g} in 100** people like this {result.output.words}; {100 - people:g} do not. KDIGO 2024 "
             f"gives 3 to 5 in 100 as the point from which to refer; this site uses {threshold}. No referral was found."
         ),
-        offers=(_referral(call, f"5-year risk of kidney failure {result.number:.1%} (KFRE, 4 variables)"),),
+        offers=(referral(call, f"5-year risk of kidney failure {result.number:.1%} (KFRE, 4 variables)"),),
         closing=f"{FOR_PLANNING} Death from other causes is not counted: too high in the very old.",
     )
 
@@ -340,10 +285,13 @@ ADVISOR = Advisor(
         *NOT_AT_HOME,
         named("already-done", "Nephrology is on the chart of the last 12 months ({found}).", REFERRED_WORDS),
         declined(REFERRED_WORDS),
-        named("excluded", "Dialysis is on the chart of the last three months ({found}).", DIALYSIS_WORDS, 90.0),
+        DIALYSIS,
+        END_STAGE,
         on_record(
             "outside-population", "A pregnancy is on record: the CKD-EPI 2021 equation does not apply.", "pregnancy"
         ),
+        Exclusion("excluded", "Creatinine has risen as in acute injury: no routine referral.", acute_rise),
+        Exclusion("excluded", "eGFR is under 15: no card for planning (`kidney-failure`).", kidney_failure),
     ),
     subject=EQUATION.id,
     find=find,

@@ -17,12 +17,23 @@ from cds_hooks.call.services import find_advisors, find_services, services_of
 from cds_hooks.evidence.storage.queries import list_decisions
 from cds_hooks.samples import list_samples
 from models_onnx.errors import DeclarationError
-from tests.cds_hooks.call.services.chart_cases import AS_OF, answers, patient, problem, result
+from tests.cds_hooks.call.services.chart_cases import (
+    AS_OF,
+    answers,
+    operation,
+    patient,
+    problem,
+    request,
+    result,
+    stay,
+    visit,
+)
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.each import each_row, some_of
 from tests.live import record_in
 
 OPENING = "chart-opening"
+_LABELS = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 HOOK = "patient-view"
 
 
@@ -194,6 +205,73 @@ def test_the_cards_stand_in_the_order_of_the_harm_if_one_is_missed_and_what_wait
     assert [card["summary"][: len(start)] for card, start in zip(answer["cards"], shown, strict=True)] == shown
     worklist = answer["extension"]["org.cds-hooks-onnx"].get("worklist", [])
     assert waiting <= {entry["purpose"] for entry in worklist if entry["because"] == "offered-before"}
+
+
+def nephrology(start: str, status: str = "finished") -> dict[str, Any]:
+    return visit(id=f"visit-{start}", status=status, type=[{"text": "Nephrology clinic"}], period={"start": start})
+
+
+def egfrs(*values: float) -> list[dict[str, Any]]:
+    """Kidney disease with results of May, September and 2 November, or the last of these."""
+    days = ("2026-05-02", "2026-09-02", "2026-11-02")[-len(values) :]
+    return [
+        KIDNEYS[0],
+        *(result("33914-3", value, "mL/min/{1.73_m2}", day) for value, day in zip(values, days, strict=True)),
+    ]
+
+
+RISE = [result("2160-0", 1.0, "mg/dL", "2026-09-20"), result("2160-0", 3.9, "mg/dL", "2026-11-19")]
+RISEN = [*RISE, result("2160-0", 4.1, "mg/dL", "2026-11-21")]
+DEAD = {**patient(64, "male"), "deceasedBoolean": True}
+OPTED_OUT = {**patient(64, "male"), "meta": {"security": [{"system": _LABELS, "code": "OPTOUT"}]}}
+DECLINED = "Nephrology referral declined by patient"
+
+
+@pytest.mark.parametrize(
+    ("shown", "charts"),
+    [
+        ("Creatinine 3.9 mg/dL (2026-11-19), 1 before: possible acute", [
+            RISE, [*RISE, nephrology("2026-11-10")], [*RISE, nephrology("2026-11-19")],
+            [*RISE, nephrology("2026-11-20", "cancelled")], [*RISE, nephrology("2026-12-01", "planned")],
+            [*RISE, nephrology("2026-11-22", "in-progress")], [*RISE, request("Referral to nephrology", "2026-10-01")],
+            [*RISE, problem("Pregnant", "Z33.1", "2026-08-01")], [*RISE, problem("Kidney transplant status", "Z94.0")],
+            [*RISE, problem(DECLINED, "", "2026-11-20")], [*RISE, OPTED_OUT],
+        ]),
+        ("Creatinine 4.1 mg/dL (2026-11-21), 1 before: possible acute", [RISEN, [*RISEN, nephrology("2026-11-19")]]),
+        ("eGFR 12 mL/min/1.73 m² (2026-11-02): kidney failure (KDIGO G5), refer", [
+            egfrs(20, 12), [*egfrs(20, 12), OPTED_OUT], [*egfrs(20, 12), problem(DECLINED, "", "2026-10-01")],
+        ]),
+        ("eGFR 12 mL/min/1.73 m² (2026-11-02): kidney failure (KDIGO G5), tell nephrology", [
+            [*egfrs(20, 12), nephrology("2026-10-01")], [*egfrs(12, 16, 12), nephrology("2026-09-20")],
+            [*egfrs(20, 12), nephrology("2026-11-02")], [*egfrs(20, 12), nephrology("2026-12-01", "planned")],
+        ]),
+        ("eGFR 12 mL/min/1.73 m² (2026-11-02): repeat it soon", [
+            [result("33914-3", 12, "mL/min/{1.73_m2}")],
+            [*egfrs(20, 12), problem("Acute kidney injury", "N17.9", "2026-11-02")],
+        ]),
+        ("", [
+            *([*RISE, nephrology("2026-11-20")], [*RISE, request("Referral to nephrology", "2026-11-20")]),
+            *([*RISEN, nephrology("2026-11-20")], [*RISE, operation("Hemodialysis session", "2026-11-01")]),
+            *([*RISE, problem("Dependence on renal dialysis", "Z99.2")], [*RISE, stay("2026-11-18T09:00:00Z")]),
+            *([*RISE, problem("Comfort care only", "Z51.5")], [*RISE, DEAD]),
+            *([*egfrs(20, 12), nephrology("2026-11-10")], [*egfrs(14, 13, 12), nephrology("2026-09-20")]),
+            *([*egfrs(20, 12), problem(DECLINED, "", "2026-11-10")], [*egfrs(20, 12), problem("ESRD", "N18.6")]),
+            *([*egfrs(20, 12), problem("Kidney transplant", "Z94.0")], [*egfrs(20, 18), nephrology("2026-10-01")]),
+        ]),
+    ],
+)  # fmt: skip
+def test_kidneys_that_fail_are_told_unless_nephrology_came_after_the_finding(
+    tmp_path: Path, shown: str, charts: list[list[dict[str, Any]]]
+) -> None:
+    somebody = patient(64, "male")
+    whole = [chart if any("birthDate" in part for part in chart) else [somebody, *chart] for chart in charts]
+    given = answers(tmp_path, OPENING, whole, services=None)
+    summaries = [[card["summary"] for card in answer["cards"]] for answer in given]
+    kidneys = [[text for text in texts if text.startswith(("Creatinine", "Kidney"))] for texts in summaries]
+    if not shown:
+        assert kidneys == [[]] * len(charts)
+    assert [number for number, texts in enumerate(kidneys) if shown and shown not in "".join(texts)] == []
+    assert [number for number, texts in enumerate(summaries) if shown and shown not in texts[0]] == []
 
 
 def test_the_order_in_which_advisors_are_asked_decides_nothing() -> None:
