@@ -8,7 +8,7 @@ from typing import Final
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import flag, number
-from cards.rules.conditions.words.numbers import needs_of_lab
+from cards.rules.conditions.words.numbers import WEIGHT, needs_of_lab
 from cards.rules.engine.family import Family, Placeholder, for_drug
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated
@@ -73,6 +73,38 @@ def _is_upper_gi(context: RuleContext) -> bool:
     return context.has_condition("peptic_ulcer") or not all(map(_LOWER_GI.search, texts))
 
 
+_ENOXAPARIN: Final = "67108"
+_ADULT_YEARS: Final = 18
+_HEPARIN_UNITS_A_DAY, _ENOXAPARIN_MG_ONCE, _ENOXAPARIN_MG_TWICE = 15_000, 40, 30
+_MG_PER_KG_A_DAY, _ONCE_MG_PER_KG, _TWICE_MG_PER_KG = 0.8, 1.0, 0.7
+"""The labels prevent a thrombosis with heparin 5,000 units two or three times a day and enoxaparin 40 mg once or 30 mg
+twice. In a light patient that enoxaparin is a treatment dose: 1 mg/kg once in kidney failure, 0.75 mg/kg twice from 75
+years on. Under 0.8 mg/kg a day it prevents also in a heavy one."""
+
+
+def _is_prevention_dose(context: RuleContext) -> bool:
+    """Whether a heparin is given to an adult in a dose that prevents a thrombosis; one that is not read does not."""
+    if context.age_years is None or context.age_years < _ADULT_YEARS:
+        return False
+    if context.ingredient.rxcui != _ENOXAPARIN:
+        activity = context.drafted.dose.activity
+        units = activity.per_day if activity is not None and activity.unit == "unit" else None
+        return units is not None and units <= _HEPARIN_UNITS_A_DAY
+    each, times, a_day = context.dose_mg, context.times_per_day, context.daily_dose_mg
+    if each is None or times is None or a_day is None:
+        return False
+    per_kg, per_kg_a_day = context.dose_mg_per_kg or 0.0, context.dose_mg_per_kg_per_day
+    if per_kg_a_day is not None and per_kg_a_day < _MG_PER_KG_A_DAY:
+        return True
+    if times <= 1:
+        return max(each, a_day) <= _ENOXAPARIN_MG_ONCE and per_kg < _ONCE_MG_PER_KG
+    return times <= 2 and each <= _ENOXAPARIN_MG_TWICE and per_kg < _TWICE_MG_PER_KG
+
+
+def _prevention_facts(context: RuleContext) -> list[Fact]:
+    return [*context.number_facts("times_per_day"), *context.number_facts("daily_dose_mg")]
+
+
 _CLASS_1C: Final = {
     "propafenone": "The label contraindicates heart failure.",
     "flecainide": "In CAST it raised deaths in patients with a damaged left ventricle.",
@@ -89,6 +121,14 @@ FAMILY = Family(
             frozenset({"lab:calcium", "lab:albumin"}),
             _calcium_facts,
             needs_of_lab("calcium") | needs_of_lab("albumin"),
+        ),
+        flag(
+            "prevention_dose",
+            _is_prevention_dose,
+            "a heparin for an adult in a dose that prevents a thrombosis",
+            frozenset({"age"}),
+            _prevention_facts,
+            needs=WEIGHT,
         ),
         flag("upper_gi", _is_upper_gi, "the bleeding or ulcer may be of the upper gut", frozenset({"conditions"})),
     ),
