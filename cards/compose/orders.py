@@ -59,7 +59,7 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
             findings=tuple(FindingReference(finding.rule, finding.band) for finding in findings),
             facts=tuple(dict.fromkeys(fact for finding in findings for fact in finding.facts)),
         ),
-        suggestions=_distinct(suggestions),
+        suggestions=_distinct(suggestions, drafted.draft.resource.get(_DRUG)),
         reasons=_override_reasons(listed),
         selection="at-most-one",
     )
@@ -293,12 +293,19 @@ def _ends_order(action: Action) -> bool:
     return action.type == "delete" or (action.resource or {}).get("status") in ("on-hold", "stopped", "revoked")
 
 
-def _distinct(suggestions: Iterable[Suggestion]) -> list[Suggestion]:
-    """Each label and each thing that is done once, at most one of them recommended."""
+_DRUG: Final = "medicationCodeableConcept"
+
+
+def _distinct(suggestions: Iterable[Suggestion], drug: object) -> list[Suggestion]:
+    """Each label and each thing that is done once, at most one of them recommended.
+
+    Another drug than that of the draft (`drug`) is offered in one dose, that of the gravest finding: the dose of a
+    milder one is too high for it (acetaminophen beside phenprocoumon).
+    """
     distinct: list[Suggestion] = []
     for suggestion in suggestions:
         if any(
-            kept_suggestion.label == suggestion.label or _done(kept_suggestion) == _done(suggestion)
+            kept_suggestion.label == suggestion.label or _done(kept_suggestion, drug) == _done(suggestion, drug)
             for kept_suggestion in distinct
         ):
             continue
@@ -308,6 +315,12 @@ def _distinct(suggestions: Iterable[Suggestion]) -> list[Suggestion]:
     return distinct[:MOST_SUGGESTIONS]
 
 
-def _done(suggestion: Suggestion) -> list[tuple[object, ...]]:
-    """Return what accepting it does, without the names of new orders."""
-    return [(action.type, action.resource_id, {**(action.resource or {}), "id": None}) for action in suggestion.actions]
+def _done(suggestion: Suggestion, drug: object) -> list[tuple[object, ...]]:
+    """Return what accepting it does, without the names of new orders and the dose of another drug."""
+    done: list[tuple[object, ...]] = []
+    for action in suggestion.actions:
+        resource = {**(action.resource or {}), "id": None}
+        if action.type == "create" and resource.get(_DRUG, drug) != drug:
+            resource.pop("dosageInstruction", None)
+        done.append((action.type, action.resource_id, resource))
+    return done
