@@ -60,17 +60,32 @@ def _after_correction(context: RuleContext) -> str:
 
 
 _LOWER_GI: Final = re.compile(
-    r"\brect(?:al|um)\b|hematochezia|brbpr|\b(?:lower gi|lgi)|\ban(?:us|al)\b|colon|diverticul|hemorrhoid"
-    r"|blood(?:y| in) (?:stool|feces)",
+    r"\brect(?:al|um)\b|hematochezia|brbpr|\b(?:lower g(?:i|astro)|lgi)|\ban(?:us|al)\b|\bcolon(?:ic)?\b"
+    r"|diverticul|hemorrhoid|blood(?:y| in) (?:stool|feces)",
     re.IGNORECASE,
 )
+_UPPER_GI: Final = re.compile(
+    r"upper|\bugib?\b|ha?ematemesis|mela?ena|vomit|coffee|gastri[ct]|stomach|duoden|o?esophag|ulcer(?!ative)|varic",
+    re.IGNORECASE,
+)
+_NO_SOURCE: Final = re.compile(
+    r"\b(?:after|following|s/p|status post|history of|h/o)\b.{0,40}?"
+    r"(?:resection|colectomy|surgery|polypectomy|cancer|carcinoma|polyps)",
+    re.IGNORECASE,
+)
+"""A disease or an operation of before, which is not said to be what bleeds."""
 
 
 def _is_upper_gi(context: RuleContext) -> bool:
     """Whether one of the entries for a bleed or ulcer of the gut may be of its upper part; STOPP H8 asks for that."""
     texts = [fact.text for fact in context.condition_facts("gi_bleed_or_ulcer")]
     texts += [hit.words for hit in problems_of(context.session.record, ("gi_bleed_or_ulcer",))]
-    return context.has_condition("peptic_ulcer") or not all(map(_LOWER_GI.search, texts))
+    return context.has_condition("peptic_ulcer") or not all(map(_is_lower_gi, texts))
+
+
+def _is_lower_gi(text: str) -> bool:
+    """Whether an entry names the lower gut as what bleeds, and not the upper."""
+    return _UPPER_GI.search(text) is None and _LOWER_GI.search(_NO_SOURCE.sub("", text)) is not None
 
 
 _ENOXAPARIN: Final = "67108"
