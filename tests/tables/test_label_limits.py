@@ -123,6 +123,16 @@ def test_an_adult_without_a_weight_is_measured_at_the_largest(
     assert _bands({"age": 60}, draft, as_of) == bands
 
 
+@for_rows(("words", "bands"), [("continuous infusion", ["ten_fold"]), ("with continuous ECG monitoring", [])])
+def test_a_bag_with_a_rate_that_runs_on_is_measured_by_the_rate(words: str, bands: list[str], as_of: datetime) -> None:
+    given = {"doseQuantity": {"value": 450, "unit": "mg"}, "rateQuantity": {"value": 10, "unit": "mg/min"}}
+    draft: dict[str, object] = {
+        "drug": "amiodarone 450 mg/250 mL injection",
+        "more": {"dosageInstruction": [{"text": words, "doseAndRate": [given]}]},
+    }
+    assert _bands({"age": 60}, draft, as_of) == bands
+
+
 @for_rows("words", ["0.2 mg/kg/h IV continuous", "start at 0.2 mg/kg/h, titrate"])
 def test_a_drip_whose_rate_was_read_is_not_called_unknown(words: str, as_of: datetime) -> None:
     draft = {"drug": "ketamine injection", "more": {"dosageInstruction": [{"text": words}]}}

@@ -347,9 +347,21 @@ def runs_by_a_rate(context: RuleContext) -> bool:
     return has_only_a_rate(context) or (has_rate and not has_dose)
 
 
+_RUNS_WITHOUT_END: Final = re.compile(
+    r"continuous(?!(?:ly)? (?:\w+ ){0,3}(?:monitor|ecg|ekg|eeg|telemetry|observ|oximetry))", re.IGNORECASE
+)
+
+
 def runs_all_day(context: RuleContext) -> bool:
-    """Whether it is a drip without a dose and without an end: what runs in an hour runs in each of a day's."""
-    return has_only_a_rate(context) and not any(_ENDS.search(part.text[:500]) for part in dosages_of(context))
+    """Whether it is a drip without an end: what runs in an hour runs in each of a day's.
+
+    It has no dose, or says beside the amount of its bag that it goes on.
+    """
+    texts = [part.text[:500] for part in dosages_of(context)]
+    dose = context.drafted.dose
+    goes_on = dose.times_per_day is None and not (dose.single or infusion_hours(context))
+    goes_on = goes_on and any(_RUNS_WITHOUT_END.search(text) for text in texts)
+    return (goes_on or has_only_a_rate(context)) and not any(_ENDS.search(text) for text in texts)
 
 
 def dosages_of(context: RuleContext) -> tuple[Dosage, ...]:
