@@ -140,8 +140,11 @@ def _is_given(route: str, identity: MedicationIdentity) -> bool:
 _NAME = re.compile(r"\{(\w+)\}")
 NO_NUMBER = "\u2060"
 """Ends a word that is not a number ("dialysis on record"): beside it no limit is said."""
-_LIMIT: Final = re.compile(r"<([^<>]*)>")
-"""A limit that is said only beside a number: "contraindicated< below 30>" of a patient on dialysis has none."""
+_LIMIT: Final = re.compile(r"<<([^<>]*)>>")
+"""A limit that is said only beside a number: "contraindicated<< below 30>>" of a patient on dialysis has none.
+
+The marks are double, because a sentence may compare: "pH < 7.2, avoid if lactate > 4".
+"""
 _OF_ADULTS: Final = re.compile(r"\[([^]|]*)\|?([^]]*)\]")
 """What is said of an adult alone, and behind a stroke what a child's card says in its place: "[Give 20 mg.|…]"."""
 AMOUNTS_OF_ADULT: Final = "The amounts of this source are an adult's."
@@ -158,8 +161,10 @@ class Template:
     'Colchicine: toxicity.'
     >>> Template("{Drug} at {egfr}.").fill({"Drug": "Metformin", "egfr": "eGFR 28"}.get)
     'Metformin at eGFR 28.'
-    >>> Template("At {egfr}< (under 30)>.").fill({"egfr": f"dialysis on record{NO_NUMBER}"}.get)
+    >>> Template("At {egfr}<< (under 30)>>.").fill({"egfr": f"dialysis on record{NO_NUMBER}"}.get)
     'At dialysis on record.'
+    >>> Template("Consider it if pH < 7.2, avoid if lactate > 4.").without_limits
+    'Consider it if pH < 7.2, avoid if lactate > 4.'
     """
 
     __slots__ = ("for_child", "names", "text", "without_limits")
