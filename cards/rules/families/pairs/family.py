@@ -60,7 +60,7 @@ _SAYS: Final = {
     "contraindicated": " is contraindicated: {}.",
     "avoid": ": {}. Avoid the pair.",
     "preferably": ": {}. Better avoided.",
-    "adjust": ": {}. Adjust the dose or monitor.",
+    "adjust": ": {}. Adjust a dose or monitor.",
     "apart": ": {}. Take them hours apart.",
     "serious": ": {}. The label warns of it.",
 }
