@@ -152,10 +152,20 @@ def _label(offer: OfferedSuggestion, finding: RuleFinding, *, is_active: bool) -
     return label.replace("{other}", " and ".join(dict.fromkeys(names)))
 
 
+_AND_ORDER: Final = " and order "
+
+
+def _stands_without_tests(declared: SuggestionTemplate) -> bool:
+    """Whether the suggestion adds a drug and a test, and without the test, ordered already, still adds the drug."""
+    return bool(declared.create and declared.orders) and _AND_ORDER in declared.label
+
+
 def _declared_label(offer: OfferedSuggestion, *, is_active: bool) -> str:
     if offer.change is not None and offer.change.label is not None:
         return offer.change.label
     declared = offer.suggestion.declared
+    if not offer.orders and _stands_without_tests(declared):  # the test is ordered already
+        return declared.label.partition(_AND_ORDER)[0]
     if " and " in declared.label and 0 < len(offer.orders) < len(declared.orders) and not declared.takes_draft_away:
         return _order_of(declared.orders[position] for position in offer.orders)
     return declared.label_of(is_active=is_active)
@@ -168,7 +178,7 @@ def _order_of(tests: Iterable[LabOrder]) -> str:
 
 def _actions(offer: OfferedSuggestion, label: str, plan: _Plan) -> Iterator[Action]:
     declared = offer.suggestion.declared
-    if declared.orders and not offer.orders:
+    if declared.orders and not offer.orders and not _stands_without_tests(declared):
         raise SuggestionWithheld("the test is ordered already")
     if offer.is_of_adult:
         raise SuggestionWithheld("the dose is an adult's and the patient is a child")
@@ -288,7 +298,8 @@ def _correction(change: OrderChange, label: str, plan: _Plan) -> Iterator[Action
     if change.product is not None and corrected.get(_DRUG) != original.get(_DRUG):
         _check(why_unavailable(change.product.rxcui))
     product = _check_accepted(corrected, plan, change)
-    yield from _in_place(corrected, f"{label}: {product.medication.plain_words}", plan)
+    dose = f", {change.sig.text}" if change.sig is not None and change.sig.text not in label else ""
+    yield from _in_place(corrected, f"{label}: {product.medication.plain_words}{dose}", plan)
 
 
 def _is_taken_longer(plan: _Plan, days: int) -> bool:

@@ -238,6 +238,9 @@ def _of_child(session: PatientSession, findings: Iterable[RuleFinding]) -> str:
         return ""
     months = session.record.age_months()
     age = f"age {months} months" if months is not None and months < _BY_MONTHS else f"age {ages[1]}"
+    if months == 0 and (born := session.record.birth_date) is not None:
+        days = born.whole_days(session.record.as_of_epoch)
+        age = f"age {days} day{'' if days == 1 else 's'}"
     if len(set(ages)) > 1:
         age = f"age {ages[0]} or {ages[1]}"
     return f" ({age}, {dated(session.weight)})" if session.weight is not None else f" ({age})"

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.mapping.medications.sig import NO_DOSE
 from fhir.terminology.medications import CLASS_MEMBERS, Ingredient, table_rows
 
 FENTANYL = "4337"
@@ -103,7 +104,10 @@ def _opioid_dose(ingredient: Ingredient, identity: MedicationIdentity, dose: Dai
         return OpioidDose(ingredient, problem=problem)
     daily = dose.daily(ingredient.rxcui)
     if daily is None:
-        return OpioidDose(ingredient, problem=f"{ingredient.name}: {dose.problem or 'the dose is not stated'}")
+        problem = str(dose.problem or NO_DOSE)
+        if is_patch(identity) and problem == str(NO_DOSE):
+            problem = "the number of patches is not stated"
+        return OpioidDose(ingredient, problem=f"{ingredient.name}: {problem}")
     to_unit = _MICROGRAMS_AN_HOUR if factor.per == "mcg/h" else 1.0
     # 0.075 mg an hour is 75 mcg an hour and 180 MME, not 179.99999999999997, which is below a limit of 180.
     low, high = round(daily.low * to_unit, 6), round(daily.high * to_unit, 6)

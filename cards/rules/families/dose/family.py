@@ -69,7 +69,8 @@ def to_maximum(context: RuleContext) -> OrderChange | None:
     dose = math.floor(room_mg / unit + 1e-9) * unit if unit else room_mg
     if not 0.0 < dose < single_mg or (not unit and dose != int(dose)):
         return None
-    return OrderChange(sig=_sig(dose, int(times)))
+    sig = _sig(dose, int(times))
+    return OrderChange(sig=sig, label=f"Reduce to the maximum: {sig.text}")
 
 
 def _sig(dose: float, times: int) -> Sig:

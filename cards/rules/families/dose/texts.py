@@ -138,7 +138,10 @@ def _note(context: RuleContext) -> str:
         mass = _unit(excess.limit, context).replace("/kg", "", 1)
         if times > 1 and total >= 1:  # the order is written in mg
             times, mass = 1.0, mass.replace("mcg", "mg", 1)
-        notes.append(f"At this weight the limit is {format_dose(total * times)} {mass}.")
+        most = f"{format_dose(total * times)} {mass}"
+        notes.append(
+            f"For {format_number(weight_used.value, decimals=2)} kg that is {most}: the maximum, not the usual dose."
+        )
         years = weight_used.whole_days(context.session.record.as_of_epoch) // 365
         if years:
             age = "a year" if years == 1 else f"{years} years"

@@ -174,7 +174,11 @@ def to_three_grams(context: RuleContext) -> OrderChange | None:
         return None
     _, times, dose = max(choices)
     often = {1: "once a day", 2: "twice a day"}.get(times, f"{times} times a day")
-    return OrderChange(sig=Sig(f"{format_dose(dose)} mg {often}", dose, times_per_day=times))
+    text = f"{format_dose(dose)} mg {often}"
+    total = format_dose(known_mg - drafted_mg + dose * times)
+    return OrderChange(
+        sig=Sig(text, dose, times_per_day=times), label=f"Reduce to {text}: {total} mg/day in all orders"
+    )
 
 
 def _unit_mg(context: RuleContext) -> float:
