@@ -138,9 +138,9 @@ def _note(context: RuleContext) -> str:
         mass = _unit(excess.limit, context).replace("/kg", "", 1)
         if times > 1 and total >= 1:  # the order is written in mg
             times, mass = 1.0, mass.replace("mcg", "mg", 1)
-        most = f"{format_dose(total * times)} {mass}"
+        kilograms = format_number(weight_used.value, decimals=2)
         notes.append(
-            f"For {format_number(weight_used.value, decimals=2)} kg that is {most}: the maximum, not the usual dose."
+            f"The maximum for {kilograms} kg is {format_dose(total * times)} {mass}; it is not the usual dose."
         )
         years = weight_used.whole_days(context.session.record.as_of_epoch) // 365
         if years:
