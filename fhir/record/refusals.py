@@ -133,6 +133,11 @@ def json_kind(text: bytes | memoryview) -> str:
     return _KINDS[_FIRST_BYTES.get(bytes(text[:1]), "float")]
 
 
+_BYTE: Final = re.compile(r"\(byte (\d+)\)")
+_CHARACTER: Final = re.compile(r"invalid character \(byte (\d+)\)")
+_NOT_A_NUMBER: Final = re.compile(rb"NaN|-?Infinity")
+
+
 def not_json(body: bytes, error: Exception, wanted: str = "a JSON object") -> str:
     """Return why a body is no JSON, in a sentence: an empty one is called empty.
 
@@ -141,6 +146,10 @@ def not_json(body: bytes, error: Exception, wanted: str = "a JSON object") -> st
     """
     if not body.strip():
         return f"The body is empty; {wanted} is required."
+    place = _CHARACTER.search(str(error))
+    word = _NOT_A_NUMBER.match(body, int(place[1])) if place is not None else None
+    if word is not None:
+        return f"The body is not valid JSON: {word[0].decode()} (byte {word.start():,}) is not a JSON number."
     return f"The body is not valid JSON ({describe_decoder_error(error)})."
 
 
@@ -181,6 +190,7 @@ def describe_decoder_error(error: Exception, root: str = "", of: Any = None, cam
         return f"`{place}` must be {', '.join(others)}{' or ' if others else ''}{last}; received {received}"
     text = f"{_VALUE.sub('', words)}{mark}{location}" if mark else _VALUE.sub("", location)
     text = text.replace("`", "").replace("$.", "").replace("JSON is malformed: ", "")
+    text = _BYTE.sub(r"at byte \1", text)
     return text.replace("Input data was truncated", "it ends too early")
 
 

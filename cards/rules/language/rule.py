@@ -87,7 +87,9 @@ def typed(value: Any, kind: type[T], *path: str | int) -> T:
             allowed = describe_decoder_error(error, of=kind, came=value)
             text = allowed if len(allowed) <= _LONGEST_LIST else text
         elif isinstance(member, str | int | float):
-            text = f"{text}, not {member!r}"
+            received = f"; received {member!r}"
+            wanted = describe_decoder_error(error).partition("; received ")
+            text = f"{wanted[0]}{received}" if wanted[1] else f"{text}{received}"
         raise RuleError(text, (*path, *steps)) from error
 
 

@@ -160,7 +160,7 @@ class ClientEntry(Struct):
             try:
                 network = ip_network(text)
             except ValueError:
-                self._wrong(["networks", at], f"{text!r} is not a network as 10.20.0.0/16 (without host bits)")
+                self._wrong(["networks", at], f"must be a network such as 10.20.0.0/16; received {text!r}")
                 continue
             if overlaps_never(network):
                 never = ", ".join(str(other) for other in NEVER if network.overlaps(other))

@@ -41,6 +41,8 @@ def show_settings(
 
     Example: cds-hooks settings --changed
     """
+    from cds_hooks.call.dialects import profile_for
+
     if services or prefetch_rates:
         from cds_hooks.tools.commands.services import print_services  # the rules and models take a second to load
 
@@ -48,6 +50,7 @@ def show_settings(
             prefetch_rates=prefetch_rates, days=days, client=client, service=service, database=database, as_json=as_json
         )
         return
+    profile_for("", settings().dialect)  # UnknownDialect names those that there are
     rows = [row for row in settings_in_force(settings()) if row["from"] == "environment" or not changed]
     if as_json:
         print_json(rows)

@@ -181,8 +181,10 @@ def _limit_of_site(row: Mapping[str, str]) -> Limit:
         limit = None
     if limit is None or not 0 < float(amounts[0]) < inf or not limit.ages:
         columns = ", ".join(_AMOUNTS)
+        given = ", ".join(f"{name} {row[name][:40]!r}" for name in _AMOUNTS if row.get(name)) or "none of them"
         raise RuleError(
-            f"{row['location']}: one of {columns} is a number over 0, ages and weights are numbers in order"
+            f"{row['location']}: exactly one of {columns} must be a number over 0; received {given}. Ages and weights "
+            "must be numbers, the lower one first"
         )
     return limit
 
