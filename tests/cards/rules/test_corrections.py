@@ -123,7 +123,7 @@ def test_a_combination_is_corrected_in_its_tablets_and_never_by_one_of_its_ingre
     ]
     single = draft_of({"drug": "acetaminophen 500 MG Oral Tablet", "more": _dosing(1250, "mg", 4)})
     changes = _changes_of(check(record_of(_ADULT, as_of), drafts_of(single)))
-    assert changes[0] == ("Reduce to 3,000 mg/day in total", "1000 mg x3")
+    assert changes[0] == ("Reduce to 1,000 mg 3 times a day: 3,000 mg/day in all orders", "1000 mg x3")
 
 
 # Every suggestion carried out on charts that have other troubles too: nothing worse comes, and the hazard is gone.
