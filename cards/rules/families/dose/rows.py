@@ -288,7 +288,8 @@ def _stated_rates(context: RuleContext, row: Limit) -> Iterator[re.Match[str]]:
             words += [f"{least}{high.value} {high.code or high.unit}"] if high is not None else []
         stated = " ".join(words)
         for part in (stated, *_NEXT_STEP.split(text)):
-            may_be_pushed = row.population == "drip" and not _RUNS_ON.search(text if part is stated else part)
+            order = f"{context.medication.words} {text if part is stated else part}"
+            may_be_pushed = row.population == "drip" and _RUNS_ON.search(order) is None
             masses = [*_ONE_DOSE.finditer(part)] if may_be_pushed else []
             for match in _SPEED.finditer(part):
                 if not any(_is_pushed(mass, match, row, context.weight_kg) for mass in masses):
@@ -296,28 +297,33 @@ def _stated_rates(context: RuleContext, row: Limit) -> Iterator[re.Match[str]]:
 
 
 _NEXT_STEP: Final = re.compile(r"\bthen\b|followed by|;", re.IGNORECASE)
-_RUNS_ON: Final = re.compile(r"infus|drip|gtt\b|continuous|titrat|\bpca\b|\bbag\b|\bin \d+ ?ml\b", re.IGNORECASE)
+_RUNS_ON: Final = re.compile(
+    r"infus|drip|gtt\b|continuous|\bpca\b|\bbag\b|\bin \d+ ?ml\b|premix|(?<![\d.])(?:[5-9]\d|\d{3,4}) ?ml\b",
+    re.IGNORECASE,
+)
 _ONE_DOSE: Final = re.compile(
     r"(?<![\d.,])(?P<count>\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?) ?(?P<unit>mg|g|mcg|[uµ]g)(?P<by_weight> ?/ ?kg)?\b(?! ?/)",
     re.IGNORECASE,
 )
 
 
-_PUSH_MINUTES: Final = 5.0
+_PUSH_MINUTES: Final = 30.0
 
 
 def _is_pushed(dose: re.Match[str], rate: re.Match[str], row: Limit, weight_kg: float | None) -> bool:
-    """Whether it is a dose that is given within minutes at this rate: "20 mg at 10 mg/min" is no drip of 600 mg/h.
+    """Whether it is a dose that is given within minutes at this rate: "20 mg at 2 mg/min" is no drip of 120 mg/h.
 
-    A dose that makes the alarm of an hour by itself is no usual injection: its rate is measured.
+    The rate of a dose that is twice the alarm of an hour is measured: it is no usual injection, not for anesthesia.
     """
     (unit, mass), (unit_of_rate, mass_a_minute) = _in_unit_of_rows(dose), _in_unit_of_rows(rate)
     if rate["span"].lower() == "h" or unit != unit_of_rate:
         return False
+    if dose["by_weight"] and weight_kg is None:  # who is dosed by weight is injected; how much is not known
+        return True
     kg = weight_kg or math.inf
     mass *= kg if dose["by_weight"] else 1.0
     mass_a_minute *= kg if rate["by_weight"] else 1.0
-    return mass <= _PUSH_MINUTES * mass_a_minute and mass < (row.ten_fold_from or 10.0 * row.most)
+    return mass <= _PUSH_MINUTES * mass_a_minute and mass < 2.0 * (row.ten_fold_from or 10.0 * row.most)
 
 
 _ENDS: Final = re.compile(r"\bbolus|\bpush\b|\bload|\bonce\b|\buntil\b|\b(?:over|for) \d", re.IGNORECASE)
