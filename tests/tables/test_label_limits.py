@@ -123,7 +123,7 @@ def test_an_adult_without_a_weight_is_measured_at_the_largest(
     assert _bands({"age": 60}, draft, as_of) == bands
 
 
-@for_rows(("words", "bands"), [("continuous infusion", ["ten_fold"]), ("with continuous ECG monitoring", [])])
+@for_rows(("words", "bands"), [("continuous infusion", ["ten_fold"]), ("rhythm monitored continuously", [])])
 def test_a_bag_with_a_rate_that_runs_on_is_measured_by_the_rate(words: str, bands: list[str], as_of: datetime) -> None:
     given = {"doseQuantity": {"value": 450, "unit": "mg"}, "rateQuantity": {"value": 10, "unit": "mg/min"}}
     draft: dict[str, object] = {

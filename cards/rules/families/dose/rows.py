@@ -298,7 +298,7 @@ def _stated_rates(context: RuleContext, row: Limit) -> Iterator[re.Match[str]]:
 
 _NEXT_STEP: Final = re.compile(r"\bthen\b|followed by|;", re.IGNORECASE)
 _RUNS_ON: Final = re.compile(
-    r"infus|drip|gtt\b|continuous|\bpca\b|\bbag\b|\bin \d+ ?ml\b|premix|(?<![\d.])(?:[5-9]\d|\d{3,4}) ?ml\b",
+    r"infus|drip|gtt\b|\bpca\b|\bbag\b|\bin \d+ ?ml\b|premix|(?<![\d.])(?:[5-9]\d|\d{3,4}) ?ml\b",
     re.IGNORECASE,
 )
 _ONE_DOSE: Final = re.compile(
@@ -354,7 +354,12 @@ def runs_by_a_rate(context: RuleContext) -> bool:
 
 
 _RUNS_WITHOUT_END: Final = re.compile(
-    r"continuous(?!(?:ly)? (?:\w+ ){0,3}(?:monitor|ecg|ekg|eeg|telemetry|observ|oximetry))", re.IGNORECASE
+    r"continuous(?:ly)? (?:iv |intravenous )?(?:infus|drip)|infus\w* continuous|^\W*(?:iv )?continuous(?: iv)?\W*$",
+    re.IGNORECASE,
+)
+_WATCHED: Final = re.compile(
+    r"monitor|\b[ae]kg|\be[ce]g|rhythm|telemetr|spo2|oximet|capno|\bbp\b|pressure|respirat|breath|watch|observ|cardiac|vital",
+    re.IGNORECASE,
 )
 
 
@@ -366,7 +371,7 @@ def runs_all_day(context: RuleContext) -> bool:
     texts = [part.text[:500] for part in dosages_of(context)]
     dose = context.drafted.dose
     goes_on = dose.times_per_day is None and not (dose.single or infusion_hours(context))
-    goes_on = goes_on and any(_RUNS_WITHOUT_END.search(text) for text in texts)
+    goes_on = goes_on and any(_RUNS_WITHOUT_END.search(text) and not _WATCHED.search(text) for text in texts)
     return (goes_on or has_only_a_rate(context)) and not any(_ENDS.search(text) for text in texts)
 
 
