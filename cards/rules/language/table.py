@@ -67,7 +67,12 @@ class RuleFile:
         if self.row is None:
             return written
         bands = self.row.get("bands", "").split()
-        written["bands"] = [band for band in written.get("bands", ()) if band.pop("only_for", None) in (None, *bands)]
+        declared = written.get("bands", [])
+        written["bands"] = [band for band in declared if band.pop("only_for", None) in (None, *bands)]
+        left_out = {band["id"] for band in declared} - {band["id"] for band in written["bands"]}
+        for quiet in written.get("silent_when", ()):
+            if excepted := [band for band in quiet.pop("except_bands", ()) if band not in left_out]:
+                quiet["except_bands"] = excepted
         filled: dict[str, Any] = _filled_from_row(written, self.row)
         return filled | {"template": self.name.rpartition("/")[2].removesuffix(".json")}
 
