@@ -471,9 +471,9 @@ _NOT_IT: Final = re.compile(
     r"(?<!not )(?<!n't )(?<!never )\b(?:stopped|ceased|quit|dropped|skips|binned|came off|gave up"
     r"|no longer (?:takes|uses|needs|wants)|(?:not|n't|never)(?: been)? (?:tak|took|us|start|collect)\w*)"
     r"(?: (?:taking|using))? (?:it|that)"
-    # "never took it with food", "stopped it should be"
-    r"(?=$|,| (?:any ?more|at all|altogether|(?:him|her)self|since|now|yesterday|today|last|because|due|after|as|on|in"
-    r"|and|but|a|\d+|two|three|several|for (?:\w+ )?(?:days|weeks|months|years))\b)",
+    # "never took it with food", "if he dropped it, it would be", "has not taken it regularly"
+    r"(?! (?:with (?:food|meals|milk|water)|for (?:weight|pain|sleep|his|her|the|this)|adjusted|should|must|would|if"
+    r"|before (?:food|meals|bed)|in the (?:morning|evening)|only|regularly|properly|consistently|every)\b)\b",
     re.IGNORECASE,
 )
 """What takes back the last drug of the sentence before: "he stopped it"."""
