@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import Final
+from math import inf
+from typing import Any, Final
 
 from msgspec import structs
 
@@ -302,20 +303,33 @@ _DRUG: Final = "medicationCodeableConcept"
 def _distinct(suggestions: Iterable[Suggestion], drug: object) -> list[Suggestion]:
     """Each label and each thing that is done once, at most one of them recommended.
 
-    Another drug than that of the draft (`drug`) is offered in one dose, that of the gravest finding: the dose of a
-    milder one is too high for it (acetaminophen beside phenprocoumon).
+    Another drug than that of the draft (`drug`) is offered in one dose, the least that a finding of the card allows:
+    that of another one may be too high for it (acetaminophen beside phenprocoumon in kidney failure).
     """
     distinct: list[Suggestion] = []
     for suggestion in suggestions:
-        if any(
-            kept_suggestion.label == suggestion.label or _done(kept_suggestion, drug) == _done(suggestion, drug)
-            for kept_suggestion in distinct
-        ):
-            continue
-        if suggestion.is_recommended and any(kept_suggestion.is_recommended for kept_suggestion in distinct):
-            suggestion = structs.replace(suggestion, is_recommended=False)
-        distinct.append(suggestion)
+        done = _done(suggestion, drug)
+        same = (
+            place for place, kept in enumerate(distinct) if kept.label == suggestion.label or _done(kept, drug) == done
+        )
+        if (place := next(same, None)) is None:
+            is_first = not any(kept.is_recommended for kept in distinct)
+            distinct.append(structs.replace(suggestion, is_recommended=suggestion.is_recommended and is_first))
+        elif _ordered(suggestion) < _ordered(distinct[place]):
+            distinct[place] = structs.replace(suggestion, is_recommended=distinct[place].is_recommended)
     return distinct[:MOST_SUGGESTIONS]
+
+
+def _ordered(suggestion: Suggestion) -> tuple[float, float]:
+    """Return the most of a day and of one dose of what it orders; infinite where the order does not say."""
+    created = (action.resource or {} for action in suggestion.actions if action.type == "create")
+    dosage: dict[str, Any] = next(
+        (resource["dosageInstruction"][0] for resource in created if "dosageInstruction" in resource), {}
+    )
+    dose: dict[str, Any] = next(iter(dosage.get("doseAndRate", ())), {})
+    of_a_day = dosage.get("maxDosePerPeriod", {}).get("numerator", {})
+    of_a_dose = dose.get("doseQuantity") or dose.get("doseRange", {}).get("high", {})
+    return float(of_a_day.get("value", inf)), float(of_a_dose.get("value", inf))
 
 
 def _done(suggestion: Suggestion, drug: object) -> list[tuple[object, ...]]:
