@@ -114,6 +114,7 @@ _KINDS: Final = {
     "array": "a list",
     "object": "an object",
     "null": "null",
+    "date": "a date such as 2026-02-01",
 }
 _OTHER_KIND: Final = re.compile(r"Expected `([a-z |]+)`, got `([a-z]+)`")
 _MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
@@ -164,7 +165,7 @@ def describe_decoder_error(error: Exception, root: str = "", of: Any = None, cam
     place = error_path(error, root)
     words, mark, location = str(error).rpartition(_PLACE)
     if kinds := _OTHER_KIND.match(words or location):
-        wanted = " or ".join(_KINDS[kind] for kind in kinds[1].split(" | "))
+        wanted = " or ".join(_KINDS.get(kind, f"a {kind}") for kind in kinds[1].split(" | "))
         return f"{f'`{place}`' if place else 'it'} must be {wanted}; received {_KINDS[kinds[2]]}"
     if missing := _MISSING.match(words or location):
         return f"`{f'{place}.' if place else ''}{missing[1]}` is required and missing"
