@@ -19,6 +19,9 @@ Json = dict[str, Any]
 PATIENT_ID = "case"
 _RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 _UCUM = "http://unitsofmeasure.org"
+_OF_SUBJECT: Final = frozenset(
+    {"Condition", "Encounter", "MedicationAdministration", "Observation", "Procedure", "ServiceRequest"}
+)
 _SNOMED, _ICD10 = "http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm"
 
 
@@ -70,12 +73,17 @@ def _resources(patient: Json, as_of: datetime) -> list[Json]:
         resources.append(_active(position, entry, as_of))
     for position, allergy in enumerate(full_patient.get("allergies", ())):
         resources.append(_allergy(position, allergy))
-    resources.extend(full_patient.get("more", ()))
+    resources.extend(_of_case(resource) for resource in full_patient.get("more", ()))
     for position, loinc in enumerate(full_patient.get("ordered", ())):
         resources.append(_service_request(position, loinc))
     if full_patient.get("inpatient"):
         resources.append(_stay(as_of))
     return resources
+
+
+def _of_case(resource: Json) -> Json:
+    """Return a whole resource as one of this patient, where it may name one and names none."""
+    return {"subject": _subject(), **resource} if resource.get("resourceType") in _OF_SUBJECT else resource
 
 
 def _with_clearance(patient: Json) -> Json:
