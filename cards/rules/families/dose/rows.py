@@ -146,10 +146,8 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
             older += [
                 row for row in rows if age < row.ages.start and row.per_kg and not row.is_lead and _is_for_more(row)
             ]
-        # What adults are usually given is no cap of who has limits of a label for each kilogram: it holds up to twice.
-        has_own = any(row.per_kg and not row.is_lead for row in fitting)
         for row in _of_this_form([row for row in older if not row.condition], medication):
-            yield row, not (row.is_usual and has_own)
+            yield row, True
 
 
 def lacks_form(context: RuleContext, rxcui: str) -> bool:
