@@ -242,7 +242,7 @@ def _aged(months: float, as_of: datetime, *, days_short: int = 0) -> Json:
 @EVERY
 def test_an_age_row_is_sharp(every: int, as_of: datetime) -> None:
     def fires(rule: Rule) -> None:
-        (band,) = rule.bands
+        *_, band = rule.bands  # a graver one before it asks for more of the chart
         (word, limit) = next(
             (word, part[word])
             for part in band.when.get("all", [band.when])
