@@ -16,7 +16,7 @@ from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from time import time
-from typing import Final
+from typing import Any, Final
 
 from cds_hooks.add_ons.events.declaration import MllpFeed, Tls
 from cds_hooks.add_ons.events.inbox import Incoming, Taken
@@ -157,7 +157,7 @@ class Listener:
         self._look_seconds = look_seconds
         self._listens_with: list[bytes] = []
         self._feed, self._take, self._count = feed, take, count
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._handlers: dict[asyncio.Task[None], float] = {}
         """What serves a connection, and when it last brought something (on the clock of the loop)."""
         self._large = asyncio.Semaphore(_MOST_LARGE)
@@ -166,15 +166,17 @@ class Listener:
     async def start(self) -> int:
         """Listen, and return the port."""
         host, _, port = self._feed.listen.rpartition(":")
+        await self._serve_at(host=host.strip("[]"), port=int(port))
+        number: int = self._servers[0].sockets[0].getsockname()[1]
+        return number
+
+    async def _serve_at(self, **place: Any) -> None:
         self._listens_with = _written(self._feed.tls) if self._feed.tls is not None else []
         context = server_context(self._feed.tls) if self._feed.tls is not None else None
         handshake = _HANDSHAKE_SECONDS if context is not None else None
-        self._server = await asyncio.start_server(
-            self._connected, host.strip("[]"), int(port), ssl=context, ssl_handshake_timeout=handshake
-        )
-        number: int = self._server.sockets[0].getsockname()[1]
+        server = await asyncio.start_server(self._connected, ssl=context, ssl_handshake_timeout=handshake, **place)
+        self._servers.append(server)
         log().info("feed listens", client=self._feed.name)
-        return number
 
     async def keep_certificate(self) -> None:
         """Listen anew where the files of the certificate were changed and can be used, until canceled.
@@ -191,13 +193,17 @@ class Listener:
             except OSError:  # which `certificate_fault` tells
                 continue
             if is_new and not await asyncio.to_thread(certificate_fault, self._feed):
+                # A sender that connects meanwhile waits at these: a closed port would refuse it.
+                places = [place.dup() for server in self._servers for place in server.sockets]
                 await self.stop()
-                await self.start()
+                for place in places:
+                    await self._serve_at(sock=place)
 
     async def stop(self) -> None:
         """Stop listening and end the connections; what was stored is stored, what was not is sent again."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
         for handler in list(self._handlers):
             handler.cancel()
         await asyncio.gather(*self._handlers, return_exceptions=True)

@@ -18,7 +18,6 @@ from cds_hooks.add_ons.events.folders import FolderListener
 from cds_hooks.add_ons.events.inbox import Groups, Inbox
 from cds_hooks.add_ons.events.mllp import Listener, certificate_fault, framed
 from tests.cds_hooks.add_ons.events.messages import NOW, feed, message, result, run_async
-from tests.live import free_port
 from tests.operations.test_proxies import Authority
 
 ROOT = Path(__file__).parents[4]
@@ -190,7 +189,6 @@ async def test_a_new_certificate_is_used_without_a_restart_and_half_of_one_is_no
         return bytes(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
 
     of = feed(tls=tls)
-    of.listen = f"127.0.0.1:{free_port()}"
     async with listening(tmp_path, of) as running, asyncio.TaskGroup() as group:
         first = await shown(running.port)
         following = group.create_task(running.listener.keep_certificate())
@@ -205,10 +203,6 @@ async def test_a_new_certificate_is_used_without_a_restart_and_half_of_one_is_no
             while await shown(running.port) == first:
                 await asyncio.sleep(0.02)
         following.cancel()
-        authority.issue("127.0.0.1")
-        of.listen = "192.0.2.1:1"  # an address that is not of this machine
-        with pytest.raises(OSError, match=r"192\.0\.2\.1"):
-            await asyncio.wait_for(running.listener.keep_certificate(), 20)
         files[1].unlink()
         os.mkfifo(files[1])  # whoever opens it waits for ever
         assert "feed.lab" in certificate_fault(of)
