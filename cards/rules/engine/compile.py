@@ -273,6 +273,7 @@ def _band(band: Band, position: int, family: Family, quiet: tuple[CompiledSilent
         with within("when"):
             when = family.vocabulary.compile(band.when)
         suggestions = _suggestions(band.suggestions, family)
+        _refuse_unsaid(band, suggestions, family)
         meant = [entry for entry in quiet if band.id not in entry.declared.except_bands]
         return CompiledBand(
             band,
@@ -289,6 +290,23 @@ def _band(band: Band, position: int, family: Family, quiet: tuple[CompiledSilent
             tuple(entry for entry in meant if entry.declared.instead == "silence"),
             tuple(entry for entry in meant if entry.declared.instead != "silence"),
             band.indicator != "silent" and not _needs_another(band.when),
+        )
+
+
+def _refuse_unsaid(band: Band, suggestions: tuple[CompiledSuggestion, ...], family: Family) -> None:
+    """A warning that offers to cancel the order, and nothing with which it is given, says whether it forbids the order.
+
+    A hospital's own warnings forbid only where they say so.
+    """
+    is_said = band.forbids is not None or family.forbids is not None or family.name in site_folders()
+    if is_said or band.indicator != "warning" or band.asks != "end":
+        return
+    kept = any(suggestion.declared.keeps_draft and suggestion.only_if is None for suggestion in suggestions)
+    if not kept and any(suggestion.declared.takes_draft_away for suggestion in suggestions):
+        raise RuleError(
+            '`forbids` is missing: say "yes" where the source says not to give the order as it is written, else "no"; '
+            "of a row in its column `forbids`",
+            ("forbids",),
         )
 
 

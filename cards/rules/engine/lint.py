@@ -18,7 +18,6 @@ from cards.rules.engine.compile import (
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.engine.render import COMMON_PLACEHOLDERS, CommonPlaceholder
 from cards.rules.language.rule import CANCEL_ORDER, Path, Product, RuleError, Sig, SuggestionTemplate
-from cards.rules.language.site import site_folders
 from cards.rules.language.table import read_family, table_of
 from cards.rules.language.trigger import TEST, Selector, Template
 from cards.rules.patient.measurements import ESTIMATES, name_of
@@ -174,7 +173,6 @@ def _rule_faults(rule: CompiledRule) -> Iterator[Fault]:
             *_text_faults(rule, band),
             *_safety_faults(band),
             *_advice_faults(band, rule),
-            *_order_faults(band, rule),
         )
         yield from (Fault(path, text) for text in texts)
         yield from _suggestion_faults(band.suggestions, path)
@@ -347,23 +345,6 @@ def _advice_faults(band: CompiledBand, rule: CompiledRule) -> Iterator[str]:
         declared = suggestion.declared
         if declared.recommended is not False and not declared.acts_on_hazard:
             yield f"{declared.label} is advised, but a test alone leaves the hazard of this {band.declared.indicator}"
-
-
-def _order_faults(band: CompiledBand, rule: CompiledRule) -> Iterator[str]:
-    """A warning that offers to cancel the order, and nothing with which it is given, says whether it forbids the order.
-
-    A hospital's own warnings forbid only where they say so.
-    """
-    declared = band.declared
-    is_said = declared.forbids is not None or rule.family.forbids is not None or rule.family.name in site_folders()
-    if is_said or declared.indicator != "warning" or declared.asks != "end":
-        return
-    kept = any(suggestion.declared.keeps_draft and suggestion.only_if is None for suggestion in band.suggestions)
-    if not kept and any(suggestion.declared.takes_draft_away for suggestion in band.suggestions):
-        yield (
-            '`forbids` is missing: say "yes" where the source says not to give the order as it is written, else "no"; '
-            "of a row in its column `forbids`"
-        )
 
 
 def _product_faults(product: Product) -> Iterator[str]:
