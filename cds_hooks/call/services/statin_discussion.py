@@ -7,12 +7,11 @@ to 79). A card is shown from intermediate on.
 import re
 from functools import partial
 
-from cards.card import TOPICS, CardText, Source, Suggestion
+from cards.card import TOPICS, CardText, Suggestion
 from cards.compose.equation import people_in_100
-from cards.extension import Fact, WorklistEntry
+from cards.extension import WorklistEntry
 from cards.new_orders import LIPIDS, OrderableTest, orderable_test_for
-from cards.rules.patient.measurements import measurement_fact
-from cards.text import capitalized, escape, format_number
+from cards.text import capitalized
 from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
@@ -20,11 +19,9 @@ from cds_hooks.call.services._equation import (
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
-    fact_of_condition,
     is_moment_for_reminder,
     is_moment_for_talk,
     kept_for_worklist,
-    offer,
     offer_of_test,
 )
 from cds_hooks.call.services._exclusions import (
@@ -40,8 +37,17 @@ from cds_hooks.call.services._exclusions import (
 )
 from cds_hooks.call.services._outlook import OUTLOOK_FEATURES, short_outlook
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
+from cds_hooks.call.services._statin import (
+    DIABETES,
+    OF_DISEASE,
+    TALK,
+    TALK_OF_DISEASE,
+    indication_without_score,
+    over_75,
+    talk_offer,
+)
 from fhir.mapping.allergies import allergy_to_class
-from fhir.mapping.conditions import find_condition, find_confirmed
+from fhir.mapping.conditions import find_condition
 from fhir.mapping.declined import declined_medicine
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
@@ -53,8 +59,6 @@ from models_onnx.equations.declaration import get_equation
 EQUATION = get_equation("prevent_base")
 FEATURES = features_of(EQUATION)
 OUTPUT = "ascvd|10y"
-TALK = "Shared decision: statin for primary prevention"
-TALK_OF_DISEASE = "Shared decision: statin in atherosclerotic disease"
 _STATIN, _CALLED = frozenset({"statin"}), re.compile("statin", re.IGNORECASE)
 _HARM = re.compile(
     r"\bstatins?[ -](?:[\w-]+ )?(?:intoleran|myopath|myalgia|myositis|adverse)"
@@ -62,32 +66,7 @@ _HARM = re.compile(
     re.IGNORECASE,
 )
 _DISCUSSED_BANDS = frozenset({"intermediate", "high"})
-_ADULT_YEARS, _FROM_AGE, _TO_AGE = 20, 40, 75
-_SEVERE_LDL = 190.0
-_LDL_DAYS = 365.0
-# 2018: clinical atherosclerotic disease, LDL of 190 mg/dL or more, diabetes at 40 to 75 (doi of the guideline).
-_CHOLESTEROL_2018 = Source(
-    label="2018 AHA/ACC multisociety guideline on blood cholesterol",
-    url="https://doi.org/10.1161/CIR.0000000000000625",
-)
-_HIV_2024 = Source(
-    label="HHS panel on antiretroviral agents, statin therapy in people with HIV, 2024",
-    url="https://clinicalinfo.hiv.gov/en/guidelines/hiv-clinical-guidelines-adult-and-adolescent-arv/statin-therapy-people-hiv",
-)
-_VESSELS = (
-    "coronary_disease",
-    "stroke_ischaemic",
-    "peripheral_artery",
-    "carotid_stenosis",
-    "stent_coronary",
-    "cabg",
-    "aortic_aneurysm",
-    "atherosclerosis_operation",
-)
 _PCSK9 = ("1665684", "atc-C10AX14", "2588243")  # evolocumab, alirocumab, inclisiran
-_DIABETES = "statin_diabetes"
-_OF_DISEASE = frozenset({"statin_atherosclerosis", "statin_familial", "statin_ldl"})
-"""Cards of a talk that treats what the patient has; the others prevent what may come."""
 _LIPIDS_OLD_DAYS = 365
 _FROM = {"intermediate": "5 to under 10 in 100", "high": "10 in 100 or more"}
 
@@ -97,8 +76,8 @@ async def find(call: ServiceInput) -> Advice:
 
     The talk needs a visit, and where no disease asks for it, one in which a reminder has its place.
     """
-    indication = _indication(call)
-    if indication is not None and indication.about != _DIABETES:
+    indication = indication_without_score(call)
+    if indication is not None and indication.about != DIABETES:
         advice = advise_by_guideline(call, indication)
     else:
         charted = inputs_from_record(EQUATION, call.record)
@@ -108,7 +87,7 @@ async def find(call: ServiceInput) -> Advice:
     if not advice.cards:
         return advice
     (card,) = advice.cards
-    is_for_disease = indication is not None and indication.about in _OF_DISEASE
+    is_for_disease = indication is not None and indication.about in OF_DISEASE
     if not is_for_disease and (outlook := await short_outlook(call)) is not None:
         advice.cards, advice.silences = [], [WhyNot(EQUATION.id, "outside-population", f"{capitalized(outlook)}.")]
     elif card.own_extension.missing:
@@ -132,63 +111,6 @@ def _harm(record: PatientRecord) -> bool:
     return find_condition(record, "statin_intolerance") is not None or any(states(_HARM, text) for text in words)
 
 
-def _indication(call: ServiceInput) -> CardText | None:
-    """Return the text of the first indication of the guidelines that needs no score; None for none."""
-    record = call.record
-    age = record.age_years()
-    if age is None or age < _ADULT_YEARS:
-        return None
-    named = partial(_named, call)
-    if (vessels := find_confirmed(record, *_VESSELS)) is not None:
-        disease = fact_of_condition("atherosclerosis", vessels)
-        return named("known atherosclerotic disease", disease, talk=TALK_OF_DISEASE)
-    if (inherited := find_confirmed(record, "familial_hypercholesterolaemia")) is not None:
-        return named("familial hypercholesterolemia", fact_of_condition("familial", inherited))
-    ldl = record.newest("ldl_cholesterol", _LDL_DAYS)
-    if ldl is not None and ldl.value >= _SEVERE_LDL:
-        words = f"LDL cholesterol {format_number(ldl.value, [_SEVERE_LDL], 0)} mg/dL ({ldl.time.date})"
-        return named(words, measurement_fact(ldl), name="ldl")
-    if not _FROM_AGE <= age <= _TO_AGE:
-        return None
-    if (hiv := find_confirmed(record, "hiv")) is not None:
-        return named(f"HIV, age {age}", fact_of_condition("hiv", hiv), guideline=_HIV_2024)
-    diabetes = find_confirmed(record, "diabetes")
-    return named(f"diabetes, age {age}", fact_of_condition("diabetes", diabetes)) if diabetes is not None else None
-
-
-def _named(
-    call: ServiceInput, why: str, fact: Fact, name: str = "", guideline: Source = _CHOLESTEROL_2018, talk: str = TALK
-) -> CardText:
-    """Return the text of an indication that the guideline names: in words, its fact."""
-    charted = f" (**{escape(str(fact.value))}**" if isinstance(fact.value, str) else ""
-    if charted:
-        charted += f", {fact.effective[:10]})" if fact.effective else ")"
-    return CardText(
-        about=f"statin_{name or fact.name}",
-        summary=f"{capitalized(why)}, no statin found. Discuss a statin.",
-        opening=(
-            f"On record: {why}{charted}; no active statin. The guideline advises one without a risk score. Ask first "
-            f"whether one was tried and not tolerated.{_over_75(call)}"
-        ),
-        guideline=guideline,
-        topic=TOPICS["statin"],
-        facts=(fact,),
-        offers=(_talk(call, talk),),
-        closing="For prevention, not for emergencies.",
-    )
-
-
-def _over_75(call: ServiceInput) -> str:
-    """Return what is known of statins at over 75, after the sentence that names one."""
-    age = call.record.age_years()
-    if age is None or age <= _TO_AGE:
-        return ""
-    return (
-        f" At {age} evidence is limited: weigh benefit, interactions, frailty and wishes (2018 AHA/ACC). USPSTF 2022 "
-        "finds too little evidence for prevention from 76."
-    )
-
-
 def _question(call: ServiceInput, charted: RecordInputs) -> EquationQuestion:
     below = "The 10-year risk is below the intermediate band (5 %)."
     # Lipids are ordered for a talk about a statin; a creatinine is not, and nothing where a cancer is treated.
@@ -208,16 +130,12 @@ def _risk(call: ServiceInput, result: EquationResult) -> CardText:
         figure=f"{people:g} in 100",
         opening=(
             f"**About {people:g} in 100** people like this {result.output.words}; {100 - people:g} do not (PREVENT). "
-            f"**{capitalized(band)}** risk: {_FROM[band]} ({result.table.source.partition(',')[0]}).{_over_75(call)}"
+            f"**{capitalized(band)}** risk: {_FROM[band]} ({result.table.source.partition(',')[0]}).{over_75(call)}"
         ),
         topic=TOPICS["statin"],
-        offers=(_talk(call, TALK), *_lipid_offer(call)),
+        offers=(talk_offer(call, TALK), *_lipid_offer(call)),
         closing="For prevention, not for emergencies.",
     )
-
-
-def _talk(call: ServiceInput, talk: str) -> Suggestion:
-    return offer(call, "Plan a talk about a statin", "Draft order: benefits, harms and wishes.", talk)
 
 
 def _lipid_offer(call: ServiceInput) -> tuple[Suggestion, ...]:
