@@ -23,7 +23,8 @@ from hypothesis.internal.constants_ast import Constants
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from tests import libraries
-from tests.live import AS_INSTALLED, ONLY_IN_DEVELOPMENT, serving, serving_here
+from tests.live import AS_INSTALLED, ONLY_IN_DEVELOPMENT, PATIENCE, serving, serving_here
+from tests.waiting import MOST_SECONDS
 
 # It is then not imported, as where we are installed: neither here nor in the programs that tests start.
 sys.modules[ONLY_IN_DEVELOPMENT] = None  # type: ignore[assignment]
@@ -36,8 +37,11 @@ settings.register_profile("all examples", deadline=None, max_examples=100)
 settings.register_profile("few examples", deadline=None, max_examples=20)
 settings.load_profile("all examples")
 
-# httpx gives an answer five seconds; a machine that runs two tests and their servers may take longer.
-inspect.signature(httpx.get).parameters["timeout"].default.read = 60.0
+# httpx gives an answer five seconds, and a server refuses a call that waited for two; a machine that runs several
+# tests and their servers may take longer.
+_times = inspect.signature(httpx.get).parameters["timeout"].default
+_times.connect = _times.read = _times.write = _times.pool = MOST_SECONDS
+pytest.MonkeyPatch().setattr(PATIENCE, MOST_SECONDS)
 # Each client would read the certificates of all authorities, 23 ms of the processor: they are read once.
 _AUTHORITIES = httpx.create_ssl_context()
 

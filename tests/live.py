@@ -10,23 +10,29 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import cache
 from pathlib import Path
+from random import SystemRandom
 from threading import Thread
-from time import monotonic, sleep
+from time import sleep
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
 
 from cds_hooks.evidence.storage.database import parse_url
 from cds_hooks.evidence.storage.opening import upgrade_schema
+from tests.waiting import MOST_SECONDS, until
 
 ONLY_IN_DEVELOPMENT = "rfc3987_syntax"
 """cyclonedx (make sbom) brings this package into the development environment. jsonschema loads it for 1.7 seconds where
 it finds it, for a format that no schema of ours has; it is not in the runtime lock, and tests run without it, too."""
 AS_INSTALLED = str(Path(__file__).parent / "as_installed")
 _CHECKOUT = str(Path(__file__).parents[1])
+PATIENCE = "cds_hooks.call.computing.PATIENCE_SECONDS"
+_PATIENT = {":".join(PATIENCE.rsplit(".", 1)): MOST_SECONDS}
+"""On a busy machine a server that takes its time is no fault; `refuse_late` has a test of its own."""
 SHIPPED = str(Path(_CHECKOUT) / "cds_hooks" / "call" / "services" / "services.toml")
 """The services that a server has by default; most tests call each advisor as a service of its own."""
 
@@ -49,11 +55,34 @@ def _empty_record() -> bytes:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """A port on which nobody listens, and which no other call of this function gives while this process lives.
+
+    It is below those that a system gives to connections that go out: one of these could take it before it is used.
+    """
+    folder = Path(tempfile.gettempdir()) / f"cds-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    while True:
+        port = SystemRandom().randrange(20_000, 32_000)
+        reserved = (folder / str(port)).open("a")
+        try:
+            flock(reserved, LOCK_EX | LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            reserved.close()
+            continue
+        _RESERVED.append(reserved)
         return port
+
+
+def is_listening(port: int) -> bool:
+    """Whether a connection to the port is taken."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+_RESERVED: list[TextIO] = []
+"""Each is locked until this process ends."""
 
 
 @contextmanager
@@ -70,8 +99,7 @@ def serving(
     """
     port = int(options[options.index("--port") + 1]) if "--port" in options else free_port()
     address = f"http://127.0.0.1:{port}"
-    program = "tests.constants" if constants else "cds_hooks"
-    command = [sys.executable, "-m", program, "serve", "--port", str(port), *options]
+    command = [sys.executable, "-m", "tests.constants", "serve", "--port", str(port), *options]
     settings = {
         "CDS_PUBLIC_URL": address,
         "CDS_DATABASE_URL": record_in(folder),
@@ -80,14 +108,14 @@ def serving(
         "PYTHONPATH": os.pathsep.join([AS_INSTALLED, _CHECKOUT, *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
     with (folder / "server.log").open("w") as log:
-        env = os.environ | settings | environment | {"CONSTANTS": json.dumps(dict(constants))}
+        env = os.environ | settings | environment | {"CONSTANTS": json.dumps(_PATIENT | dict(constants))}
         process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, preexec_fn=before)
         try:
             _wait(process, address, folder / "server.log")
             yield address
         finally:
             process.terminate()
-            process.wait(timeout=60)
+            process.wait(timeout=180)
 
 
 @contextmanager
@@ -123,14 +151,12 @@ def serving_here(folder: Path, **settings: Any) -> Iterator[str]:
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    end = monotonic() + 180
-    while monotonic() < end:
+    def is_ready() -> bool:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}: {log.read_text()[-2000:]}")
         try:
-            httpx.get(f"{address}/readyz", timeout=2).raise_for_status()
+            return httpx.get(f"{address}/readyz").is_success
         except httpx.HTTPError:
-            sleep(0.1)
-        else:
-            return
-    raise RuntimeError(f"the server was not ready within 60 s: {log.read_text()[-2000:]}")
+            return False
+
+    until(is_ready, f"the server was not ready in time: {log}")

@@ -13,7 +13,7 @@ BOTH_OWNERS_OF_FHIR = "import fhir.record, fhir.resources.R4B.patient; print(fhi
 
 
 def _run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
 
 
 @pytest.mark.slow  # `make test` has run lint-imports itself before it runs the tests

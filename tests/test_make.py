@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT
+from tests.live import free_port
 
 # The outer `make test` hands its own settings down by these.
 OUTSIDE_MAKE = {
@@ -23,13 +24,6 @@ OUTSIDE_MAKE = {
 def _recipe(target: str, *settings: str) -> str:
     command = ["make", "--dry-run", "--no-print-directory", target, *settings]
     return subprocess.run(command, cwd=ROOT, env=OUTSIDE_MAKE, capture_output=True, text=True, check=True).stdout
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def test_run_needs_the_runtime_lock_only_and_test_the_development_lock() -> None:
@@ -57,7 +51,7 @@ def test_without_a_python_that_is_new_enough_a_sentence_says_what_to_do(tmp_path
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """`make run` in a process group of its own, its decisions in a folder of the test, and its port."""
-    port = _free_port()
+    port = free_port()
     environment = {**OUTSIDE_MAKE, "CDS_DATABASE_URL": f"sqlite:///{tmp_path}/decisions.sqlite3"}
     process = subprocess.Popen(
         ["make", "--no-print-directory", "run", f"PORT={port}"],
@@ -107,7 +101,7 @@ def test_run_shows_both_hooks_cards_serves_on_and_leaves_nothing_behind(
         process.terminate()
     else:
         os.killpg(process.pid, signal.SIGINT)
-    rest, _ = process.communicate(timeout=60)
+    rest, _ = process.communicate(timeout=180)
     assert "Traceback" not in rest
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/readyz")
@@ -121,7 +115,7 @@ def test_run_on_a_port_in_use_says_so_and_fails() -> None:
         port = taken.getsockname()[1]
         command = ["make", "--no-print-directory", "run", f"PORT={port}"]
         answer = subprocess.run(
-            command, cwd=ROOT, env=OUTSIDE_MAKE, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=ROOT, env=OUTSIDE_MAKE, capture_output=True, text=True, timeout=180, check=False
         )
     assert answer.returncode != 0
     assert f"Port {port}" in answer.stderr

@@ -69,7 +69,7 @@ def test_the_commands_of_a_page_run_in_the_order_in_which_they_stand(
 
 @pytest.mark.parametrize(("page", "address", "words"), WORDS)
 def test_what_a_page_says_of_another_is_there(server_here: str, page: str, address: str, words: str) -> None:
-    shown = httpx.get(f"{server_here}{address}", follow_redirects=True, timeout=20)
+    shown = httpx.get(f"{server_here}{address}", follow_redirects=True, timeout=180)
     assert shown.status_code == 200
     assert words.lower() in unescape(_TAG.sub(" ", shown.text)).lower()
     text = " ".join((READERS / page).read_text(encoding="utf-8").split()).lower()
@@ -84,7 +84,7 @@ def test_every_address_that_a_page_names_is_served(server_here: str, page: str) 
     refused = {
         address: status
         for address in addresses
-        if (status := httpx.get(f"{server_here}{address}", follow_redirects=True, timeout=20).status_code) != 200
+        if (status := httpx.get(f"{server_here}{address}", follow_redirects=True, timeout=180).status_code) != 200
     }
     assert not refused
 

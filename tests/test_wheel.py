@@ -5,10 +5,8 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +20,9 @@ import pytest
 from tests.conftest import ROOT
 from tests.fhir.builders import medication_order
 from tests.licensed import licensed_in
+from tests.live import free_port
 from tests.test_packaging import locked_packages
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -144,9 +144,7 @@ class Served:
 def served(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A running server; it must end with exit code 0 when asked to."""
     folder, home = tmp_path_factory.mktemp("empty"), tmp_path_factory.mktemp("home")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     clean = _clean() | {"HOME": str(home)}
     program, log = installed / "bin" / "cds-hooks", home.parent / "server.log"
     with log.open("w") as output:
@@ -157,7 +155,7 @@ def served(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield Served(program, f"http://127.0.0.1:{port}", folder, home, clean)
     finally:
         server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=60) == 0, log.read_text()
+        assert server.wait(timeout=180) == 0, log.read_text()
 
 
 def test_the_installed_wheel_is_found_outside_the_sources(installed: Path, tmp_path: Path) -> None:
@@ -219,13 +217,11 @@ def test_serving_writes_to_its_own_folder_and_nowhere_else(served: Served) -> No
 
 
 def _wait_until_ready(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 180
-    while time.monotonic() < until:
+    def is_ready() -> bool:
         assert server.poll() is None, log.read_text()
         try:
-            httpx.get(address, timeout=1).raise_for_status()
+            return httpx.get(address).is_success
         except httpx.HTTPError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(f"the server from the wheel did not become ready: {log.read_text()}")
+            return False
+
+    until(is_ready, "the server from the wheel did not become ready")

@@ -29,7 +29,7 @@ def copy(tmp_path: Path) -> Path:
 
 def _run(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=180, check=False
     )
 
 

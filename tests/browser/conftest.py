@@ -63,7 +63,7 @@ def running(folder: Path, **settings: Any) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(make, factory=True, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    httpx.get(f"{url}/livez", timeout=60)
+    httpx.get(f"{url}/livez", timeout=180)
     yield url
     server.should_exit = True
     thread.join(20)

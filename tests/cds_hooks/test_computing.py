@@ -19,6 +19,7 @@ from cds_hooks.call.computing import LARGE_BYTES, CallUnderWay, Computing, refus
 from cds_hooks.errors import CallTimedOut, Overloaded
 from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.hardening.two_clients import body_of
+from tests.waiting import MOST_SECONDS
 
 Work = Callable[[], str]
 
@@ -61,10 +62,10 @@ async def test_a_call_whose_time_is_over_ends_with_an_error_for_its_caller() -> 
 
 
 def test_a_request_that_arrived_too_long_ago_is_refused() -> None:
-    refuse_late(monotonic() - 1)
+    refuse_late(monotonic())
     refuse_late(inf)  # a caller without a server
     with pytest.raises(Overloaded, match="again in a second"):
-        refuse_late(monotonic() - 3)
+        refuse_late(monotonic() - 3 * MOST_SECONDS)
 
 
 Json = dict[str, Any]

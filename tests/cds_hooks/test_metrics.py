@@ -9,6 +9,7 @@ import pytest
 
 from cds_hooks.telemetry.metrics import Metrics, MetricsFolder
 from tests.live import serving
+from tests.waiting import until
 
 CALLS = 40
 
@@ -60,9 +61,4 @@ def test_two_real_workers_show_the_calls_of_both(tmp_path: Path) -> None:
     with serving(tmp_path, "--workers", "2") as address:
         for _ in range(CALLS):  # each with a connection of its own, which either worker may take
             assert httpx.post(f"{address}/cds-services/order-safety", json={}).status_code == 400
-        for _ in range(60):
-            page = httpx.get(f"{address}/metrics").text
-            if _counted(page, "cds_requests_total{") == CALLS:
-                break
-            asyncio.run(asyncio.sleep(0.1))
-        assert _counted(page, "cds_requests_total{") == CALLS
+        until(lambda: _counted(httpx.get(f"{address}/metrics").text, "cds_requests_total{") == CALLS)

@@ -59,7 +59,7 @@ def _post(address: str, service: str, headers: dict[str, str], planned: str = "p
     draft = None if service == PLANNING else "metformin-ckd4-coded"
     sample = planned if service == PLANNING else "ckd4-metformin"
     request: dict[str, Any] = request_for(service, hook, sample, datetime.now(UTC), draft)
-    return httpx.post(f"{address}/cds-services/{service}", json=request, headers=headers, timeout=30)
+    return httpx.post(f"{address}/cds-services/{service}", json=request, headers=headers, timeout=180)
 
 
 def _signed(address: str, path: str) -> dict[str, str]:
@@ -84,7 +84,7 @@ def test_the_command_line_signs_its_calls_and_sends_feedback(trusted: tuple[str,
         env=os.environ | {"CDS_PUBLIC_URL": address},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 0, done.stderr
     assert "feedback (accepted) on 1 cards: HTTP 200" in done.stdout

@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter, sleep
 
 from benchmarks.servers import Server, running, service_command
+from tests.waiting import MOST_SECONDS
 
 DESCRIPTORS = 1024
 CONNECTIONS = 1100
@@ -137,8 +138,8 @@ def _during(server: Server, name: str, attack: Attack, senders: int, seconds: fl
 
 
 def _is_answered(port: int) -> bool:
-    """Whether a newcomer is answered: a connection of its own, and no more than 20 s."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    """Whether a newcomer is answered: a connection of its own, and no more than the tests wait."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=MOST_SECONDS)
     try:
         connection.request("GET", "/livez")
         return connection.getresponse().status == 200

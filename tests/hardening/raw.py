@@ -6,6 +6,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.waiting import MOST_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -19,7 +21,7 @@ class Answer:
 class Connection:
     """One connection to a server on loopback."""
 
-    def __init__(self, address: str, timeout: float = 20) -> None:
+    def __init__(self, address: str, timeout: float = MOST_SECONDS) -> None:
         parts = urlsplit(address)
         self._socket = socket.create_connection((parts.hostname, parts.port or 80), timeout)
         self._ahead = b""

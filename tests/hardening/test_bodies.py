@@ -61,7 +61,7 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 
 
 def _post(server_here: str, path: str, body: bytes, headers: dict[str, str] = JSON) -> httpx.Response:
-    return httpx.post(f"{server_here}/cds-services/{path}", content=body, headers=headers, timeout=60)
+    return httpx.post(f"{server_here}/cds-services/{path}", content=body, headers=headers, timeout=180)
 
 
 def _assert_refused(answer: httpx.Response, *statuses: int) -> None:

@@ -4,10 +4,9 @@ import json
 import resource
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from time import monotonic, sleep
 
 import httpx
 import pytest
@@ -16,17 +15,25 @@ from tests.each import each_row
 from tests.hardening.attacks import observe
 from tests.hardening.raw import Connection
 from tests.live import serving
+from tests.waiting import MOST_SECONDS, until
 
-CONNECTIONS, SECONDS = 64, 1.0
+CONNECTIONS = 64
 
 
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A server that has 64 connections and waits a second, and the folder with its log."""
+    """A server that has 64 connections, and the folder with its log."""
     folder = tmp_path_factory.mktemp("edge")
-    bounds = {"connections": CONNECTIONS, "head_seconds": SECONDS, "answer_seconds": SECONDS}
+    bounds = {"connections": CONNECTIONS, "head_seconds": MOST_SECONDS, "answer_seconds": MOST_SECONDS}
     with serving(folder, constants=bounds) as address:
         yield address, folder
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that waits a second."""
+    with serving(tmp_path_factory.mktemp("hasty"), constants={"head_seconds": 1.0, "answer_seconds": 1.0}) as address:
+        yield address
 
 
 def _flood(address: str, head: bytes, more: bytes, times: int) -> tuple[int, int]:
@@ -67,9 +74,7 @@ MEGABYTE = b"x" * (1 << 20)
 def test_nothing_but_a_body_can_be_large(edge: tuple[str, Path], what: str, head: bytes, more: bytes) -> None:
     _, sent = _flood(edge[0], head, more, 60)
     assert sent < 30 << 20, what  # of 60 MB; the rest is what the kernel keeps
-    started = monotonic()
     assert httpx.get(f"{edge[0]}/livez").status_code == 200
-    assert monotonic() - started < 2
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_a_head_beyond_the_bounds_has_its_own_answer(edge: tuple[str, Path], req
             outcome = json.loads(answer.body)
             assert outcome["resourceType"] == "OperationOutcome"
             assert outcome["id"] == answer.headers["x-call-id"]
-            assert _soon(lambda: f'"decision": "{outcome["id"]}"' in (edge[1] / "server.log").read_text())
+            until(lambda: f'"decision": "{outcome["id"]}"' in (edge[1] / "server.log").read_text())
             assert connection.is_closed()
 
 
@@ -130,7 +135,7 @@ def test_every_refusal_has_a_call_id_in_the_answer_and_in_the_log(
     assert answer.status_code == status
     call_id = answer.headers["x-call-id"]
     assert answer.json()["id"] == call_id
-    assert _soon(lambda: f'"decision": "{call_id}"' in (edge[1] / "server.log").read_text())
+    until(lambda: f'"decision": "{call_id}"' in (edge[1] / "server.log").read_text())
 
 
 @pytest.mark.parametrize("path", ["/explain/nothing", "/models/nothing", "/equations/nothing", "/rules/nothing"])
@@ -140,7 +145,7 @@ def test_the_page_of_a_refusal_has_its_call_id_too(edge: tuple[str, Path], path:
     assert answer.headers["content-type"].startswith("text/html")
     call_id = answer.headers["x-call-id"]
     assert f"under the id {call_id}." in answer.text
-    assert _soon(lambda: f'"decision": "{call_id}"' in (edge[1] / "server.log").read_text())
+    until(lambda: f'"decision": "{call_id}"' in (edge[1] / "server.log").read_text())
 
 
 def test_connections_are_counted(edge: tuple[str, Path]) -> None:
@@ -176,17 +181,15 @@ def test_who_sends_no_more_still_gets_the_answers_to_what_was_sent_whole(edge: t
         assert connection.is_closed()
 
 
-def test_half_a_head_and_silence_are_not_waited_for(edge: tuple[str, Path]) -> None:
-    with Connection(edge[0]) as half, Connection(edge[0]) as silent, Connection(edge[0]) as body:
+def test_half_a_head_and_silence_are_not_waited_for(hasty: str) -> None:
+    with Connection(hasty) as half, Connection(hasty) as silent, Connection(hasty) as body:
         half.send(START)
         body.send(b"POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n")
         assert body.answer().status == 405
         body.send(b"x")  # which is no reason to wait for the rest
-        started = monotonic()
         assert half.answer().status == 408
         assert silent.is_closed()
         assert body.answer().status in (0, 408)
-        assert monotonic() - started < SECONDS + 3
 
 
 def test_a_few_requests_in_advance_are_answered_in_order_and_thousands_are_not_taken(edge: tuple[str, Path]) -> None:
@@ -195,7 +198,7 @@ def test_a_few_requests_in_advance_are_answered_in_order_and_thousands_are_not_t
         assert [answer.status for answer in connection.answers(11)] == [200] * 10 + [404]
     with Connection(edge[0]) as connection:
         connection.send((START + b"\r\n") * 1000)
-        assert _soon(lambda: 'reason="pipelined"' in httpx.get(f"{edge[0]}/metrics").text)
+        until(lambda: 'reason="pipelined"' in httpx.get(f"{edge[0]}/metrics").text)
 
 
 @pytest.mark.parametrize(("parts", "statuses"), [(5_000, {400}), (200_000, {0})])
@@ -230,34 +233,28 @@ def test_more_connections_than_there_may_be_end_nothing(edge: tuple[str, Path]) 
         for at in range(4 * CONNECTIONS):
             stack.enter_context(Connection(edge[0]))
             if at % CONNECTIONS == 0:
-                assert httpx.get(f"{edge[0]}/livez", timeout=60).status_code == 200
+                assert httpx.get(f"{edge[0]}/livez", timeout=180).status_code == 200
 
 
-def test_a_client_that_takes_no_answers_is_cut(edge: tuple[str, Path]) -> None:
+def test_a_client_that_takes_no_answers_is_cut(hasty: str) -> None:
     ask = b"GET /try HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        slow.connect(("127.0.0.1", int(edge[0].rpartition(":")[2])))
+        slow.connect(("127.0.0.1", int(hasty.rpartition(":")[2])))
         slow.sendall(ask * 30)
-        assert _soon(lambda: 'reason="slow-reader"' in httpx.get(f"{edge[0]}/metrics").text)
+        until(lambda: 'reason="slow-reader"' in httpx.get(f"{hasty}/metrics").text)
 
 
-def _soon(holds: Callable[[], bool]) -> bool:
-    end = monotonic() + 10
-    while monotonic() < end and not holds():
-        sleep(0.1)
-    return holds()
-
-
-def test_what_was_refused_is_counted_and_logged_once(edge: tuple[str, Path]) -> None:
+def test_what_was_refused_is_counted_and_logged_once(edge: tuple[str, Path], hasty: str) -> None:
     for _ in range(5):
         with Connection(edge[0]) as connection:
             connection.send(b"no HTTP\r\n\r\n")
             assert connection.answer().status == 400
-    page = httpx.get(f"{edge[0]}/metrics").text
+    page = "".join(httpx.get(f"{address}/metrics").text for address in (edge[0], hasty))
     for reason in ("malformed", "head", "request-line", "slow-head", "idle", "connections"):
         assert f'cds_edge_refused_total{{reason="{reason}"}}' in page
-    lines = [json.loads(line) for line in (edge[1] / "server.log").read_text().splitlines() if line.startswith("{")]
+    whole = (edge[1] / "server.log").read_text().rpartition("\n")[0]  # without a line that is being written
+    lines = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
     logged = [line["reason"] for line in lines if line["event"] == "connection refused"]
     assert sorted(set(logged)) == sorted(logged)
 
@@ -277,8 +274,8 @@ def test_a_thousand_silent_connections_do_not_end_the_service(tmp_path: Path, mo
         for at in range(most + 76):
             stack.enter_context(Connection(address))
             if at % 100 == 0:
-                assert httpx.get(f"{address}/livez", timeout=60).status_code == 200
-        assert httpx.get(f"{address}/readyz", timeout=60).status_code == 200
+                assert httpx.get(f"{address}/livez", timeout=180).status_code == 200
+        assert httpx.get(f"{address}/readyz", timeout=180).status_code == 200
     assert "no connection can be taken" not in (tmp_path / "server.log").read_text()
 
 

@@ -25,7 +25,7 @@ FUZZ = settings(
     deadline=None,  # a busy machine is no fault; the client's own time limit says what hangs
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-SECONDS = 15
+SECONDS = 180
 
 _FEEDBACK: Json = {
     "feedback": [

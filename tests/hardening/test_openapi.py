@@ -15,7 +15,7 @@ from cds_hooks.tools.kit.contract.definitions import FIELDS
 from tests.cds_hooks.calls import ORDERS, PLANNING
 
 Json = dict[str, Any]
-SECONDS = 15
+SECONDS = 180
 pytestmark = pytest.mark.slow
 _STRING: Json = {"type": "string", "minLength": 1}
 _BUNDLE: Json = {

@@ -4,13 +4,13 @@ import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from time import monotonic, sleep
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.http_server import Asked, Reply, answering
+from tests.waiting import until
 
 
 @dataclass
@@ -49,10 +49,7 @@ class Collector:
 
     def wait_for(self, calls: int) -> list[Span]:
         """The spans of so many calls, as soon as they are there."""
-        end = monotonic() + 20
-        while len(self.calls) < calls:
-            assert monotonic() < end, f"{len(self.calls)} of {calls} calls arrived"
-            sleep(0.05)
+        until(lambda: len(self.calls) >= calls)
         return self.calls
 
     def stages_of(self, call: Span) -> list[str]:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
 import httpx
@@ -13,9 +13,10 @@ import pytest
 from cds_hooks.evidence.audit.verification import audit
 from cds_hooks.evidence.storage.queries import list_decisions
 from tests.cds_hooks.evidence.storage.test_kept_connections import restarted
-from tests.live import free_port
-from tests.operations.test_proxies import FILES, running, wait_for
+from tests.live import free_port, is_listening
+from tests.operations.test_proxies import FILES, running
 from tests.operations.test_rolling_restart import Site
+from tests.waiting import until
 
 yaml = pytest.importorskip("yaml", reason="PyYAML comes with the tools of the slow tests")
 pytestmark = pytest.mark.slow
@@ -42,7 +43,7 @@ def _prometheus(folder: Path, operators: list[str]) -> Iterator[str]:
     address = f"127.0.0.1:{free_port()}"
     command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--web.listen-address={address}"]
     with running([*command, f"--storage.tsdb.path={folder}/metrics"], folder):
-        wait_for(int(address.rpartition(":")[2]))
+        until(lambda: is_listening(int(address.rpartition(":")[2])))
         yield f"http://{address}/api/v1"
 
 
@@ -52,12 +53,8 @@ def _value(prometheus: str, query: str) -> float:
     return float(result[0]["value"][1]) if result else float("nan")
 
 
-def _comes(prometheus: str, query: str, value: float) -> bool:
-    """Whether the query has this value within half a minute."""
-    end = monotonic() + 30
-    while monotonic() < end and _value(prometheus, query) != value:
-        sleep(0.3)
-    return _value(prometheus, query) == value
+def _until(prometheus: str, query: str, value: float) -> None:
+    until(lambda: _value(prometheus, query) == value, query)
 
 
 def test_the_night_of_the_processes_of_compose(restarted: Any, tmp_path: Path) -> None:
@@ -69,12 +66,12 @@ def test_the_night_of_the_processes_of_compose(restarted: Any, tmp_path: Path) -
     with _prometheus(tmp_path, operators) as prometheus, site.calling() as (answers, servers):
         rules = httpx.get(f"{prometheus}/rules").json()["data"]["groups"]
         assert sum(len(group["rules"]) for group in rules) >= 8
-        assert _comes(prometheus, 'sum(up{job="cds-hooks"})', 2)
+        _until(prometheus, 'sum(up{job="cds-hooks"})', 2)
         site.kill(0)
-        assert _comes(prometheus, 'sum(up{job="cds-hooks"})', 1)
+        _until(prometheus, 'sum(up{job="cds-hooks"})', 1)
         servers[0].close()
         servers[0] = site.server(0)
-        assert _comes(prometheus, 'sum(up{job="cds-hooks"})', 2)
+        _until(prometheus, 'sum(up{job="cds-hooks"})', 2)
         assert set(answers) == {"200"}
         restarted.stop()
         sleep(2)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import httpx
@@ -20,6 +19,7 @@ from cds_hooks.telemetry.metrics import Metrics
 from cds_hooks.telemetry.metrics.page import page_of
 from tests.conftest import ROOT
 from tests.live import free_port, record_in
+from tests.waiting import until
 
 FOLDER = ROOT / "docs/operations"
 _NAME = re.compile(r"\b(?:cds|process)_[a-z_]+")
@@ -108,13 +108,12 @@ def _is_on(rule: dict[str, Any]) -> bool:
 
 def _until(holds: Callable[[], Any]) -> None:
     """Return when it holds; Prometheus answers nothing until it has read its files."""
-    end = monotonic() + 120  # a scrape and an evaluation take seconds on a crowded machine
-    while monotonic() < end:
+
+    def does() -> Any:
         with suppress(httpx.HTTPError, KeyError):
-            if holds():
-                return
-        sleep(0.2)
-    raise AssertionError("not within two minutes")
+            return holds()
+
+    until(does)
 
 
 def certificates(folder: Path) -> None:

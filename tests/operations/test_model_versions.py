@@ -23,8 +23,9 @@ from models_onnx.workbench.release.publishing import record_gates
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.live import record_in, serving
 from tests.models_onnx.workshop import AS_OF, NAME, SIGNER, STRANGER, build
-from tests.operations.test_switches import switch, until
+from tests.operations.test_switches import switch
 from tests.program import run_program
+from tests.waiting import until
 
 NEW_VERSION = f"{NAME}@3.0.0"
 
@@ -62,7 +63,7 @@ def site(models: Path, tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def server(tmp_path: Path, site: dict[str, Any]) -> Iterator[httpx.Client]:
-    with serving(tmp_path, **site) as address, httpx.Client(base_url=address, timeout=60) as calls:
+    with serving(tmp_path, **site) as address, httpx.Client(base_url=address, timeout=180) as calls:
         yield calls
 
 

@@ -46,7 +46,7 @@ def _change_byte(file: Path, at: int) -> None:
 
 
 def _post(address: str, service: str, body: dict[str, Any]) -> httpx.Response:
-    return httpx.post(f"{address}/cds-services/{service}", json=body, timeout=60)
+    return httpx.post(f"{address}/cds-services/{service}", json=body, timeout=180)
 
 
 def test_readyz_metrics_and_log_name_the_models_that_are_out(damaged: tuple[str, Path]) -> None:

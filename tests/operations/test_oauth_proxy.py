@@ -13,7 +13,7 @@ import pytest
 
 from tests.cds_hooks.call.security.servers import Seen, answering
 from tests.cds_hooks.calls import PLANNING, request_for
-from tests.live import free_port, serving
+from tests.live import free_port, is_listening, serving
 from tests.operations.test_proxies import (
     HOST,
     KEY,
@@ -23,8 +23,8 @@ from tests.operations.test_proxies import (
     client_context,
     signed,
     started_nginx,
-    wait_for,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -75,7 +75,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         port = free_port()
         more = {"127.0.0.1:4180": asked.base.removeprefix("http://")}
         stack.enter_context(started_nginx(folder, port, server.removeprefix("http://"), "nginx-oauth.conf", more))
-        wait_for(port)
+        until(lambda: is_listening(port))
         bare = client_context(authority.file, None)
         proxy = Proxy("nginx", port, server, folder / "operator.sock", bare, bare, bare)
         sites.append(Site(proxy, asked, {GOOD: 202, FORBIDDEN: 403}))

@@ -51,14 +51,14 @@ def test_the_documented_commands_start_the_server_on_postgresql(
     administration[-1] += ["--encoding=SQL_ASCII", "--template=template0"]  # as where the cluster has no locale
     for program, *words in administration:
         administer = [str(programs() / program), "--host", socket, "--username", "postgres", *words]
-        subprocess.run(administer, check=True, capture_output=True, timeout=60)
+        subprocess.run(administer, check=True, capture_output=True, timeout=180)
     assignment, *command = serve
     assert command == ["cds-hooks", "serve", "--port", "8085"]
     variable, _, url = assignment.partition("=")
     url = url.replace("/run/postgresql", socket)
     with serving(tmp_path, **{variable: url}, CDS_AS_OF=as_of.isoformat()) as address:  # type: ignore[arg-type]
         request = request_for(PLANNING, "patient-view", "planning-talk", as_of)
-        answer = httpx.post(f"{address}/cds-services/{PLANNING}", json=request, timeout=30)
+        answer = httpx.post(f"{address}/cds-services/{PLANNING}", json=request, timeout=180)
         assert httpx.get(f"{address}/readyz").status_code == 200
     assert answer.status_code == 200
     (recorded,) = list_decisions(url)
@@ -90,7 +90,7 @@ def test_the_hardened_role_serves_signed_calls_and_readiness_says_when_it_cannot
 
                 def call() -> int:
                     headers = {"authorization": f"Bearer {sign_token(key, address + path)}"}
-                    return httpx.post(address + path, json=request, headers=headers, timeout=60).status_code
+                    return httpx.post(address + path, json=request, headers=headers, timeout=180).status_code
 
                 assert [call(), call(), httpx.get(f"{address}/readyz").status_code] == [200, 200, 200]
                 owner.execute("REVOKE INSERT ON used_tokens FROM cds_hooks")

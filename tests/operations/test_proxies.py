@@ -6,7 +6,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,7 +26,8 @@ from cds_hooks.tools.kit.simulator.signing import new_key, sign_token
 from tests.cds_hooks.calls import PLANNING, request_for
 from tests.conftest import ROOT
 from tests.each import each_row
-from tests.live import free_port, serving
+from tests.live import free_port, is_listening, serving
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -104,13 +104,13 @@ class Proxy:
 
     def ask(self, method: str, path: str, context: ssl.SSLContext | None = None, **options: Any) -> httpx.Response:
         headers = {"host": HOST, **options.pop("headers", {})}
-        with httpx.Client(verify=context or self.context, timeout=60, trust_env=False) as http:
+        with httpx.Client(verify=context or self.context, timeout=180, trust_env=False) as http:
             return http.request(method, self.url + path, headers=headers, extensions={"sni_hostname": HOST}, **options)
 
     def raw(self, request: bytes) -> "ssl.SSLSocket":
         """A connection over which these bytes were sent."""
         connection = self.context.wrap_socket(
-            socket.create_connection(("127.0.0.1", self.port), timeout=60), server_hostname=HOST
+            socket.create_connection(("127.0.0.1", self.port), timeout=180), server_hostname=HOST
         )
         connection.sendall(request)
         return connection
@@ -157,17 +157,8 @@ def proxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             client_context(site.file, other.issue("stranger.example")),
             client_context(site.file, None),
         )
-        wait_for(port)
+        until(lambda: is_listening(port))
         yield found
-
-
-def wait_for(port: int) -> None:
-    for _ in range(300):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    pytest.fail("the proxy did not open its port")
 
 
 @contextmanager
@@ -223,7 +214,7 @@ def running(command: list[str], folder: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=180)
 
 
 def signed(path: str) -> dict[str, str]:
@@ -303,10 +294,9 @@ def test_nginx_bounds_connections_and_calls_of_one_client(proxy: Proxy) -> None:
     with ExitStack() as stack:
         for _ in range(64):
             stack.enter_context(proxy.raw(head))
-        time.sleep(1)
-        assert proxy.ask("GET", "/readyz").status_code == 429
+        until(lambda: proxy.ask("GET", "/readyz").status_code == 429)
     statuses = []
-    with httpx.Client(verify=proxy.context, timeout=60, trust_env=False) as http:
+    with httpx.Client(verify=proxy.context, timeout=180, trust_env=False) as http:
         for _ in range(400):
             options: dict[str, Any] = {"headers": {"host": HOST}, "extensions": {"sni_hostname": HOST}}
             statuses.append(http.get(f"{proxy.url}/cds-services", **options).status_code)
@@ -330,7 +320,7 @@ def test_the_pages_are_open_to_browsers_without_a_certificate_where_their_locati
     with serving(tmp_path, CDS_PUBLIC_URL=public, CDS_LOGIN="accounts", CDS_TRUSTED_PROXIES="127.0.0.1/32") as server:
         proxy = Proxy(program, free_port(), server, tmp_path, *3 * [client_context(site.file, None)])
         with _with_pages(proxy, tmp_path):
-            wait_for(proxy.port)
+            until(lambda: is_listening(proxy.port))
             browser = {"accept": "text/html"}
             paths = ("/", "/ops", "/explain/x", "/try")
             assert {proxy.ask("GET", path, headers=browser).status_code for path in paths} == {303}

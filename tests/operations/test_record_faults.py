@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import datetime
 from html import unescape
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -32,6 +32,7 @@ from tests.cds_hooks.evidence.storage.samples import a_decision
 from tests.hardening.two_clients import write_site
 from tests.live import SHIPPED, free_port, record_in, serving_here
 from tests.operations.test_proxies import Authority
+from tests.waiting import until
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -164,26 +165,20 @@ def test_each_file_and_store_that_no_call_asks_for_fails_in_turn_and_is_told_unt
     looks = {"look_seconds": 0.05, "seal_seconds": 0.05}
     with (
         serving_here(tmp_path, **files, **looks, login="accounts", operator_token=token) as address,
-        httpx.Client(base_url=address, timeout=30, headers={"authorization": f"Bearer {token}"}) as calls,
+        httpx.Client(base_url=address, timeout=180, headers={"authorization": f"Bearer {token}"}) as calls,
     ):
 
         def told() -> list[str]:
             return re.findall(r'cds_store_out{store="([^"]+)"} 1', calls.get("/metrics").text)
 
-        def until(expected: list[str]) -> None:
-            end = monotonic() + 30
-            while told() != expected and monotonic() < end:
-                sleep(0.05)
-            assert told() == expected
-
         for store, fault, name in _FAULTS:
-            until([])
+            until(lambda: told() == [], (store, "is told"))
             with fault(tmp_path, name):
-                until([store])
+                until(lambda store=store: told() == [store], store)  # type: ignore[misc]
                 (sentence,) = calls.get("/readyz").json()["stores_out"]
                 assert sentence in unescape(calls.get("/ops").text)
                 assert "sqlalche" not in sentence  # words of a library
-        until([])
+        until(lambda: told() == [])
 
 
 @pytest.mark.parametrize(("fault", "reason"), [(_full, "disk I/O error"), (_locked, "database is locked")])

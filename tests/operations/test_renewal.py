@@ -156,7 +156,7 @@ class Site:
         site = {name: value for name, value in self.environment.items() if name.startswith("CDS_MODEL")}
         folder: dict[str, Any] = {name: str(self.folder / value) for name, value in site.items()}
         with serving(self.folder, **folder) as address:
-            httpx.post(f"{address}/cds-services/nurse-visit", json=call, timeout=60).raise_for_status()
+            httpx.post(f"{address}/cds-services/nurse-visit", json=call, timeout=180).raise_for_status()
         newest = max(list_decisions(self.url, limit=50), key=lambda decision: decision.decided_at)
         scores = json.loads(newest.basis)["scores"]
         return scores["version"], [beside["version"] for beside in scores.get("beside", ())]

@@ -95,7 +95,7 @@ def afternoon(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> _A
     decisions = 0
     with (
         serving(folder, CDS_PUBLIC_URL=ADDRESS, CDS_CONTENT_KEYS=keys) as address,
-        httpx.Client(base_url=address, timeout=120) as calls,
+        httpx.Client(base_url=address, timeout=180) as calls,
     ):
         for _ in range(2):  # the second time around the answers to the first are remembered
             for chart in _charts(data_folder, now):

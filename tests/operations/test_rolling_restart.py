@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGKILL
 from threading import Event, Thread
-from time import monotonic, sleep
+from time import sleep
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.cds_hooks.calls import PLANNING, request_for
-from tests.live import free_port, record_in, serving
+from tests.live import free_port, is_listening, record_in, serving
 from tests.operations.test_proxies import (
     HOST,
     KEY,
@@ -29,17 +29,14 @@ from tests.operations.test_proxies import (
     signed,
     started_caddy,
     started_nginx,
-    wait_for,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 PATH = f"/cds-services/{PLANNING}"
 DRAINING = MappingProxyType(
     {"CDS_PUBLIC_URL": f"https://{HOST}", "CDS_DRAIN_SECONDS": "4", "CDS_TRUSTED_PROXIES": "127.0.0.1/32"}
 )
-
-PATIENT = MappingProxyType({"cds_hooks.call.computing:PATIENCE_SECONDS": 60})
-"""A busy machine makes no server refuse what has waited for 2 s: what is asked is whether a restart loses a call."""
 
 
 @contextmanager
@@ -50,7 +47,7 @@ def _calling(proxy: Proxy) -> Iterator[Counter[str]]:
     body = request_for(PLANNING, "patient-view", "planning-talk", datetime.now(UTC))
 
     def call() -> None:
-        with httpx.Client(verify=proxy.context, timeout=60, trust_env=False) as http:
+        with httpx.Client(verify=proxy.context, timeout=180, trust_env=False) as http:
             while not ended.is_set():
                 headers = {"host": HOST} | signed(PATH)
                 answer = http.post(proxy.url + PATH, json=body, headers=headers, extensions={"sni_hostname": HOST})
@@ -94,7 +91,7 @@ class Site:
         if self._operators:
             settings["CDS_OPERATOR_LISTEN"] = self._operators[number]
         settings |= {"CDS_DATABASE_URL": self._record, "CDS_TRUST_FILE": str(self._folder / "trust.toml")}
-        stack.enter_context(serving(folder, "--port", str(self._ports[number]), constants=PATIENT, **settings))
+        stack.enter_context(serving(folder, "--port", str(self._ports[number]), **settings))
         return stack
 
     def kill(self, number: int) -> None:
@@ -119,7 +116,7 @@ class Site:
         servers = [self.server(0), self.server(1)]
         try:
             with self._started(program):
-                wait_for(self._proxy.port)
+                until(lambda: is_listening(self._proxy.port))
                 with _calling(self._proxy) as answers:
                     sleep(1)
                     yield answers, servers
@@ -132,10 +129,7 @@ class Site:
 def _wait_for_new_calls(answers: Counter[str]) -> None:
     """Waits until each call that met a server that was away is answered: one of two servers can be lost, not both."""
     enough = answers.total() + 40
-    end = monotonic() + 60
-    while answers.total() < enough:
-        assert monotonic() < end, f"the callers stand still: {dict(answers)}"
-        sleep(0.05)
+    until(lambda: answers.total() >= enough, "the callers stand still")
 
 
 @pytest.mark.parametrize("program", ["nginx", "caddy"])

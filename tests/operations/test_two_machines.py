@@ -19,8 +19,8 @@ from tests.cds_hooks.conftest import postgres_server, postgres_url
 from tests.conftest import ROOT
 from tests.contracts.contracts import counted_request_for
 from tests.live import free_port, serving
-from tests.operations.test_switches import until
 from tests.program import run_program
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ def test_a_kill_switch_and_a_clinicians_answer_hold_on_both_machines(postgres_ur
     with serving(folders[0], **record) as first, serving(folders[1], **record) as second:
 
         def call(address: str, service: str, request: dict[str, Any]) -> dict[str, Any]:
-            answer = httpx.post(f"{address}/cds-services/{service}", json=request, timeout=60)
+            answer = httpx.post(f"{address}/cds-services/{service}", json=request, timeout=180)
             found: dict[str, Any] = answer.raise_for_status().json()
             return found
 
@@ -65,7 +65,7 @@ def test_a_kill_switch_and_a_clinicians_answer_hold_on_both_machines(postgres_ur
             "overrideReason": {"reason": card["overrideReasons"][0]},
             "outcomeTimestamp": datetime.now(UTC).isoformat(),
         }
-        sent = httpx.post(f"{first}/cds-services/{PLANNING}/feedback", json={"feedback": [item]}, timeout=60)
+        sent = httpx.post(f"{first}/cds-services/{PLANNING}/feedback", json={"feedback": [item]}, timeout=180)
         assert sent.is_success
         until(lambda: call(second, PLANNING, view)["cards"] == [])
         assert call(first, PLANNING, view)["cards"] == []
@@ -99,7 +99,7 @@ def test_the_five_minutes_of_the_trust_page_work_as_they_are_written(tmp_path: P
     program = str(Path(sys.executable).parent)
     environment = {"PATH": f"{program}:{os.environ['PATH']}", "HOME": str(tmp_path), "LANG": "C.UTF-8"}
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "The account ben can log in as approver." in done.stdout

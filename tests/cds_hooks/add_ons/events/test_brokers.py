@@ -226,7 +226,7 @@ async def test_messages_of_kafka_are_stored_once(tmp_path: Path) -> None:
     """The mock cluster of librdkafka keeps nothing on a disk, so nothing is shown of a broker that is killed."""
     confluent = pytest.importorskip("confluent_kafka", reason="needs confluent-kafka (requirements/dev.txt)")
     cluster = confluent.Producer({"test.mock.num.brokers": 1})
-    (node,) = cluster.list_topics(timeout=30).brokers.values()
+    (node,) = cluster.list_topics(timeout=180).brokers.values()
     for number in [0, *range(5)]:
         cluster.produce("feeds.lab", result(str(number), "4.4"))
     cluster.flush(30)

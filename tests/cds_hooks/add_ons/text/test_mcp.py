@@ -1,10 +1,8 @@
 """The interface for a copilot with the official client of its protocol (MCP): in process, over stdio and HTTP."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +12,12 @@ import pytest
 from cds_hooks.add_ons.text.copilot.tools import TOOLS, Copilot
 from tests.cds_hooks.add_ons.text.charts import CHART
 from tests.cds_hooks.add_ons.text.test_copilot import BUNDLE, copilot
-from tests.live import free_port
+from tests.live import free_port, is_listening
+from tests.waiting import until
 
 __all__ = ["copilot"]
 
 pytestmark = pytest.mark.slow
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(200):
-        with socket.socket() as connection:
-            if connection.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError
 
 
 TOKEN = "of-one-process-" + "x" * 16
@@ -108,7 +98,7 @@ def test_over_http_the_official_client_calls_it_with_the_token(tmp_path: Path) -
 
     with subprocess.Popen([*command, "--token-file", str(tmp_path / "token")], env=environment) as process:
         try:
-            _wait_for(port)
+            until(lambda: is_listening(port))
             anyio.run(called)
         finally:
             process.terminate()

@@ -1,6 +1,7 @@
 """Who may not order is shown the card without the buttons of orders, and is told to tell the prescriber."""
 
 import asyncio
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -186,8 +187,9 @@ def test_a_changed_file_counts_without_a_restart_and_a_broken_one_changes_nothin
     rules.write_text(good)
     restraint.look()
     assert (restraint.site.quiet_days, restraint.refused) == ({"info": 7}, "")
-    for wrong in ("version = 3\n", good[:-1] + "x", "", "#" * 200_000_000):
+    for wrong, size in (("version = 3\n", 12), (good[:-1] + "x", len(good)), ("", 0), ("#", 200_000_000)):
         rules.write_text(wrong)
+        os.truncate(rules, size)
         restraint.look()
         assert restraint.site.quiet_days == {"info": 7}
         assert "is refused" in restraint.refused

@@ -44,7 +44,7 @@ async def started_client(configured: Settings) -> AsyncIterator[httpx.AsyncClien
     await to_app.put({"type": "lifespan.startup"})
     assert (await from_app.get())["type"] == "lifespan.startup.complete"
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30) as calls:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=180) as calls:
         yield calls
     await to_app.put({"type": "lifespan.shutdown"})
     assert (await from_app.get())["type"] == "lifespan.shutdown.complete"

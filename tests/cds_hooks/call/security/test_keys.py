@@ -17,6 +17,7 @@ from cds_hooks.tools.kit.simulator.signing import SigningKey, new_key
 from tests.cds_hooks.call.security.servers import Seen, answering
 from tests.cds_hooks.call.security.trusting import Clock, run
 from tests.each import each_row
+from tests.waiting import until_async
 
 EC = new_key("https://ehr.example.org", "ES384", "k").key_set()["keys"][0]
 
@@ -176,15 +177,9 @@ def test_a_key_set_that_turns_bad_does_not_take_the_good_keys_away(old: SigningK
         server.body = b"<html>maintenance</html>"
         clock.now += 901
         assert await _find(keys, "old")
-        await _until(lambda: len(seen.requests) == 2)
+        await until_async(lambda: len(seen.requests) == 2)
         assert await _find(keys, "old")
 
     server = KeyServer(old)
     with answering(server) as seen:
         _with_keys(seen, clock, turn)
-
-
-async def _until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)

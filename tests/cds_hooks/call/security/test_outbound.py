@@ -26,6 +26,7 @@ from cds_hooks.call.security.addresses import (
     reach_of,
 )
 from cds_hooks.call.security.outbound import OutboundClient
+from cds_hooks.call.security.register import FileTrust
 from cds_hooks.call.security.trust import RegisteredBase
 from cds_hooks.call.security.trust_file import TrustFileError
 from tests.cds_hooks.call.security.conftest import DATA
@@ -33,6 +34,7 @@ from tests.cds_hooks.call.security.servers import Canary, Seen, answering
 from tests.cds_hooks.call.security.trusting import CLIENT, Site, run
 from tests.each import each_row
 from tests.operations.test_proxies import Authority
+from tests.waiting import until_async
 
 
 def _base(seen: Seen, **budgets: int) -> FhirBase:
@@ -261,6 +263,12 @@ def connections() -> Iterator[list[Any]]:
         _connected = None
 
 
+async def _read_anew(trust: FileTrust) -> None:
+    looking, before = asyncio.create_task(trust.keep_looking()), trust.clients
+    await until_async(lambda: trust.clients is not before)
+    looking.cancel()
+
+
 def test_a_call_that_names_an_address_of_the_corpus_is_not_read_from_there(site: Site, fhir_server: Seen) -> None:
     site.write(CLIENT.replace("https://fhir.example.org/r4", f"{fhir_server.base}/r4"))
     trust = site.open()
@@ -272,8 +280,7 @@ def test_a_call_that_names_an_address_of_the_corpus_is_not_read_from_there(site:
             with pytest.raises(OutboundRefused):
                 trust.may_fetch(client, url)
         site.write(CLIENT)  # what a feed reads in the name of a client ends with the entry, too
-        with suppress(TimeoutError):
-            run(asyncio.wait_for(trust.keep_looking(), 1))
+        run(_read_anew(trust))
         with pytest.raises(OutboundRefused):
             [trust.may_fetch(client, f"{fhir_server.base}/r4") for _ in range(2)]
     finally:

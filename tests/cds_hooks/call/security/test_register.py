@@ -21,6 +21,7 @@ from cds_hooks.telemetry.readings import hanging_readings
 from tests.cds_hooks.call.security.trusting import CLIENT, Clock, Site
 from tests.cds_hooks.logged import capture_logs
 from tests.conftest import ROOT
+from tests.waiting import until_async
 
 
 async def _no_fetch(source: KeySetUrl) -> bytes:
@@ -101,7 +102,7 @@ async def test_a_reading_that_hangs_is_told_and_stops_neither_calls_nor_the_end(
 
     def read_slowly(path: Path, known: RegistrableNames) -> TrustFile:
         begun[0] += 1
-        answers.wait(20)
+        answers.wait()
         return read_usable_clients(path, known)
 
     monkeypatch.setattr("cds_hooks.call.security.register.read_usable_clients", read_slowly)
@@ -110,14 +111,13 @@ async def test_a_reading_that_hangs_is_told_and_stops_neither_calls_nor_the_end(
     trust = site.open()
     site.write(CLIENT.replace("Example", "Other"))
     looking = asyncio.create_task(trust.keep_looking())
-    await asyncio.sleep(0.3)
+    await until_async(lambda: list(hanging_readings()))
     told = list(hanging_readings())
     assert [name for name, _ in told] == ["CDS_TRUST_FILE"]
     assert "UTC without an end" in told[0][1]
     assert [client.name for client in trust.clients] == ["Example"]
     answers.set()
-    await asyncio.sleep(0.3)
-    assert [client.name for client in trust.clients] == ["Other"]
+    await until_async(lambda: [client.name for client in trust.clients] == ["Other"])
     assert (begun, list(hanging_readings())) == ([1], [])
     looking.cancel()
     await trust.aclose()
@@ -167,7 +167,7 @@ def test_processes_that_get_the_same_tokens_at_once_take_each_once(tmp_path: Pat
     assert sum(int(_hear(worker)) for worker in workers) == 300
     for worker in workers:
         _say(worker)
-        worker.communicate(timeout=60)
+        worker.communicate(timeout=180)
 
 
 async def test_a_token_that_was_used_before_a_kill_is_not_taken_after_it(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ async def test_a_token_that_was_used_before_a_kill_is_not_taken_after_it(tmp_pat
     _say(worker)
     assert _hear(worker) == "300"
     worker.kill()
-    worker.communicate(timeout=60)
+    worker.communicate(timeout=180)
     store = SqliteReplayStore(tmp_path / "used.sqlite3")
     first = await store.first_use("https://ehr", "jti-7", 2e9, 1.7e9)
     await store.aclose()

@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,6 +20,7 @@ from tests.conftest import ROOT
 from tests.constants import settings_with
 from tests.live import record_in, serving
 from tests.program import run_program
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -88,12 +88,12 @@ def _answer_once_released(folder: Path, knowledge: Path, service: str = SERVICE)
     """Ask a server that has read the acts of release: it reads them twice a second."""
     app = create_app(settings_with(database_url=record_in(folder), knowledge=knowledge))
     with TestClient(app, base_url="http://localhost") as calls:
-        until = time.monotonic() + 10
-        while True:
-            answer = calls.post(f"/cds-services/{service}", json=_request(PREFETCH))
-            if "two people have not released" not in answer.text or time.monotonic() > until:
-                return answer
-            time.sleep(0.1)
+
+        def answer() -> Any:
+            return calls.post(f"/cds-services/{service}", json=_request(PREFETCH))
+
+        until(lambda: "two people have not released" not in answer().text)
+        return answer()
 
 
 async def test_a_released_artifact_shows_its_card_and_the_decision_replays_to_the_byte(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_the_page_takes_a_published_artifact_from_its_folder_to_a_card_command_b
     with serving(tmp_path, CDS_KNOWLEDGE=knowledge) as address:
 
         def cards() -> list[Any]:
-            answer = httpx.post(f"{address}/cds-services/{SERVICE}", json=_request(PREFETCH), timeout=60)
+            answer = httpx.post(f"{address}/cds-services/{SERVICE}", json=_request(PREFETCH), timeout=180)
             return list(answer.raise_for_status().json()["cards"])
 
         assert cards() == []
@@ -194,8 +194,7 @@ def test_the_page_takes_a_published_artifact_from_its_folder_to_a_card_command_b
             if words != "serve":
                 done = run_program(*shlex.split(words), folder=tmp_path, environment=environment)
                 assert done.returncode == 0, (words, done.stderr)
-        until = time.monotonic() + 20
-        while not (shown := cards()) and time.monotonic() < until:
-            time.sleep(0.2)
+        until(cards)
+        shown = cards()
     assert [card["summary"] for card in shown] == ["The sample test is due"]
     assert "sample-test-done" in (tmp_path / "gaps.csv").read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ from cds_hooks.people.governance.acts import READ_SECONDS, keep_reading
 from cds_hooks.people.governance.releases import Releases
 from tests.cds_hooks.people.governance.clicking import put_command
 from tests.live import record_in
+from tests.waiting import until_async
 
 
 def _act(url: str, state: Any, name: str) -> None:
@@ -55,9 +56,7 @@ async def test_acts_do_not_wait_behind_uploads_and_messages(tmp_path: Path) -> N
     reading = asyncio.create_task(keep_reading(partial(releases.read, url), READ_SECONDS))
     _act(url, "off", "switched")
     try:
-        async with asyncio.timeout(10):
-            while not releases.current.states:
-                await asyncio.sleep(0.01)
+        await until_async(lambda: releases.current.states)
     finally:
         ended.set()
         reading.cancel()

@@ -53,7 +53,7 @@ def test_a_draft_goes_to_order_select(server_here: str) -> None:
 
 def test_curl_prints_commands_that_do_the_same(server_here: str) -> None:
     printed = _call(server_here, "sample:planning-talk", "--service", "planning-conversation", "--curl").stdout
-    done = subprocess.run(["bash", "-c", printed], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", printed], capture_output=True, text=True, timeout=180)
     assert len(json.loads(done.stdout)["cards"]) == 1
 
 

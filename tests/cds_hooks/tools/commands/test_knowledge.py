@@ -36,7 +36,7 @@ def test_a_line_is_an_evaluation_and_one_of_another_form_is_told() -> None:
     )
     words = [sys.executable, "-c", "from cds_hooks.cli import main; main()", "knowledge", "evaluate"]
     sent = "\n".join(map(json.dumps, lines))
-    done = subprocess.run(words, input=sent, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
+    done = subprocess.run(words, input=sent, capture_output=True, text=True, check=False, timeout=180, cwd=ROOT)
     values, refused = map(json.loads, done.stdout.splitlines())
     assert values == {"values": {"Three": 3}}
     assert "error" in refused

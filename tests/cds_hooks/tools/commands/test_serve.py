@@ -18,7 +18,7 @@ def _serve(folder: Path, *options: str, **environment: str) -> subprocess.Comple
     """The outcome of `cds-hooks serve` where it ends by itself."""
     command = [COMMAND, "serve", *options]
     settings = os.environ | environment
-    return subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, timeout=180)
 
 
 def test_a_port_that_is_none_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from cds_hooks.tools.kit.contract.run import run_checks, select_checks
 from cds_hooks.tools.kit.contract.target import Target
 from tests.cds_hooks.tools.kit.contract.good_server import GoodServer, running
 from tests.cds_hooks.tools.kit.contract.good_tokens import key
+from tests.waiting import MOST_SECONDS
 
 AS_OF = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 Run = Callable[..., Report]
@@ -56,7 +57,7 @@ def run(good: GoodServer, few_charts: tuple[PatientChart, ...]) -> Run:
         *rows: str,
         dialect: str = "standard",
         charts: tuple[PatientChart, ...] = few_charts,
-        timeout_seconds: float = 1.0,
+        timeout_seconds: float = MOST_SECONDS,
         check: str = "",
         once: bool = False,
     ) -> Report:

@@ -96,7 +96,7 @@ def _fetched(habits: Habits, call: Json, template: str) -> tuple[bool, Any]:
                 url,
                 headers={"authorization": sent} if sent else {},
                 follow_redirects=habits.has("redirects are followed"),
-                timeout=None if habits.has("waits for FHIR for ever") else 0.3,
+                timeout=None if habits.has("waits for FHIR for ever") else 2.0,
             )
         except httpx.TimeoutException:
             return False, None

@@ -265,5 +265,5 @@ def running(certificate: Path | None = None, key: Path | None = None) -> Iterato
         yield good
     finally:
         server.should_exit = True
-        thread.join(timeout=10)
+        thread.join(timeout=180)
         good.client.close()

@@ -39,7 +39,7 @@ class Habits:
     on_discovery: Change = lambda document: document
     on_response: Change = lambda document: document
     seen: set[str] = field(default_factory=set)
-    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False))
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=180, trust_env=False))
 
     def heal(self) -> None:
         """Takes the planted fault out."""

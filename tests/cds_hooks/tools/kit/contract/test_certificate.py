@@ -12,6 +12,7 @@ from cds_hooks.tools.kit.contract.target import Target
 from tests.cds_hooks.tools.kit.contract.conftest import AS_OF
 from tests.cds_hooks.tools.kit.contract.good_server import running
 from tests.operations.test_proxies import Authority
+from tests.waiting import MOST_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def secure(authority: Authority) -> Iterator[str]:
 
 
 def _run(base: str, charts: tuple[PatientChart, ...]) -> Report:
-    connection = Connection(base, timeout_seconds=5)
+    connection = Connection(base, timeout_seconds=MOST_SECONDS)
     try:
         return run_checks(
             Target(connection, charts[:1], AS_OF), select_checks(["SEC-32", "GEN-02", "DISC"], "standard")

@@ -12,6 +12,7 @@ from cds_hooks.tools.kit.contract.target import Target
 from tests.cds_hooks.tools.kit.contract.conftest import AS_OF, Run, token
 from tests.cds_hooks.tools.kit.contract.good_server import GoodServer
 from tests.http_server import answering
+from tests.waiting import MOST_SECONDS
 
 STRANGE: tuple[object, ...] = (
     [],
@@ -32,7 +33,7 @@ NOT_FOUND = b'{"detail": "Not Found"}'
 
 
 def _run(base: str, charts: tuple[PatientChart, ...]) -> Report:
-    connection = Connection(base, timeout_seconds=1.0)
+    connection = Connection(base, timeout_seconds=MOST_SECONDS)
     try:
         return run_checks(Target(connection, charts, AS_OF), select_checks([], "standard"))
     finally:
@@ -63,7 +64,7 @@ def test_an_interrupted_run_reports_what_is_known(good: GoodServer, few_charts: 
         if number == count // 3:
             raise KeyboardInterrupt
 
-    connection = Connection(good.base, timeout_seconds=1.0)
+    connection = Connection(good.base, timeout_seconds=MOST_SECONDS)
     report = run_checks(Target(connection, few_charts, AS_OF), select_checks([], "standard"), interrupt)
     connection.close()
     assert report.cut_short == "the run was interrupted"
