@@ -114,7 +114,11 @@ def format_dose(milligrams: float, limits: Iterable[float] = ()) -> str:
 
     >>> format_dose(0.0625), format_dose(1.25, [0.125]), format_dose(1300.0), format_dose(33.333333)
     ('0.0625', '1.25', '1,300', '33.3')
+    >>> format_dose(1e300)  # a key that was held down
+    'over 1,000,000,000'
     """
+    if milligrams > 1e9:
+        return "over 1,000,000,000"
     is_exact = abs(milligrams - round(milligrams, 4)) < _ROUNDING_ERROR
     return format_number(milligrams, limits, 4 if is_exact or milligrams < 1 else 1)
 

@@ -166,7 +166,8 @@ def _times_recommended(context: RuleContext) -> str | None:
 
 
 def _whole(times: float) -> str:
-    return f"{math.floor(times):,}"
+    """Return it in words where a slip of the keyboard has made it a number that nobody reads, or infinite."""
+    return f"{math.floor(times):,}" if times < 1_000_000 else "over a million"
 
 
 def _labelled_age(context: RuleContext) -> str | None:
