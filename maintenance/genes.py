@@ -34,7 +34,11 @@ _BY_LABEL: Final = {
         ("0.5;1.0", "*1/*3 or *2/*3 by the label", "limit", "1 mg/day"),
     )
 }
-_LABELS: Final = {"2121085": "; Mayzent label, Novartis, 6/2024, sections 2.3 and 4, read 2026-11-22"}
+# The labels of these contraindicate the drug by genotype.
+_LABELS: Final = {
+    "2121085": "; Mayzent label, Novartis, 6/2024, sections 2.3 and 4, read 2026-11-22",
+    "10502": "; thioridazine label, Contraindications, read 2026-11-30",
+}
 # RxNorm has one code for the combination; the ingredient that G6PD deficiency is about is in our tables.
 _COMBINATIONS: Final = {"10831": "10180"}
 _HLA = re.compile(r"(?P<allele>\*\d\d:\d\d) (?P<sign>positive|negative)")
@@ -220,6 +224,8 @@ def _fda_rows(folder: Path, left_out: list[str]) -> Iterator[dict[str, str]]:
             as_in_table = ((";".join(names), row["subgroup"], row["class"], row["limit"]),)
             for lookup, subgroup, what_to_do, limit in _BY_LABEL.get(rxcui, as_in_table):
                 indicator = _FDA_INDICATOR.get((row["section"], what_to_do), "info")
+                if what_to_do == "avoid" and rxcui in _LABELS:
+                    indicator = "critical"
                 yield {
                     "rxcui": rxcui, "drug": row["drug"], "gene": gene, "keys": lookup, "subgroup": subgroup,
                     "section": row["section"], "class": what_to_do, "limit": limit, "indicator": indicator,

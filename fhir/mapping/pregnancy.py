@@ -15,9 +15,16 @@ from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition, Encounter, Observation, Procedure
+from fhir.terminology.analytes import LOINC
 from fhir.terminology.assertions import states
 from fhir.terminology.caching import remembered
-from fhir.terminology.conditions import PregnancyMeaning, condition_groups_of, ends_pregnancy, pregnancy_meaning
+from fhir.terminology.conditions import (
+    PregnancyMeaning,
+    condition_groups_of,
+    ends_pregnancy,
+    pregnancy_meaning,
+    pregnancy_meaning_of_name,
+)
 
 PregnancySignKind: TypeAlias = Literal["status", "due", "gestation", "hcg", "visit", "period", "feeding"]
 
@@ -79,6 +86,9 @@ def _signs(record: PatientRecord) -> PregnancySigns:
             if use is not None:
                 _sort_in(signs, use, observation, coding.code, record)
                 break
+        else:
+            if (use := _meaning_of_name(observation.code)) is not None:
+                _sort_in(signs, use, observation, "", record)
     for visit in record.facts(Encounter):
         if visit.reasonCode:
             signs["visits"] += _visit(visit, record)
@@ -91,6 +101,14 @@ def _signs(record: PatientRecord) -> PregnancySigns:
 @remembered("pregnancy codes of results", entries=4096, longest=300)
 def _meaning_of_code(system_and_code: tuple[str | None, str | None]) -> PregnancyMeaning | None:
     return pregnancy_meaning(*system_and_code)
+
+
+@remembered("names of pregnancy tests", entries=2048, longest=400)
+def _meaning_of_name(code: CodeableConcept) -> PregnancyMeaning | None:
+    """Return what a result without a LOINC code says by its whole name; None for any other."""
+    if any(coding.system == LOINC for coding in code.coding):
+        return None
+    return next((use for text in code.texts if (use := pregnancy_meaning_of_name(text)) is not None), None)
 
 
 def _sort_in(

@@ -407,6 +407,8 @@ _BY_PREFIX = ("icd10", "icd9", "icd9proc", "icd10pcs")
 _EXAMINATION = "5880005"
 _AFTER_BIRTH = re.compile(r"follow\w{0,10} (?:birth|abortion|delivery)", re.IGNORECASE)
 # ICD-10-CM Z3A.08 to Z3A.42: so many completed weeks; Z3A.00, Z3A.01 and Z3A.49 name none.
+_NAME_WORD = re.compile(r"[^\W_]+")
+_LONGEST_NAME = 80
 _WEEKS = re.compile(r"Z3A\.?(0[89]|[1-3]\d|4[0-2])$")
 
 
@@ -423,6 +425,26 @@ def pregnancy_meaning(system: str | None, code: str | None) -> PregnancyMeaning 
         return _PREGNANCY_CODES.get((short, code.strip()))
     bare = code.strip().replace(".", "").upper()
     return next((use for prefix, use in _PREGNANCY_PREFIXES.get(short, ()) if bare.startswith(prefix)), None)
+
+
+# Words that say where and how a pregnancy test was done, and not which result it is.
+_OF_TEST = re.compile(
+    r"point of care|\b(?:poct?|urine|ur|u|serum|ser|blood|plasma|qual\w*|quant\w*|ql|qn|beta|b|ß|β|sub-?unit|intact"
+    r"|total|tests?|screen\w*|rapid|home|result|level|in|lab|prueba|teste|de|di|du)\b"
+)
+
+
+def pregnancy_meaning_of_name(name: str) -> PregnancyMeaning | None:
+    """Return what a result says by its whole name, None for any other.
+
+    >>> pregnancy_meaning_of_name("hCG, urine (qualitative)"), pregnancy_meaning_of_name("POC Pregnancy Test")
+    ('hcg', 'hcg')
+    >>> pregnancy_meaning_of_name("Free beta-hCG, first trimester screen"), pregnancy_meaning_of_name("Pregnancies")
+    (None, None)
+    """
+    if len(name) > _LONGEST_NAME:
+        return None
+    return _PREGNANCY_NAMES.get(" ".join(_NAME_WORD.findall(_OF_TEST.sub(" ", name.lower()))))
 
 
 def ends_pregnancy(system: str | None, code: str | None, words: str = "") -> bool:
@@ -453,11 +475,15 @@ CONTRACEPTIVES: Final[frozenset[str]] = frozenset(_contraceptives("rxnorm"))
 
 
 def _read_exact() -> Mapping[tuple[str, str], PregnancyMeaning]:
-    chosen = (row for row in table_rows("pregnancy.csv") if row["system"] not in (*_BY_PREFIX, "rxnorm", "words"))
+    others = (*_BY_PREFIX, "rxnorm", "words")
+    chosen = (row for row in table_rows("pregnancy.csv") if row["system"] not in others)
     return {(row["system"], row["code"]): row["use"] for row in chosen}  # type: ignore[misc]  # table
 
 
 _PREGNANCY_CODES: Final[Mapping[tuple[str, str], PregnancyMeaning]] = _read_exact()
+_PREGNANCY_NAMES: Final[Mapping[str, PregnancyMeaning]] = {
+    name: use for (system, name), use in _PREGNANCY_CODES.items() if system == "name"
+}
 
 
 def _read_pregnancy_prefixes() -> Mapping[str, list[tuple[str, PregnancyMeaning]]]:

@@ -11,7 +11,7 @@ from cards.rules.conditions.condition import flag, number
 from cards.rules.conditions.words.numbers import WEIGHT, needs_of_lab
 from cards.rules.engine.family import Family, Placeholder, for_drug
 from cards.rules.patient.context import RuleContext
-from cards.rules.patient.measurements import dated
+from cards.rules.patient.measurements import dated, measurement_fact
 from cards.text import capitalized, format_number
 from fhir.mapping.conditions import problems_of
 from fhir.record.measurement import Measurement
@@ -120,6 +120,31 @@ def _prevention_facts(context: RuleContext) -> list[Fact]:
     return [*context.number_facts("times_per_day"), *context.number_facts("daily_dose_mg")]
 
 
+_PLATELETS_LEAST, _COUNT_DAYS, _FALL_SECONDS = 100.0, 7, 30 * 86_400
+"""The labels of heparins stop them where the count falls below 100. That the count of before is at most 30 days older,
+and the newest a week old, is the project's own choice."""
+
+
+def _platelets_before_fall(context: RuleContext) -> Measurement | None:
+    """Return the newest count of at least 100 before one under 100; None where platelets did not fall below it."""
+    newest = context.session.lab("platelets", _COUNT_DAYS)
+    if newest is None or newest.side is not None or newest.value >= _PLATELETS_LEAST:
+        return None
+    earlier = context.session.record.measurements_since("platelets", newest.time.instant - _FALL_SECONDS)
+    return next((count for count in earlier if count.side is None and count.value >= _PLATELETS_LEAST), None)
+
+
+def _fall_facts(context: RuleContext) -> list[Fact]:
+    before = _platelets_before_fall(context)
+    earlier = [measurement_fact(before, dated(before))] if before is not None else []
+    return [*context.lab_facts("platelets", _COUNT_DAYS, (_PLATELETS_LEAST,)), *earlier]
+
+
+def _earlier_platelets(context: RuleContext) -> str:
+    before = _platelets_before_fall(context)
+    return dated(before) if before is not None else "at least 100"
+
+
 _CLASS_1C: Final = {
     "propafenone": "The label contraindicates heart failure.",
     "flecainide": "In CAST it raised deaths in patients with a damaged left ventricle.",
@@ -145,6 +170,14 @@ FAMILY = Family(
             _prevention_facts,
             needs=WEIGHT,
         ),
+        flag(
+            "platelets_fell",
+            lambda context: _platelets_before_fall(context) is not None,
+            "platelets fell below 100 in the last 30 days",
+            frozenset({"lab:platelets"}),
+            _fall_facts,
+            needs=needs_of_lab("platelets"),
+        ),
         flag("upper_gi", _is_upper_gi, "the bleeding or ulcer may be of the upper gut", frozenset({"conditions"})),
     ),
     placeholders={
@@ -152,6 +185,7 @@ FAMILY = Family(
             _after_correction, "Corrected for albumin 3.55 g/dL on 2026-11-20 calcium is 10.55 mg/dL."
         ),
         "class1c_evidence": Placeholder(for_drug(_CLASS_1C)),
+        "earlier_platelets": Placeholder(_earlier_platelets, "platelets 248.755 10*3/uL on 2026-11-20"),
         "enough_potassium": Placeholder(_enough_potassium),
         "with_pco2": Placeholder(_with_pco2, " with pCO2 48.755 mm[Hg] on 2026-11-20"),
     },
