@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib import import_module
 from math import inf
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -165,7 +165,7 @@ async def keep_at(work: _Work, metrics: Metrics) -> None:
                 log().error("work beside the calls failed and begins again", error_type=type(error).__name__, **reason)
                 logged_at = monotonic()
             metrics.counts["cds_work_failures",] += 1
-            metrics.work_failed_at = time()
+            metrics.work_failed_at = monotonic()
         await asyncio.sleep(_AGAIN_SECONDS)
 
 

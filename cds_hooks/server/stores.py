@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import file_digest, sha256
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
@@ -105,7 +105,7 @@ class Stores:
         yield from ((name, sentence) for name, fault in self._followed.items() if (sentence := fault()))
         if self._has_other_index():
             yield "CDS_TERMINOLOGY", "The index of terminologies that is asked for cannot be used; another is in force."
-        if time() - self._metrics.work_failed_at < _LATELY_SECONDS:
+        if monotonic() - self._metrics.work_failed_at < _LATELY_SECONDS:
             yield "work", "Acts, approvals, feeds or the views of the record are not read or written; the log says why."
         if self._seals_fail():
             yield "seals", "The record is not sealed, or its seals are not sent."

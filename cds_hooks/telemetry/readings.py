@@ -5,14 +5,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from threading import Thread
-from time import time
+from time import monotonic, time
 from typing import Final, TypeVar
 
 _T = TypeVar("_T")
 
 _LONGEST_SECONDS: Final = 5.0
 """The largest file that is read takes less than a second."""
-_begun: Final[dict[str, float]] = {}
+_begun: Final[dict[str, tuple[float, float]]] = {}
+"""When each reading began, by the clock and by the seconds that nobody can set."""
 
 
 async def read_beside(name: str, read: Callable[[], _T]) -> _T:
@@ -30,7 +31,7 @@ async def read_beside(name: str, read: Callable[[], _T]) -> _T:
         except Exception as error:
             result.set_exception(error)
 
-    _begun[name] = time()
+    _begun[name] = time(), monotonic()
     try:
         Thread(target=run, name=name, daemon=True).start()
         return await asyncio.wrap_future(result)
@@ -40,8 +41,8 @@ async def read_beside(name: str, read: Callable[[], _T]) -> _T:
 
 def hanging_readings() -> Iterator[tuple[str, str]]:
     """Yield the name of each reading that does not come back, and what an operator has to know in a sentence."""
-    for name, begun in list(_begun.items()):
-        if time() - begun > _LONGEST_SECONDS:
+    for name, (begun, began) in list(_begun.items()):
+        if monotonic() - began > _LONGEST_SECONDS:
             since = datetime.fromtimestamp(begun, UTC)
             yield (
                 name,

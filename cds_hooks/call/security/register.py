@@ -425,10 +425,16 @@ class FileTrust(OutboundTrust):
         return self._live.key_set_fault
 
     async def keep_looking(self) -> None:
-        """Look at the file twice a second until canceled."""
+        """Look at the file twice a second until canceled; key sets are fetched also while its disk does not answer."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_fresh())
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                await self._live.look()
+
+    async def _keep_fresh(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            await self._live.look()
             self._live.keep_fresh()
 
     async def client_of(self, headers: Headers, path: str, call: ProxiedCall | None = None) -> TrustedClient:

@@ -258,6 +258,8 @@ class ActLog:
         self._tries = 0
         self.refused: list[str] = []
         """What does not count, a sentence for each."""
+        self.is_read_anew = False
+        """Whether entries that were read are gone, and those that are there have not all been read since."""
         self._begin()
 
     def _begin(self) -> None:
@@ -282,6 +284,7 @@ class ActLog:
                     elif row.kind is None and self._kinds:
                         self._refuse(row.number, str(fault))
                     self.sequence, self._hash = row.number, bytes(row.hash)
+            self.is_read_anew = False
 
     def _new_rows(self, url: str) -> Sequence[Any]:
         """Return the next rows; those from the beginning on where the last one that was read is there no more."""
@@ -293,6 +296,7 @@ class ActLog:
         log().error("entries of the record are gone that were read: its acts are read again", count=self.sequence)
         self._begin()
         self.refused.clear()
+        self.is_read_anew = True
         self._forget()
         return read_rows(url, _LINKED)
 

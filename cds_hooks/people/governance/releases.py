@@ -81,9 +81,9 @@ class Releases:
         """
         try:
             self._log.read(url, until)
-        finally:  # what was taken before a fault is in effect
+        finally:  # what was taken before a fault is in effect, but where the record is read anew: half of it lets speak
             released = Released(dict(self._states), self._versions)
-            if released != self.current:
+            if released != self.current and not self._log.is_read_anew:
                 self.current = released
 
     def until(self, url: str, at: float) -> "Releases":

@@ -73,16 +73,25 @@ def whole_indexes(configured: Settings) -> dict[str, str]:
     return whole
 
 
+def _version(path: Path | None) -> tuple[Path | None, tuple[int, int, int] | None]:
+    """Return what is another one after the file came or was changed."""
+    try:
+        status = path.stat() if path is not None else None
+    except OSError:
+        status = None
+    return path, (status.st_ino, status.st_size, status.st_mtime_ns) if status is not None else None
+
+
 BetweenCalls = Callable[[Callable[[], None]], Awaitable[None]]
 """Does some work when no call is under way: `Computing.between_calls`."""
 
 
 async def keep_in_force(configured: Settings, releases: Releases, between_calls: BetweenCalls) -> None:
     """Change what this process reads between two calls, whenever an act asks for something else, until canceled."""
-    used = index_in_force(configured, releases.current)
+    used, refused = index_in_force(configured, releases.current), None
     while True:
         wanted = index_in_force(configured, releases.current)
-        if wanted != used:
+        if wanted != used and _version(wanted) != refused:
             try:
                 if wanted is not None:
                     await asyncio.to_thread(digest_of, wanted)
@@ -90,7 +99,7 @@ async def keep_in_force(configured: Settings, releases: Releases, between_calls:
                 used = wanted
                 log().info("terminology in force", reason=wanted.stem if wanted is not None else "none")
             except WrongIndex:
-                used = wanted  # said once; what was in force goes on
+                refused = _version(wanted)  # said once; what was in force goes on until the file is another
                 log().error("an index of terminologies cannot be used, the last good one stays", reason="wrong-index")
             except TimeoutError:
                 log().warning("a call did not end in time, the terminology is changed later")

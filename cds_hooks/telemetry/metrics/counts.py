@@ -4,6 +4,7 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from time import time
 from typing import Any
 
@@ -185,7 +186,7 @@ class Metrics:
         """Name, number and seconds of the oldest of each queue of the feeds."""
         self.minutes: dict[int, Minute] = {}
         self.started_at = time()
-        self.work_failed_at = 0.0
+        self.work_failed_at = -inf
         """When work beside the calls failed last, epoch seconds."""
         self._unread_codes = 0
         self.models_out: Sequence[str] = ()

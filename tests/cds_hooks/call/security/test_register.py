@@ -108,6 +108,9 @@ async def test_a_reading_that_hangs_is_told_and_stops_neither_calls_nor_the_end(
     monkeypatch.setattr("cds_hooks.call.security.register.read_usable_clients", read_slowly)
     monkeypatch.setattr("cds_hooks.call.security.register.LOOK_SECONDS", 0.01)
     monkeypatch.setattr("cds_hooks.telemetry.readings._LONGEST_SECONDS", 0.1)
+    fetched: list[int] = []
+    look = "cds_hooks.call.security.register.WatchedTrustFile.keep_fresh"
+    monkeypatch.setattr(look, lambda _: fetched.append(1))
     trust = site.open()
     site.write(CLIENT.replace("Example", "Other"))
     looking = asyncio.create_task(trust.keep_looking())
@@ -115,6 +118,8 @@ async def test_a_reading_that_hangs_is_told_and_stops_neither_calls_nor_the_end(
     told = list(hanging_readings())
     assert [name for name, _ in told] == ["CDS_TRUST_FILE"]
     assert "UTC without an end" in told[0][1]
+    fetched.clear()
+    await until_async(lambda: fetched, "key sets are not fetched meanwhile")
     assert [client.name for client in trust.clients] == ["Example"]
     answers.set()
     await until_async(lambda: [client.name for client in trust.clients] == ["Other"])

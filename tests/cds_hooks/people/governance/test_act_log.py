@@ -9,6 +9,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import pytest
+
+from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.people.governance.acts import READ_SECONDS, keep_reading
 from cds_hooks.people.governance.releases import Releases
 from tests.cds_hooks.people.governance.clicking import put_command
@@ -32,7 +35,7 @@ def standby_that_takes_over(folder: Path) -> Iterator[None]:
     standby.replace(folder / "decisions.sqlite3")
 
 
-def test_acts_that_took_the_numbers_of_lost_ones_count(tmp_path: Path) -> None:
+def test_acts_that_took_the_numbers_of_lost_ones_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url, releases = record_in(tmp_path), Releases(None)
     _act(url, "off", "kept")
     with standby_that_takes_over(tmp_path):
@@ -41,6 +44,18 @@ def test_acts_that_took_the_numbers_of_lost_ones_count(tmp_path: Path) -> None:
         releases.read(url)
         assert len(releases.current.states) == 3
     _act(url, "off", "new")
+    answers = iter([[]])
+
+    def goes_away(*_: Any) -> Any:
+        for rows in answers:
+            return rows
+        raise RecordUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cds_hooks.people.governance.acts.read_rows", goes_away)
+        with pytest.raises(RecordUnavailable):
+            releases.read(url)
+    assert "service kept" in releases.current.words, "nothing is let speak while the record is read anew"
     releases.read(url)
     assert set(releases.current.words) == {"service kept", "service new"}
     assert not releases.refused

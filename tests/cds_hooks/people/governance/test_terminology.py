@@ -116,8 +116,11 @@ async def test_a_server_changes_between_two_calls_within_a_second_and_stays_wher
     assert in_use().index == second
     put("off", second)
     await until_async(lambda: _groups() == ("hf",))
-    (tmp_path / "terms" / f"{second}.idx").unlink()
+    index = tmp_path / "terms" / f"{second}.idx"
+    index.rename(tmp_path / "away")
     put("active", second)
     await asyncio.sleep(0.6)
     assert _groups() == ("hf",)
+    (tmp_path / "away").rename(index)
+    await until_async(lambda: _groups() == ("gout",))
     keeping.cancel()
