@@ -87,7 +87,11 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     events = _events(configured, components, services, trust)
     seals_fail = lambda: sealing is not None and sealing.is_failing  # noqa: E731
     index = lambda: index_in_force(configured, components.releases.current)  # noqa: E731
-    followed = {"CDS_RULES_FILE": lambda: components.restraint.refused, "key-sets": lambda: trust.key_set_fault}
+    followed = {
+        "CDS_RULES_FILE": lambda: components.restraint.refused,
+        "key-sets": lambda: trust.key_set_fault,
+        "acts": lambda: components.releases.lost,
+    }
     stores = Stores(configured, components.metrics, seals_fail, events, index, followed)
     components.metrics.stores_out = lambda: stores.out
     lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, follower, events, stores)

@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime
 from threading import Lock
 from typing import Any, ClassVar, Final, Literal, TypeVar
 
@@ -260,6 +260,8 @@ class ActLog:
         """What does not count, a sentence for each."""
         self.is_read_anew = False
         """Whether entries that were read are gone, and those that are there have not all been read since."""
+        self.lost_at: datetime | None = None
+        """When this process saw last that entries are gone that it had read."""
         self._begin()
 
     def _begin(self) -> None:
@@ -296,7 +298,7 @@ class ActLog:
         log().error("entries of the record are gone that were read: its acts are read again", count=self.sequence)
         self._begin()
         self.refused.clear()
-        self.is_read_anew = True
+        self.is_read_anew, self.lost_at = True, datetime.now(UTC)
         self._forget()
         return read_rows(url, _LINKED)
 

@@ -73,6 +73,18 @@ class Releases:
         """What does not count, a sentence for each."""
         return self._log.refused
 
+    @property
+    def lost(self) -> str:
+        """A sentence where acts that were in effect are gone from the record, else ""."""
+        at = self._log.lost_at
+        if at is None:
+            return ""
+        return (
+            f"Entries of the record that were read are gone since {at:%Y-%m-%d %H:%M} UTC: a backup was restored, or a "
+            "standby took over. What was switched off, released or approved in them counts no more. Do again what is "
+            "missing on the page of approvals, then restart the server."
+        )
+
     def read(self, url: str, until: float = float("inf")) -> None:
         """Take the acts that are new, up to an instant (epoch seconds).
 

@@ -42,7 +42,7 @@ def test_acts_that_took_the_numbers_of_lost_ones_count(tmp_path: Path, monkeypat
         _act(url, "off", "lost")
         _act(url, "off", "lost too")
         releases.read(url)
-        assert len(releases.current.states) == 3
+        assert (len(releases.current.states), releases.lost) == (3, "")
     _act(url, "off", "new")
     answers = iter([[]])
 
@@ -59,6 +59,7 @@ def test_acts_that_took_the_numbers_of_lost_ones_count(tmp_path: Path, monkeypat
     releases.read(url)
     assert set(releases.current.words) == {"service kept", "service new"}
     assert not releases.refused
+    assert "gone since" in releases.lost
     _act(url, "on", "kept")
     releases.read(url)
     assert set(releases.current.words) == {"service new"}
