@@ -11,8 +11,9 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import file_digest, sha256
+from math import inf
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
@@ -35,6 +36,8 @@ _LATELY_SECONDS: Final = 60.0
 """Work that fails is begun again after a second, and may wait half a minute for a lock."""
 _LONGEST_LOOK_SECONDS: Final = 30.0
 """A look that takes longer waits for a disk or a network that does not answer, and hides every other fault."""
+_CLOCK_SET_SECONDS: Final = 60.0
+_CLOCK_TOLD_SECONDS: Final = 3600.0
 _SHARE_LEFT: Final = 0.05
 _BYTES_LEFT: Final = 1024**3
 """A disk with less than this and less than the share is as good as full: at 200 calls a second 1 GB is some minutes."""
@@ -76,6 +79,8 @@ class Stores:
         if events is not None and configured.events_file is not None:
             self._files |= events.declaration.read_once(configured.events_file)
         self._started_with = {name: _digest(path) for name, path in self._files.items()}
+        self._clock_began = time() - monotonic()
+        self._clock_set = (-inf, "")
         self._out: list[tuple[str, str]] = []
         self._looked_at = monotonic()
 
@@ -103,6 +108,8 @@ class Stores:
                 sentence = f"What {name} names {fault}; the server goes on with what it read, until it is restarted."
                 yield name, sentence
         yield from ((name, sentence) for name, fault in self._followed.items() if (sentence := fault()))
+        if fault := self._clock_fault():
+            yield "clock", fault
         if self._has_other_index():
             yield "CDS_TERMINOLOGY", "The index of terminologies that is asked for cannot be used; another is in force."
         if monotonic() - self._metrics.work_failed_at < _LATELY_SECONDS:
@@ -135,6 +142,17 @@ class Stores:
                 continue
             if disk.free < min(_BYTES_LEFT, _SHARE_LEFT * disk.total):
                 yield "disk", f"The disk of {of} is full or nearly so: {disk.free // 2**20:,} MB are left."
+
+    def _clock_fault(self) -> str:
+        """Return a sentence for an hour after the clock was set, else "": ages and due dates follow it."""
+        before, self._clock_began = self._clock_began, time() - monotonic()
+        moved = self._clock_began - before
+        if abs(moved) > _CLOCK_SET_SECONDS:
+            minutes = f"{abs(moved) / 60:,.0f} minutes {'forward' if moved > 0 else 'back'}"
+            then = "Ages, due dates and the ends of tokens follow it: check that it is right now."
+            self._clock_set = (monotonic(), f"The clock of this machine was set {minutes} within the last hour. {then}")
+        told_since, sentence = self._clock_set
+        return sentence if monotonic() - told_since < _CLOCK_TOLD_SECONDS else ""
 
     def _has_other_index(self) -> bool:
         """Return whether lookups read another index than the site wants, at this look and at the one before."""

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import datetime
 from html import unescape
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 import httpx
@@ -23,16 +23,19 @@ from cds_hooks.call.routes.health import why_not_ready
 from cds_hooks.errors import ReplayStoreFailed
 from cds_hooks.evidence.storage.decision import RecordHealth, RecordUnavailable
 from cds_hooks.evidence.storage.opening import open_decision_log
+from cds_hooks.server.stores import Stores
 from cds_hooks.telemetry.logs import configure_logs
+from cds_hooks.telemetry.metrics import Metrics
 from fhir.terminology.imported import use_index
 from fhir.terminology.importing import import_releases
 from models_onnx.artifact.keys import local_signer
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.cds_hooks.evidence.storage.samples import a_decision
+from tests.constants import settings_with
 from tests.hardening.two_clients import write_site
 from tests.live import SHIPPED, free_port, record_in, serving_here
 from tests.operations.test_proxies import Authority
-from tests.waiting import until
+from tests.waiting import until, until_async
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -179,6 +182,15 @@ def test_each_file_and_store_that_no_call_asks_for_fails_in_turn_and_is_told_unt
                 assert sentence in unescape(calls.get("/ops").text)
                 assert "sqlalche" not in sentence  # words of a library
         until(lambda: told() == [])
+
+
+async def test_a_clock_that_was_set_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stores = Stores(settings_with(database_url=record_in(tmp_path), look_seconds=0.01), Metrics())
+    looking = asyncio.create_task(stores.keep_looking())
+    for seconds, words in ((3600, "60 minutes forward"), (-3600, "120 minutes back")):
+        monkeypatch.setattr("cds_hooks.server.stores.time", lambda seconds=seconds: time() + seconds)
+        await until_async(lambda words=words: words in str(stores.out))  # type: ignore[misc]
+    looking.cancel()
 
 
 @pytest.mark.parametrize(("fault", "reason"), [(_full, "disk I/O error"), (_locked, "database is locked")])

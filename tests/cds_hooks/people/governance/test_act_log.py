@@ -44,7 +44,7 @@ def test_acts_that_took_the_numbers_of_lost_ones_count(tmp_path: Path, monkeypat
         releases.read(url)
         assert (len(releases.current.states), releases.lost) == (3, "")
     _act(url, "off", "new")
-    answers = iter([[]])
+    answers: Iterator[list[Any]] = iter([[]])
 
     def goes_away(*_: Any) -> Any:
         for rows in answers:
