@@ -103,6 +103,8 @@ class Lifespan(Struct, frozen=True):
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+            # decisions of the last seconds name it
+            await asyncio.to_thread(self.components.in_force.record, url)
         await self._close()
 
     def _keep_at(self, work: "_Work") -> asyncio.Task[None]:

@@ -118,7 +118,9 @@ def test_a_rule_a_client_and_a_model_fall_silent_with_the_reason_on_record(tmp_p
         until_said(PLANNING, view, "mortality_5y", None)
         switch(url, "off", "client", list_decisions(url, limit=1)[0].client)
         until_said(PLANNING, view, PLANNING, "switched-off")
-    shadow = next(each for each in list_decisions(url, limit=100) if b'"shadow"' in each.basis)
+    decisions = list_decisions(url, limit=100)
+    assert all(read_content(url, json.loads(each.basis)["config"]) for each in decisions), "the last ones, too"
+    shadow = next(each for each in decisions if b'"shadow"' in each.basis)
     assert json.loads(shadow.basis)["scores"]["probability"] > 0, "a model in shadow is computed and recorded"
 
 

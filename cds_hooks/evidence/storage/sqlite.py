@@ -28,14 +28,14 @@ _EVERY_ROWS = 500
 """Of one process. A row is some 50 KB of the log, since a commit writes whole pages of each index: with 2,000 two
 processes let it grow to 200 MB."""
 _BYTES_OF_A_ROW = 64 * 1024
-"""So many bytes of charts count as a row more."""
+"""So many bytes of what is written count as a row more: a chart, or an answer about thousands of medications."""
 _RESTART_WAIT_MS = 50
 _STEPS = 2
 """The second copies what was written while the first took its 0.2 s, and leaves little to the last."""
 
 
 class Checkpointer:
-    """Counts what is written and starts a checkpoint after every 500 rows, or 32 MB of charts."""
+    """Counts what is written and starts a checkpoint after every 500 rows, or 32 MB of large ones."""
 
     def __init__(self, file: Path) -> None:
         """Name the file; it is opened and the thread started when the first checkpoint is due."""
@@ -45,9 +45,9 @@ class Checkpointer:
         self._closing = False
         self._thread: threading.Thread | None = None
 
-    def written(self, rows: int, of_charts: int = 0) -> None:
-        """To be called after each commit with the rows, and the bytes of charts beside them; returns at once."""
-        self._rows += rows + of_charts // _BYTES_OF_A_ROW
+    def written(self, rows: int, size: int = 0) -> None:
+        """To be called after each commit with the rows and the bytes of all that was written; returns at once."""
+        self._rows += rows + size // _BYTES_OF_A_ROW
         if self._rows < _EVERY_ROWS:
             return
         self._rows = 0
@@ -250,9 +250,10 @@ class SqliteDecisionLog:
             connection.executemany(_INSERT_CHART, self._charts.values())
             newest = connection.execute(NEWEST_LINK).fetchone()
             rows, links = linked(newest, decisions.name, map(values_of_decision, group))
+            size = sum(len(value) for row in rows for value in row if isinstance(value, bytes | str))
             connection.executemany(_INSERT, rows)
             connection.executemany(_INSERT_LINK, links)
-        self._checkpointer.written(len(group), sum(len(content) for _, content in self._charts.values()))
+        self._checkpointer.written(len(group), size + sum(len(content) for _, content in self._charts.values()))
 
     def _check_file(self) -> None:
         # SQLite would continue to write into a file that was deleted

@@ -1,6 +1,7 @@
 """The SQLite log: groups, other writers, failing disks, the write-ahead log."""
 
 import asyncio
+import os
 import resource
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from cds_hooks.evidence.storage.queries import read_rows
 from cds_hooks.evidence.storage.tables import decisions
 from tests.cds_hooks.evidence.storage.samples import a_decision, append_together
 from tests.each import for_rows
+from tests.waiting import until_async
 
 _ROOT = Path(__file__).resolve().parents[4]
 
@@ -94,6 +96,14 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, but long enough to look at" * 30)
     with pytest.raises(RecordUnavailable, match="file is not a database"):
         open_decision_log(f"sqlite:///{tmp_path}/notes.txt")
+
+
+async def test_the_write_ahead_log_of_a_few_large_answers_is_copied_into_the_file(sqlite_url: str) -> None:
+    log, size = _open(sqlite_url), 2_000_000
+    for _ in range(20):
+        await log.append(a_decision(response=os.urandom(size)))
+    await until_async(lambda: _file(sqlite_url).stat().st_size > 15 * size)
+    await log.close()
 
 
 async def test_only_the_servers_own_user_can_read_the_record(sqlite_url: str) -> None:
