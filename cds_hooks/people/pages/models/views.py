@@ -205,6 +205,7 @@ def model_values(manifest: Manifest, card: dict[str, Any] | None = None) -> dict
         "features": [_input_row(feature) for feature in manifest.features],
         "attributes": card_sections(card) if card else [],
         "review": card["product"].get("irm") if card else None,
+        "newest_year": card["product"].get("data_last_year") if card else None,
         "questions": DECLARED,
         "lineage": lineage_rows(manifest),
         "absence": absence_words(manifest),

@@ -20,8 +20,6 @@ from models_onnx.workbench.release.card import card_text, computed_attributes
 
 REVIEW_DAYS = 366
 SHORTEST_HOURS = 24.0
-# Our own limits, because none is published; docs/models/gates.md gives the reasons.
-OLDEST_YEARS = 20
 # The hooks of this server are planned contacts; its records do not show who is acutely ill in hospital.
 SETTINGS = frozenset({"outpatient", "discharge", "population"})
 
@@ -35,7 +33,7 @@ def check_card(subject: Subject, evidence: Evidence) -> Verdict:
     faults = card_problems(subject.card)
     if not faults:
         faults = [*_drift(subject), *_other_figures(subject)]
-        faults += [*_declared(subject, evidence.as_of), *_device(subject), *_population(subject, evidence.as_of)]
+        faults += [*_declared(subject, evidence.as_of), *_device(subject), *_population(subject)]
     reviewed = subject.product.get("irm", {}).get("reviewed", "")
     return Verdict(f"The card is complete and in the file; its risks were reviewed on {reviewed}.", tuple(faults))
 
@@ -74,14 +72,8 @@ def _device(subject: Subject) -> list[str]:
     return [f"refused for cards, it would be a medical device: {device}; and no clearance is given"] if device else []
 
 
-def _population(subject: Subject, as_of: date) -> Iterator[str]:
-    last, setting = subject.product["data_last_year"], subject.product["setting"]
-    if as_of.year - last > OLDEST_YEARS:
-        yield (
-            f"its newest data are of {last}, {as_of.year - last} years ago (limit {OLDEST_YEARS}): "
-            "the people and the care it knows are not those of today"
-        )
-    if setting not in SETTINGS:
+def _population(subject: Subject) -> Iterator[str]:
+    if (setting := subject.product["setting"]) not in SETTINGS:
         yield (
             f"its population is {setting}; this server's hooks are of planned contacts and cannot tell such patients "
             "from others, so nobody would be kept out. A model for the end of a stay has the setting discharge, one "

@@ -175,7 +175,6 @@ CHANGES: list[tuple[str, Any, str]] = [
     ("output_type", "alarm", "its output is an alarm"),
     ("signals", ["ECG waveform"], "it takes signals, images or sequences: ECG waveform"),
     ("setting", "inpatient", "its population is inpatient"),
-    ("data_last_year", 1990, "its newest data are of 1990"),
     ("clearance", "pending", "product.clearance"),
 ]
 
