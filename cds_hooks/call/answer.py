@@ -337,7 +337,7 @@ async def advise(call: Call, understood: Understood) -> Advised:
             advice_by_advisor[advisor.id] = _not_judged(advisor, error)
         advice = advice_by_advisor[advisor.id]
         its_packages = advisor.packages_with(call.client.profile.dialect.id, advice.features)
-        checked.add_cards(advisor.id, advisor.rank, advice.cards, advice.notes, its_packages)
+        checked.add_cards(advisor.id, advisor.rank, advice.cards, advice.notes, its_packages, advisor.words_digest)
     if len(failures) == len(advice_by_advisor):  # nothing was judged, which is not an answer
         raise next(iter(failures.values()))
     for name, failure in failures.items():

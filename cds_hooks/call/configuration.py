@@ -102,6 +102,8 @@ def served_versions(services: Mapping[str, Service], beside: ModelVersions) -> d
         for advisor in service.advisors:
             if advisor.knowledge:
                 served["knowledge", advisor.id] = advisor.knowledge
+            if advisor.words:
+                served["service", advisor.id] = advisor.words_digest
     return served
 
 

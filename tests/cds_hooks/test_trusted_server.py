@@ -12,8 +12,13 @@ import httpx
 import msgspec
 import pytest
 
+from cds_hooks.call.services import find_services
 from cds_hooks.call.trusted_models import own_keys, trust_site_keys, why_withheld
+from cds_hooks.people.governance.acts import service_subject
+from cds_hooks.samples import load_patient
 from cds_hooks.settings import Settings
+from cds_hooks.tools.kit.simulator.chart import Chart, resources_of
+from cds_hooks.tools.kit.simulator.request import build_request
 from cds_hooks.tools.kit.simulator.signing import new_key, sign_token, write_key
 from models_onnx.artifact.folder import Artifact
 from models_onnx.artifact.keys import default_keys, key_file
@@ -21,10 +26,13 @@ from models_onnx.artifact.release_file import GateSummary
 from models_onnx.errors import SignatureRefused
 from models_onnx.serving.registry import load_model
 from models_onnx.serving.runtime import Model
+from tests.cds_hooks.call.services.test_declared import OF_EQUATION, folder_with
 from tests.cds_hooks.calls import PLANNING, request_for
+from tests.cds_hooks.people.governance.clicking import ANN, BEN, Desk
 from tests.conftest import ROOT
-from tests.live import free_port, serving
+from tests.live import free_port, record_in, serving
 from tests.models_onnx.workshop import SIGNER, STRANGER
+from tests.operations.test_switches import until
 
 ISSUER = "https://ehr.example"
 KEY = new_key(ISSUER)
@@ -72,6 +80,35 @@ def test_a_signed_call_is_answered_once(trusted: tuple[str, Path]) -> None:
     headers = _signed(address, f"/cds-services/{PLANNING}")
     assert len(_post(address, PLANNING, headers).json()["cards"]) == 1
     assert _post(address, PLANNING, headers).status_code == 401
+
+
+@pytest.mark.slow
+def test_a_service_of_the_site_shows_cards_in_the_words_that_two_people_approved_alone(tmp_path: Path) -> None:
+    models, desk = folder_with(tmp_path, OF_EQUATION), Desk(record_in(tmp_path))
+    (tmp_path / "keys.json").write_text(json.dumps(KEY.key_set()))
+    (tmp_path / "trust.toml").write_text(CLIENT.replace(PLANNING, "heart-talk"))
+
+    def cards(address: str) -> list[Any]:
+        sample, path = load_patient("diabetes-no-statin", datetime.now(UTC)), "/cds-services/heart-talk"
+        (entry,) = find_services(site_folder=models)["heart-talk"].discovery()
+        request = build_request(entry, Chart(resources_of(sample)), [])
+        answer = httpx.post(f"{address}{path}", json=request, headers=_signed(address, path), timeout=30)
+        shown: list[Any] = answer.json()["cards"]
+        assert bool(shown) != ("two people have not approved its words" in answer.text)
+        return shown
+
+    places = {"CDS_TRUST_FILE": str(tmp_path / "trust.toml"), "CDS_MODELS_FOLDER": str(models)}
+    with serving(tmp_path, **places) as address:
+        assert cards(address) == []
+        subject = service_subject(
+            "heart-talk", find_services(site_folder=models)["heart-talk"].advisors[0].words_digest
+        )
+        for person in (ANN, BEN):
+            desk.put_approval(person, subject, kind="service")
+        until(lambda: bool(cards(address)))
+    folder_with(tmp_path, OF_EQUATION.replace("Consider a talk", "Stop all medication. Consider a talk"))
+    with serving(tmp_path, **places) as address:
+        assert cards(address) == []
 
 
 @pytest.mark.slow

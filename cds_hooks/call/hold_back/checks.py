@@ -48,7 +48,7 @@ from cds_hooks.call.hold_back.reasons import (
     SITE_CHECK,
     WORKLIST,
 )
-from cds_hooks.call.hold_back.released import KNOWLEDGE, Released
+from cds_hooks.call.hold_back.released import KNOWLEDGE, Released, words_name
 from cds_hooks.call.hold_back.visit import MOST_CARDS, CardNotes, VisitRank, by_harm, choose_for_visit
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.settings.packages import PACKAGE, rule_of_package
@@ -118,13 +118,17 @@ class CheckedCall(Struct):
         cards: Iterable[Card],
         notes: Mapping[str, CardNotes],
         packages: tuple[str, ...],
+        words: str = "",
     ) -> None:
-        """Take what is known of an advisor's cards; `rank` is theirs where they have no other."""
+        """Take what is known of an advisor's cards; `rank` is theirs where they have no other.
+
+        `words` is the digest of what the site declares of the advisor.
+        """
         self.packages = tuple(dict.fromkeys((*self.packages, *packages)))
         for card in cards:
             noted = notes.get(card.uuid, CardNotes())
             rank_of_card = rank if noted.rank is None else noted.rank
-            self.notes[card.uuid] = replace(noted, advisor=advisor, packages=packages, rank=rank_of_card)
+            self.notes[card.uuid] = replace(noted, advisor=advisor, packages=packages, rank=rank_of_card, words=words)
 
     def notes_of(self, card: Card) -> CardNotes:
         """Return what its advisor says of a card."""
@@ -237,7 +241,18 @@ def _why_card_not_released(card: Card, call: CheckedCall) -> WhyNot | None:
     for kind in ("model", "equation", KNOWLEDGE):
         if (silence := call.released.why_withheld(kind, model, caller.client, caller.patient)) is not None:
             return silence
+    if (silence := _why_words_withheld(card, call)) is not None:
+        return silence
     return WhyNot(caller.service, SILENT_MODE, call.silent) if call.silent is not None else None
+
+
+def _why_words_withheld(card: Card, call: CheckedCall) -> WhyNot | None:
+    """Return that two people have not approved what the site declares of this service, behind a trust file."""
+    advisor, words = call.notes_of(card).advisor, call.notes_of(card).words
+    if not words or not call.needs_approval or call.site.is_approved(words_name(advisor, words), words):
+        return None
+    text = f"{advisor}: its card is not shown: two people have not approved its words as they are now (/rules)."
+    return WhyNot(advisor, SHADOW, text)
 
 
 def _why_answered(finding: RuleFinding, call: CheckedCall) -> WhyNot | None:

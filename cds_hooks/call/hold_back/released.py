@@ -107,6 +107,11 @@ class Released(Struct, frozen=True):
         return WhyNot(name, reason, f"The {kind} {name} is {words} here: {state.why}.")
 
 
+def words_name(service: str, digest: str) -> str:
+    """Return under what name the approval of a service's words stands among those of a site."""
+    return f"service {service} {digest}"
+
+
 def in_canary(state: State, client: str, patient: str) -> bool:
     """Return whether a canary shows cards for this patient: always for the same ones, for more with a larger share.
 

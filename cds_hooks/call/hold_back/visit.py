@@ -51,6 +51,8 @@ class CardNotes(Struct, kw_only=True, dict=True):
     advisor: str = ""
     packages: tuple[str, ...] = ()
     """The packages from outside with a part in it."""
+    words: str = ""
+    """The digest of what a site declares of its advisor, which two people approve."""
 
     @cached_property
     def brief(self) -> Card | None:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from cards.card import TOPIC_SYSTEM, CardText, Coding, Suggestion
@@ -64,6 +65,7 @@ def _service(declared: ServiceFile, features: tuple[Feature, ...], **more: Any) 
         description=declared.description,
         usage_requirements=declared.usage_requirements,
         needs=Needs.of(features=features, resources=_READ, required=required),
+        words=msgspec.json.format(msgspec.json.encode(declared), indent=1).decode(),
         **more,
     )
 

@@ -1,5 +1,6 @@
 """What a CDS service declares, what it is given for one call, and what it returns."""
 
+import hashlib
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
@@ -339,6 +340,8 @@ class Advisor:
     """The hash of the published knowledge that it evaluates: two people release exactly this."""
     listed_ids: Mapping[str, str] = field(default_factory=dict)
     """The id under which discovery lists a hook, where it is not `id`; see `Service.listed_id`."""
+    words: str = ""
+    """What a site declares of it in a file, with its texts and thresholds: two people approve exactly this."""
 
     def __post_init__(self) -> None:
         if isinstance(self.hooks, str):
@@ -370,6 +373,11 @@ class Advisor:
         keys += [("fhir.mapping.features", feature.name) for feature in vector.features] if vector is not None else []
         origins = (origin_of(*key) for key in keys)
         return tuple(dict.fromkeys(origin.package.name for origin in origins if origin and origin.package))
+
+    @property
+    def words_digest(self) -> str:
+        """The digest of `words`; empty where a site declares none."""
+        return hashlib.sha256(self.words.encode()).hexdigest() if self.words else ""
 
     @property
     def absent_models(self) -> tuple[AbsentModel, ...]:

@@ -34,6 +34,7 @@ from cds_hooks.people.governance.acts import (
     key_of_subject,
     model_subject,
     rule_subject,
+    service_subject,
     words_of,
 )
 from cds_hooks.people.governance.approvals import ApprovalBook
@@ -237,8 +238,10 @@ class _Checks:
                 kind, subject = "model", self._model(wanted)
             case "waiver":
                 kind, subject = "waiver", self._waiver(wanted)
+            case "service":
+                kind, subject = "service", self._words_of_service(wanted)
             case _:
-                raise ApprovalRefused(f"a {wanted.kind[:40]} is not approved; rules, models and waivers are")
+                raise ApprovalRefused(f"a {wanted.kind[:40]} is not approved; rules, models, waivers and services are")
         first = next(iter(self.book.approvals(kind, subject)), None)
         who = self._signatory(first)
         self.book.refuse_approval(kind, subject, who, self.today)
@@ -273,6 +276,11 @@ class _Checks:
             if waiver_version(subject) == wanted.version:
                 return subject
         raise ApprovalRefused(f"the model {wanted.name} has no such waiver, or its text was changed; read it again")
+
+    def _words_of_service(self, wanted: WantedAct) -> Subject:
+        if not wanted.version or self.served.versions.get(("service", wanted.name)) != wanted.version:
+            raise ApprovalRefused(f"the service {wanted.name[:80]} is not here in these words; read them again")
+        return service_subject(wanted.name, wanted.version)
 
     def _release_act(self, wanted: WantedAct) -> Act:
         if wanted.kind not in get_args(ActKind) or wanted.state not in get_args(ActState):

@@ -38,7 +38,7 @@ SALT: Final = re.compile("[0-9a-f]{32}")
 LOCAL: Final = "accounts"
 COMMAND: Final = "command"
 
-Kind = Literal["rule", "model", "waiver"]
+Kind = Literal["rule", "model", "waiver", "service"]
 Subject = Mapping[str, Any]
 """What is approved: members that name it and digests that change with every byte of it."""
 ActKind = Literal[
@@ -162,10 +162,17 @@ def waiver_subject(model: str, version: str, waiver: Mapping[str, Any]) -> Subje
     return {"model": model, "version": version, **waiver}
 
 
+def service_subject(service: str, digest: str) -> Subject:
+    """Return what a site declares of a service; its digest changes with every word and number of it."""
+    return {"service": service, "digest": digest}
+
+
 def words_of(kind: Kind, subject: Subject) -> str:
     """Return the subject in words."""
     if kind == "rule":
         return f"rule {subject.get('rule')} in version {subject.get('digest')}"
+    if kind == "service":
+        return f"service {subject.get('service')} in the words {str(subject.get('digest'))[:16]}"
     model = f"{subject.get('model')} {subject.get('version')}"
     if kind == "waiver":
         return f"waiver of {subject.get('gate')} for model {model} until {subject.get('expires')}"

@@ -11,6 +11,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from cards.rules.engine.governance import Approval, SiteRules, all_rule_versions
+from cds_hooks.call.hold_back.released import words_name
 from cds_hooks.call.trusted_models import why_withheld
 from cds_hooks.people.access.recorded_acts import ACCOUNT_EVENT
 from cds_hooks.people.governance.acts import (
@@ -121,12 +122,17 @@ class ApprovalBook:
 
     def _with_approvals(self, site: SiteRules) -> SiteRules:
         approvals = {}
-        for rule, version in all_rule_versions().items():
-            statements = self.approvals("rule", rule_subject(rule, version.digest))
+        subjects: list[tuple[Kind, str, Subject]] = [
+            ("rule", rule, rule_subject(rule, version.digest)) for rule, version in all_rule_versions().items()
+        ]
+        services = (row.subject for row in self.everything() if row.kind == "service")
+        subjects += [("service", words_name(service["service"], service["digest"]), service) for service in services]
+        for kind, name, subject in subjects:
+            statements = self.approvals(kind, subject)
             if len(statements) >= NEEDED:
-                approvals[rule] = Approval(
-                    rule,
-                    version.digest,
+                approvals[name] = Approval(
+                    name,
+                    subject["digest"],
                     " and ".join(statement.by for statement in statements),
                     " and ".join(statement.role for statement in statements),
                     datetime.fromisoformat(statements[-1].at).date(),

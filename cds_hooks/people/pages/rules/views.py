@@ -46,6 +46,7 @@ from cds_hooks.people.governance.acts import (
     Statement,
     Subject,
     rule_subject,
+    service_subject,
     waiver_subject,
     words_of,
 )
@@ -54,7 +55,7 @@ from cds_hooks.people.governance.releases import Releases
 from cds_hooks.people.governance.standing import SIGNS
 from cds_hooks.people.governance.terminology import whole_indexes
 from cds_hooks.people.pages.model_files import ModelFiles
-from cds_hooks.people.pages.rules.standing import COUNTED_DAYS, RuleRow
+from cds_hooks.people.pages.rules.standing import COUNTED_DAYS, ActForm, RuleRow
 from cds_hooks.people.pages.server import PageServer
 from cds_hooks.people.web.site import Failure, PageRefusal
 from cds_hooks.people.web.visitor import visiting
@@ -161,9 +162,10 @@ class _Rules:
         book, releases = self._desk.on_record() if recorded else (self._book, self._releases)
         batches = rule_batches(book)
         return {
-            "waiting": _waiting(book, releases, self._server.files, batches),
+            "waiting": _waiting(book, releases, self._server, batches),
             "batches": batches,
             "published": _published(self._server.served, releases),
+            "declared": _declared(self._server, book),
             "refused": [*(book.refused if book is not None else ()), *releases.refused],
             "taken": recorded or [],
             "problem": problem,
@@ -334,6 +336,27 @@ def _published(served: Mapping[Key, str], releases: Releases) -> list[PublishedR
     ]
 
 
+class DeclaredRow(Struct, frozen=True):
+    """A service that the site declares: its words, what is missing of two approvals, and the form."""
+
+    title: str
+    words: str
+    missing: str | None
+    form: ActForm
+
+
+def _declared(server: PageServer, book: ApprovalBook | None) -> list[DeclaredRow]:
+    if book is None:
+        return []
+    rows, today = [], datetime.now(UTC).date()
+    for advisor in (advisor for service in server.services.values() for advisor in service.advisors if advisor.words):
+        digest = advisor.words_digest
+        missing = book.why_not_approved("service", service_subject(advisor.id, digest), today)
+        form = ActForm("service", advisor.id, digest, missing is not None, visiting().visitor is not None)
+        rows.append(DeclaredRow(advisor.title, advisor.words, missing, form))
+    return rows
+
+
 BATCH: Final = "rules"
 LEAST_OF_A_BATCH: Final = 5
 """So many rules that wait in the same way are one row."""
@@ -394,7 +417,7 @@ class WaitingRow(Struct, frozen=True):
 
 
 def _waiting(
-    book: ApprovalBook | None, releases: Releases, files: ModelFiles, batches: Iterable[RuleBatch]
+    book: ApprovalBook | None, releases: Releases, server: PageServer, batches: Iterable[RuleBatch]
 ) -> list[WaitingRow]:
     """Return what one person did and another one has to; the approvals first."""
     if book is None:
@@ -406,9 +429,11 @@ def _waiting(
         kind, subject = statement.kind, statement.subject
         if kind == "rule" and (subject["rule"] in batched or not _is_served(subject)):
             continue
+        if kind == "service" and server.served.get((kind, subject["service"])) != subject["digest"]:
+            continue
         missing = book.why_not_approved(kind, subject, today)
         if missing is not None:
-            wanted = {"kind": kind, "state": APPROVED, **_version_of(statement, files)}
+            wanted = {"kind": kind, "state": APPROVED, **_version_of(statement, server.files)}
             rows.append(WaitingRow(words_of(kind, subject), statement, statement.note, missing, wanted))
     for act in releases.waiting_for_second():
         wanted = {name: f"{getattr(act, name)}" for name in ("kind", "state", "name", "version", "share")}
@@ -426,7 +451,7 @@ def _version_of(statement: Statement, files: ModelFiles) -> dict[str, str]:
     """Return name and version of what was approved, as the forms name them."""
     subject = statement.subject
     version = waiver_version(subject) if statement.kind == "waiver" else str(subject["digest"])
-    name = str(subject["rule" if statement.kind == "rule" else "model"])
+    name = str(subject[statement.kind if statement.kind in ("rule", "service") else "model"])
     beside = f"{name}{VERSION_SIGN}{subject.get('version')}"
     return {"name": beside if files.folder(beside) else name, "version": version}
 

@@ -15,6 +15,7 @@ from cds_hooks.evidence.storage import Decision, new_decision_id, open_decision_
 from cds_hooks.people.access.accounts import disable_account
 from cds_hooks.people.pages.rules.views import LEAST_PREDICTIONS, MOST_BYTES, why_too_early
 from models_onnx.serving.registry import model_ids
+from tests.cds_hooks.call.services.test_declared import OF_EQUATION, folder_with
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.people.access.browsing import BROWSER, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.people.governance.clicking import DIGEST, RULE, Desk
@@ -123,6 +124,24 @@ async def test_two_people_release_a_published_artifact_in_the_version_that_the_p
             assert words in (await _send(person, **form, state="canary", share="5", why="evaluated")).text
     states = [detail["state"] for _, detail in entries(tmp_path, "release-act")]
     assert states == ["shadow", "canary", "canary"]
+
+
+async def test_two_people_approve_the_words_of_a_service_as_the_page_shows_them(
+    tmp_path: Path, behind: dict[str, Any]
+) -> None:
+    folder = folder_with(tmp_path, OF_EQUATION)
+    async with visit(tmp_path, **behind, models_folder=folder) as person:
+        await person.log_in("ann")
+        page = (await person.open("/rules")).text
+        assert faults(page) == []
+        assert "Consider a talk with the nurse." in page
+        (form,) = [form for form in _forms(page) if form["kind"] == "service"]
+        other = await _send(person, **form | {"version": "0" * 64})
+        assert (other.status_code, "is not here in these words" in other.text) == (400, True)
+        for name, words in (("ann", "Not in effect yet"), ("vera", "It counts now")):
+            await person.log_in(name)
+            assert words in (await _send(person, **form, why="read")).text
+    assert len(entries(tmp_path, "approval")) == 2
 
 
 def _forms(page: str) -> list[dict[str, str]]:
