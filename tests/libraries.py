@@ -29,6 +29,5 @@ class Library:
 
 lightgbm: Any = Library("lightgbm")
 xgboost: Any = Library("xgboost")
-glassbox: Any = Library("interpret.glassbox")
 shap: Any = Library("shap")
 statsmodels: Any = Library("statsmodels.api")

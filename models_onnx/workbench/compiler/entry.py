@@ -1,6 +1,6 @@
 """Reads a fitted model into the family that explains it exactly, against rows of its reference cohort.
 
-Trees and EBMs are read from their own objects and files. Everything else is an ONNX file, to which skl2onnx converts
+Trees are read from their own objects and files. Everything else is an ONNX file, to which skl2onnx converts
 objects of scikit-learn: it is explained input by input where it is a sum of terms of single inputs, else by groups.
 """
 
@@ -20,7 +20,6 @@ from models_onnx.workbench.compiler.families.shapley_trees import LEAST_COHORT, 
 from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, limits
 from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, ML_DOMAIN, ML_OPSET, OPSET, Graph
 from models_onnx.workbench.compiler.link import IDENTITY, FittedModel
-from models_onnx.workbench.compiler.readers.ebm import read_ebm
 from models_onnx.workbench.compiler.readers.network import Network, OnnxSource, Scale, answering_graph
 from models_onnx.workbench.compiler.readers.onnx_trees import agrees, trees_of_file
 from models_onnx.workbench.compiler.readers.source import (
@@ -41,9 +40,9 @@ def read_model(
     """Return a fitted model against rows [n, F] of its reference cohort, whose inputs have these names; NaN is missing.
 
     `model`: a fitted HistGradientBoosting-, GradientBoosting-, RandomForest- or ExtraTreesClassifier of scikit-learn,
-    interpret's ExplainableBoostingClassifier, a LightGBM or XGBoost object, the path of a LightGBM text or XGBoost JSON
-    file, any ONNX file (an OnnxSource), or whatever object of scikit-learn skl2onnx converts. With `groups` of inputs,
-    at most ten, what is no sum of its inputs is explained by them.
+    a LightGBM or XGBoost object, the path of a LightGBM text or XGBoost JSON file, any ONNX file (an OnnxSource), or
+    whatever object of scikit-learn skl2onnx converts. With `groups` of inputs, at most ten, what is no sum of its
+    inputs is explained by them.
 
     Raises:
         CompileRefused: it cannot be explained exactly; the message says why and what to do.
@@ -54,8 +53,6 @@ def read_model(
     model, X = without_search(model), _checked(X)
     if (count := len(getattr(model, "classes_", (0, 1)))) != 2:
         raise CompileRefused(f"{type(model).__name__} has {count} classes, and models of two are compiled")
-    if type(model).__name__ == "ExplainableBoostingClassifier":
-        return read_ebm(model, X, names)
     try:
         trees = read_trees(model, X, names)
     except CompileRefused:

@@ -34,7 +34,6 @@ _CHECKOUT = _PACKAGE.parent
 _FITTED_WITH = {
     "lightgbm": ("lightgbm",),
     "xgboost": ("xgboost", "xgboost-cpu"),
-    "interpret": ("interpret-core", "interpret"),
 }
 _CHANGED = ", with changes that are not in it"
 

@@ -1,8 +1,8 @@
 """Any ONNX file as a function from rows of inputs to one number: a network, a pipeline, trees of any library.
 
-The file takes a table, [N, F] or one [N, 1] for each input by name. It answers with a probability of each row, or with
-log odds. A sigmoid or softmax at its end is left off, because log odds are then exact where a float32 probability near
-1 is not.
+The file takes a table, [N, F], or one [N, 1] or [N] for each input by name. It answers with a probability of each row,
+or with log odds. A sigmoid or softmax at its end is left off, because log odds are then exact where a float32
+probability near 1 is not.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ from onnx import (
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused
 from models_onnx.serving.runtime import RUN_ERRORS, session_of
-from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, INT64, ML_DOMAIN, ML_OPSET, OPSET, Graph
+from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, INT64, ML_DOMAIN, ML_OPSET, OPSET, SECOND_AXIS, Graph
 from models_onnx.workbench.compiler.link import LOGIT
 
 Array = NDArray[np.float64]
@@ -173,7 +173,9 @@ class Network:
             given = np.where(self.whole_numbers(values.shape[1]), np.round(given), given)
         parts = [given] if len(items) == 1 else np.split(given, len(items), axis=1)
         feed = {
-            item.name: self._texts(j, part) if item.type == _TEXT else part.astype(_TYPES[item.type][1])
+            item.name: (self._texts(j, part) if item.type == _TEXT else part.astype(_TYPES[item.type][1])).reshape(
+                -1, *part.shape[1 : len(item.shape)]
+            )
             for j, (item, part) in enumerate(zip(items, parts, strict=True))
         }
         return np.asarray(self.session.run(None, feed)[0])
@@ -216,12 +218,14 @@ class Network:
             of_each = [values if item.type == _TEXT else given for item in items]
             pairs = zip(of_each, places, strict=True)
             parts = [graph.node("Gather", [table, at], f"{at}_values", axis=1) for table, at in pairs]
-        return {
+        written = {
             item.name: self._written_texts(graph, j, part)
             if item.type == _TEXT
             else graph.node("Cast", [part], f"{part}_given", to=_TYPES[item.type][0])
             for j, (item, part) in enumerate(zip(items, parts, strict=True))
         }
+        flat = [item.name for item in items if len(item.shape) == 1]
+        return written | {name: graph.node("Squeeze", [written[name], SECOND_AXIS], f"{name}_flat") for name in flat}
 
     def _refuse_other_inputs(self, features: tuple[str, ...]) -> None:
         items = self.session.get_inputs()
@@ -241,10 +245,10 @@ class Network:
                 f"{self.name} takes {shapes}: it was exported for a fixed number of rows; export it with a dynamic "
                 "first axis"
             )
-        wanted = [len(features) if len(items) == 1 else 1]
+        wanted = [[len(features)]] if len(items) == 1 else [[1], []]
         fits = len(items) in (1, len(features))
-        expected = f"[N, {len(features)}], or one [N, 1] for each of {', '.join(features)}"
-        if not fits or any(not _fits(item.shape[1:], wanted) for item in items):
+        expected = f"[N, {len(features)}], or one [N, 1] or [N] for each of {', '.join(features)}"
+        if not fits or not all(any(_fits(item.shape[1:], sizes) for sizes in wanted) and item.shape for item in items):
             raise CompileRefused(f"{self.name} takes {shapes}; the declaration gives {expected}")
         input_names = tuple(item.name for item in items)
         if len(items) > 1 and input_names != features:

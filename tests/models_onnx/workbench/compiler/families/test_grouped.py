@@ -17,7 +17,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
 from models_onnx.errors import CompileRefused, ModelError
-from models_onnx.workbench.compiler.families.grouped import GroupedModel
+from models_onnx.workbench.compiler.families.grouped import AdditiveFile, GroupedModel
 from models_onnx.workbench.compiler.readers.network import OnnxSource
 from tests.each import for_rows
 from tests.libraries import lightgbm, xgboost
@@ -72,12 +72,14 @@ def test_files_of_deep_trees_are_explained_by_groups(tmp_path: Path) -> None:
         assert np.abs(says(file.content, X)["probability"] - fitted.predict_proba(X)[:, 1]).max() < 1e-5
 
 
-def columns_file(names: tuple[str, ...], whole: tuple[str, ...] = ()) -> bytes:
-    """A file that takes each input by its name, as converters of pipelines write them; the sigmoid of their sum."""
-    types = {name: TensorProto.INT64 if name in whole else TensorProto.FLOAT for name in names}
-    inputs = [helper.make_tensor_value_info(name, kind, [None, 1]) for name, kind in types.items()]
-    nodes = [helper.make_node("Cast", [name], [f"{name}_as_number"], to=TensorProto.FLOAT) for name in names]
-    nodes.append(helper.make_node("Sum", [f"{name}_as_number" for name in names], ["sum"]))
+def columns_file(names: tuple[str, ...], flat: bool = False) -> bytes:
+    """A file that takes each input by its name, as converters of pipelines write them; the sigmoid of their sum.
+
+    `flat`: as vectors, as ebm2onnx writes them.
+    """
+    shape = [None] if flat else [None, 1]
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names]
+    nodes = [helper.make_node("Sum", list(names), ["sum"])]
     nodes.append(helper.make_node("Sigmoid", ["sum"], ["risk"]))
     outputs = [helper.make_tensor_value_info("risk", TensorProto.FLOAT, None)]
     graph = helper.make_graph(nodes, "columns", inputs, outputs)
@@ -93,6 +95,15 @@ def test_inputs_in_another_order_are_refused_and_other_names_are_declared() -> N
     with pytest.raises(CompileRefused, match="takes its inputs others: AGE"):
         compiled(OnnxSource("net", columns_file(called)), X, features=NAMES)
     compiled(OnnxSource("net", columns_file(called), columns=called), X, features=NAMES)
+
+
+def test_a_file_of_vectors_says_the_same_as_one_of_columns() -> None:
+    X, _ = invented(gaps=0.0)
+    files = [compiled(OnnxSource("net", columns_file(NAMES, flat)), X, features=NAMES) for flat in (False, True)]
+    assert [type(file.fitted) for file in files] == [AdditiveFile, AdditiveFile]
+    columns, vectors = (says(file.content, X) for file in files)
+    assert np.array_equal(columns["probability"], vectors["probability"])
+    assert np.array_equal(columns["contributions"], vectors["contributions"])
 
 
 def _fixed(content: bytes) -> bytes:
