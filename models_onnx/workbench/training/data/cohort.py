@@ -3,7 +3,7 @@
 import hashlib
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from sysconfig import get_paths
@@ -49,8 +49,6 @@ class Cohort:
     rows: pd.DataFrame
     table_rows: int
     left_out: tuple[CohortStep, ...]
-    outcomes_left_out: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """How many rows each exclusion left out without and with the outcome; of a follow-up nothing."""
 
     def __len__(self) -> int:
         return len(self.fold)
@@ -168,7 +166,7 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
     if leaks := inputs_from_forbidden_columns(spec, table):
         columns = ", ".join(name for name in spec.never_inputs if name in table.columns)
         raise TrainingRefused(f"{spec.id}: {', '.join(leaks)} is read from a column that no input may be ({columns})")
-    rows, left_out, outcomes = table, [], {}
+    rows, left_out = table, []
     for exclusion in spec.exclusions:
         subject = f"the exclusion {exclusion.reason!r}"
         answers = one_for_each_row(spec, subject, exclusion.leaves_out, rows)
@@ -178,7 +176,6 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
             )
         out = np.asarray(answers, dtype=bool)
         left_out.append(CohortStep(exclusion.reason, exclusion.words, int(out.sum())))
-        outcomes[exclusion.reason] = _outcomes(spec, rows[out])
         rows = rows[~out]
     if rows.empty:
         raise TrainingRefused(f"{spec.table} has no row that the exclusions leave; there were {len(table)}")
@@ -206,17 +203,7 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
         rows=rows,
         table_rows=len(table),
         left_out=tuple(left_out),
-        outcomes_left_out=outcomes,
     )
-
-
-def _outcomes(spec: ModelSpec, rows: pd.DataFrame) -> tuple[int, int]:
-    """Return how many rows are without and with the outcome, as far as each says it."""
-    outcome = spec.outcome
-    if rows.empty or outcome.follow_up is not None:
-        return 0, 0
-    y = pd.to_numeric(outcome.of(rows) if outcome.of is not None else rows[outcome.column], errors="coerce")
-    return int((y == 0).sum()), int((y == 1).sum())
 
 
 def inputs_of(spec: ModelSpec, rows: pd.DataFrame) -> NDArray[np.float64]:

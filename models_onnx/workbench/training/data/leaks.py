@@ -1,10 +1,10 @@
 """Finds what knows the outcome before a model is trained: inputs, exclusions, copied people.
 
 Shown is what an input reads, found by shuffling each column of the table in turn, whatever the declaration calls it:
-the outcome's own columns, what is written after the index, the name or the place of a row, or the outcomes of its own
-group. Everything else is a `Suspicion`: an input tells too much alone, by its values or by whether it is there. So do
-planned treatments and strong markers, so a named person answers it on the card. The limits are ours; beside each stands
-what the inputs of our models reach on their tables.
+the outcome's own columns, what is written after the index, the name or the place of a row. Everything else is a
+`Suspicion`: an input tells too much alone, by its values or by whether it is there. So do planned treatments and strong
+markers, so a named person answers it on the card. The limits are ours; beside each stands what the inputs of our models
+reach on their tables.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.isotonic import IsotonicRegression
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.patient import Age
@@ -32,22 +31,16 @@ _AFTER = 0.15
 # The share of the rows with the outcome above a cut through an input less that of the others: 0.94 are 99 and 5 in 100;
 # a measurement that did so would have an AUROC of 0.997.
 _ONE_CUT = 0.94
-# The AUROC of a day after the index: a visit that was booked tells less, as who needs it sooner gets it sooner.
-_LATE_DAY = 0.65
-_IN_ORDER = 20_000
 INDEX_DATE = "index_date"
 """The column of a table from charts with the day from which one predicts."""
 AFTER_INDEX = frozenset({"followed_days", "event"})
 """What `cds-hooks data --charts` writes of what came after it."""
-# Rows of one value that tell a rate, and values that tell whether it is their own: where all are within a twentieth of
-# their standard error, or all so many tables drawn by chance are less steady, by as much. Nights of a stay are not.
-_GROUP, _LEAST_RATES, _UNCERTAIN, _OF_CHANCE, _TIMES, _EXACT = 4, 6, 12, 0.5, 400, 0.05**2
-_LEAST_PURE, _PURE = 30, 0.75
-_WHOLE, _LEAST_COUNT, _FITTING, _HARDLY = 1e-9, 4, 0.9, np.log(1e-9)
+# Rows of one value, and rows with and without the outcome, from which on it is told that a column is made of it.
+_GROUP, _LEAST_OF_EACH = 4, 30
 CLEARED = "leave it out, or read it as it stood at the moment of the prediction"
 """What clears an input of the charge that it knows the outcome."""
-# One value, or an exclusion, of hardly anybody without the outcome. With age 90 two in three die within five years, 18
-# times the odds of the others (NHANES); columns that are written after the outcome begin at 440 times.
+# One value of hardly anybody without the outcome. With age 90 two in three die within five years, 18 times the odds of
+# the others (NHANES); columns that are written after the outcome begin at 440 times.
 _ENOUGH, _CERTAIN, _TIMES_THE_ODDS = 30, 0.9, 30.0
 # Texts of which nearly every row has its own name people.
 _NAMES = 0.9
@@ -87,10 +80,8 @@ def leaks_in_table(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[str, 
     ]
     leaks += _read_after_index(cohort, reads)
     leaks += _read_by_name_or_order(spec, reads)
-    leaks += _running_rates(spec, cohort)
     leaks += _made_of_outcome(reads, cohort)
     leaks += _chosen_by_outcome(spec, reads)
-    leaks += _left_out_with_outcome(cohort)
     # who is in two folds under another name is predicted by a model that saw them
     count = max(copied_rows(content, cohort.patient) for content in (cohort.content(), _table_content(spec, cohort)))
     if count > max(FEW, MANY * len(cohort)):
@@ -99,7 +90,7 @@ def leaks_in_table(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[str, 
 
 
 def _made_of_outcome(reads: Reads, cohort: Cohort) -> Iterator[str]:
-    """Yield a sentence for each input that is the outcome under another name, or its rate in groups of these rows."""
+    """Yield a sentence for each input that is the outcome under another name, or of which one value tells it."""
     is_followed = cohort.weight > 0
     y = cohort.y[is_followed]
     explained = {name for column, names in reads.inputs.items() if column in reads.outcome for name in names}
@@ -109,8 +100,6 @@ def _made_of_outcome(reads: Reads, cohort: Cohort) -> Iterator[str]:
             continue
         if is_outcome(x, y):
             yield f"{name} is the outcome under another name: its values part the rows with it from those without"
-        elif _encodes_outcome(x, y):
-            yield f"{name} is the rate of the outcome in groups of these same rows (a target encoding in sample)"
         else:
             yield from _telling_value(name, x, y)
 
@@ -118,19 +107,13 @@ def _made_of_outcome(reads: Reads, cohort: Cohort) -> Iterator[str]:
 def is_outcome(x: Array, y: Events) -> bool:
     """Return whether each value of a column has only rows with the outcome, or only rows without: it is made of it.
 
-    So has one that parts both by one cut, such as the days until the event or the end of the follow-up. So are nearly
-    all values of a rate without the row itself, which by their size tell little: a strong marker's do.
+    So has one that parts both by one cut, such as the days until the event or the end of the follow-up.
     """
-    if min(np.bincount(y, minlength=2)) >= _LEAST_PURE and _best_cut(x, y) >= _ONE_CUT:
+    if min(np.bincount(y, minlength=2)) >= _LEAST_OF_EACH and _best_cut(x, y) >= _ONE_CUT:
         return True
     _, codes, count = np.unique(x, return_inverse=True, return_counts=True, equal_nan=True)
     events = np.bincount(codes, weights=y)
-    is_pure = (events == 0) | (events == count)
-    if is_pure.all():
-        return len(x) >= _GROUP * len(count)
-    told = is_pure & (count >= _GROUP)
-    shares = [of_kind[told].sum() / of_kind.sum() for of_kind in (events, count - events)]
-    return told.sum() >= _LEAST_PURE and min(shares) >= _PURE and separates(x, y) < _ALONE
+    return bool(((events == 0) | (events == count)).all()) and len(x) >= _GROUP * len(count)
 
 
 def _best_cut(x: Array, y: Events) -> float:
@@ -143,59 +126,10 @@ def _best_cut(x: Array, y: Events) -> float:
     return float(max(shares))
 
 
-def _encodes_outcome(x: Array, y: Events) -> bool:
-    """Return whether a column is the rate of the outcome in its own groups: as no measurement, it has none of chance.
-
-    Among rows of one value, the share with the outcome differs by chance from a rate that was known before; from a rate
-    that was computed from these rows it does not, nor from what was made of it.
-    """
-    x, y = x[~np.isnan(x)], y[~np.isnan(x)]
-    values, codes, count = np.unique(x, return_inverse=True, return_counts=True)
-    if _counts_outcome(x, y):
-        return True
-    chosen = count >= _GROUP
-    if chosen.sum() < max(_LEAST_RATES, len(values) / 2):
-        return False
-    values, rates, count = values[chosen], (np.bincount(codes, weights=y) / count)[chosen], count[chosen]
-    error = np.sqrt(np.maximum(rates * (1 - rates), 1 / count) / count)
-    straight = np.polynomial.Polynomial.fit(values, rates, 1, w=1 / error)(values)
-    if (((straight - rates) / error) ** 2).mean() < _EXACT:
-        return True
-    # what the rate was made into rises or falls with it, and chance does not: how well it does is held against chance
-    rises = bool(np.cov(values, rates, aweights=count)[0, 1] >= 0)
-    distance, expected = _from_steady(values, rates, count, rises)
-    draw = np.random.default_rng(_SEED)
-    uncertain = ((expected > 0) & (expected < 1)).sum() >= _UNCERTAIN
-    return bool(uncertain) and all(
-        _from_steady(values, draw.binomial(count, expected) / count, count, rises)[0] * _OF_CHANCE > distance
-        for _ in range(_TIMES)
-    )
-
-
-def _counts_outcome(x: Array, y: Events) -> bool:
-    """Return whether values are the numbers of outcomes of groups: the rows of each have a multiple of it, but for one.
-
-    One may be missing or too many, because rows were left out since. A group has more rows than outcomes.
-    """
-    if np.abs(x - x.round()).max(initial=0.0) > _WHOLE:
-        return False
-    values, codes, count = np.unique(x.round(), return_inverse=True, return_counts=True)
-    several = (values >= _LEAST_COUNT) & (count >= values)
-    values, rest = values[several], np.bincount(codes, weights=y)[several] % values[several]
-    fits = np.minimum(rest, values - rest) <= 1
-    return bool(fits.sum() >= _FITTING * len(fits) and np.log(3 / values[fits]).sum() < _HARDLY)
-
-
-def _from_steady(values: Array, rates: Array, count: Events, rises: bool) -> tuple[float, Array]:
-    """Return how far rates are from those that rise (or fall) steadily with the values, and these."""
-    steady = IsotonicRegression(increasing=rises).fit_transform(values, rates, sample_weight=count)
-    return float((count * (rates - steady) ** 2 / np.maximum(steady * (1 - steady), 1 / count)).sum()), steady
-
-
 def _read_after_index(cohort: Cohort, reads: Reads) -> Iterator[str]:
-    """Inputs that are read from what `cds-hooks data` writes after the index, or from dates after it.
+    """Inputs that are read from what `cds-hooks data` writes after the index, or from days after it.
 
-    A date after the index that tells little of the outcome may have been booked: that is a question.
+    A day after the index may have been booked before: that is a question.
     """
     index = None
     if INDEX_DATE in cohort.rows:
@@ -203,27 +137,13 @@ def _read_after_index(cohort: Cohort, reads: Reads) -> Iterator[str]:
     for column, names in reads.inputs.items():
         if column in reads.outcome or column == INDEX_DATE:
             continue
-        if after := [name for name in sorted(AFTER_INDEX) if _is_copy(cohort.rows, column, name)]:
-            copy = "" if column in AFTER_INDEX else f"a copy of {after[0]}, "
-            yield f"{', '.join(names)} is read from {column}, {copy}which is written after the index"
+        if column in AFTER_INDEX:
+            yield f"{', '.join(names)} is read from {column}, which is written after the index"
         elif index is not None and not pd.api.types.is_numeric_dtype(cohort.rows[column]):
             day = pd.to_datetime(cohort.rows[column], errors="coerce", format="ISO8601", utc=True)
             if late := int((day.dt.floor("D") > index).sum()):
                 sentence = f"{', '.join(names)} is read from {column}, which in {late:,} rows is a day after the index"
-                tells = _told_late(day - index, cohort)
-                told = f"{sentence} and tells the outcome (AUROC {tells:.2f}; limit {_LATE_DAY:g})"
-                yield (told if tells >= _LATE_DAY else Suspicion(f"{sentence}: was it booked before?", tuple(names)))
-
-
-def _told_late(after: pd.Series, cohort: Cohort) -> float:
-    """Return how well days after the index, or whether there is one, tell the outcome."""
-    days = after.dt.total_seconds().to_numpy(dtype=np.float64)[cohort.weight > 0]
-    y = cohort.y[cohort.weight > 0]
-    return _separates_at_all(days, y)
-
-
-def _is_copy(rows: pd.DataFrame, column: str, original: str) -> bool:
-    return original in rows and (column == original or rows[column].equals(rows[original].rename(column)))
+                yield Suspicion(f"{sentence}: was it booked before?", tuple(names))
 
 
 def _read_by_name_or_order(spec: ModelSpec, reads: Reads) -> list[str]:
@@ -258,18 +178,6 @@ def _chosen_by_outcome(spec: ModelSpec, reads: Reads) -> Iterator[str]:
             )
 
 
-def _left_out_with_outcome(cohort: Cohort) -> Iterator[str]:
-    """Exclusions that leave out hardly anybody without the outcome; so do those of people who had it already."""
-    followed = cohort.y[cohort.weight > 0]
-    for reason, (without, events) in cohort.outcomes_left_out.items():
-        if _is_apart(events, without + events, followed.sum(), len(followed)):
-            yield Suspicion(
-                f"the exclusion {reason!r} leaves out {without + events:,} rows, of which {events:,} have the outcome: "
-                "it may choose people by what happened to them",
-                (reason,),
-            )
-
-
 def _is_apart(events: Any, count: Any, other_events: Any, others: Any) -> Any:
     """Return where enough rows have the outcome nearly all, at many times the odds of the others."""
     share, rest = (events + 0.5) / (count + 1), (other_events + 0.5) / (others + 1)
@@ -287,24 +195,6 @@ def _telling_value(name: str, x: Array, y: Events) -> Iterator[str]:
             f"({100 * y.mean():.0f} in 100 of all): it may be written after the outcome",
             (name,),
         )
-
-
-def _running_rates(spec: ModelSpec, cohort: Cohort) -> Iterator[str]:
-    """Inputs that rise from row to row of a group where the row has the outcome, and else fall.
-
-    So does the rate of the rows so far with the row itself. By its values alone it looks like one that was known.
-    """
-    for column in cohort.rows.columns.difference([spec.fold_column, spec.key]):
-        codes, groups = pd.factorize(cohort.rows[column])
-        if min(codes) < 0 or not 2 <= len(groups) <= len(codes) / _GROUP:
-            continue
-        order = np.argsort(codes, kind="stable")[:_IN_ORDER]
-        is_next = np.diff(codes[order]) == 0
-        y, rises = cohort.y[order][1:][is_next], np.diff(cohort.X[order], axis=0)[is_next] > 0
-        if min(np.bincount(y, minlength=2)) >= _LEAST_PURE:
-            for name, with_it, without in zip(cohort.features, rises[y == 1].T, rises[y == 0].T, strict=True):
-                if with_it.mean() - without.mean() >= _ONE_CUT:
-                    yield f"{name} is a running rate of the outcome by {column}, in which each row itself is counted"
 
 
 def alone(cohort: Cohort) -> dict[str, float]:

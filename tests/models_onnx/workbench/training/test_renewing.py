@@ -195,23 +195,12 @@ def test_what_is_made_of_the_outcome_is_shown_and_a_date_that_may_be_booked_is_a
         weeks=np.where(died, draw.integers(1, 200, len(rows)), draw.integers(260, 900, len(rows))),
         index_date="2020-01-01",
         visit=day.strftime("%Y-%m-%d"),
-        seen=[f"2020-0{2 if dead else 5}-01" for dead in died],
     )
-    for column, is_question in {"weeks": False, "visit": True, "seen": False}.items():
+    for column, is_question in {"weeks": False, "visit": True}.items():
         bad = reading(mcv_fl=lambda each, name=column: 50 + pd.factorize(each[name], sort=True)[0] / 20)
         said = [leak for leak in leaks(bad, table) if leak.startswith("mcv_fl is ")]
         assert said, column
         assert all(isinstance(leak, Suspicion) for leak in said) is is_question, said
-
-
-def test_a_running_rate_of_its_group_is_a_leak_and_a_place_in_the_group_is_none(rows: pd.DataFrame) -> None:
-    cohort = build_cohort(INVENTED, rows)
-    table = cohort.rows.assign(ward=np.arange(len(cohort)) % 40, died=cohort.y)
-    ward = table.groupby("ward")
-    table = table.assign(nth=ward.cumcount() % 9, rate=(ward["died"].cumsum() + 0.2) / (ward.cumcount() + 2))
-    for column, is_leak in {"nth": False, "rate": True}.items():
-        bad = reading(mcv_fl=lambda each, name=column: 85.0 + each[name])
-        assert any("running rate of the outcome by ward" in said for said in leaks(bad, table)) is is_leak, column
 
 
 def test_an_input_made_from_the_label_separates_nobody_after_the_horizon(rows: pd.DataFrame) -> None:

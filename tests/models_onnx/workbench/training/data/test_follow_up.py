@@ -78,10 +78,8 @@ def noisy(rows: pd.DataFrame, share: float) -> pd.Series:
     return 85.0 + rows["came_back"].where(~changed, 1 - rows["came_back"])
 
 
-def rates(rows: pd.DataFrame, how: str) -> pd.Series:
-    events = rows["came_back"].groupby(np.random.default_rng(6).integers(0, 250, len(rows)))
-    total, count = events.transform("sum"), events.transform("size")
-    return 50 + 100 * ((total + 10 * rows["came_back"].mean()) / (count + 10) if how == "smoothed" else total / count)
+def rates(rows: pd.DataFrame) -> pd.Series:
+    return 50 + 100 * rows["came_back"].groupby(np.random.default_rng(6).integers(0, 250, len(rows))).transform("mean")
 
 
 def given(rows: pd.DataFrame) -> pd.Series:
@@ -107,8 +105,7 @@ LEAKS: dict[str, tuple[Callable[[pd.DataFrame], pd.Series], str]] = {
     ),
     "only its gaps": (gaps, "alone reaches an AUROC of 0.7"),
     "treatment afterwards": (given, "have the outcome (1"),
-    "rates": (lambda rows: rates(rows, "as they are"), "a target encoding in sample"),
-    "smoothed rates": (lambda rows: rates(rows, "smoothed"), "a target encoding in sample"),
+    "rates of small groups": (rates, "alone reaches an AUROC of 0.7"),
     "numbered by outcome": (numbered, "the outcome under another name"),
 }
 
