@@ -19,16 +19,12 @@ class FollowUp:
     With it, who was followed for less than the horizon counts through the time there was. `strata` names the rows that
     left the study alike, such as a survey cycle: each stratum is weighted by its own censoring. Without it the
     strata are the latest period and the time before.
-
-    `competing`: 1 where another event ended the time, after which this one cannot come. It is no loss: the row counts
-    as one without the event, and the risk is the cumulative incidence (Aalen and Johansen).
     """
 
     time: ColumnOf
     event: ColumnOf
     per_year: float
     strata: ColumnOf | None = None
-    competing: ColumnOf | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from models_onnx.workbench.gates.subject import (
 from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.release.publishing import VALIDATED
 from models_onnx.workbench.training.data.cohort import Cohort
-from models_onnx.workbench.training.data.leaks import is_outcome, separates
+from models_onnx.workbench.training.data.leaks import is_outcome
 from models_onnx.workbench.training.data.reads import Reads, read_by
 
 Array = NDArray[np.float64]
@@ -212,9 +212,6 @@ def _paired(subject: Subject, active: Subject | None, cohort: Any) -> Paired | N
 
 # Columns that may be behind no input, whatever the specification calls them (45 CFR 92.210; README of the tables).
 PROTECTED = re.compile(r"race|ethnic|language|religio|payer|insur|income|poverty|education", re.IGNORECASE)
-# An input that tells a protected group from the others as well as this stands for it.
-PROXY = 0.9
-_LEAST_GROUP = 50
 # Columns whose groups are judged under these names of axes: an axis of another name would be judged by less.
 _AXES = {
     "race": re.compile("race|ethnic", re.IGNORECASE),
@@ -224,12 +221,12 @@ _AXES = {
 
 
 def traced_groups(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what an axis does not say: sentences on inputs that stand for a protected group, and columns.
+    """Return what an axis does not say: sentences on inputs that are read from a protected group, and columns.
 
     The columns are those of race, sex or age for which the specification has no axis of fairness of that name.
     """
     axes = {axis: read_by(column_of, reads.some, reads.columns) for axis, column_of in spec.subgroups.items()}
-    smuggled = (*_smuggled(reads.inputs, axes), *_proxies(spec, cohort))
+    smuggled = tuple(_smuggled(reads.inputs, axes))
     return smuggled, tuple(_unnamed(axes, reads.columns, cohort.rows))
 
 
@@ -268,18 +265,3 @@ def _may_not_read(name: str, axis: str) -> bool:
     if axis.startswith("sex"):
         return not isinstance(feature, Sex)
     return axis.startswith("age") and not isinstance(feature, Age)
-
-
-def _proxies(spec: ModelSpec, cohort: Cohort) -> Iterator[str]:
-    for axis, column_of in spec.subgroups.items():
-        if not PROTECTED.search(axis):
-            continue
-        group = np.asarray(column_of(cohort.rows), dtype=object)
-        for value in sorted({str(member) for member in group if not pd.isna(member)}):
-            is_member = np.array([str(member) == value for member in group])
-            if is_member.sum() < _LEAST_GROUP or (~is_member).sum() < _LEAST_GROUP:
-                continue
-            for position, name in enumerate(cohort.features):
-                separation = separates(cohort.X[:, position], is_member.astype(np.int64))
-                if separation >= PROXY:
-                    yield f"{name} tells {value} of the axis {axis} from the others (AUROC {separation:.2f})"

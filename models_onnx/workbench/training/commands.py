@@ -1,11 +1,9 @@
 """What `cds-hooks model train|evaluate` do, without any drawing: plain functions with typed results.
 
-Where a model comes from: commit and declaration, written into its manifest when it is trained.
+Where a model comes from: code and declaration, written into its manifest when it is trained.
 """
 
 import hashlib
-import shutil
-import subprocess
 import sys
 from dataclasses import dataclass, replace
 from importlib.metadata import distributions, version
@@ -29,20 +27,18 @@ from models_onnx.workbench.training.evaluate import WHOLE, Evaluator
 from models_onnx.workbench.training.pipeline import train
 
 _PACKAGE = Path(models_onnx.__file__).parent
-_CHECKOUT = _PACKAGE.parent
 # What may have fitted a model of one's own: the module that is loaded then, and the packages that it may come from.
 _FITTED_WITH = {
     "lightgbm": ("lightgbm",),
     "xgboost": ("xgboost", "xgboost-cpu"),
 }
-_CHANGED = ", with changes that are not in it"
 
 
 def lineage_of(spec: ModelSpec, specs: Path | None = None) -> Lineage:
     """Return what this declaration's model is made with, here and now; `specs` as where the declaration was found."""
     declaration = _declaration(spec, specs)
     return Lineage(
-        code=code_version(),
+        code=f"cds-hooks-onnx {version('cds-hooks-onnx')}",
         declaration_sha256=_digest(declaration) if declaration is not None else "",
         fitted_sha256=_fitted_digest(spec),
     )
@@ -65,24 +61,6 @@ def fitted_with(spec: ModelSpec) -> dict[str, str]:
     there = {distribution.name.lower(): distribution.version for distribution in distributions() if distribution.name}
     loaded = [packages for module, packages in _FITTED_WITH.items() if module in sys.modules]
     return {name: there[name] for packages in loaded for name in packages if name in there}
-
-
-def code_version() -> str:
-    """Return the commit of the checkout that runs, and whether its files differ from it; else the installed version."""
-    git = shutil.which("git")
-    if git is None or not (_CHECKOUT / ".git").exists():
-        return f"cds-hooks-onnx {version('cds-hooks-onnx')}, installed"
-    commit = _git(git, "rev-parse", "HEAD")
-    if not commit:
-        return f"cds-hooks-onnx {version('cds-hooks-onnx')}, of a checkout without a commit"
-    changed = _git(git, "status", "--porcelain", "--untracked-files=no")
-    return f"commit {commit}{_CHANGED if changed else ''}"
-
-
-def _git(git: str, *words: str) -> str:
-    # only `git`, in the folder of this package, with words of this module
-    done = subprocess.run([git, "-C", str(_CHECKOUT), *words], capture_output=True, text=True, check=False)  # noqa: S603
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _declaration(spec: ModelSpec, specs: Path | None) -> Path | None:

@@ -57,33 +57,17 @@ def observe(outcome: OutcomeSpec, rows: pd.DataFrame, period: NDArray[np.bool_])
     if not (time >= 0).all() or not np.isin(event, (0.0, 1.0)).all():
         raise TrainingRefused(f"{outcome.column}: each row needs a follow-up time from 0 on and an event of 0 or 1")
     happened = event == 1.0
-    other = _competing(outcome, rows, happened)
     y = (happened & (time <= horizon + 1e-9)).astype(np.int64)
     weight, unfollowed = np.zeros(len(y)), np.zeros(len(y), dtype=np.bool_)
     strata = period if outcome.follow_up.strata is None else np.asarray(outcome.follow_up.strata(rows))
     for stratum in np.unique(strata):
         part = strata == stratum
-        weights = _weights(time[part], (happened | other)[part], horizon)
+        weights = _weights(time[part], happened[part], horizon)
         unfollowed[part] = weights is None
         weight[part] = 0.0 if weights is None else weights
     if unfollowed.all():
         raise TrainingRefused("fewer than a tenth were followed through the horizon: its risk cannot be estimated")
-    # who had a competing event never has this one: as if followed without it through the horizon
-    years = np.where(other, horizon, np.minimum(time, horizon))
-    return Observed(y, weight, years, y == 1, unfollowed)
-
-
-def _competing(outcome: OutcomeSpec, rows: pd.DataFrame, happened: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return whose time a competing event ended; TrainingRefused where a row has both or neither 0 nor 1."""
-    follow_up = outcome.follow_up
-    if follow_up is None or follow_up.competing is None:
-        return np.zeros(len(rows), dtype=np.bool_)
-    other = np.asarray(follow_up.competing(rows), dtype=np.float64)
-    if not np.isin(other, (0.0, 1.0)).all() or (other[happened] == 1.0).any():
-        raise TrainingRefused(
-            f"{outcome.column}: competing is 0 or 1 in each row, and 0 where the event ended the time"
-        )
-    return np.asarray(other == 1.0)
+    return Observed(y, weight, np.minimum(time, horizon), y == 1, unfollowed)
 
 
 def _zero_one(outcome: OutcomeSpec, rows: pd.DataFrame) -> NDArray[np.int64]:

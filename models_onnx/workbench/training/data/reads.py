@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models_onnx.errors import TrainingRefused
 from models_onnx.spec import ModelSpec
 from models_onnx.workbench.training.data.cohort import Cohort, input_column
 from models_onnx.workbench.training.data.follow_up import observe
@@ -46,10 +45,7 @@ def _behind_outcome(spec: ModelSpec, rows: pd.DataFrame, columns: Iterable[str])
     period = np.ones(len(rows), dtype=np.bool_)
 
     def seen(table: pd.DataFrame) -> Array:
-        try:
-            observed = observe(spec.outcome, table, period)
-        except TrainingRefused:  # shuffled, a row has the event and the competing one: the column is read
-            return np.full((len(table), 3), np.nan)
+        observed = observe(spec.outcome, table, period)
         return np.column_stack([observed.y, observed.years, observed.event])
 
     follow_up = spec.outcome.follow_up
