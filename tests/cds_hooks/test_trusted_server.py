@@ -32,7 +32,7 @@ from tests.cds_hooks.people.governance.clicking import ANN, BEN, Desk
 from tests.conftest import ROOT
 from tests.live import free_port, record_in, serving
 from tests.models_onnx.workshop import SIGNER, STRANGER
-from tests.operations.test_switches import until
+from tests.waiting import until
 
 ISSUER = "https://ehr.example"
 KEY = new_key(ISSUER)
@@ -97,7 +97,7 @@ def test_a_service_of_the_site_shows_cards_in_the_words_that_two_people_approved
         assert bool(shown) != ("two people have not approved its words" in answer.text)
         return shown
 
-    places = {"CDS_TRUST_FILE": str(tmp_path / "trust.toml"), "CDS_MODELS_FOLDER": str(models)}
+    places: dict[str, Any] = {"CDS_TRUST_FILE": str(tmp_path / "trust.toml"), "CDS_MODELS_FOLDER": str(models)}
     with serving(tmp_path, **places) as address:
         assert cards(address) == []
         subject = service_subject(
@@ -105,7 +105,7 @@ def test_a_service_of_the_site_shows_cards_in_the_words_that_two_people_approved
         )
         for person in (ANN, BEN):
             desk.put_approval(person, subject, kind="service")
-        until(lambda: bool(cards(address)))
+        until(lambda: cards(address))
     folder_with(tmp_path, OF_EQUATION.replace("Consider a talk", "Stop all medication. Consider a talk"))
     with serving(tmp_path, **places) as address:
         assert cards(address) == []
