@@ -39,7 +39,7 @@ _PACKAGE: Final = "cards.rules.language"
 _SET_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER: Final = re.compile(
     rf"\bset(?: id)? [0-9a-f]{{7}}|{_SET_ID.pattern}|\beu/\d/\d\d/\d|\bndc \d{{4,5}}-\d{{3,4}}"
-    r"|\b(?:nda|bl) \d{6}|\b\d{6}(?:s\d{3})?lbl\b|\bregistration \d|\bdailymed archive \d"
+    r"|\b(?:a?nda|bl) \d{6}|\b\d{6}(?:s\d{3})?lbl\b|\bregistration \d|\bdailymed archive \d"
     r"|\bemc(?: product)? \d{3}|\boddb\.org \d{5}"
     r"|\b(?:fda\.report|prescriberpoint\.com)(?:/[\w/]*)?[ -][0-9a-f]{7,8}\b"
 )

@@ -91,10 +91,10 @@ def _is_lower_gi(text: str) -> bool:
 _ENOXAPARIN: Final = "67108"
 _ADULT_YEARS: Final = 18
 _HEPARIN_UNITS_A_DAY, _ENOXAPARIN_MG_ONCE, _ENOXAPARIN_MG_TWICE = 15_000, 40, 30
-_MG_PER_KG_A_DAY, _ONCE_MG_PER_KG, _TWICE_MG_PER_KG = 0.8, 1.0, 0.7
+_ONCE_MG_PER_KG, _TWICE_MG_PER_KG = 1.0, 0.75
 """The labels prevent a thrombosis with heparin 5,000 units two or three times a day and enoxaparin 40 mg once or 30 mg
-twice. In a light patient that enoxaparin is a treatment dose: 1 mg/kg once in kidney failure, 0.75 mg/kg twice from 75
-years on. Under 0.8 mg/kg a day it prevents also in a heavy one."""
+twice. The lowest treatment doses of the enoxaparin label are 1 mg/kg once (section 2.3, severe renal impairment) and
+0.75 mg/kg twice (2.4, from 75 years on): an amount of a day under these prevents also in a heavy patient."""
 
 
 def _is_prevention_dose(context: RuleContext) -> bool:
@@ -109,7 +109,7 @@ def _is_prevention_dose(context: RuleContext) -> bool:
     if each is None or times is None or a_day is None:
         return False
     per_kg, per_kg_a_day = context.dose_mg_per_kg or 0.0, context.dose_mg_per_kg_per_day
-    if per_kg_a_day is not None and per_kg_a_day < _MG_PER_KG_A_DAY:
+    if per_kg_a_day is not None and per_kg_a_day < _ONCE_MG_PER_KG:
         return True
     if times <= 1:
         return max(each, a_day) <= _ENOXAPARIN_MG_ONCE and per_kg < _ONCE_MG_PER_KG
