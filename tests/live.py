@@ -17,7 +17,7 @@ from random import SystemRandom
 from threading import Thread
 from time import sleep
 from types import MappingProxyType
-from typing import Any, TextIO
+from typing import Any
 
 import httpx
 
@@ -63,26 +63,21 @@ def free_port() -> int:
     folder.mkdir(exist_ok=True)
     while True:
         port = SystemRandom().randrange(20_000, 32_000)
-        reserved = (folder / str(port)).open("a")
+        reserved = os.open(folder / str(port), os.O_CREAT | os.O_RDWR)
         try:
             flock(reserved, LOCK_EX | LOCK_NB)
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
         except OSError:
-            reserved.close()
+            os.close(reserved)
             continue
-        _RESERVED.append(reserved)
-        return port
+        return port  # what was opened stays open, and locked, until this process ends
 
 
 def is_listening(port: int) -> bool:
     """Whether a connection to the port is taken."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-_RESERVED: list[TextIO] = []
-"""Each is locked until this process ends."""
 
 
 @contextmanager

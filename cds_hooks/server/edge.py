@@ -49,7 +49,7 @@ _TCP_INFO_BYTES: Final = 56
 """The beginning of Linux's `tcp_info` up to `tcpi_last_data_recv`, the milliseconds since data arrived."""
 _MOST_DESCRIPTORS: Final = 65_536
 _SWEEP_SECONDS: Final = 0.5
-_LOG_SECONDS: Final = 60.0
+LOG_SECONDS: Final = 60.0
 _MOST_LOGGED: Final = 20
 _CLOSED_AT_ONCE: Final = 16
 """A sixteenth of the connections is closed at once where there are too many, so that the search for them is rare."""
@@ -131,7 +131,7 @@ class EdgeLimits:
         self._count(reason)
         self._unlogged[reason] += 1
         now = self.clock()
-        if now - self._logged_at.get(reason, -_LOG_SECONDS) >= _LOG_SECONDS:
+        if now - self._logged_at.get(reason, -LOG_SECONDS) >= LOG_SECONDS:
             self._logged_at[reason] = now
             self._answers_logged[reason] = 0
             log().warning("connection refused", reason=reason, count=self._unlogged.pop(reason))

@@ -25,6 +25,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
     """A server that has 64 connections, and the folder with its log."""
     folder = tmp_path_factory.mktemp("edge")
     bounds = {"connections": CONNECTIONS, "head_seconds": MOST_SECONDS, "answer_seconds": MOST_SECONDS}
+    bounds["cds_hooks.server.edge:LOG_SECONDS"] = 86_400
     with serving(folder, constants=bounds) as address:
         yield address, folder
 
