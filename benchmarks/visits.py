@@ -24,6 +24,7 @@ from cds_hooks.tools.kit.simulator.request import build_request, drafts_for
 SIZES_KB = (68, 160, 700)
 _SELECTS = 5
 _OPENING = "patient-view"
+HOOKS_OF_A_VISIT = (_OPENING, *["order-select"] * _SELECTS, "order-sign")
 MARK = f"--{NUMBER_MARK}".encode()
 
 Json = dict[str, Any]
@@ -83,17 +84,22 @@ def take_times(app: InProcess, bodies: Calls) -> list[float]:
 
 
 def _calls_of_a_visit(entries: list[Json], patient: Patient, drafts: list[Json], size_kb: int) -> Calls:
-    whole = [*patient.resources, *next(patient.fillers())]
-    sizes = accumulate(len(orjson.dumps(resource)) for resource in whole)
-    chart = [resource for resource, size in zip(whole, sizes, strict=True) if size < 1000 * size_kb]
-    opening = bodies_of(entries, _OPENING, Chart(chart), drafts[:1])
+    chart = cut_chart(patient, size_kb)
+    opening = bodies_of(entries, _OPENING, chart, drafts[:1])
     selects: Calls = []
     for number in range(1, _SELECTS + 1):  # each after one more order
         ordered = drafts[:number]
-        *_, select = bodies_of(entries, "order-select", Chart(chart), ordered)
+        *_, select = bodies_of(entries, "order-select", chart, ordered)
         selects.append(select)
-    *_, signature = bodies_of(entries, "order-sign", Chart(chart), ordered)
+    *_, signature = bodies_of(entries, "order-sign", chart, ordered)
     return [*opening, *selects, signature]
+
+
+def cut_chart(patient: Patient, size_kb: int) -> Chart:
+    """Return the patient's own resources with as much history as there is room for."""
+    whole = [*patient.resources, *next(patient.fillers())]
+    sizes = accumulate(len(orjson.dumps(resource)) for resource in whole)
+    return Chart([resource for resource, size in zip(whole, sizes, strict=True) if size < 1000 * size_kb])
 
 
 def bodies_of(entries: list[Json], hook: str, chart: Chart, ordered: list[Json]) -> Iterator[tuple[str, bytes]]:

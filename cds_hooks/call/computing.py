@@ -251,7 +251,7 @@ class Turns:
 
     Between two calls the loop takes new connections, reads what came and answers probes, however many calls a client
     has sent at once. With all that arrived computed in one turn, a burst of twice the capacity made everybody wait for
-    2 s in the kernel's queue (`python -m benchmarks.burst`).
+    2 s in the kernel's queue (`python -m benchmarks.rate --rate 500`).
     """
 
     def __init__(self) -> None:
