@@ -88,7 +88,7 @@ def check_orders(
     cards: list[Card] = []
     carded: list[DraftMedication] = []
     for drafted, card_findings in zip(to_evaluate, findings, strict=True):
-        of_draft = list(_doubts(drafted, check))
+        of_draft = _doubts(drafted, check)
         if card_findings:
             card, withheld = order_card(drafted, [each.write(each) for each in card_findings], check)
             cards.append(card)
@@ -127,14 +127,15 @@ _WORDS_SAY_MORE = (
 )
 
 
-def _doubts(drafted: DraftMedication, check: OrderCheck) -> Iterator[WhyNot]:
-    """Yield why rules say nothing about a draft, and what is in doubt about it."""
-    yield from check.evaluate(drafted).silences
-    name = drafted.draft.name
+def _doubts(drafted: DraftMedication, check: OrderCheck) -> list[WhyNot]:
+    """Return why rules say nothing about a draft, and what is in doubt about it."""
+    doubts, name = [*check.evaluate(drafted).silences], drafted.draft.name
     if drafted.medication.doubt:
-        yield WhyNot(name, "identity-in-doubt", f"{plain(name)}: {plain(drafted.medication.doubt, 200)}")
+        text = f"{plain(name)}: {plain(drafted.medication.doubt, 200)}"
+        doubts.append(WhyNot(name, "identity-in-doubt", text))
     if drafted.dose.words_say_more:
-        yield WhyNot(name, "dose-in-doubt", f"{plain(name)}: {_WORDS_SAY_MORE}")
+        doubts.append(WhyNot(name, "dose-in-doubt", f"{plain(name)}: {_WORDS_SAY_MORE}"))
+    return doubts
 
 
 def _without_rule(drafts: Iterable[DraftMedication], names: Collection[str], book: RuleBook) -> Iterator[RuleFinding]:

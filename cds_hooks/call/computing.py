@@ -12,9 +12,8 @@ nothing faster: it lets the loop answer small calls in between. docs/decisions/0
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from math import inf
 from time import monotonic, thread_time
@@ -193,11 +192,12 @@ class CallUnderWay:
         self, work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
     ) -> _Result:
         """Return what the work returns: of a large call on a thread, of a small one when it has its turn."""
-        if not self._is_beside():
-            await self._take_turn()
-            with self._noted():
-                return work(*args, **kwargs)
-        return await self._computing.compute_beside_the_loop(self._client, partial(work, *args, **kwargs))
+        if self._is_large or self._computing.is_slow(self._client):
+            return await self._computing.compute_beside_the_loop(self._client, partial(work, *args, **kwargs))
+        begun = await self._take_turn()
+        result = work(*args, **kwargs)
+        self._note(begun)
+        return result
 
     async def compute_async(
         self, work: Callable[_Arguments, Awaitable[_Result]], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
@@ -207,28 +207,25 @@ class CallUnderWay:
         async def run() -> _Result:
             return await work(*args, **kwargs)
 
-        if not self._is_beside():
-            await self._take_turn()
-            with self._noted():
-                return await work(*args, **kwargs)
-        return await self._computing.compute_beside_the_loop(self._client, lambda: asyncio.run(run()))
+        if self._is_large or self._computing.is_slow(self._client):
+            return await self._computing.compute_beside_the_loop(self._client, lambda: asyncio.run(run()))
+        begun = await self._take_turn()
+        result = await work(*args, **kwargs)
+        self._note(begun)
+        return result
 
-    def _is_beside(self) -> bool:
-        return self._is_large or self._computing.is_slow(self._client)
-
-    @contextmanager
-    def _noted(self) -> Iterator[None]:
-        """Note where what is computed on the loop takes too long."""
-        start = thread_time()
-        yield
-        if thread_time() - start > _LOOP_SECONDS:
-            self._computing.note_slow(self._client)
-
-    async def _take_turn(self) -> None:
+    async def _take_turn(self) -> float:
+        """Return the processor time of the thread when the call has its turn."""
         if not self._has_turn:
             await self._computing.turns.wait(self._client)
             refuse_late(self._begun)
             self._has_turn = True
+        return thread_time()
+
+    def _note(self, begun: float) -> None:
+        """Note where what was computed on the loop since then took too long."""
+        if thread_time() - begun > _LOOP_SECONDS:
+            self._computing.note_slow(self._client)
 
     def has_waited(self) -> None:
         """Note that the call has waited for something, so that others may have their turn before it goes on."""

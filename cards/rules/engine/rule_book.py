@@ -144,8 +144,8 @@ class ActivatedRule(NamedTuple):
     """Those of its bands that can be true of the drug."""
     partner_keys: frozenset[str]
     """The ingredients and classes of the partners, where they are those of a pair."""
-    meets_others: bool
-    """Whether it is judged beside what else is taken or drafted."""
+    is_alone: bool
+    """Whether it is judged by the draft alone, and not beside what else is taken or drafted."""
     has_washout: bool
     """Whether a partner that ended lately counts."""
     local: WhyNot | None
@@ -164,10 +164,11 @@ class ActivatedRule(NamedTuple):
         local = WhyNot(rule.id, "local-form", text) if activation.is_local else None
         partners_of = rule.family.partners.get(rule.id)
         row_keys = partners_of(medication) if partners_of is not None else None
-        meets_others = bool(activation.partners or activation.same_ingredient or activation.same_class)
+        meets_others = activation.partners or activation.same_ingredient or activation.same_class
+        is_alone = activation.alone and not meets_others and local is None
         keys = frozenset(medication.keys)
         bands = [band for band in rule.bands if not any(map(keys.isdisjoint, band.when.of_draft))]
-        return cls(rule, activation, tuple(bands), partner_keys, meets_others, has_washout, local, row_keys)
+        return cls(rule, activation, tuple(bands), partner_keys, is_alone, has_washout, local, row_keys)
 
 
 class RuleBook:
@@ -238,7 +239,7 @@ class RuleBook:
             context = contexts.get(id(ingredient))
             if context is None:  # most drugs have one ingredient, which activates all their rules
                 context = contexts[id(ingredient)] = RuleContext(session, drafted, ingredient)
-            evaluations.append(_evaluate(rule, context))
+            evaluations.append(_alone(rule, context) if rule.is_alone else _beside_others(rule, context))
         return DraftEvaluation(session, drafted, evaluations, len(of_drug.activated))
 
 
@@ -262,7 +263,12 @@ def rule_book() -> RuleBook:
     return whole_book().of_families(lambda name: not families[name].table.for_review)
 
 
-def _evaluate(activated: ActivatedRule, context: RuleContext) -> Evaluation | None:
+def _alone(activated: ActivatedRule, context: RuleContext) -> Evaluation:
+    evaluation = decide(activated.rule, activated.bands, context)
+    return unless_answered(evaluation) if type(evaluation) is Match else evaluation
+
+
+def _beside_others(activated: ActivatedRule, context: RuleContext) -> Evaluation | None:
     """Return the evaluation of one rule; None where it is about a pair and no partner is there.
 
     Of partners whom no row of its table names beside the drug it finds nothing.
@@ -270,13 +276,12 @@ def _evaluate(activated: ActivatedRule, context: RuleContext) -> Evaluation | No
     rule, activation, session, drafted = activated.rule, activated.activation, context.session, context.drafted
     if activated.local is not None:
         return activated.local
-    partners = _partners(activated, session, drafted) if activated.meets_others else []
+    partners = _partners(activated, session, drafted)
     if not partners and not activation.alone:
         has_other = activated.row_keys is not None and any(session.partners_of(drafted, activation.partners))
         return NoMatch(rule, context) if has_other else None
     if not partners:
-        evaluation = decide(rule, activated.bands, context)
-        return unless_answered(evaluation) if type(evaluation) is Match else evaluation
+        return _alone(activated, context)
     evaluation = evaluate_partners(rule, activated.bands, context, partners)
     return None if isinstance(evaluation, Match) and _is_only_information(evaluation) else evaluation
 

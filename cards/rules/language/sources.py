@@ -123,6 +123,7 @@ def country_of(text: str) -> str:
     return found[0] if len(found) == 1 else ""
 
 
+@cache
 def _country_of_copy(page: str) -> str:
     """Return the country whose labels a page has copies of; such a copy has no number and makes at most a warning."""
     copies = package_rows(_PACKAGE, "label_copies.csv")

@@ -283,13 +283,12 @@ class CompiledTrigger(Struct, frozen=True):
                 partners |= dict.fromkeys(partner_side)
         return tuple(partners)
 
-    def is_on(self, position: int, medication: MedicationIdentity) -> bool:
-        """Whether the medication is of that side (0 or 1) of the pair, whatever its form."""
-        return any(side.members(medication) for side in self.sides[position])
-
     def members(self, position: int, medication: MedicationIdentity) -> tuple[Ingredient, ...]:
-        """Return the ingredients of the medication that are of that side of the pair."""
-        return tuple(dict.fromkeys(part for side in self.sides[position] for part in side.members(medication)))
+        """Return the ingredients of the medication that are of that side (0 or 1) of the pair, whatever its form."""
+        members: dict[Ingredient, None] = {}
+        for selector in self.sides[position]:
+            members |= dict.fromkeys(selector.members(medication))
+        return tuple(members)
 
 
 def _side(selected: tuple[DeclaredSelector, ...], systemic: bool | None) -> Side:

@@ -212,8 +212,7 @@ class RuleContext(Struct, frozen=True, eq=False):
     @property
     def is_child(self) -> bool:
         """Whether the patient is surely under 18."""
-        ages = self.session.record.age_bounds()
-        return ages is not None and ages[1] * 12 < _ADULT_MONTHS
+        return self.session.is_child
 
     @property
     def sex(self) -> str | None:
@@ -571,7 +570,7 @@ class RuleContext(Struct, frozen=True, eq=False):
             return partner.medication.name
         drafted_codes = self.medication.rxcuis
         for mine, partner_side in ((0, 1), (1, 0)):
-            if self.trigger.is_on(mine, self.medication):
+            if self.trigger.members(mine, self.medication):
                 partner_ingredients = [
                     member
                     for member in self.trigger.members(partner_side, partner.medication)
@@ -586,11 +585,9 @@ class RuleContext(Struct, frozen=True, eq=False):
         if self.trigger is None or not self.partners:
             return []
         partner_members = self.trigger.members(1 - position, self.partners[0].medication)
-        is_draft = self.trigger.is_on(position, self.medication) and any(
-            ingredient.rxcui not in self.medication.rxcuis for ingredient in partner_members
-        )
-        if is_draft:
-            return [member.name for member in self.trigger.members(position, self.medication)][:1]
+        members = self.trigger.members(position, self.medication)
+        if members and any(ingredient.rxcui not in self.medication.rxcuis for ingredient in partner_members):
+            return [members[0].name]
         return self.partner_names()
 
     # Doses of a drug, drafted or active

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from cards.rules.language.trigger import TEST
 from fhir.mapping.medications.active import ActiveMedication
@@ -59,22 +60,23 @@ class DraftOrder(Struct, frozen=True):
     fault: str | None = None
     goes_home: bool = False
     """Whether the stay that goes on is over for it: at a discharge."""
+    name: str = ""
+    """The name used for it in texts: its reference, else its place in the bundle, set below."""
+    order: MedicationRequest | None = None
+    """The medication order it is, None when it is something else, set below."""
 
-    @property
-    def name(self) -> str:
-        """The name used for it in texts: its reference, else its place in the bundle."""
-        return self.reference or f"draftOrders.entry[{self.position}]"
-
-    @property
-    def order(self) -> MedicationRequest | None:
-        """The medication order it is, None when it is something else."""
-        return self.read if isinstance(self.read, MedicationRequest) else None
+    def __post_init__(self) -> None:
+        """Take once what is asked for again and again."""
+        force_setattr(self, "name", self.reference or f"draftOrders.entry[{self.position}]")
+        force_setattr(self, "order", self.read if isinstance(self.read, MedicationRequest) else None)
 
     def is_named(self, names: Collection[str]) -> bool:
         """Whether one of the names (a reference, a bare id, a full URL or `name`) means this draft.
 
         A reference may name a server and a version: http://server/MedicationRequest/7/_history/2.
         """
+        if self.name in names:
+            return True
         own_names = {self.name, self.reference, self.full_url, (self.reference or "").partition("/")[2]}
         return any(name in own_names or relative_reference(name) == self.reference for name in names if name)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from cards.rules.language.trigger import Selector
 from cards.rules.patient import measurements
@@ -54,6 +54,7 @@ from fhir.terminology.medications import Ingredient
 # Fluoxetine before an MAO inhibitor (labels of both): 5 weeks.
 LONGEST_WASHOUT_DAYS = 35.0
 """No drug acts longer after its end than this."""
+_ADULT_YEARS: Final = 18
 
 
 _T = TypeVar("_T")
@@ -106,7 +107,7 @@ class PatientSession:
         patient = record.derive(_OfPatient)
         self._of_patient = patient
         self._recent_starts, self._new_starts = patient.recent_starts, patient.new_starts
-        self._conditions, self.results_shown = patient.conditions, patient.results_shown
+        self.conditions, self.results_shown = patient.conditions, patient.results_shown
         self._kidney, self._labs = patient.kidney, patient.labs
 
     def with_drafts(self, drafts: Iterable[DraftOrder]) -> Self:
@@ -381,13 +382,13 @@ class PatientSession:
 
     def condition(self, key: str) -> ConditionHit | None:
         """Return the newest condition that means the key, on the problem list or shown by a result."""
-        if key not in self._conditions:
-            self._conditions[key] = find_condition(self.record, key) or self._shown_by_result(key)
-        return self._conditions[key]
+        if key not in self.conditions:
+            self.conditions[key] = find_condition(self.record, key) or self._shown_by_result(key)
+        return self.conditions[key]
 
     def has_any(self, keys: Iterable[str]) -> bool:
         """Whether the patient has one of these conditions."""
-        conditions = self._conditions
+        conditions = self.conditions
         for key in keys:  # noqa: SIM110 - a generator costs as much as what it looks through
             if (conditions[key] if key in conditions else self.condition(key)) is not None:
                 return True
@@ -454,6 +455,12 @@ class PatientSession:
     def age_years(self) -> int | None:
         """Completed years."""
         return self.record.age_years()
+
+    @cached_property
+    def is_child(self) -> bool:
+        """Whether the patient is surely under 18."""
+        ages = self.record.age_bounds()
+        return ages is not None and ages[1] < _ADULT_YEARS
 
     @cached_property
     def weight(self) -> Measurement | None:

@@ -490,7 +490,7 @@ class Service:
     def advisors_at(self, hook: str) -> tuple[Advisor, ...]:
         """Return the advisors that are asked at this hook."""
         moment = self.moment(hook)
-        return tuple(advisor for advisor in self.advisors if moment in advisor.hooks)
+        return tuple([advisor for advisor in self.advisors if moment in advisor.hooks])
 
     def templates_for_version(self, version: str) -> Templates:
         """Return what a client of this version of CDS Hooks is asked for."""

@@ -58,12 +58,6 @@ _PUBLIC_CODES = re.compile(
 )
 
 
-def _public_code(code: str) -> str:
-    """Return the code where its system is SNOMED CT, an ICD, RxNorm or ATC, else whether there was one."""
-    match = _PUBLIC_CODES.fullmatch(code)
-    return match[match.lastgroup or 0] if match else "text" if code == "text" else "local"
-
-
 _STORES = {
     "ReplayStoreFailed": "used-tokens",
     "RecordFailed": "record",
@@ -259,7 +253,10 @@ class Metrics:
             self._count_unread(client, "medications", code)
 
     def _count_unread(self, client: str, kind: str, code: str) -> None:
-        key = ("cds_not_understood", client, kind, _public_code(code))
+        """Count it by its code where its system is SNOMED CT, an ICD, RxNorm or ATC, else by whether there was one."""
+        match = _PUBLIC_CODES.fullmatch(code)
+        known = match[match.lastgroup or 0] if match else "text" if code == "text" else "local"
+        key = ("cds_not_understood", client, kind, known)
         if key not in self.counts and self._unread_codes >= _MOST_CODES:
             key = (*key[:3], "other")
         self._unread_codes += key not in self.counts

@@ -165,7 +165,7 @@ def _bare(case: Case) -> Case | None:
 
 def _side_of(rule: CompiledRule, drug: str, as_of: datetime) -> set[int]:
     (drafted,) = PatientSession(record_of({}, as_of), drafts_of(draft_of({"drug": drug}))).drafted
-    return {position for position in (0, 1) if rule.trigger.is_on(position, drafted.medication)}
+    return {position for position in (0, 1) if rule.trigger.members(position, drafted.medication)}
 
 
 def _is_found(rule: str, patient: Json, drug: str, as_of: datetime) -> bool:

@@ -78,8 +78,10 @@ def _condition_any(spec: Spec) -> Predicate:
 
     def test(context: RuleContext) -> Truth:
         session = context.session
-        if session.has_any(keys) and (days == math.inf or any(counts(key, context) for key in keys)):
-            return True
+        for key in keys:
+            hit = session.conditions[key] if key in session.conditions else session.condition(key)
+            if hit is not None and (days == math.inf or counts(key, context)):
+                return True
         return False if session.knows_conditions else None
 
     def facts(context: RuleContext) -> list[Fact]:
