@@ -175,7 +175,7 @@ def _finding(shown: VaccineForecasts) -> Finding:
     """Return the doses that may be given by now; one is another part from the day on which it is recommended."""
     doses = []
     for forecast in shown.forecasts:
-        if forecast.status == SeriesStatus.NOT_COMPLETE.value and _is_reached(forecast.earliest, shown):
+        if forecast.status == SeriesStatus.NOT_COMPLETE and _is_reached(forecast.earliest, shown):
             state = "due" if _is_reached(forecast.recommended, shown) else "possible"
             doses.append(f"{forecast.group} {forecast.dose} {state}")
     is_list = sum(dose.endswith(" due") for dose in doses) > 1
@@ -200,7 +200,7 @@ def _entry(item: GroupForecast) -> VaccineForecast:
     return VaccineForecast(
         group=item.group,
         type=item.series_type,
-        status=item.status.value,
+        status=str(item.status),
         series=tuple(candidate.series.name for candidate in item.best),
         dose=item.dose_number,
         earliest=item.earliest.isoformat() if item.earliest is not None else None,

@@ -105,6 +105,11 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     note: str = ""
 
     @cached_property
+    def measured(self) -> frozenset[str]:
+        """The analytes of its numbers."""
+        return frozenset(limit.analyte for limit in self.analytes)
+
+    @cached_property
     def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
         texts = (self.words, self.unless, self.unless_named)  # of what is in lower case
         words, unless, unless_named = (re.compile(text or "(?!)") for text in texts)
@@ -211,11 +216,11 @@ def open_results(record: PatientRecord) -> tuple[FollowUp, ...]:
 def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
     """Return the rows of which the chart has an entry: a number, a test, a problem, or words under any name."""
     tests, coded = tests_on_chart(record), any(codes for _, _, codes in record.derive(_active_by_icd10))
-    has_other_names = bool(record.derive(_findings_under_other_names))
+    has_other_names, analytes = bool(record.derive(_findings_under_other_names)), record.analytes
     return [
         row
         for row in ABNORMAL_RESULTS.rows
-        if row.analytes
+        if not row.measured.isdisjoint(analytes)
         or (coded and row.icd10)
         or (has_other_names and row.any_entry)
         or not tests.isdisjoint(row.tests)
@@ -274,8 +279,11 @@ def _taken_before(result: Measurement, row: AbnormalResult, record: PatientRecor
 
 def _abnormal(thresholds: Iterable[Threshold], row: AbnormalResult, record: PatientRecord) -> list[Measurement]:
     """Return the newest values within the row's days that lie within these limits."""
-    measured = [(limit, record.newest(limit.analyte, row.newest_days)) for limit in thresholds]
-    return [value for limit, value in measured if value is not None and limit.holds(value.value)]
+    return [
+        value
+        for limit in thresholds
+        if (value := record.newest(limit.analyte, row.newest_days)) is not None and limit.holds(value.value)
+    ]
 
 
 def _is_followed_by_normal_a1c(record: PatientRecord, glucose: Measurement) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
+from functools import cached_property
 from typing import Final, Generic, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct
@@ -25,7 +26,7 @@ _DUE: Final = _TO_ORDER | {"not-asked", FOR_CHECK_UP, FOLLOW_UP}
 _NOT_KNOWN: Final = frozenset({"not-charted", "not-sent"})
 
 
-class Recommendation(Struct, Generic[Row], frozen=True):
+class Recommendation(Struct, Generic[Row], frozen=True, dict=True):
     """What a row of the knowledge recommends for this patient: a preventive service, or what an abnormal result needs.
 
     `because` says as a code why it is due, not due or not known, `text` the same as a phrase that follows the name.
@@ -43,7 +44,7 @@ class Recommendation(Struct, Generic[Row], frozen=True):
     order: Order | None = None
     when: str = ""
 
-    @property
+    @cached_property
     def state(self) -> State:
         """Whether it is due."""
         return "due" if self.because in _DUE else "not known" if self.because in _NOT_KNOWN else "not due"

@@ -6,6 +6,7 @@ relevant), chapter 8 (which of them is best) and chapter 9. The names of the rul
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
+from functools import cached_property
 from typing import Final
 
 from msgspec import Struct, structs
@@ -215,7 +216,7 @@ def _score_without_doses(item: Candidate, items: list[Candidate]) -> int:
     )
 
 
-class GroupForecast(Struct, frozen=True):
+class GroupForecast(Struct, frozen=True, dict=True):
     """What a vaccine group needs next on a day, from the best series of its antigens of one type (Standard or Risk)."""
 
     group: str
@@ -229,19 +230,19 @@ class GroupForecast(Struct, frozen=True):
     past_due: date | None = None
     vaccines: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def person(self) -> Person:
         """Whose forecast it is."""
         return self.best[0].course.person
 
-    @property
+    @cached_property
     def label(self) -> str:
         """What clinicians call the group for a person of this age."""
         if self.group == TETANUS_GROUP:
             return "DTaP" if self.person.within_ages(self.as_of, None, _SEVEN) else "Tdap/Td"
         return LABELS.get(self.group, self.group)
 
-    @property
+    @cached_property
     def reasons(self) -> tuple[PatientObservation, ...]:
         """What is on record that makes a risk dose necessary."""
         reasons = {
@@ -253,18 +254,18 @@ class GroupForecast(Struct, frozen=True):
         }
         return tuple(reasons.values())
 
-    @property
+    @cached_property
     def reason_since(self) -> date | None:
         """The first day of what makes a risk dose necessary, where all of it is dated."""
         days = [item.since for item in self.reasons]
         return min((day for day in days if day is not None), default=None) if None not in days else None
 
-    @property
+    @cached_property
     def for_pregnancy(self) -> bool:
         """Whether the dose is for a pregnancy, whatever was given before it."""
         return any(item.code == PREGNANT for item in self.reasons)
 
-    @property
+    @cached_property
     def evaluations(self) -> tuple[Evaluation, ...]:
         """Every dose on which the forecast rests, once, with its status."""
         by_day: dict[tuple[date, str], Evaluation] = {}
@@ -273,18 +274,18 @@ class GroupForecast(Struct, frozen=True):
                 by_day.setdefault((item.dose.given, item.dose.cvx), item)
         return tuple(sorted(by_day.values(), key=lambda item: item.dose.given))
 
-    @property
+    @cached_property
     def counted_days(self) -> tuple[date, ...]:
         """The days of the doses that count, earliest first."""
         return tuple(sorted({item.dose.given for item in self.evaluations if item.status is DoseStatus.VALID}))
 
-    @property
+    @cached_property
     def last_day(self) -> date | None:
         """The last day on which the dose may be given, by CDC's maximum age, where that day is near."""
         days = [day for candidate in self.best if (day := candidate.forecast.latest) is not None]
         return min(days) if days and (min(days) - self.as_of).days <= _ENDS_SOON_DAYS else None
 
-    @property
+    @cached_property
     def is_overdue(self) -> bool:
         """Whether the day by which it should have been given is over, counted from when there was a reason."""
         past_due, since = self.past_due, self.reason_since

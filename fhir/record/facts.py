@@ -390,7 +390,8 @@ class AnalyteResults:
 
         What was entered in error is among them, though it makes no look-up a refused one: it was never a value.
         """
-        self.lookup()
+        if self._newest is None:
+            self.lookup()
         return self._refused
 
     def _find_newest(self) -> Lookup:
@@ -494,11 +495,12 @@ class ReadResources:
 
     def results_of(self, analyte: str, as_of_epoch: float) -> AnalyteResults:
         """Return the results of an analyte, put together when they are first asked for."""
-        meaning, parts = ANALYTES[analyte], self.parts_of(analyte)
-        # Of most that a model asks for there is nothing to find, to refuse or to keep.
-        analyte_results = AnalyteResults(meaning, parts, as_of_epoch) if parts else NO_RESULTS
-        self.results[analyte] = analyte_results
-        return analyte_results
+        results = self.results.get(analyte)
+        if results is None:
+            meaning, parts = ANALYTES[analyte], self.parts_of(analyte)
+            # Of most that a model asks for there is nothing to find, to refuse or to keep.
+            results = self.results[analyte] = AnalyteResults(meaning, parts, as_of_epoch) if parts else NO_RESULTS
+        return results
 
     def parts_of(self, key: str) -> Sequence[CodedPart]:
         """Return the Observations with a code of an analyte or a question, and their parts, in the order they came."""
@@ -541,5 +543,4 @@ class ReadResources:
         for key in sorted(measured, key=ANALYTE_POSITION.__getitem__):
             if requested is not None and key not in requested:
                 continue
-            results = self.results.get(key)
-            yield from (results if results is not None else self.results_of(key, as_of_epoch)).refusals()
+            yield from self.results_of(key, as_of_epoch).refusals()

@@ -7,6 +7,7 @@ call.
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import chain
 from operator import attrgetter
 from typing import Final
 
@@ -90,9 +91,10 @@ def _usual_reference(patient_id: str) -> str:
 
 def _other_references(read: ReadResources, patient_id: str) -> tuple[str, ...]:
     """Return the other forms in which the resources refer to their patient."""
-    references: set[str | None] = set()
-    for kind, resources in read.by_type.items():
-        references.update([subject.reference for subject in map(_WHOSE[kind], resources) if subject is not None])
+    subjects = chain.from_iterable(
+        map(_WHOSE[kind], resources) for kind, resources in read.by_type.items() if resources
+    )
+    references = {subject.reference for subject in subjects if subject is not None}
     return tuple(sorted(reference for reference in references - {_usual_reference(patient_id)} if reference))
 
 

@@ -5,7 +5,7 @@ What the typed decoder rejects is decoded piece by piece. One broken resource th
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -30,7 +30,6 @@ from fhir.record.datatypes import (
 from fhir.record.facts import (
     FACT_TYPES,
     NEVER_STATUS,
-    AnalyteResults,
     Found,
     Lookup,
     ReadResources,
@@ -274,37 +273,39 @@ class PatientRecord:
 
     # Measured values
 
-    def _results(self, analyte: str) -> AnalyteResults:
-        results = self.resources.results.get(analyte)
-        return results if results is not None else self.resources.results_of(analyte, self.as_of_epoch)
+    @property
+    def analytes(self) -> Set[str]:
+        """The analytes of which something came, whether it can be used or not."""
+        self.resources.parts_of(OTHER)
+        return (self.resources.by_analyte or {}).keys()
 
     def lookup(self, analyte: str, max_age_days: float | None = None) -> Lookup:
         """Return the newest usable value of an analyte (a key of ANALYTES) that is at most so many days old.
 
         `Found`, `Refused` where values came and none can be used, or `Absent`. Raises KeyError for an unknown key.
         """
-        return self._results(analyte).lookup(max_age_days)
+        return self.resources.results_of(analyte, self.as_of_epoch).lookup(max_age_days)
 
     def newest(self, analyte: str, max_age_days: float | None = None) -> Measurement | None:
         """Return the measurement of `lookup` alone; None where there is none."""
-        lookup = self._results(analyte).lookup(max_age_days)
+        lookup = self.resources.results_of(analyte, self.as_of_epoch).lookup(max_age_days)
         return lookup.measurement if type(lookup) is Found else None
 
     def newest_together(self, analyte: str, max_age_days: float | None = None) -> list[Measurement]:
         """Return the newest usable value and the others of the same instant; empty when it is older than that."""
-        return self._results(analyte).newest_together(max_age_days)
+        return self.resources.results_of(analyte, self.as_of_epoch).newest_together(max_age_days)
 
     def measurements(self, analyte: str) -> tuple[Measurement, ...]:
         """All usable values of an analyte, newest first."""
-        return self._results(analyte).usable()
+        return self.resources.results_of(analyte, self.as_of_epoch).usable()
 
     def measurements_with_code(self, analyte: str, code: str) -> list[Measurement]:
         """Those of them that were charted with this code."""
-        return self._results(analyte).usable_with_code(code)
+        return self.resources.results_of(analyte, self.as_of_epoch).usable_with_code(code)
 
     def measurements_since(self, analyte: str, instant: float) -> list[Measurement]:
         """Those of them that were measured at that epoch second or later."""
-        return self._results(analyte).usable_since(instant)
+        return self.resources.results_of(analyte, self.as_of_epoch).usable_since(instant)
 
     def smoking_answers(self) -> list[Observation]:
         """Observations of the smoking status (LOINC 72166-2), whatever their status, in the order they came."""
@@ -328,7 +329,7 @@ class PatientRecord:
 
     def one_sided_results(self, analyte: str) -> list[OneSidedResult]:
         """Results that say only on which side of a number they lie, newest first."""
-        return self._results(analyte).one_sided()
+        return self.resources.results_of(analyte, self.as_of_epoch).one_sided()
 
 
 def record_of_resources(
