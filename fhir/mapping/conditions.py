@@ -126,7 +126,7 @@ def problems_of(record: PatientRecord, groups: Iterable[str]) -> list[ConditionH
     entries = record.derive(_entries_by_group).entries
     hits = [
         condition_hit(key, condition, code, record)
-        for key in (CONDITION_GROUPS[group].key for group in groups)
+        for key in [CONDITION_GROUPS[group].key for group in groups]
         for condition, code in entries.get(key, ())
         if not _is_history_in_words(condition, key)
     ]

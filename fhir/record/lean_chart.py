@@ -91,9 +91,7 @@ def _usual_reference(patient_id: str) -> str:
 
 def _other_references(read: ReadResources, patient_id: str) -> tuple[str, ...]:
     """Return the other forms in which the resources refer to their patient."""
-    subjects = chain.from_iterable(
-        map(_WHOSE[kind], resources) for kind, resources in read.by_type.items() if resources
-    )
+    subjects = chain.from_iterable([map(_WHOSE[kind], resources) for kind, resources in read.by_type.items()])
     references = {subject.reference for subject in subjects if subject is not None}
     return tuple(sorted(reference for reference in references - {_usual_reference(patient_id)} if reference))
 

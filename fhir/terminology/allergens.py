@@ -84,7 +84,7 @@ def allergen_classes_of(ingredients: Iterable[Ingredient]) -> frozenset[str]:
     >>> sorted(allergen_classes_of(read_name("amoxicillin").ingredients))
     ['aminopenicillin', 'beta_lactam', 'penicillin']
     """
-    return frozenset().union(*(_CLASSES_OF_INGREDIENT.get(ingredient.rxcui, ()) for ingredient in ingredients))
+    return frozenset().union(*[_CLASSES_OF_INGREDIENT.get(ingredient.rxcui, ()) for ingredient in ingredients])
 
 
 def read_allergens(text: str | None, codings: tuple[tuple[str | None, str | None, str | None], ...]) -> Allergen:

@@ -239,7 +239,11 @@ class RuleBook:
             context = contexts.get(id(ingredient))
             if context is None:  # most drugs have one ingredient, which activates all their rules
                 context = contexts[id(ingredient)] = RuleContext(session, drafted, ingredient)
-            evaluations.append(_alone(rule, context) if rule.is_alone else _beside_others(rule, context))
+            if not rule.is_alone:
+                evaluations.append(_beside_others(rule, context))
+                continue
+            evaluation = decide(rule.rule, rule.bands, context)
+            evaluations.append(unless_answered(evaluation) if type(evaluation) is Match else evaluation)
         return DraftEvaluation(session, drafted, evaluations, len(of_drug.activated))
 
 
@@ -263,11 +267,6 @@ def rule_book() -> RuleBook:
     return whole_book().of_families(lambda name: not families[name].table.for_review)
 
 
-def _alone(activated: ActivatedRule, context: RuleContext) -> Evaluation:
-    evaluation = decide(activated.rule, activated.bands, context)
-    return unless_answered(evaluation) if type(evaluation) is Match else evaluation
-
-
 def _beside_others(activated: ActivatedRule, context: RuleContext) -> Evaluation | None:
     """Return the evaluation of one rule; None where it is about a pair and no partner is there.
 
@@ -281,7 +280,8 @@ def _beside_others(activated: ActivatedRule, context: RuleContext) -> Evaluation
         has_other = activated.row_keys is not None and any(session.partners_of(drafted, activation.partners))
         return NoMatch(rule, context) if has_other else None
     if not partners:
-        return _alone(activated, context)
+        evaluation = decide(rule, activated.bands, context)
+        return unless_answered(evaluation) if type(evaluation) is Match else evaluation
     evaluation = evaluate_partners(rule, activated.bands, context, partners)
     return None if isinstance(evaluation, Match) and _is_only_information(evaluation) else evaluation
 

@@ -186,7 +186,7 @@ class Template:
             if value is None:
                 return None
             words[name] = value
-        has_number = not any(NO_NUMBER in value for value in words.values())
+        has_number = NO_NUMBER not in "".join(words.values())
         text = self.text if has_number else self.without_limits
         filled = " ".join(_NAME.sub(lambda name: words[name[1]], text).split()).replace(NO_NUMBER, "")
         # "eGFR" stays as it is written.

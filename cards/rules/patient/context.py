@@ -203,11 +203,7 @@ class RuleContext(Struct, frozen=True, eq=False):
     @property
     def age_months(self) -> float | None:
         """Completed months; in the first month the part of it that has passed: labels name days there."""
-        record = self.session.record
-        months = record.age_months()
-        if months == 0 and (born := record.birth_date) is not None:
-            return born.whole_days(record.as_of_epoch) / 30.4375
-        return months
+        return self.session.age_months
 
     @property
     def is_child(self) -> bool:
@@ -563,7 +559,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         partners = self.partners
         if len(partners) > 1:
             partners = tuple(sorted(partners, key=lambda partner: self._old_entry(partner) is not None))
-        return list(dict.fromkeys(self._partner_name(partner) for partner in partners))
+        return list(dict.fromkeys(map(self._partner_name, partners)))
 
     def _partner_name(self, partner: CurrentMedication) -> str:
         if self.trigger is None or not self.trigger.sides:
@@ -577,7 +573,7 @@ class RuleContext(Struct, frozen=True, eq=False):
                     if member.rxcui not in drafted_codes
                 ]
                 if partner_ingredients:
-                    return "/".join(ingredient.name for ingredient in partner_ingredients)
+                    return "/".join([ingredient.name for ingredient in partner_ingredients])
         return partner.medication.name
 
     def side_names(self, position: int) -> list[str]:

@@ -144,11 +144,8 @@ class DraftMedication:
         self.medication: MedicationIdentity = identify(order, medications)
         prior = order.priorPrescription
         self.renews = relative_reference(prior.reference) if prior is not None else None
-
-    @property
-    def stops(self) -> bool:
+        self.stops = not is_to_be_given(order)
         """Whether it ends or withholds the drug."""
-        return not is_to_be_given(self.order)
 
     @cached_property
     def dose(self) -> DailyDose:
@@ -185,7 +182,7 @@ class DraftStudy(DraftMedication):
         self.order = MedicationRequest(reasonCode=request.reasonCode if isinstance(request, ServiceRequest) else ())
         keys = tuple(Ingredient(f"{TEST}{group}", study.words) for group in sorted(study.groups))
         self.medication = _StudyIdentity(words=study.words, ingredients=keys)
-        self.renews = None
+        self.renews, self.stops = None, False
 
     @cached_property
     def dose(self) -> DailyDose:

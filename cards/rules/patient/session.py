@@ -457,6 +457,14 @@ class PatientSession:
         return self.record.age_years()
 
     @cached_property
+    def age_months(self) -> float | None:
+        """Completed months; in the first month the part of it that has passed: labels name days there."""
+        months = self.record.age_months()
+        if months == 0 and (born := self.record.birth_date) is not None:
+            return born.whole_days(self.record.as_of_epoch) / 30.4375
+        return months
+
+    @cached_property
     def is_child(self) -> bool:
         """Whether the patient is surely under 18."""
         ages = self.record.age_bounds()
