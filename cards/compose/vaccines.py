@@ -192,7 +192,7 @@ def forecast_entries(due: VaccinesDue, knowledge: VaccineKnowledge) -> VaccineFo
         release=knowledge.schedule.version,
         released=knowledge.schedule.date.isoformat(),
         as_of=due.as_of.isoformat(),
-        forecasts=tuple(_entry(item) for item in due.forecasts),
+        forecasts=tuple(map(_entry, due.forecasts)),
     )
 
 
@@ -201,7 +201,7 @@ def _entry(item: GroupForecast) -> VaccineForecast:
         group=item.group,
         type=item.series_type,
         status=str(item.status),
-        series=tuple(candidate.series.name for candidate in item.best),
+        series=tuple([candidate.series.name for candidate in item.best]),
         dose=item.dose_number,
         earliest=item.earliest.isoformat() if item.earliest is not None else None,
         recommended=item.recommended.isoformat() if item.recommended is not None else None,

@@ -22,7 +22,7 @@ from cards.rules.engine.governance import SWITCHED_OFF
 from cds_hooks.call.dialects import shape_cards
 from cds_hooks.call.hold_back.checks import Caller, CheckedCall, refuse_user, why_package_withheld
 from cds_hooks.call.hold_back.history import PatientHistory
-from cds_hooks.call.hold_back.reasons import SILENT_MODE, has_looked, in_words, looked_at
+from cds_hooks.call.hold_back.reasons import LOOKED, SILENT_MODE, has_looked, in_words, looked_at
 from cds_hooks.call.model_versions import Choose, in_use
 from cds_hooks.call.prefetch.facts import keep_chart, write_facts
 from cds_hooks.call.prefetch.fetch import FilledPrefetch
@@ -488,10 +488,11 @@ def write(call: Call, selected: Selected) -> Answered:
     cards = _shaped_cards(call, selected)
     silences = silences_of_country(selected.silences)
     is_first_version = request.extension_version == 1
+    open_silences = [silence for silence in silences if silence.reason not in LOOKED and not has_looked(silence)]
     response = encode_response(
         cards,
         call.decision_id,
-        in_words(silences) if is_first_version else [silence for silence in silences if not has_looked(silence)],
+        in_words(silences) if is_first_version else open_silences,
         timings,
         selected.worklist,
         selected.system_actions,

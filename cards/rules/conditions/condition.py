@@ -106,8 +106,11 @@ def any_of(parts: tuple[Predicate, ...]) -> Predicate:
 
 
 def _unless(decisive: bool, parts: tuple[Predicate, ...]) -> Test:
-    """Answers `decisive` as soon as one part does, else unknown where one part is unknown, else the opposite."""
-    tests = tuple(part.test for part in parts)
+    """Answers `decisive` as soon as one part does, else unknown where one part is unknown, else the opposite.
+
+    What the family of a rule computes of the order (doses, instructions) is asked last: mostly the rest decides.
+    """
+    tests = tuple(sorted((part.test for part in parts), key=lambda test: ".families." in test.__module__))
     otherwise = not decisive
 
     def test(context: RuleContext) -> Truth:

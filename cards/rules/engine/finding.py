@@ -104,7 +104,7 @@ class RuleFinding(Struct, frozen=True, dict=True):
     @property
     def preference(self) -> tuple[int, bool, int]:
         """The worse one first, then one with a recommended suggestion, then the one with more of them."""
-        recommended = any(offer.is_recommended for offer in self.suggestions)
+        recommended = True in [offer.is_recommended for offer in self.suggestions]
         return -SEVERITY[self.indicator], not recommended, -len(self.suggestions)
 
     def covers(self, other: "RuleFinding") -> bool:
@@ -310,7 +310,7 @@ def decide(rule: CompiledRule, bands: Sequence[CompiledBand], context: RuleConte
     for position, band in enumerate(bands):
         truth = band.when.test(context)
         if truth is True:
-            quiet = _quiet(rule, band, context)
+            quiet = _quiet(rule, band, context) if band.silencing else None
             return quiet or Match(rule, context, (-SEVERITY[band.declared.indicator], position), band)
         if truth is None:
             undecided.append(band)

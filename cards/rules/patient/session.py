@@ -113,7 +113,7 @@ class PatientSession:
     def with_drafts(self, drafts: Iterable[DraftOrder]) -> Self:
         """Return the same patient with other drafts; what is known of the patient is kept."""
         drafts = tuple(drafts)
-        has_medications = any(isinstance(draft.read, Medication) for draft in (*self.drafts, *drafts))
+        has_medications = Medication in [type(draft.read) for draft in (*self.drafts, *drafts)]
         return type(self)(
             self.record,
             drafts,
@@ -388,11 +388,7 @@ class PatientSession:
 
     def has_any(self, keys: Iterable[str]) -> bool:
         """Whether the patient has one of these conditions."""
-        conditions = self.conditions
-        for key in keys:  # noqa: SIM110 - a generator costs as much as what it looks through
-            if (conditions[key] if key in conditions else self.condition(key)) is not None:
-                return True
-        return False
+        return any(map(self.condition, keys))
 
     def _shown_by_result(self, key: str) -> ConditionHit | None:
         if key == "tobacco_use":

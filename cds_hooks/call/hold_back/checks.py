@@ -193,6 +193,8 @@ async def choose_cards(cards: Sequence[Card], call: CheckedCall, *, is_replay: b
     At an opening that card comes first whose miss does the most harm. A replay asks only what decides the same again
     whatever was shown since.
     """
+    if not cards:
+        return []
     is_opening = call.caller.hook == PATIENT_VIEW
     shown = by_harm(cards, call.notes_of) if is_opening else list(cards)
     shown = call.without(shown, [_why_card_not_released(card, call) for card in shown])

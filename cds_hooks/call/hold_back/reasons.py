@@ -151,7 +151,8 @@ WITHHELD: Final = frozenset(code for reason in REASONS if reason.hides_findings 
 """The codes for which something was found and is not shown."""
 SCOPE: Final = "scope"
 """The reason code of the sentence that says what was looked for about an order."""
-_LOOKED: Final = frozenset((WITHIN_LIMITS, "no-pair", "no-partner", SCOPE))
+LOOKED: Final = frozenset((WITHIN_LIMITS, "no-pair", "no-partner", SCOPE))
+"""The codes with which something was looked at and nothing was found."""
 
 Kind = Literal["held-back", "not-judged", "looked", "not-for-this-user"]
 
@@ -218,7 +219,7 @@ def has_looked(silence: WhyNot) -> bool:
     That a problem could not be read is listed once for the chart; a rule that looked at the others is not listed.
     """
     is_of_rule = silence.reason == PROBLEMS_UNREADABLE and silence.subject in all_rule_versions()
-    return is_of_rule or silence.reason in _LOOKED
+    return is_of_rule or silence.reason in LOOKED
 
 
 def looked_at(silences: Iterable[WhyNot], advisors: Iterable[str]) -> str:

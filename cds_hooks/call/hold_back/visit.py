@@ -102,7 +102,7 @@ def choose_for_visit(
 
 def words_to_read(card: Card) -> int:
     """Return how many words a reader of the card sees, reasons for an override and the names of sources apart."""
-    words = [card.summary, (card.detail or "").partition(f"\n{OTHER_SOURCES}")[0], *(link.label for link in card.links)]
+    words = [card.summary, (card.detail or "").partition(f"\n{OTHER_SOURCES}")[0], *[link.label for link in card.links]]
     for offer in card.suggestions:
-        words += [offer.label, *(action.description for action in offer.actions)]
+        words += [offer.label, *[action.description for action in offer.actions]]
     return len(" ".join(words).split())
