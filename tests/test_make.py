@@ -71,9 +71,9 @@ def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 
 def _read_until(process: subprocess.Popen[str], words: str) -> str:
-    """What it printed until it said the words; it is ended when it has not said them in a minute."""
+    """What it printed until it said the words; it is ended when it has not said them in ten minutes."""
     assert process.stdout is not None
-    end = threading.Timer(60, os.killpg, (process.pid, signal.SIGKILL))
+    end = threading.Timer(600, os.killpg, (process.pid, signal.SIGKILL))
     end.start()
     try:
         seen = ""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from playwright.sync_api import Response as PageResponse
 
 from cds_hooks.server.app import create_app
@@ -21,7 +21,9 @@ from tests.browser.looking import wait_for_autofocus
 from tests.cds_hooks.calls import ORDERS, PLANNING, ours, request_for
 from tests.cds_hooks.people.web.decisions import AS_OF
 from tests.constants import settings_with
+from tests.waiting import MOST_SECONDS
 
+_MILLISECONDS = MOST_SECONDS * 1000
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -40,7 +42,8 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # inside a container root is not allowed Chromium's own sandbox; it only opens our own pages
         options = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
-        launched = playwright.chromium.launch(executable_path=program, args=options)
+        launched = playwright.chromium.launch(executable_path=program, args=options, timeout=_MILLISECONDS)
+        expect.set_options(timeout=_MILLISECONDS)
         yield launched
         launched.close()
 
@@ -66,7 +69,7 @@ def running(folder: Path, **settings: Any) -> Iterator[str]:
     httpx.get(f"{url}/livez", timeout=180)
     yield url
     server.should_exit = True
-    thread.join(20)
+    thread.join(MOST_SECONDS)
     listening.close()
 
 
@@ -114,6 +117,7 @@ def opened(browser: Browser, base_url: str) -> Iterator[Callable[..., Page]]:
 
     def open_(url: str, width: int = 1280, **options: Any) -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        context.set_default_timeout(_MILLISECONDS)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: heard.append(f"error: {error}"))

@@ -59,7 +59,7 @@ def test_two_people_approve_the_rule_that_they_have_read(opened: Open, base_url:
     expect(page.get_by_text("It counts now")).to_be_visible()
     expect(page.get_by_text("No act waits for a second person.")).to_be_visible()
     page.goto(f"{base_url}/rules/{RULE}")
-    for _ in range(100):  # the pages of this process have it within two seconds
+    for _ in range(900):  # the pages of this process have it within two seconds
         if page.get_by_text("Approved by two people").count():
             break
         page.wait_for_timeout(200)

@@ -142,7 +142,7 @@ def test_a_rolling_restart_of_two_servers_loses_no_call(tmp_path: Path, program:
             servers[number] = site.server(number)
             _wait_for_new_calls(answers)
     assert set(answers) == {"200"}
-    assert answers["200"] > 100
+    assert answers["200"] >= 80
 
 
 def test_the_end_of_a_server_under_its_calls_loses_none(tmp_path: Path) -> None:
@@ -156,4 +156,4 @@ def test_the_end_of_a_server_under_its_calls_loses_none(tmp_path: Path) -> None:
             servers[number] = site.server(number)
             _wait_for_new_calls(answers)
     assert set(answers) == {"200"}
-    assert answers["200"] > 100
+    assert answers["200"] >= 80
