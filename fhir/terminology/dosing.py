@@ -1,4 +1,4 @@
-"""Units in which a dose is written (tables/dose_units.csv), units of time, and routes of administration."""
+"""Units in which a dose is written and codes of timings (tables), units of time, and routes of administration."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -33,7 +33,7 @@ def _read_units() -> Mapping[str, DoseUnit]:
     units = {name: DoseUnit("mg", factor) for name, factor in MILLIGRAMS.items()}
     for row in table_rows("dose_units.csv"):
         kind, text = row["kind"], row["text"]
-        activity = ACTIVITY_UNITS.get(text.strip("{}[]"), "") if kind == "activity" else ""
+        activity = ACTIVITY_UNITS.get(text.strip("{}[]").removeprefix("milli"), "") if kind == "activity" else ""
         units[text] = DoseUnit(kind, float(row["factor"]), activity=activity)  # type: ignore[arg-type]  # our own table
     return units
 
@@ -121,6 +121,11 @@ def days_per_unit(unit: str | None) -> float | None:
     name = (unit or "").strip().lower()
     return DAYS.get(name) or DAYS.get(name.removesuffix("s"))
 
+
+TIMES_PER_DAY: Final[Mapping[str, float]] = {
+    row["code"]: float(row["times"]) / float(row["days"]) for row in table_rows("timing_codes.csv")
+}
+"""How often a day a code of a timing says."""
 
 SNOMED = "http://snomed.info/sct"
 

@@ -5,9 +5,8 @@ multiplied by the strength of the product. Without a unit, a strength or a frequ
 says why."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
-from operator import attrgetter
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -15,7 +14,6 @@ from msgspec.structs import replace
 
 from fhir.mapping.medications.dosage import (
     Activity,
-    DoseAmount,
     Instruction,
     Milligrams,
     activity,
@@ -33,6 +31,7 @@ from fhir.mapping.medications.sig import (
     NO_DOSE,
     NO_FREQUENCY,
     NO_WEIGHT,
+    DoseAmount,
     DoseProblem,
     read_sig,
 )
@@ -46,15 +45,6 @@ from fhir.terminology.medication_strength import Strength
 from fhir.terminology.medications import Ingredient
 
 Certainty: TypeAlias = Literal["exact", "range", "maximum_prn", "unknown"]
-
-_Quantity: TypeAlias = tuple[float | None, str, str, str]
-"""Value, comparator, unit and code."""
-_Repeat: TypeAlias = tuple[int | None, float | None, str | None]
-"""Frequency, period and the period's unit."""
-_Supply: TypeAlias = tuple[_Quantity | None, _Quantity | None, int | None]
-"""Quantity, days and refills."""
-PlainOrder: TypeAlias = tuple[str, bool | None, _Quantity, _Repeat, _Quantity | None, _Supply]
-"""Words, whether as needed, the dose, how often, for how long, and the supply."""
 
 
 class DailyDose(Struct, frozen=True, gc=False):
@@ -113,8 +103,14 @@ def daily_dose(order: Order, identity: MedicationIdentity, weight_kg: float | No
     """
     if not identity.recognised:
         return DailyDose(problem=DoseProblem("the medication is not recognized"))
-    if weight_kg is None and (plain := plain_order(order)) is not None:
-        return _plain_dose(identity.ingredients, identity.strengths, identity.millilitres, plain)
+    if weight_kg is None and (dosage := _plain_dosage(order)) is not None:
+        supply = supply_of(order) or DispenseRequest()
+        plain = DispenseRequest(
+            quantity=supply.quantity,
+            expectedSupplyDuration=supply.expectedSupplyDuration,
+            numberOfRepeatsAllowed=supply.numberOfRepeatsAllowed,
+        )
+        return _plain_dose(identity.ingredients, identity.strengths, identity.millilitres, dosage, plain)
     return _computed(order, identity, weight_kg)
 
 
@@ -170,10 +166,12 @@ def _plain_dose(
     ingredients: tuple[Ingredient, ...],
     strengths: tuple[Strength | None, ...],
     millilitres: float | None,
-    plain: PlainOrder,
+    dosage: Dosage,
+    supply: DispenseRequest,
 ) -> DailyDose:
     """Compute the dose of an order that says no more than this: one for all who take a product of these strengths."""
-    return _computed(order_of(plain), MedicationIdentity("", ingredients, strengths, millilitres=millilitres), None)
+    order = MedicationRequest(dosageInstruction=(dosage,), dispenseRequest=supply)
+    return _computed(order, MedicationIdentity("", ingredients, strengths, millilitres=millilitres), None)
 
 
 def _of_supply(dose: DailyDose, dispense: DispenseRequest, identity: MedicationIdentity) -> DailyDose | None:
@@ -199,20 +197,6 @@ def _of_supply(dose: DailyDose, dispense: DispenseRequest, identity: MedicationI
 
 def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
     schedule = instruction.schedule
-    if instruction.problem is None and not (instruction.as_needed or instruction.infused):
-        # Nearly every order: so much so often. Built once, and not frame by frame as the rest.
-        per_dose, per_day, _ = _sums(instruction, identity)
-        if per_day and not any(amount.low < amount.high for amount in per_day):
-            return DailyDose(
-                "exact",
-                per_day,
-                per_dose,
-                schedule.high,
-                schedule.days,
-                schedule.single,
-                from_text=instruction.from_text,
-                on_days=schedule.on_days,
-            )
     frame = DailyDose(
         times_per_day=schedule.high,
         duration_days=schedule.days,
@@ -223,8 +207,6 @@ def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
         on_days=schedule.on_days,
         problem=instruction.problem,
     )
-    if instruction.infused:
-        return replace(frame, certainty="exact", per_day=instruction.infused)
     per_dose, per_day, problem = _sums(instruction, identity)
     left_open = (frame.problem or problem or NO_DOSE).reason == "not-stated"
     if not per_day and instruction.limit and (instruction.as_needed or left_open):
@@ -526,50 +508,23 @@ def _lasts(quantity: Quantity, instruction: Instruction) -> float | None:
 # none.
 
 
-def _beside(kind: type[Struct], read: str) -> Callable[[object], object]:
-    return attrgetter(*(name for name in kind.__struct_fields__ if name not in read.split()))
-
-
-# What a plain order must not say; its order, additional words, route and kind of dose change no number.
-_REST_OF_DOSAGE = _beside(Dosage, "sequence text additionalInstruction timing asNeededBoolean route doseAndRate")
-_REST_OF_TIMING = _beside(Timing, "repeat")
-_REST_OF_REPEAT = _beside(TimingRepeat, "boundsDuration frequency period periodUnit")
-_REST_OF_DOSE = _beside(DoseAndRate, "type doseQuantity")
-_NO_REST = (
-    _REST_OF_DOSAGE(Dosage()), _REST_OF_TIMING(Timing()), _REST_OF_REPEAT(TimingRepeat()), _REST_OF_DOSE(DoseAndRate())
-)  # fmt: skip
-
-
-def plain_order(order: Order) -> PlainOrder | None:
-    """Return what the order says; None where it says anything more that counts for the dose."""
-    dosages = order.dosageInstruction
-    dosage = dosages[0] if len(dosages) == 1 else Dosage()
-    timing, stated = dosage.timing, dosage.doseAndRate
-    if timing is None or timing.repeat is None or len(stated) != 1 or stated[0].doseQuantity is None:
+def _plain_dosage(order: Order) -> Dosage | None:
+    """Return the one instruction without what changes no number; None where it says anything more for the dose."""
+    dosage = order.dosageInstruction[0] if len(order.dosageInstruction) == 1 else None
+    timing = dosage.timing if dosage is not None else None
+    if dosage is None or timing is None or timing.repeat is None or len(dosage.doseAndRate) != 1:
         return None
-    often, dose = timing.repeat, stated[0].doseQuantity
-    if (_REST_OF_DOSAGE(dosage), _REST_OF_TIMING(timing), _REST_OF_REPEAT(often), _REST_OF_DOSE(stated[0])) != _NO_REST:
-        return None
-    given = supply_of(order) or DispenseRequest()
-    supply = (_parts(given.quantity), _parts(given.expectedSupplyDuration), given.numberOfRepeatsAllowed)
-    amount = (dose.value, dose.comparator, dose.unit, dose.code)
-    how_often = (often.frequency, often.period, often.periodUnit)
-    return dosage.text, dosage.asNeededBoolean, amount, how_often, _parts(often.boundsDuration), supply
-
-
-def order_of(plain: PlainOrder) -> MedicationRequest:
-    """Return an order that says just this."""
-    words, as_needed, dose, (often, period, unit), lasts, (quantity, days, refills) = plain
-    dosage = Dosage(
-        text=words,
-        timing=Timing(repeat=TimingRepeat(_quantity(lasts), frequency=often, period=period, periodUnit=unit)),
-        asNeededBoolean=as_needed,
-        doseAndRate=(DoseAndRate(doseQuantity=_quantity(dose)),),
+    often = timing.repeat
+    repeat = TimingRepeat(
+        often.boundsDuration, frequency=often.frequency, period=often.period, periodUnit=often.periodUnit
     )
-    supply = DispenseRequest(
-        quantity=_quantity(quantity), expectedSupplyDuration=_quantity(days), numberOfRepeatsAllowed=refills
+    dose = DoseAndRate(doseQuantity=dosage.doseAndRate[0].doseQuantity)
+    plain = Dosage(
+        text=dosage.text, timing=Timing(repeat=repeat), asNeededBoolean=dosage.asNeededBoolean, doseAndRate=(dose,)
     )
-    return MedicationRequest(dosageInstruction=(dosage,), dispenseRequest=supply)
+    of_dose = (replace(dosage.doseAndRate[0], type=None),)
+    whole = replace(dosage, sequence=None, additionalInstruction=(), route=None, doseAndRate=of_dose)
+    return plain if dose.doseQuantity is not None and whole == plain else None
 
 
 def supply_of(order: Order) -> DispenseRequest | None:
@@ -579,11 +534,3 @@ def supply_of(order: Order) -> DispenseRequest | None:
     if isinstance(order, MedicationDispense):
         return DispenseRequest(quantity=order.quantity, expectedSupplyDuration=order.daysSupply)
     return None
-
-
-def _parts(quantity: Quantity | None) -> _Quantity | None:
-    return None if quantity is None else (quantity.value, quantity.comparator, quantity.unit, quantity.code)
-
-
-def _quantity(parts: _Quantity | None) -> Quantity | None:
-    return None if parts is None else Quantity(*parts)

@@ -13,10 +13,10 @@ from fhir.mapping.medications.sig import (
     AS_NEEDED_WITHOUT_FREQUENCY,
     CONTRADICTION,
     LONGEST_SIG,
-    NO_FREQUENCY,
     NO_WEIGHT,
     SEVERAL,
     WORDS_DIFFER,
+    DoseAmount,
     DoseProblem,
     Sig,
     SigAmount,
@@ -46,40 +46,10 @@ from fhir.terminology.combination_products import (
     shares_of_sum,
     strengths_of_liquid,
 )
-from fhir.terminology.dosing import DROPS, DoseUnit, days_per_unit, dose_unit
+from fhir.terminology.dosing import DROPS, TIMES_PER_DAY, DoseUnit, days_per_unit, dose_unit
 from fhir.terminology.medication_names import CARRIERS
 from fhir.terminology.medication_strength import Strength, read_strengths
 
-# HL7 GTSAbbreviation and timing-abbreviation, the codes of FHIR's value set timing-abbreviation, as times per day.
-TIMES_PER_DAY = {
-    "BID": 2.0,
-    "TID": 3.0,
-    "QID": 4.0,
-    "AM": 1.0,
-    "PM": 1.0,
-    "QD": 1.0,
-    "QOD": 0.5,
-    "Q1H": 24.0,
-    "Q2H": 12.0,
-    "Q3H": 8.0,
-    "Q4H": 6.0,
-    "Q6H": 4.0,
-    "Q8H": 3.0,
-    "BED": 1.0,
-    "WK": 1 / 7.0,
-    "MO": 1 / 30.4375,
-    # SNOMED CT, the value set of frequencies of New Zealand (HL7NZ/cca, doseTiming.fsh).
-    "229797004": 1.0,
-    "229799001": 2.0,
-    "229798009": 3.0,
-    "307439001": 4.0,
-    "307440004": 5.0,
-    "307441000": 6.0,
-    "225768006": 24.0,
-    "225750008": 12.0,
-    "225753005": 8.0,
-    "225756002": 6.0,
-}
 # EventTiming codes that say "a meal" without saying which: three a day, as in words, where nothing says how often.
 _ANY_MEAL = frozenset({"C", "AC", "PC"})
 _MEALS = frozenset({f"{when}{meal}" for when in ("C", "AC", "PC") for meal in "MDV"})
@@ -340,14 +310,6 @@ def _period_days(period: Period) -> float | None:
 # A number without a unit counts tablets as far as people take tablets; "500" without a unit is a question.
 _MOST_WITHOUT_UNIT = 10.0
 _COUNT = DoseUnit("unit")
-
-
-class DoseAmount(Struct, frozen=True, gc=False):
-    """The amount of one administration: `low` to `high` of a unit."""
-
-    low: float
-    high: float
-    unit: DoseUnit
 
 
 class Milligrams(Struct, frozen=True, gc=False):
@@ -615,7 +577,7 @@ def limit_per_day(limit: Ratio, identity: MedicationIdentity, weight_kg: float |
     return _scaled(_of_patient(identity, DoseAmount(top.value, top.value, unit), weight_kg), share)
 
 
-def _rate(dosage: Dosage) -> DoseAmount | None:
+def rate_of(dosage: Dosage) -> DoseAmount | None:
     """Read a continuous infusion as an amount of a span of time ("5 units/h"); None when none is stated or readable."""
     stated = _ordered(dosage.doseAndRate)
     if stated is None:
@@ -646,14 +608,16 @@ def _of_ratio(ratio: Ratio) -> DoseAmount | None:
     return DoseAmount(top.value, top.value, replace(unit, span_days=bottom.value * days))
 
 
-def rate_per_day(
-    dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None = None
-) -> tuple[Milligrams, ...]:
-    """Return a continuous infusion as milligrams a day; empty when there is none or it cannot be computed."""
-    rate = _rate(dosage)
-    if rate is None or rate.unit.span_days is None:
-        return ()
-    return _scaled(_of_patient(identity, rate, weight_kg), 1.0 / rate.unit.span_days)
+def _while_it_lasts(
+    rate: DoseAmount | None, lasts: float | None, often: float | None
+) -> tuple[DoseAmount | None, Problem]:
+    """Return a rate that runs all day as it is, and what it gives where each infusion has an end, as one dose."""
+    if rate is None or rate.unit.span_days is None or lasts is None or lasts >= 1.0:
+        return rate, None
+    if lasts * (often or 0.0) > 1.0:
+        return None, DoseProblem("the infusions of a day last longer than a day")
+    share = lasts / rate.unit.span_days
+    return DoseAmount(rate.low * share, rate.high * share, replace(rate.unit, span_days=None)), None
 
 
 def _of_patient(identity: MedicationIdentity, amount: DoseAmount, weight_kg: float | None) -> tuple[Milligrams, ...]:
@@ -669,7 +633,7 @@ class Instruction(Struct, frozen=True, gc=False):
     """What one Dosage says: the amount of one administration and its schedule.
 
     `parts` are several amounts of one day with their times, `said_days` is how long, both from the words; `limit` is
-    the most a day and `infused` what runs in a day; `words_say_more` than the structure, whose upper end is then
+    the most a day; `words_say_more` than the structure, whose upper end is then
     theirs; `problem` says what cannot be used.
     """
 
@@ -679,7 +643,6 @@ class Instruction(Struct, frozen=True, gc=False):
     said_days: float | None = None
     total_per_day: bool = False
     limit: tuple[Milligrams, ...] = ()
-    infused: tuple[Milligrams, ...] = ()
     as_needed: bool = False
     from_text: bool = False
     words_say_more: bool = False
@@ -709,40 +672,22 @@ def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None)
         dosage.text or dosage.patientInstruction or "; ".join([added.words for added in dosage.additionalInstruction])
     )
     lasts = occurrence_days(dosage.timing)
-    infused = rate_per_day(dosage, identity, weight_kg) if amount is None and problem is None else ()
-    if words and (problem or (infused and lasts is not None)):
+    rate = rate_of(dosage) if amount is None and problem is None else None
+    if words and (problem or (rate is not None and lasts is not None)):
         schedule = _as_often_as(schedule, read_sig(words), dosage)
-    if infused:
-        infused, problem = _while_it_runs(infused, schedule, lasts)
-    elif amount is None and problem is None and lasts is None:
-        # In units or mEq an hour, or for each kilogram of a patient whose weight was not asked for yet.
-        amount = _rate(dosage)
+    if rate is not None:
+        amount, problem = _while_it_lasts(rate, lasts, schedule.high)
     limit = dosage.maxDosePerPeriod
     instruction = Instruction(
         amount,
         schedule,
         limit=limit_per_day(limit, identity, weight_kg) if limit is not None else (),
-        infused=infused,
         as_needed=bool(dosage.asNeededBoolean or dosage.asNeededCodeableConcept is not None) or schedule.as_needed,
-        problem=problem or (None if infused else schedule.problem),
+        problem=problem or schedule.problem,
     )
-    if not words or infused or problem or schedule.problem == CONTRADICTION:
+    if not words or problem or schedule.problem == CONTRADICTION:
         return instruction
     return _with_words(instruction, words, dosage, identity, weight_kg)
-
-
-def _while_it_runs(
-    infused: tuple[Milligrams, ...], schedule: Schedule, lasts: float | None
-) -> tuple[tuple[Milligrams, ...], Problem]:
-    """Return what runs in a day: the rate all day long, or as long as each infusion lasts, as often as there is one."""
-    if lasts is None or lasts >= 1.0:
-        return infused, None
-    if schedule.high is None:
-        return (), NO_FREQUENCY
-    if lasts * schedule.high > 1.0:
-        return (), DoseProblem("the infusions of a day last longer than a day")
-    low, high = lasts * schedule.low, lasts * schedule.high
-    return tuple(replace(amount, low=amount.low * low, high=amount.high * high) for amount in infused), None
 
 
 def _as_often_as(schedule: Schedule, sig: Sig, dosage: Dosage) -> Schedule:
@@ -763,18 +708,14 @@ def _with_words(
 ) -> Instruction:
     """Return what the structure leaves open, from the words; of a structured dose the words may raise the upper end."""
     sig = _as_restated(read_sig(words), identity)
-    amount = instruction.amount or (_amount(sig.amount) if sig.amount is not None else None)
+    amount = instruction.amount or sig.amount
     if amount is None and _says_only_how_often(sig, words) and _is_of_one_strength(identity, words):
         amount = DoseAmount(1.0, 1.0, _COUNT)
     schedule = instruction.schedule
     parts: tuple[tuple[DoseAmount, float, float], ...] = ()
     if not schedule.is_known and (schedule.problem is None or sig.times_high is not None):
         schedule = _in_words(sig, schedule)
-        parts = (
-            tuple((_amount(sig_amount), low, high) for sig_amount, low, high in sig.parts)
-            if instruction.amount is None
-            else ()
-        )
+        parts = sig.parts if instruction.amount is None else ()
     from_text, words_say_more = True, False
     if instruction.amount is not None and instruction.schedule.high is not None:
         from_text = False
@@ -812,7 +753,7 @@ def _as_restated(sig: Sig, identity: MedicationIdentity) -> Sig:
     """Return the sig where the tablets have the mass that its words say they have; else it names several amounts."""
     for said in (sig.amount, *(part[0] for part in sig.parts)):
         if said is not None and said.milligrams is not None:
-            masses = milligrams(identity, _amount(said))[0]
+            masses = milligrams(identity, said)[0]
             counted = (masses[0].low, masses[0].high) if len(masses) == 1 else (0.0, 0.0)
             if not all(map(isclose, counted, said.milligrams)):
                 return Sig(as_needed=sig.as_needed, days=sig.days, maximum=sig.maximum, problem=SEVERAL)
@@ -844,7 +785,7 @@ def _with_the_greater(
         return amount, schedule
     if sig.single or schedule.single or sig.total_per_day or not amount.high:
         return amount, schedule
-    stated = _amount(sig.amount) if sig.amount is not None else amount
+    stated = sig.amount or amount
     ratio = stated.high / amount.high if stated.unit == amount.unit else _ratio_of_masses(stated, amount, identity)
     if ratio is None or ratio * often <= _ROUNDED * high:
         return amount, schedule
@@ -866,7 +807,7 @@ def _says_less(sig: Sig, amount: DoseAmount, schedule: Schedule, identity: Medic
         return False
     ratio: float | None = 1.0
     if sig.amount is not None:
-        stated = _amount(sig.amount)
+        stated = sig.amount
         ratio = stated.high / amount.low if stated.unit == amount.unit else _ratio_of_masses(stated, amount, identity)
     return ratio is not None and ratio * sig.times_high * _ROUNDED < schedule.low
 
@@ -931,9 +872,5 @@ def _is_of_one_strength(identity: MedicationIdentity, text: str) -> bool:
 def _limit(
     sig_amount: SigAmount | None, identity: MedicationIdentity, weight_kg: float | None
 ) -> tuple[Milligrams, ...]:
-    most = amount_for_weight(_amount(sig_amount), weight_kg)[0] if sig_amount is not None else None
+    most = amount_for_weight(sig_amount, weight_kg)[0] if sig_amount is not None else None
     return milligrams(identity, most)[0] if most is not None else ()
-
-
-def _amount(sig_amount: SigAmount) -> DoseAmount:
-    return DoseAmount(sig_amount.low, sig_amount.high, sig_amount.unit)

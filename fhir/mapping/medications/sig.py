@@ -129,11 +129,13 @@ _OTHER_THAN_A_DAY = re.compile(
     r"|w(?:ee)?k|month|\d+ ?(?:h(?:(?:ou)?rs?)?|min(?:ute)?s?|days?|w(?:ee)?ks?))\b"
 )
 _ON_BOTH_SIDES = re.compile(r" ?(?:(?:in|into|to|per|via)? ?(?:each|both)|per) (?:nostrils?|nares|naris|eyes?|ears?)\b")
-# An infusion of so many hours, or over so many minutes: the rate is not that of a whole day.
-_FOR_HOURS = re.compile(
-    rf"(?:\b(?:for|x|over)|×) ?(?:the (?:first|next) )?(?:{NUMBER} ?(?:-|to) ?)?(?P<count>{NUMBER}) ?-?"
-    r"(?P<unit>h(?:(?:ou)?rs?)?|min)(?:ute)?s?\b"
+# Over how long a dose runs; "for" and "x" say when a drip ends.
+_OVER = re.compile(
+    r"\b(?:(?P<drip>for|x|für|per)|over|during|in|über|ueber|sur|en|durante) (?:the (?:first|next) )?"
+    r"(?P<count>\d{1,3}(?:\.\d{1,2})?)(?: ?(?:-|to) ?(?P<most>\d{1,3}(?:\.\d{1,2})?))? ?-?"
+    r"(?P<unit>s(?:ec\w*|ek\w*)?\b|h(?:ou|eu|o)?r?|std|stunde|min)"
 )
+_IN_HOURS = {"s": 1 / 3600.0, "m": 1 / 60.0}
 # "x 4 doses", "twice daily, 14 doses"; "q2h x 2" are two doses too, "BID x 3" may be three days.
 _DOSES = re.compile(
     r"(?:(?:\bx|\bfor|×) ?(?:a total of )?|, ?(?=\d\d? doses ?(?:[.;)]|$)))(?P<count>\d{1,2}) (?:more )?doses\b"
@@ -163,19 +165,27 @@ _TOTAL = re.compile(r" ?(?:in )?total\b")
 _DAYS_UNCLEAR = DoseProblem("the words name single days of the week")
 SEVERAL = DoseProblem("the words name several amounts")
 _CHANGING = DoseProblem("the dose changes over time or is left open")
+_SPEED = re.compile(r"(?:\bat|\brate(?: of)?:?|\bthan|\bmax\w*\.?) $")
+_DRIP = re.compile(r"infus|\bdrip\b|continuous|titrat|\bbag\b")
+_MINUTE = 1 / 1440.0
 _VERB = re.compile(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|swallow|dissolve|sig)\b:?")
 
 
-class SigAmount(Struct, frozen=True, gc=False):
-    """How much at a time: `low` to `high` of `unit`; `start` and `end` are where the words say it.
+class DoseAmount(Struct, frozen=True, gc=False):
+    """The amount of one administration, or of a rate: `low` to `high` of a unit."""
+
+    low: float
+    high: float
+    unit: DoseUnit
+
+
+class SigAmount(DoseAmount, frozen=True, gc=False):
+    """How much at a time; `start` and `end` are where the words say it.
 
     `milligrams` are what the words say further on that these are: "3 tablets daily (600 mg)". Whether they are depends
     on the product.
     """
 
-    low: float
-    high: float
-    unit: DoseUnit
     start: int
     end: int
     milligrams: tuple[float, float] | None = None
@@ -386,12 +396,10 @@ def _maximum(match: re.Match[str] | None) -> SigAmount | None:
     return SigAmount(high, high, unit, match.start(), match.end()) if unit is not None else None
 
 
-def _amounts(text: str) -> list[SigAmount]:
-    verb = _VERB.search(text)
-    start = verb.end() if verb is not None else 0
+def amounts_in(text: str, start: int = 0) -> list[SigAmount]:
+    """Return every amount that plain words name, doses and rates, from left to right."""
     amounts = []
-    # "4 mL swish and swallow": the amount stands before the verb.
-    for match in [*_AMOUNT.finditer(text, start)] or _AMOUNT.finditer(text):
+    for match in _AMOUNT.finditer(text, start):
         unit = _unit(match)
         if unit is not None:
             count = float(match["count"]) if match["count"] else 1.0
@@ -399,14 +407,26 @@ def _amounts(text: str) -> list[SigAmount]:
             low = float(match["low"]) * count
             high = float(match["high"]) * count if match["high"] else low
             amounts.append(SigAmount(min(low, high), max(low, high), unit, match.start(), match.end()))
+    return amounts
+
+
+def _amounts(text: str) -> list[SigAmount]:
+    verb = _VERB.search(text)
+    amounts = amounts_in(text, verb.end()) if verb is not None else []
+    if all(map(_runs, amounts)):  # "4 mL swish and swallow", "10 mg IV, give at 1 mg/min": the dose is before the verb
+        amounts = amounts_in(text)
     # "2 g at 100 mL/hr" says how fast, beside how much.
     amounts = [amount for amount in amounts if not _is_speed(text, amount)] or amounts
     return _without_restatement(text, amounts)
 
 
+def _runs(amount: SigAmount) -> bool:
+    return amount.unit.span_days is not None and amount.unit.span_days < 1.0
+
+
 def _is_speed(text: str, amount: SigAmount) -> bool:
-    is_rate = amount.unit.span_days is not None and amount.unit.span_days < 1.0
-    return is_rate and text[: amount.start].endswith(("at ", "rate ", "rate of ", "rate: "))
+    is_injected = amount.unit.span_days == _MINUTE and _DRIP.search(text) is None
+    return _runs(amount) and (is_injected or _SPEED.search(text, 0, amount.start) is not None)
 
 
 def _counted_on(text: str, amounts: list[SigAmount]) -> list[SigAmount] | None:
@@ -536,15 +556,22 @@ def _week_of_doses(times: Sequence[SigFrequency], doses: re.Match[str] | None) -
 def _while_it_runs(text: str, amount: SigAmount, rate: SigFrequency | None) -> SigAmount | None:
     """Return what an infusion of some hours gives in a day; None where it runs all day long."""
     span = amount.unit.span_days or 1.0
-    lasts = _FOR_HOURS.search(text) if span < 1.0 else None
+    lasts = hours_in(text, is_drip=True) if span < 1.0 else None
     if lasts is None:
         return None
-    unit = 1 / 24 if lasts["unit"].startswith("h") else 1 / 1440
-    share = float(lasts["count"]) * unit * (max(1.0, rate.high) if rate is not None else 1.0)
+    share = lasts / 24.0 * (max(1.0, rate.high) if rate is not None else 1.0)
     if share >= 1.0:
         return None
     low, high = amount.low * share / span, amount.high * share / span
     return SigAmount(low, high, structs.replace(amount.unit, span_days=None), amount.start, amount.end)
+
+
+def hours_in(text: str, *, is_drip: bool) -> float | None:
+    """Return the hours over which a dose runs, or for which a drip does; the longer end of a range."""
+    for match in _OVER.finditer(text):
+        if is_drip or not match["drip"] or match["unit"][0] != "h":  # "q6h for 24 hours" is a course
+            return float(match["most"] or match["count"]) * _IN_HOURS.get(match["unit"][0], 1.0) or None
+    return None
 
 
 def _is_daily_total(text: str, amount: SigAmount, rate: SigFrequency | None) -> bool:

@@ -7,14 +7,14 @@ from msgspec import Struct
 
 from fhir.mapping.medications.sig_languages import Spellings, has_sign, in_english, respelled
 from fhir.terminology.caching import remembered
-from fhir.terminology.dosing import days_per_unit
+from fhir.terminology.dosing import TIMES_PER_DAY, days_per_unit
 
 NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
 UNIT = (
-    r"milligrams?|micrograms?|grams?|mcg|mg|µg|ug|gm|g|mls?|milliliters?|cc|tsp|teaspoon(?:ful)?s?|tbsp|tablespoon(?:ful)?s?"
+    r"milligrams?|micrograms?|nanograms?|grams?|mcg|mg|ng|µg|ug|gm|g|mls?|milliliters?|lit(?:er|re)s?|l|cc|tsp|teaspoon(?:ful)?s?|tbsp|tablespoon(?:ful)?s?"
     r"|tablets?(?:\(s\))?|tabs?(?:\(s\))?|tbl|capsules?(?:\(s\))?|caps?(?:\(s\))?|pills?|caplets?|gelcaps?|softgels?"
     r"|suppository|suppositories|supp|films?|strips?|packets?|sachets?|vials?|ampules?|syringes?|lozenges?|patch(?:es)?"
-    r"|puffs?|pumps?|inhalations?|sprays?|nebs?|units?|iu|u(?![-/])|meq|mmol|drops?|gtts?"
+    r"|puffs?|pumps?|inhalations?|sprays?|nebs?|(?:milli)?units?|iu|u(?![-/])|meq|mmol|drops?|gtts?"
     r"|each(?! (?:day|morning|noon|evening|night|bed ?time|week|month|hour|hr|meal|time|other|second|third|\d\d? ?h))"
 )
 _ONE_TO_TEN = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -170,18 +170,6 @@ class SigFrequency(Struct, frozen=True, gc=False):
     name: str = ""
 
 
-_LATIN = {
-    "qd": 1.0,
-    "bid": 2.0,
-    "tid": 3.0,
-    "qid": 4.0,
-    "qod": 0.5,
-    "qday": 1.0,
-    "od": 1.0,
-    "bd": 2.0,
-    "tds": 3.0,
-    "qds": 4.0,
-}
 _NUMBERED = {"once": 1.0, "twice": 2.0, "thrice": 3.0}
 _EVERY = re.compile(
     rf"\b(?:q ?|every ?|each ?)(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?-?"
@@ -296,7 +284,7 @@ def _simple(match: re.Match[str]) -> SigFrequency | None:
         "daily": 1.0,
     }.get(kind or "")
     if per_day is None:
-        per_day = _LATIN[match["latin"]]
+        per_day = TIMES_PER_DAY[match["latin"].upper()]
     return SigFrequency(per_day, per_day, match.start(), match.end())
 
 

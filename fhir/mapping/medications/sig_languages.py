@@ -43,6 +43,7 @@ _DAILY = (
     r"|al d[ií]a?|al giorno|ao dia|na dobę|günde|denně|naponta)\b\.?)"
 )
 _TIMES = r"(?:krt|kertaa|gg|vv|fois|veces|vez|vezes|volt[ae]|keer|raz(?:y)?|gang(?:e|er)?|gång(?:er)?|ma+l)"
+_AN_HOUR = r" ?(?:/|\b(?:pro|par|por|per) ) ?(?:std|stunde|heure|hora|ora|uur|timme|time|godz)\b\.?"
 _WEEK = r"(?:woche|semana|semaine|settimana|sett|week|vecka|uge|uke|tydzień|viikko)"
 _THING = r"(?:tbl|\w{0,8}tab\w{0,6}|kps|kapsel|cp[rs]?|comp|comprim(?:ido|é)|compressa|gélule|stk|stück)"
 _SACHET = r"(?:bustin[ae]|sachets?|sobres?|saszet\w{1,3}|beutel)"
@@ -77,6 +78,8 @@ _SHORT: Spellings = (
     # "max. 8/Tag" limits what is taken, and is no frequency.
     (("max",), re.compile(rf"\b(max\w*\.? ?\d{{1,2}}) ?/ ?(?:{_DAY}|j(?:our)?|d)\b"), r"\1 a day"),
     (("mal",), re.compile(r"(?<=\d)mal\b"), " x"),
+    # "3 mg/Std.", "2 mg pro Stunde", "5 mg/heure": what runs in an hour.
+    (("/", "pro ", "par ", "por ", "per "), re.compile(rf"(?<=[a-z]){_AN_HOUR}"), "/h"),
     # "günde 2 kez 5 ml", "3 x dz.", "1 tbl. à 8 hod.", "1 t x 2 dgl".
     (("günde ",), re.compile(r"\bgünde ([1-6]) ?(?:kez|defa|kere|sefer)\b"), r"\1 times a day"),
     (("haftada ",), re.compile(r"\bhaftada ([1-7]) ?(?:kez|defa|kere|sefer|gün)\b"), r"\1 times a week"),
@@ -131,7 +134,11 @@ _SHORT: Spellings = (
     ),
     (("mu", "mi", "m."), re.compile(r"(?<=\d) ?(?:m\.?[ui]\.?[iu]\.?|mio\.? ?i\.?e\.?)(?!\w)"), " million units"),
     (("ie", "i.e", "ui", "u.i"), re.compile(r"(?<=\d) ?(?:i\.?e|u\.?i)\b\.?"), " units"),
-    (("e s", "e i", "e v", "e z"), re.compile(r"(?<=\d) ?e(?= (?:s\.? ?c|i\.? ?v|subkutan|vor|zum?)\b)"), " units"),
+    (
+        ("e s", "e i", "e v", "e z", "e/"),
+        re.compile(r"(?<=\d) ?e(?= (?:s\.? ?c|i\.? ?v|subkutan|vor|zum?)\b| ?/ ?(?:kg|h|std|min))"),
+        " units",
+    ),
     # "2 dd 1" is one twice a day.
     (("dd",), re.compile(r"\b(\d{1,2}) ?dd ?(\d[\d.,/]*(?: ?[µa-z]+)?)(?= |$)"), r"\2 \1 times a day"),
     (("times a day",), re.compile(r"(?<=\d)(?= \d{1,2} times a day)"), " each"),

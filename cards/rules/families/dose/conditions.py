@@ -9,17 +9,7 @@ from cards.rules.conditions.condition import MEDICATION_LISTS, Condition, Truth,
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.conditions.words.patient import CONDITIONS
 from cards.rules.families.dose import lifetime
-from cards.rules.families.dose.knowledge import ADULT_YEARS
-from cards.rules.families.dose.rows import (
-    DEPOT,
-    age_for,
-    dosages_of,
-    infusion_hours,
-    lacks_form,
-    limits_of_route,
-    rows_for,
-)
-from cards.rules.families.dose.sums import (
+from cards.rules.families.dose.excess import (
     FAR_OVER,
     FAR_OVER_PER_KG,
     FAR_OVER_TARGET,
@@ -27,9 +17,21 @@ from cards.rules.families.dose.sums import (
     ROUNDING_FIRST,
     TEN_FOLD,
     TEN_FOLD_NARROW,
+    Excess,
+)
+from cards.rules.families.dose.knowledge import ADULT_YEARS
+from cards.rules.families.dose.rows import (
+    DEPOT,
+    age_for,
+    dosages_of,
+    lacks_form,
+    limits_of_route,
+    rows_for,
+    steps_of,
+)
+from cards.rules.families.dose.sums import (
     TIMES_RECOMMENDED,
     TIMES_RECOMMENDED_FOR_CHILD,
-    Excess,
     body_surface_m2,
     implausible,
     judged,
@@ -133,14 +135,12 @@ _names_water = _says(r"\bd5w\b|\bd5 ?water|\b5 ?%|\b50 ?(?:mg|g) ?/ ?(?:ml|l)\b"
 _names_sodium = _says(r"sodium|nacl|saline|ringer|natri")
 
 
-_RATE: Final = re.compile(r"\bml ?(?:/|per) ?(?:h|std)", re.IGNORECASE)
 _CONTINUOUS: Final = re.compile(
     r"\bcontinuous|\bdrip\b|dauerinfusion|kontinuierlich|en continu|continu[ao]\b", re.IGNORECASE
 )
 _TIMED: Final = re.compile(
     r"\b(?:over|for|during|über|ueber|für|en|durante|sur|pendant) \d|\bbolus|\bonce\b|einmal|\bstop", re.IGNORECASE
 )
-_VOLUME: Final = re.compile(r"\d ?ml\b(?! ?(?:/|per))", re.IGNORECASE)
 
 
 def _runs_on(context: RuleContext) -> Truth:
@@ -148,14 +148,10 @@ def _runs_on(context: RuleContext) -> Truth:
     sigs = _sigs(context)
     if context.drafted.dose.single or context.drafted.dose.times_per_day or _TIMED.search(sigs):
         return False
-    rates = (rate.rateRatio or rate.rateQuantity for part in dosages_of(context) for rate in part.doseAndRate)
-    has_rate = any(rates) or _RATE.search(sigs) is not None
-    return _CONTINUOUS.search(sigs) is not None or (has_rate and _VOLUME.search(sigs) is None)
+    is_open = any(step.way == "drip" and step.dose is None for step in steps_of(context))
+    return is_open or _CONTINUOUS.search(sigs) is not None
 
 
-_MILLILITRES: Final = re.compile(
-    r"(?<![\d.,])(?P<count>\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?) ?(?P<unit>ml|l|liters?)\b(?! ?(?:/|per))", re.IGNORECASE
-)
 _BOLUS: Final = re.compile(r"\bbolus|\bpush\b|\bwide open\b|\bstat\b|\bnow\b", re.IGNORECASE)
 _QUICKLY_HOURS: Final = 2.0
 _MOST_ML_PER_KG: Final = 6.0
@@ -166,18 +162,12 @@ _names_three_percent = _says(r"\b(?:3|5|7\.5) ?%|\bhypertonic|\bhyperton")
 
 def _is_large_salt_bolus(context: RuleContext) -> Truth:
     """Whether more than three boluses of hypertonic salt are given at once; without a weight, for 80 kg."""
-    hours, dose = infusion_hours(context), context.drafted.dose
-    is_once = dose.single or _BOLUS.search(_sigs(context)) is not None
+    hours = max((step.hours for step in steps_of(context) if step.hours), default=None)
+    is_once = context.drafted.dose.single or _BOLUS.search(_sigs(context)) is not None
     if not (hours <= _QUICKLY_HOURS if hours is not None else is_once):
         return False
-    texts = [dosage.text[:500] for dosage in dosages_of(context)]
-    given = (part.doseQuantity for dosage in dosages_of(context) for part in dosage.doseAndRate)
-    texts += [f"{quantity.value} {quantity.unit or quantity.code}" for quantity in given if quantity is not None]
-    volumes = [
-        float(match["count"].replace(",", "")) * (1.0 if match["unit"].lower() == "ml" else 1000.0)
-        for text in texts
-        for match in _MILLILITRES.finditer(text)
-    ]
+    doses = (step.dose for step in steps_of(context) if step.dose is not None and step.dose.unit.kind == "mL")
+    volumes = [dose.high * dose.unit.factor for dose in doses]
     most = _MOST_ML_PER_KG * (context.weight_kg or _KG_WITHOUT_WEIGHT)
     return _is_alone(context) and _names_three_percent(context) and max(volumes, default=0.0) > most
 

@@ -5,15 +5,10 @@ import math
 from cards.rules.engine.family import Correction, Family, Placeholder
 from cards.rules.families.dose import lifetime, texts
 from cards.rules.families.dose.conditions import CONDITIONS_OF_DOSES, limit_missing, why_unknown
+from cards.rules.families.dose.excess import FAR_OVER, TEN_FOLD
 from cards.rules.families.dose.knowledge import ALARM, evidence_of
 from cards.rules.families.dose.rows import ages_of_limits, limits_of, rows_for
-from cards.rules.families.dose.sums import (
-    FAR_OVER,
-    TEN_FOLD,
-    implausible,
-    labelled_from,
-    plausible_doses_of,
-)
+from cards.rules.families.dose.sums import implausible, labelled_from, plausible_doses_of
 from cards.rules.families.dose.texts import worst_excess
 from cards.rules.language.rule import Evidence, OrderChange, Sig
 from cards.rules.patient.context import RuleContext

@@ -9,10 +9,11 @@ times over one of its rows (four times for each kilogram) is told, as an alarm b
 (`ALARM`). It has the same
 columns, and `route` (empty: every one but an injection), `population` ("first order": the drug was not taken before;
 "continued": more than one dose; "daily": on most days and not once a cycle; "one dose": given in doses, since a drip is
-a bag and no dose; "drip": ordered by a rate), weights, and amounts of a week. None of its rows is firm; "narrow"
-begins to be far over earlier, because the drug is seldom given in more; "wide" later, because some uses of the drug
-reach twice what the source says, as does "usual", an adult's amount of a day of which nothing is told up to that;
-"alarm" tells nothing but a dose of `ten_fold_from` and more, because the source has a usual dose and no maximum.
+a bag and no dose; "drip": ordered by a rate; "drip start": the rate with which it begins), weights, and amounts of a
+week. None of its rows is firm; "narrow" begins to be far over earlier, because the drug is seldom given in more; "wide"
+later, because some uses of the drug reach twice what the source says, as does "usual", an adult's amount of a day of
+which nothing is told up to that; "alarm" tells nothing but a dose of `ten_fold_from` and more, because the source has a
+usual dose and no maximum.
 
 `label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`), and of the
 rate of an infusion (`max_hourly`; by weight in `limits.csv`) and of one dose for each square metre of body surface

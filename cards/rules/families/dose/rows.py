@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, Limit
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import order_text
+from fhir.mapping.medications.administration import Administration, Measure, administrations
 from fhir.mapping.medications.daily_dose import instructions_of
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.datatypes import Dosage
@@ -129,9 +130,7 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
         # "diltiazem 120 mg, 1 tablet twice daily"
         rows = not_injected if is_swallowed or lacks_form(context, rxcui) else rows
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
-    rows = [row for row in rows if row.population != "drip" or _states_a_rate(context, row)]
-    is_timed = infusion_hours(context) is not None or runs_all_day(context)
-    rows = [row for row in rows if not row.per_hour or is_timed or per_hour_of(context, row)]
+    rows = [row for row in rows if not row.per_hour or _is_timed(context, row)]
     # A nebuliser that runs on ("10 mg/h") is for a severe attack: the limits of single nebules do not measure it.
     rows = [row for row in rows if row.route != "nebulised" or per_hour_of(context, row) is None]
     fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
@@ -156,7 +155,8 @@ def lacks_form(context: RuleContext, rxcui: str) -> bool:
         return False
     medication, dose = context.medication, context.drafted.dose
     is_said = bool(medication.route or medication.dose_form or medication.is_injected or medication.is_slow_release)
-    return dose.times_per_day is not None and not (dose.single or is_said or is_drip(context))
+    runs = any(step.way == "drip" for step in steps_of(context))
+    return dose.times_per_day is not None and not (dose.single or is_said or runs)
 
 
 def _is_cap(row: Limit) -> bool:
@@ -170,209 +170,57 @@ def _is_for_more(row: Limit) -> bool:
     return not (row.per_kg and row.population == "first order")
 
 
-_RUNS = re.compile(
-    r"infus|drip|gtt\b|continuous|titrat|\bpca\b|\bbag\b|\bin \d+ ?ml\b|/ ?\d* ?h(?:ou)?r?\b|/ ?min|per hour",
-    re.IGNORECASE,
-)
+def steps_of(context: RuleContext) -> tuple[Administration, ...]:
+    """Return how each step of the drafted order is given, read once; none where structure and words contradict."""
+    problem = context.drafted.dose.problem
+    if problem is not None and problem.reason == "contradiction":
+        return ()
+    return context.session.derive(
+        ("administrations", context.drafted), lambda: administrations(context.drafted.order, context.medication)
+    )
 
 
-def is_drip(context: RuleContext) -> bool:
-    """Whether the order runs by a rate or names a bag, a drip or a titration, whose amount is no dose."""
-    texts = [context.medication.words, *(dosage.text for dosage in dosages_of(context))]
-    has_rate = any(rate.rateRatio or rate.rateQuantity for part in dosages_of(context) for rate in part.doseAndRate)
-    return has_rate or any(_RUNS.search(text[:500]) is not None for text in texts)
+def measure_of(context: RuleContext, row: Limit) -> Measure:
+    """Return what measures an amount in the unit of the row, for each kilogram where the row is."""
+    return Measure(context.medication, row.rxcui, row.unit, row.per_kg, context.weight_kg)
 
 
-_FIRST_STEP: Final = re.compile(
-    r"^[^\d:]{0,30}(?P<count>\d{1,4}(?:[.,]\d{1,3})?) ?(?P<unit>mcg|mg|g)\b(?! ?/)"
-    r"(?P<rest>.{0,60}?),? (?:then|followed by)\b",
-    re.IGNORECASE,
-)
-_MG_OF: Final = {"mcg": 0.001, "mg": 1.0, "g": 1000.0}
-
-
-def first_step_mg(context: RuleContext) -> float | None:
-    """Return the mass with which words in steps begin: 6 of "6 mg now, then 0.6 mg in an hour"; None in a drip."""
-    for dosage in dosages_of(context):
-        match = _FIRST_STEP.search(dosage.text[:300])
-        if match is not None and _RUNS.search(match["rest"]) is None:
-            return float(match["count"].replace(",", ".")) * _MG_OF[match["unit"].lower()]
-    return None
-
-
-_AT_ONCE = re.compile(
-    r"infiltra|nerve block|nervenblock|\bbolus|\bpush\b|\b(?:q|every|alle) ?\d{1,2} ?min", re.IGNORECASE
-)
+def is_only_a_drip(context: RuleContext) -> bool:
+    """Whether nothing but drips is ordered: what a bag holds is no dose."""
+    steps = steps_of(context)
+    return bool(steps) and all(step.way == "drip" for step in steps)
 
 
 def _is_given_in_doses(context: RuleContext) -> bool:
-    """Whether it is one dose, or one every so often, and no drip: a bag of a drip is not a dose."""
-    dose, hours = context.drafted.dose, infusion_hours(context)
-    if dose.single:
+    """Whether it is one dose, or one every so often, that is given within an hour: a bag of a drip is not a dose."""
+    if context.drafted.dose.single:
         return True
-    is_at_once = any(_AT_ONCE.search(dosage.text[:500]) for dosage in dosages_of(context))
-    is_dose = dose.times_per_day is not None or is_at_once
-    return (is_dose if hours is None else hours <= 1.0) and not is_drip(context)
+    is_often = context.drafted.dose.times_per_day is not None
+    doses = [step for step in steps_of(context) if step.way == "dose" and (step.hours or 0.0) <= 1.0]
+    return any(
+        step.single or step.is_at_once or step.rates or step.hours or (is_often and not step.is_bag) for step in doses
+    )
 
 
-_OVER = re.compile(
-    r"\b(?:over|during|in|über|ueber|sur|en|durante) (?P<count>\d{1,3}(?:[.,]\d{1,2})?)"
-    r"(?: ?(?:-|–|to) ?(?P<most>\d{1,3}(?:[.,]\d{1,2})?))? ?-?(?P<unit>h(?:ou|eu|o)?r?|std|stunde|min)",
-    re.IGNORECASE,
-)
+def _is_timed(context: RuleContext, row: Limit) -> bool:
+    """Whether the order says what runs in an hour; a limit of drips is not about how fast one dose is pushed."""
+    steps = steps_of(context)
+    return any(step.rates or (step.hours and row.population not in DRIPS) for step in steps)
 
 
-def infusion_hours(context: RuleContext) -> float | None:
-    """Return the hours over which one dose runs, by its words or its timing; the longer of two that are named."""
-    hours = []
-    for dosage in dosages_of(context):
-        match = _OVER.search(dosage.text[:500])
-        if match is not None:
-            count = float((match["most"] or match["count"]).replace(",", "."))
-            hours.append(count / 60.0 if match["unit"].lower() == "min" else count)
-        repeat = dosage.timing.repeat if dosage.timing is not None else None
-        if repeat is not None and repeat.duration and repeat.durationUnit in ("min", "h"):
-            hours.append(float(repeat.duration) / (60.0 if repeat.durationUnit == "min" else 1.0))
-    return max(hours, default=None) or None
-
-
-_IN_UNITS_OF_ROWS: Final = {
-    "g": ("mg", 1000.0),
-    **dict.fromkeys(("mcg", "ug", "µg"), ("mg", 0.001)),
-    **dict.fromkeys(("ng", "nanogram"), ("mg", 1e-6)),
-    "milliunit": ("unit", 0.001),
-}
-_NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?)"
-_SPEED: Final = re.compile(
-    rf"(?P<step>\bby )?(?<![\d.,])(?:(?P<least>{_NUMBER}) ?(?:-|–|to) ?)?(?P<count>{_NUMBER})"
-    r" ?(?P<unit>mg|g|mcg|[uµ]g|ng|nanogram|meq|mmol|milliunit|unit)s?(?: ?pe)?(?P<by_weight> ?(?:/|per) ?kg)?"
-    r" ?(?:/|per) ?(?P<span>h|min)",
-    re.IGNORECASE,
-)
+DRIPS: Final = frozenset({"drip", "drip start"})
 
 
 def per_hour_of(context: RuleContext, row: Limit) -> float | None:
-    """Return how much the order says to run in an hour, in the unit of the row; the most of several that are named.
+    """Return the most that the order says to run in an hour, in the unit of the row; None where it does not say.
 
-    For an alarm the least of them: the rate at which it begins ("5-30 mcg/min"), and not how far it may be raised, nor
-    by which steps. It is for each kilogram where the row is; the patient's weight makes the one of the other.
+    A limit of drips measures what the patient gets in an hour, and one of the rate at which a drip begins its least.
     """
-    rates: list[float] = []
-    steps: list[float] = []
-    for match in _stated_rates(context, row):
-        unit, rate = _in_unit_of_rows(match, "least" if row.is_alarm and match["least"] else "count")
-        rate *= 1.0 if match["span"].lower() == "h" else 60.0
-        of_kind = steps if match["step"] else rates
-        if unit == row.unit and row.per_kg == bool(match["by_weight"]):
-            of_kind.append(rate)
-        elif unit == row.unit and context.weight_kg:
-            of_kind.append(rate / context.weight_kg if row.per_kg else rate * context.weight_kg)
-    return (min if row.is_alarm else max)(rates or steps, default=None)
-
-
-def _in_unit_of_rows(match: re.Match[str], number: str = "count") -> tuple[str, float]:
-    unit, factor = _IN_UNITS_OF_ROWS.get(match["unit"].lower(), (match["unit"].lower(), 1.0))
-    return unit, float(match[number].replace(",", "")) * factor
-
-
-def _stated_rates(context: RuleContext, row: Limit) -> Iterator[re.Match[str]]:
-    """Yield the rates in structure and words; for a limit of drips without how fast one injection is pushed."""
-    for dosage in dosages_of(context):
-        text = dosage.text[:500]
-        doses = [given.doseQuantity for given in dosage.doseAndRate if given.doseQuantity is not None]
-        rates = [given.rateQuantity for given in dosage.doseAndRate if given.rateQuantity is not None]
-        ranges = [given.rateRange for given in dosage.doseAndRate if given.rateRange is not None]
-        words = [f"{quantity.value} {quantity.code or quantity.unit}" for quantity in (*doses, *rates)]
-        for low, high in ((limits.low, limits.high) for limits in ranges):
-            least = f"{low.value}-" if low is not None and low.value is not None else ""
-            words += [f"{least}{high.value} {high.code or high.unit}"] if high is not None else []
-        stated = " ".join(words)
-        for part in (stated, *_NEXT_STEP.split(text)):
-            order = f"{context.medication.words} {text if part is stated else part}"
-            may_be_pushed = row.population == "drip" and _RUNS_ON.search(order) is None
-            masses = [*_ONE_DOSE.finditer(part)] if may_be_pushed else []
-            for match in _SPEED.finditer(part):
-                if not any(_is_pushed(mass, match, row, context.weight_kg) for mass in masses):
-                    yield match
-
-
-_NEXT_STEP: Final = re.compile(r"\bthen\b|followed by|;", re.IGNORECASE)
-_RUNS_ON: Final = re.compile(
-    r"infus|drip|gtt\b|\bpca\b|\bbag\b|\bin \d+ ?ml\b|premix|(?<![\d.])(?:[5-9]\d|\d{3,4}) ?ml\b",
-    re.IGNORECASE,
-)
-_ONE_DOSE: Final = re.compile(
-    r"(?<![\d.,])(?P<count>\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?) ?(?P<unit>mg|g|mcg|[uµ]g)(?P<by_weight> ?/ ?kg)?\b(?! ?/)",
-    re.IGNORECASE,
-)
-
-
-_PUSH_MINUTES: Final = 30.0
-
-
-def _is_pushed(dose: re.Match[str], rate: re.Match[str], row: Limit, weight_kg: float | None) -> bool:
-    """Whether it is a dose that is given within minutes at this rate: "20 mg at 2 mg/min" is no drip of 120 mg/h.
-
-    The rate of a dose that is twice the alarm of an hour is measured: it is no usual injection, not for anesthesia.
-    """
-    (unit, mass), (unit_of_rate, mass_a_minute) = _in_unit_of_rows(dose), _in_unit_of_rows(rate)
-    if rate["span"].lower() == "h" or unit != unit_of_rate:
-        return False
-    if dose["by_weight"] and weight_kg is None:  # who is dosed by weight is injected; how much is not known
-        return True
-    kg = weight_kg or math.inf
-    mass *= kg if dose["by_weight"] else 1.0
-    mass_a_minute *= kg if rate["by_weight"] else 1.0
-    return mass <= _PUSH_MINUTES * mass_a_minute and mass < 2.0 * (row.ten_fold_from or 10.0 * row.most)
-
-
-_ENDS: Final = re.compile(r"\bbolus|\bpush\b|\bload|\bonce\b|\buntil\b|\b(?:over|for) \d", re.IGNORECASE)
-
-
-def has_only_a_rate(context: RuleContext) -> bool:
-    """Whether it is a drip whose order says how fast it runs, and no dose."""
-    dose = context.drafted.dose
-    has_dose = bool(dose.per_dose or dose.single) or dose.times_per_day is not None or infusion_hours(context)
-    return not has_dose and is_drip(context)
-
-
-def _states_a_rate(context: RuleContext, row: Limit) -> bool:
-    """Whether it is a drip with a rate in the unit of the row, whatever dose, frequency or end stands beside it."""
-    return runs_by_a_rate(context) or (is_drip(context) and per_hour_of(context, row) is not None)
-
-
-_VOLUME_A_TIME: Final = re.compile(r"\d ?ml ?(?:/|per) ?(?:h|min)", re.IGNORECASE)
-
-
-def runs_by_a_rate(context: RuleContext) -> bool:
-    """Whether it is a drip without a dose whose day is that of its rate, with or without an end."""
-    dose, parts = context.drafted.dose, dosages_of(context)
-    has_rate = any(given.rateRatio or given.rateQuantity for part in parts for given in part.doseAndRate)
-    has_rate = has_rate or any(_VOLUME_A_TIME.search(part.text[:500]) for part in parts)
-    has_dose = dose.per_dose or dose.single or (dose.activity is not None and dose.activity.per_dose)
-    return has_only_a_rate(context) or (has_rate and not has_dose)
-
-
-_RUNS_WITHOUT_END: Final = re.compile(
-    r"continuous(?:ly)? (?:iv |intravenous )?(?:infus|drip)|infus\w* continuous|^\W*(?:iv )?continuous(?: iv)?\W*$",
-    re.IGNORECASE,
-)
-_WATCHED: Final = re.compile(
-    r"monitor|\b[ae]kg|\be[ce]g|rhythm|telemetr|spo2|oximet|capno|\bbp\b|pressure|respirat|breath|watch|observ|cardiac|vital",
-    re.IGNORECASE,
-)
-
-
-def runs_all_day(context: RuleContext) -> bool:
-    """Whether it is a drip without an end: what runs in an hour runs in each of a day's.
-
-    It has no dose, or says beside the amount of its bag that it goes on.
-    """
-    texts = [part.text[:500] for part in dosages_of(context)]
-    dose = context.drafted.dose
-    goes_on = dose.times_per_day is None and not (dose.single or infusion_hours(context))
-    goes_on = goes_on and any(_RUNS_WITHOUT_END.search(text) and not _WATCHED.search(text) for text in texts)
-    return (goes_on or has_only_a_rate(context)) and not any(_ENDS.search(text) for text in texts)
+    measure, is_drip = measure_of(context, row), row.population in DRIPS
+    steps = steps_of(context)
+    speeds = [step.in_an_hour(measure) if is_drip else step.speed(measure) for step in steps]
+    end = 0 if row.population == "drip start" else 1
+    return max((speed[end] for speed in speeds if speed is not None), default=None)
 
 
 def dosages_of(context: RuleContext) -> tuple[Dosage, ...]:

@@ -8,163 +8,36 @@ import math
 import re
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from cards.rules.families.dose.excess import TOLERANCE, Excess, is_of_cytostatic
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
 from cards.rules.families.dose.rows import (
     age_for,
     dosages_of,
-    first_step_mg,
-    has_only_a_rate,
-    infusion_hours,
-    is_drip,
+    is_only_a_drip,
     lacks_form,
     limits_of_route,
+    measure_of,
     per_hour_of,
     rows_for,
-    runs_all_day,
-    runs_by_a_rate,
+    steps_of,
 )
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_beside, is_other_name
+from fhir.mapping.medications.administration import Measure, in_a_day
 from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
 from fhir.mapping.weights import largest_plausible_kg
 from fhir.record.resources import Encounter
 from fhir.terminology.analytes import ANALYTES
-from fhir.terminology.medications import INGREDIENT_ROWS
 
-# What is over by less than this is a rounding of the product.
-_TOLERANCE = 1e-6
 TIMES_RECOMMENDED = 3.0
 """A dose over so many times FDA's recommended maximum is taken for an error of writing."""
 # FDA's figures are for each kilogram; children are given up to two or three times as much for each.
 TIMES_RECOMMENDED_FOR_CHILD = 4.0
 _FDA_WEIGHT_KG = 60.0
-
-
-FAR_OVER = 2.0
-"""A dose over so many times a limit that is not a firm maximum is taken for an error of writing."""
-FAR_OVER_PER_KG = 1.5
-"""The same of a limit for each kilogram, which is mostly that of a child."""
-FAR_OVER_PER_AREA = 1.25
-"""The same of a cytostatic drug, for each square metre or not."""
-FAR_OVER_LEAD = 5.0
-"""The same of a maximum that was read on no label: a ten-fold error of half the maximum, a usual dose, makes it."""
-FAR_OVER_LEAD_PER_KG = 4.0
-"""The same of such a maximum for each kilogram: a child's usual dose lies nearer to half of it, or under it."""
-ROUNDING = 1.05
-"""A dose under so many times a limit that is not a firm maximum is taken for a rounding to whole units or vials."""
-ROUNDING_PER_KG = 1.1
-"""The same of a dose by weight, which is rounded to the syringe or vial."""
-UP_TO_USUAL = 2.0
-"""Up to so many times an adult's usual amount of a day nothing is told: vancomycin by weight."""
-ROUNDING_FIRST = 2.0
-"""The same of the usual first dose, with which many begin twice as high."""
-FAR_OVER_TARGET = 3.0
-"""The same of a target or the usual first dose: many are given twice as much."""
-TEN_FOLD = 10.0
-"""A dose of so many times a maximum, whatever its source, can hardly be meant."""
-TEN_FOLD_NARROW = 5.0
-"""The same of a drug with a narrow range, and of a label's maximum: a ten-fold error of a usual dose makes it."""
-
-TEN_FOLD_FIRST = 50.0
-"""The same of a child's first dose: where the list is not complete, the order may be what it was raised to."""
-
-
-class Excess(Struct, frozen=True):
-    """A maximum dose that is exceeded: `amount` in the unit of the limit, `beside` what it adds up with."""
-
-    limit: Limit
-    amount: float
-    beside: tuple[CurrentMedication, ...]
-    of_adult: bool = False
-    """The patient is a child and the limit that of adults: no row is about children of this age."""
-    is_least: bool = False
-    """The ordered mass is of a combination; the amount is what it is at least of this ingredient."""
-    largest_kg: float | None = None
-    """No weight is known: the amount is that at the largest plausible weight of the age."""
-    largest_m2: float | None = None
-    """No body surface is known: the amount is that at the largest plausible one."""
-    is_one_dose: bool = False
-    """The order does not say how often: one dose alone is over what a day or a week may have."""
-
-    @property
-    def times(self) -> float:
-        """How many times the limit it is."""
-        return self.amount / self.limit.most * (1.0 + _TOLERANCE)
-
-    @property
-    def is_firm(self) -> bool:
-        """Whether the source gives a maximum and no target; that of adults is firm for a child, too.
-
-        For each kilogram it is not: small children may be given more of it.
-        """
-        return self.limit.is_firm and not (self.of_adult and self.limit.per_kg)
-
-    @property
-    def is_far_over(self) -> bool:
-        """Whether it is so far over that it can hardly be meant, whatever the source of the limit."""
-        if self.limit.is_alarm or self.limit.is_usual_start:
-            return self.is_ten_fold
-        if self.limit.is_lead:
-            return self.times >= (FAR_OVER_LEAD_PER_KG if self.limit.per_kg else FAR_OVER_LEAD)
-        # What adults are usually given is the most of a day for a child, too: only adults may get up to twice that.
-        if self.of_adult and self.limit.population != "first order":
-            return self.times >= (FAR_OVER if self.limit.per_kg else ROUNDING)
-        if (self.limit.per_area or self._is_of_cytostatic) and not self.limit.is_wide:
-            return self.times >= FAR_OVER_PER_AREA
-        if self.limit.per_kg and not self.limit.is_wide and self.limit.population != "first order":
-            return self.times >= FAR_OVER_PER_KG
-        is_first = self.limit.population == "first order" and not self.limit.is_narrow
-        is_target = (
-            (self.limit.is_wide or is_first or bool(self.limit.condition))
-            and not self.limit.per_kg
-            and not self.is_least
-        )
-        return self.times >= (FAR_OVER_TARGET if is_target else FAR_OVER)
-
-    @property
-    def _is_of_cytostatic(self) -> bool:
-        """Whether the limit is that of a drug against cancer for a whole patient, and no usual first dose."""
-        atc = INGREDIENT_ROWS[self.limit.rxcui].atc if self.limit.rxcui in INGREDIENT_ROWS else ()
-        is_of_patient = not self.limit.per_kg and self.limit.population != "first order"
-        return is_of_patient and bool(atc) and all(code.startswith("L01") for code in atc)
-
-    @property
-    def is_slight(self) -> bool:
-        """Whether it is so little over a limit that is not a firm maximum that nothing is to be said."""
-        if self.is_firm or self.is_far_over or self.is_ten_fold:
-            return False
-        if self.of_adult and self.limit.per_kg and not self.limit.is_for_adults:
-            return True
-        if self.limit.is_usual_start and self.limit.is_lead:
-            return self.times < FAR_OVER_LEAD
-        rounding = ROUNDING_PER_KG if self.limit.per_kg else ROUNDING
-        least = ROUNDING_FIRST if self.limit.population == "first order" else rounding
-        if self.limit.is_usual:
-            return self.amount <= UP_TO_USUAL * self.limit.most * (1.0 + _TOLERANCE)
-        is_rounding = self.amount < least * self.limit.most * (1.0 + _TOLERANCE)
-        return self.limit.is_lead or self.limit.is_alarm or is_rounding
-
-    @property
-    def is_ten_fold(self) -> bool:
-        """Whether it is so far over that it is mostly an error of unit, decimal point or number."""
-        limit, is_first = self.limit, self.limit.population == "first order"
-        if limit.is_usual_start:
-            return False
-        if limit.ten_fold_from is not None:
-            return self.amount >= limit.ten_fold_from
-        if is_first and limit.per_kg:
-            return self.times >= TEN_FOLD_FIRST
-        is_low = (limit.is_narrow and not is_first) or not (limit.is_lead or limit.is_wide or is_first)
-        return self.times >= (TEN_FOLD_NARROW if is_low else TEN_FOLD)
-
-    @property
-    def _rank(self) -> tuple[bool, bool, bool, bool, float]:
-        is_maximum = self.limit.population != "first order"
-        is_ten_fold = self.is_ten_fold and (is_maximum or self.limit.is_alarm)
-        return is_ten_fold, not self.limit.is_lead, self.is_firm or self.is_far_over, is_maximum, self.times
 
 
 class Implausible(Struct, frozen=True):
@@ -179,7 +52,7 @@ class Implausible(Struct, frozen=True):
     @property
     def times(self) -> float:
         """How many times the recommended maximum it is."""
-        return self.amount / self.recommended_mg_day * (1.0 + _TOLERANCE)
+        return self.amount / self.recommended_mg_day * (1.0 + TOLERANCE)
 
 
 class Judged(Struct, frozen=True):
@@ -260,7 +133,7 @@ def _judge(context: RuleContext) -> Judged:
                 excesses.append(excess)
     excesses_over = [excess for excess in excesses if not excess.is_slight]
     worst, slight = (
-        max(of_kind, key=lambda excess: excess._rank, default=None) for of_kind in (excesses_over, excesses)
+        max(of_kind, key=lambda excess: excess.rank, default=None) for of_kind in (excesses_over, excesses)
     )
     return Judged(worst, is_unknown, slight if worst is None else None, _under_tenth(context))
 
@@ -349,13 +222,14 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
     amount, is_whole = _amount(row, context)
     if amount is None:
         return None
-    if amount <= row.most * (1.0 + _TOLERANCE):
+    if amount <= row.most * (1.0 + TOLERANCE):
         return False if is_whole else None
     is_meant = _is_meant(row, context)
     if is_meant is not True:
         return is_meant
     is_alone = row.per_dose or row.unit != "mg"
     is_least = row.unit == "mg" and context.drafted.dose.daily(row.rxcui) is None
+    is_one_dose = is_least and not (is_whole or row.per_dose or row.per_hour)
     is_of_combination = is_least and bool(context.drafted.dose.least_per_dose)
     return Excess(
         row,
@@ -365,47 +239,30 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
         is_of_combination,
         _largest_kg(context) if row.per_kg and not context.weight_kg else None,
         _largest_m2(context) if row.per_area and body_surface_m2(context) is None else None,
-        is_least and not row.per_dose and not is_of_combination,
+        is_one_dose and not is_of_combination,
     )
 
 
 def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     """Return what the row limits, in its unit, and whether that is all of it."""
-    dose = context.drafted.dose
-    if row.unit != "mg":
-        activity = dose.activity if dose.activity is not None and dose.activity.unit == row.unit else None
-        given = (activity.per_dose if row.per_dose else activity.per_day) if activity is not None else None
-        amount, is_whole = given, True
-    elif row.per_dose:
-        single_dose = dose.per_dose_of(row.rxcui)
-        amount, is_whole = single_dose.high if single_dose is not None else None, True
-    else:
-        amount, is_whole = context.session.derive(
-            ("daily dose", context.drafted, row.rxcui), lambda: total_mg(context, row.rxcui)
-        )
-    if amount is None and row.unit == "mg":
-        least = dose.least_per_dose if row.per_dose else dose.least_per_day
-        amount, is_whole = next((mass.high for mass in least if mass.rxcui == row.rxcui), None), False
-    is_one_dose = amount is None and not (row.per_dose or row.per_hour)
-    if is_one_dose:
-        amount, is_whole = one_dose_mg(context, row.rxcui) if row.unit == "mg" else None, False
+    if row.per_hour:
+        return per_hour_of(context, row), True
+    if row.per_dose and is_only_a_drip(context) and not is_of_cytostatic(row.rxcui):
+        return None, False
+    amount, is_whole = _dose_or_day(row, context)
     if row.per_area:
         return _per_area(context, amount)
     if amount is None and row.unit == "mg" and row.per_dose:
         surface, for_each_m2 = body_surface_m2(context), _stated_per_area(context)
         amount, is_whole = (max(for_each_m2) * surface, True) if surface and for_each_m2 else (None, False)
-    if amount is not None and row.per_week and not (dose.single or is_one_dose):
+    if amount is not None and row.per_week and not context.drafted.dose.single:
         amount *= 7.0
-    is_rate = row.per_hour or (amount is None and not (row.per_dose or row.per_week) and runs_all_day(context))
-    stated = per_hour_of(context, row) if is_rate else None
-    if stated is not None:
-        return stated * (1.0 if row.per_hour else 24.0), True
-    if row.per_hour:
-        an_hour = _runs_in_an_hour(context, row)
-        if an_hour is not None or amount is None:
-            amount, is_whole = an_hour, True
-        else:
-            amount /= infusion_hours(context) or math.inf
+    if amount is None:
+        measure = measure_of(context, row)
+        amount, is_whole = _of_steps(row, context, measure)
+        if amount is not None or not row.per_kg:
+            return amount, is_whole
+        amount, is_whole = _of_steps(row, context, replace(measure, per_kg=False))
     if amount is not None and row.per_kg:
         weight = context.weight_kg
         if weight:
@@ -415,43 +272,56 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     return amount, is_whole
 
 
+def _dose_or_day(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
+    """Return one dose or the sum of a day as far as the order says it, in the unit of the row."""
+    dose = context.drafted.dose
+    if row.unit != "mg":
+        activity = dose.activity if dose.activity is not None and dose.activity.unit == row.unit else None
+        return (activity.per_dose if row.per_dose else activity.per_day) if activity is not None else None, True
+    if row.per_dose:
+        single_dose = dose.per_dose_of(row.rxcui)
+        amount, is_whole = single_dose.high if single_dose is not None else None, True
+    else:
+        amount, is_whole = context.session.derive(
+            ("daily dose", context.drafted, row.rxcui), lambda: total_mg(context, row.rxcui)
+        )
+    if amount is not None:
+        return amount, is_whole
+    least = dose.least_per_dose if row.per_dose else dose.least_per_day
+    return next((mass.high for mass in least if mass.rxcui == row.rxcui), None), False
+
+
+def _of_steps(row: Limit, context: RuleContext, measure: Measure) -> tuple[float | None, bool]:
+    """Return the largest dose of the steps of an order, or what they give in a day."""
+    if not row.per_dose:
+        return least_in_a_day(context, measure)
+    doses = [step.given(measure) for step in steps_of(context) if step.way == "dose"]
+    return max((dose for dose in doses if dose is not None), default=None), False
+
+
 def _is_measured_otherwise(row: Limit, context: RuleContext) -> bool:
     """Whether the order is read in what other rows limit: a drip by its rate and no dose, mEq and no mmol."""
     activity = context.drafted.dose.activity
     if row.unit != "mg" and activity is not None and activity.unit != row.unit:
         return any(limit.unit == activity.unit for limit in LIMITS[row.rxcui])
-    if not row.per_dose or row.per_hour or not has_only_a_rate(context):
-        return False
-    return per_hour_of(context, row) is not None or _runs_in_an_hour(context, row) is not None
+    is_rate = row.per_dose and not row.per_hour and is_only_a_drip(context)
+    return is_rate and any(step.speed(measure_of(context, row)) for step in steps_of(context))
 
 
-def _runs_in_an_hour(context: RuleContext, row: Limit) -> float | None:
-    """Return what runs in an hour of a drip that is ordered by its volume: "15 mL/h" of a known concentration.
+def least_in_a_day(context: RuleContext, measure: Measure) -> tuple[float | None, bool]:
+    """Return what the steps of an order give in a day whose frequency or end it does not say, and whether it is all.
 
-    For an alarm it is what the drip begins with, where the order gives a range.
+    One dose at least, and none where the order says how often: then something else of it is not known.
     """
-    if not (runs_all_day(context) or (infusion_hours(context) and runs_by_a_rate(context))):
-        return None
-    activity, daily = context.drafted.dose.activity, context.drafted.dose.daily(row.rxcui)
-    if row.unit != "mg":
-        a_day = activity.per_day if activity is not None and activity.unit == row.unit else None
-    else:
-        a_day = (row.is_alarm and daily.low) or daily.high if daily is not None else None
-    return a_day / 24.0 if a_day is not None else None
-
-
-def one_dose_mg(context: RuleContext, rxcui: str) -> float | None:
-    """Return one dose of an order that does not say how often it is given: the patient gets at least that.
-
-    None where the order says how often, and of a drip, whose bag is no dose.
-    """
-    dose = context.drafted.dose
-    if dose.times_per_day is not None or dose.single or is_drip(context):
-        return None
-    given = dose.per_dose_of(rxcui)
-    if given is None and len(context.medication.rxcuis) == 1:
-        return first_step_mg(context)
-    return given.high if given is not None else None
+    dose, steps = context.drafted.dose, steps_of(context)
+    if any(step.way == "drip" for step in steps):
+        return in_a_day(steps, measure)
+    if dose.times_per_day is not None or dose.single:
+        return None, False
+    given = dose.per_dose_of(measure.rxcui) if measure.unit == "mg" and not measure.per_kg else None
+    if given is not None:
+        return given.high, False
+    return (in_a_day(steps, measure)[0], False) if len(context.medication.rxcuis) == 1 else (None, False)
 
 
 def _is_meant(row: Limit, context: RuleContext) -> bool | None:
@@ -543,7 +413,8 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
             continue
         amount = _high(context.drafted.dose, rxcui)
         is_unknown = is_unknown or amount is None
-        amount = one_dose_mg(context, rxcui) if amount is None and not is_limited else amount
+        if amount is None and not is_limited:
+            amount, _ = least_in_a_day(context, Measure(context.medication, rxcui, "mg", False, context.weight_kg))
         recommended = row.recommended_mg_day * (weight / _FDA_WEIGHT_KG if weight is not None else 1.0)
         # Where a child is given more than that, its own row measures the dose.
         is_measured = is_child and _most_of_child_mg(context, rxcui) > recommended

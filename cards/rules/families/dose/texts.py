@@ -7,17 +7,10 @@ from typing import Final
 
 from cards.rules.engine.family import Placeholder, TableRow
 from cards.rules.families.dose import lifetime
+from cards.rules.families.dose.excess import TEN_FOLD, Excess
 from cards.rules.families.dose.knowledge import ADULT_YEARS, FORMS, Limit, evidence_of
 from cards.rules.families.dose.rows import limits_of_route
-from cards.rules.families.dose.sums import (
-    TEN_FOLD,
-    Excess,
-    body_surface_m2,
-    implausible,
-    judged,
-    labelled_from,
-    wants_weight,
-)
+from cards.rules.families.dose.sums import body_surface_m2, implausible, judged, labelled_from, wants_weight
 from cards.rules.patient.context import RuleContext
 from cards.text import capitalized, format_dose, format_number
 from fhir.mapping.medications.identity import MedicationIdentity

@@ -1,0 +1,259 @@
+"""How each step of an order is given: as one dose, at a speed or over a time, or as a drip that runs by a rate.
+
+A rate is read once, here: as the speed of the dose beside it, or as what runs into the patient for as long as it runs.
+All that is guessed from words, and no source says, stands under "Readings that are guesses".
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from math import isclose
+from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from fhir.mapping.medications.daily_dose import instructions_of
+from fhir.mapping.medications.dosage import (
+    Schedule,
+    activity,
+    amount_of,
+    milligrams,
+    occurrence_days,
+    rate_of,
+    read_timing,
+    with_strength_from_text,
+)
+from fhir.mapping.medications.identity import MedicationIdentity, Order
+from fhir.mapping.medications.sig import DoseAmount, SigAmount, amounts_in, hours_in, read_sig
+from fhir.mapping.medications.sig_frequency import normalise_sig
+from fhir.record.datatypes import Dosage
+
+_HOURS_A_DAY: Final = 24.0
+_LONGEST: Final = 500
+"""The most characters of an instruction in which a rate is looked for."""
+
+
+class Measure(Struct, frozen=True):
+    """What is asked of an order: how much of an ingredient in a unit ("mg", "unit", "meq", "mmol"), or for each kg."""
+
+    medication: MedicationIdentity
+    rxcui: str
+    unit: str
+    per_kg: bool
+    weight_kg: float | None
+
+    def __call__(self, amount: DoseAmount) -> tuple[float, float] | None:
+        """Return the least and the most of an amount, of a rate in an hour; None where its unit or weight says not."""
+        bare = replace(amount, unit=replace(amount.unit, by_weight=False, span_days=None))
+        least, most = self._whole(bare)
+        factor = 1.0 if amount.unit.span_days is None else 1.0 / (_HOURS_A_DAY * amount.unit.span_days)
+        if amount.unit.by_weight != self.per_kg:
+            if not self.weight_kg:
+                return None
+            factor *= 1.0 / self.weight_kg if self.per_kg else self.weight_kg
+        return (least * factor, most * factor) if most is not None and least is not None else None
+
+    def _whole(self, amount: DoseAmount) -> tuple[float, float] | tuple[None, None]:
+        if self.unit == "mg":
+            masses = milligrams(self.medication, amount)[0]
+            mass = next((part for part in masses if part.rxcui == self.rxcui and not part.is_per_hour), None)
+            return (mass.low, mass.high) if mass is not None else (None, None)
+        stated = activity(self.medication, amount)
+        if stated is None or stated[0] != self.unit:
+            return None, None
+        return stated[1] * (amount.low / amount.high if amount.high else 1.0), stated[1]
+
+
+class Administration(Struct, frozen=True, gc=False):
+    """One step of an order.
+
+    A "dose" is given as often as `times` a day says (None: not said), over `hours` or with `rates` as its speed. A
+    "drip" runs by its `rates`, for `hours` where an end is said; `dose` is then what its bag holds. Several rates are
+    one that may be raised, or is said in two units. `runs_on`: the words say that it is continuous. `is_at_once`: that
+    it is pushed or injected at one time; `is_bag`: that it is an infusion. `medication` has the strength that the
+    instruction names.
+    """
+
+    way: Literal["dose", "drip"]
+    medication: MedicationIdentity
+    dose: DoseAmount | None = None
+    rates: tuple[DoseAmount, ...] = ()
+    hours: float | None = None
+    times: float | None = None
+    single: bool = False
+    runs_on: bool = False
+    is_at_once: bool = False
+    is_bag: bool = False
+
+    def speed(self, measure: Measure) -> tuple[float, float] | None:
+        """Return the least and the most in an hour while it runs: as the order says, else the dose by its time."""
+        of_step = replace(measure, medication=self.medication)
+        rates = [rate for stated in self.rates if (rate := of_step(stated)) is not None]
+        if rates:
+            return min(low for low, _ in rates), max(high for _, high in rates)
+        dose = of_step(self.dose) if self.dose is not None and self.hours else None
+        return (dose[0] / self.hours, dose[1] / self.hours) if dose is not None and self.hours else None
+
+    def in_an_hour(self, measure: Measure) -> tuple[float, float] | None:
+        """Return the least and the most in an hour; None of what is given within it, which is one dose."""
+        speed, dose = self.speed(measure), self.given(measure)
+        is_dose = self.way == "dose" and speed is not None and dose is not None and dose < speed[1]
+        return None if is_dose else speed
+
+    def given(self, measure: Measure) -> float | None:
+        """Return the most of one dose, or of what a bag holds."""
+        amount = replace(measure, medication=self.medication)(self.dose) if self.dose is not None else None
+        return amount[1] if amount is not None else None
+
+    def runs_for(self, left: float, measure: Measure) -> float | None:
+        """Return the most that a drip gives in the hours that are left of a day: no more than its bag, if it ends."""
+        speed, bag = self.speed(measure), self.given(measure)
+        if speed is None:
+            return None
+        run = speed[1] * min(self.hours or left, left)
+        return run if bag is None or self.runs_on else min(run, bag)
+
+
+def in_a_day(steps: Sequence[Administration], measure: Measure) -> tuple[float | None, bool]:
+    """Return the most that the steps give in a day, the first or a later one, and whether that is all of it.
+
+    A dose without a frequency is given once at least, and a loading dose is no part of what goes on. How long a drip
+    runs that another follows is not known where the order does not say it.
+    """
+    once, regular, ended, later, left, is_all = 0.0, 0.0, 0.0, 0.0, _HOURS_A_DAY, True
+    drips = [step for step in steps if step.way == "drip"]
+    for step in steps:
+        given = step.given(measure) if step.way == "dose" else step.runs_for(left, measure)
+        if given is None:
+            return None, False
+        if step.way == "dose":
+            once, regular = max(once, given), max(regular, given * (step.times or 0.0))
+            is_all = is_all and step.times is not None
+        elif step.hours:
+            ended, left = ended + given, max(0.0, left - step.hours)
+        elif step is drips[-1]:
+            later = max(ended + given, step.runs_for(_HOURS_A_DAY, measure) or 0.0)
+        is_all = is_all and (step.way == "dose" or step.dose is None or step.runs_on)
+    return max(once, ended + regular, later + regular) if steps else None, is_all
+
+
+def administrations(order: Order, medication: MedicationIdentity) -> tuple[Administration, ...]:
+    """Return the steps of an order, in their order, from structure and words."""
+    steps: list[Administration] = []
+    for dosage in instructions_of(order):
+        # What an order without instructions names is the strength of its product; a rate is none.
+        of_dosage = [step for step in _steps(dosage, medication) if step.rates or order.dosageInstruction]
+        if steps and len(of_dosage) == 1 and _is_speed_of(steps[-1], of_dosage[0], dosage):
+            steps[-1] = replace(steps[-1], rates=of_dosage[0].rates)
+        else:
+            steps += of_dosage
+    return tuple(steps)
+
+
+def _steps(dosage: Dosage, medication: MedicationIdentity) -> Iterator[Administration]:
+    """Yield the steps of one instruction; what its structure says belongs to the first of its words."""
+    medication = with_strength_from_text(medication, dosage)
+    amount, rate = amount_of(dosage, medication)[0], rate_of(dosage)
+    stated = tuple(part for part in (amount, rate) if part is not None)
+    days = occurrence_days(dosage.timing)
+    timed = read_timing(dosage.timing) if dosage.timing is not None else Schedule()
+    first = Administration(
+        "dose",
+        medication,
+        hours=days * _HOURS_A_DAY if days is not None else None,
+        times=timed.high,
+        single=timed.single,
+    )
+    # Beside a dose in a unit that is not known ("1 application") a mass of the words is that of the product.
+    is_unread = amount is None and any(given.doseQuantity or given.doseRange for given in dosage.doseAndRate)
+    text = "" if is_unread else normalise_sig(dosage.text[:_LONGEST])
+    for number, part in enumerate(_NEXT.split(text)):
+        yield from _of_words(part, () if number else stated, Administration("dose", medication) if number else first)
+
+
+def _of_words(text: str, stated: Sequence[DoseAmount], frame: Administration) -> Iterator[Administration]:
+    """Yield one step, or two where a dose and a drip stand beside each other ("5000 units bolus, 1200 units/h")."""
+    written = amounts_in(text)
+    said = [amount for amount in written if not _LIMIT.search(text[: amount.start])]
+    doses = [amount for amount in (*stated, *said) if amount.unit.span_days is None]
+    dose = next((amount for amount in doses if amount.unit.kind in ("mg", "activity")), next(iter(doses), None))
+    found = [amount for amount in written if _is_rate(amount)]
+    found = [rate for rate in found if not text[: rate.start].endswith("by ")] or found  # "raise by 5 mcg/min"
+    rates = (*(amount for amount in stated if _is_rate(amount)), *found)
+    step = _with_words(replace(frame, dose=dose, rates=rates), text)
+    if dose is None and rates:
+        yield replace(step, way="drip", times=None)
+    elif dose is not None and not all(_belongs(rate, dose, text) for rate in found):
+        yield replace(step, rates=(), hours=frame.hours or hours_in(text, is_drip=False))
+        yield Administration("drip", step.medication, rates=rates, runs_on=step.runs_on)
+    elif dose is not None:
+        is_held = bool(rates) and not _PUSHED.search(text) and _CONTAINER.search(step.medication.words) is not None
+        is_bag = step.times is None and (step.is_bag or is_held) and (bool(rates) or step.hours is None)
+        yield replace(step, way="drip" if is_bag or (rates and step.runs_on) else "dose")
+
+
+def _with_words(step: Administration, text: str) -> Administration:
+    """Return a step with how often and how it is given by its words, where its structure does not say."""
+    sig, is_pushed = read_sig(text), _PUSHED.search(text) is not None
+    times = sig.times_high if step.times is None else step.times
+    return replace(
+        step,
+        hours=step.hours or hours_in(text, is_drip=bool(step.rates) or times is None),
+        times=times,
+        single=step.single or sig.single,
+        runs_on=_RUNS_ON.search(text) is not None,
+        is_at_once=is_pushed or _AT_ONCE.search(text) is not None,
+        is_bag=not is_pushed and _DRIP.search(f"{text} {step.medication.words.lower()}") is not None,
+    )
+
+
+def _is_rate(amount: DoseAmount) -> bool:
+    return amount.unit.span_days is not None and amount.unit.span_days < 1.0
+
+
+# Readings that are guesses
+
+_NEXT: Final = re.compile(r"\bthen\b|\bfollowed by\b|;")
+_DRIP: Final = re.compile(r"infus|perfus|\bdrip\b|\bgtt\b|continuous|titrat|\bpca\b|\bbag\b|premix|\bin \d+ ?ml\b")
+_CONTAINER: Final = re.compile(r"\bbag\b|premix|(?<![\d.])(?:[5-9]\d|\d{3,4}) ?ml\b", re.IGNORECASE)
+"""A product of 50 mL and more is no syringe: what it holds runs in, and the next one follows."""
+_RUNS_ON: Final = re.compile(
+    r"continuous(?:ly)? (?:iv |intravenous )?(?:infus|drip)|infus\w* continuous(?!\w* monitor)"
+    r"|^\W*(?:iv )?continuous(?: iv)?\W*$|dauerinfusion|kontinuierliche infus|(?:in|per)fus\w* (?:en )?continu"
+)
+_PUSHED: Final = re.compile(r"\bbolus|\bpush\b")
+_AT_ONCE: Final = re.compile(r"infiltra|nerve block|nervenblock|\b(?:q|every|alle) ?\d{1,2} ?min")
+_LIMIT: Final = re.compile(r"(?:\bmax\w*\.?|\blimit|exceed\w*|\bup to|\btotal(?: of)?|more than)[ :a-z]{0,12}$")
+_SPEED: Final = re.compile(
+    r"(?:\bat|\brate(?: of)?|speed|\bthan|\bmax\w*\.?|exceed\w*|\bgive|push|geschwindigkeit):? $"
+)
+_BESIDE: Final = re.compile(r"\bbolus|\bload|\bpush\b|\bpca\b|demand")
+_PUSH_MINUTES: Final = 30.0
+"""A dose and, as another instruction without words, a rate a minute: longer than this nobody pushes."""
+
+
+def _belongs(rate: SigAmount, dose: DoseAmount, text: str) -> bool:
+    """Whether a rate is the speed of the dose beside it and no drip of its own."""
+    if _SPEED.search(text[: rate.start]):
+        return True
+    over = hours_in(text, is_drip=False)
+    if over is not None:
+        hourly = rate.high / (_HOURS_A_DAY * (rate.unit.span_days or 1.0)) * rate.unit.factor
+        return isclose(hourly * over, dose.high * dose.unit.factor, rel_tol=0.1)
+    is_hourly = rate.unit.span_days is not None and rate.unit.span_days > 1 / 1440
+    return not (is_hourly and _BESIDE.search(text))
+
+
+def _is_speed_of(dose: Administration, rate: Administration, dosage: Dosage) -> bool:
+    """Whether an instruction that is only a rate says how fast the dose of the one before is given."""
+    is_dose = dose.way == "dose" and dose.dose is not None and dose.hours is None and not dose.rates
+    if not is_dose or dose.dose is None or rate.way != "drip" or rate.dose is not None or rate.hours or rate.runs_on:
+        return False
+    text = normalise_sig(dosage.text[:_LONGEST])
+    if _DRIP.search(text) or any(stated.unit.kind != dose.dose.unit.kind for stated in rate.rates):
+        return False
+    if re.search(r"\b(?:at|rate|than|push)\b", text):
+        return True
+    a_minute = [stated.high * stated.unit.factor / (1440 * (stated.unit.span_days or 1.0)) for stated in rate.rates]
+    is_slow = any(stated.unit.by_weight or (stated.unit.span_days or 1.0) > 1 / 1440 for stated in rate.rates)
+    return not is_slow and dose.dose.high * dose.dose.unit.factor <= _PUSH_MINUTES * max(a_minute)
