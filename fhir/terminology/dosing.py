@@ -195,7 +195,12 @@ _WHOLE_BODY: Final = (
     (
         re.compile(r"creams?|ointments?|oint|gels?|lotions?|foam|topical\w*|cutaneous|actuat\w*|tp|6064005",
                    re.IGNORECASE),
-        frozenset({"testosterone", "estradiol", "nitroglycerin", "scopolamine", "oxybutynin", "diazepam"}),
+        frozenset(
+            {"testosterone", "estradiol", "nitroglycerin", "scopolamine", "oxybutynin", "diazepam", "fentanyl",
+             "buprenorphine", "clonidine", "rivastigmine", "rotigotine", "nicotine", "methylphenidate", "selegiline",
+             "ethinyl estradiol", "norelgestromin", "levonorgestrel", "granisetron", "asenapine", "donepezil",
+             "dextroamphetamine"}
+        ),
     ),
     (
         re.compile(r"inhal\w*|inh|ih|respiratory(?: tract)?|actuat\w*|447694001", re.IGNORECASE),
