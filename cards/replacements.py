@@ -136,7 +136,7 @@ def why_kept(
 ) -> str | None:
     """Why the patient goes on with the drug; None where no row says so, or the row holds a drug `beside` it too."""
     rows = (row for row in _KEPT_DRUGS if row.how == how and row.names(medication) and not any(map(row.names, beside)))
-    return next((row.why for row in rows if not row.conditions or session.has_any(row.conditions)), None)
+    return next((row.why for row in rows if not row.conditions or any(map(session.condition, row.conditions))), None)
 
 
 def why_unfit(offered: MedicationIdentity, session: PatientSession, drafted: DraftMedication) -> str | None:

@@ -172,11 +172,6 @@ def refused_allergies(record: PatientRecord) -> tuple[Refusal, ...]:
     return (_refusal_of_unread(unread),) if unread else ()
 
 
-def allergy_to_ingredient(record: PatientRecord, rxcui: str) -> Allergy | None:
-    """Return the worst allergy or intolerance to this very ingredient, None when there is none."""
-    return worst_allergy(allergies_to_ingredient(record, rxcui))
-
-
 def allergies_to_ingredient(record: PatientRecord, rxcui: str) -> Sequence[Allergy]:
     """Every allergy or intolerance to this very ingredient."""
     return allergies_by_ingredient(record).get(rxcui, ())

@@ -23,8 +23,6 @@ from fhir.mapping.allergies import (
     Allergy,
     allergies,
     allergies_by_ingredient,
-    allergy_to_class,
-    allergy_to_ingredient,
 )
 from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.gestation import Gestation, gestation
@@ -386,10 +384,6 @@ class PatientSession:
             self.conditions[key] = find_condition(self.record, key) or self._shown_by_result(key)
         return self.conditions[key]
 
-    def has_any(self, keys: Iterable[str]) -> bool:
-        """Whether the patient has one of these conditions."""
-        return any(map(self.condition, keys))
-
     def _shown_by_result(self, key: str) -> ConditionHit | None:
         if key == "tobacco_use":
             answer = smoking_history(self.record).answer
@@ -413,24 +407,21 @@ class PatientSession:
         return self.record.was_requested("AllergyIntolerance")
 
     @cached_property
+    def allergies(self) -> tuple[Allergy, ...]:
+        """The drug allergies and intolerances."""
+        return allergies(self.record)
+
+    @cached_property
     def allergies_by_ingredient(self) -> Mapping[str, Sequence[Allergy]]:
         """The drug allergies and intolerances by the RxNorm codes of their ingredients."""
         return allergies_by_ingredient(self.record)
-
-    def is_allergic_to_ingredient(self, rxcui: str) -> bool:
-        """Whether an allergy or intolerance to the ingredient is on the list."""
-        return allergy_to_ingredient(self.record, rxcui) is not None
-
-    def is_allergic_to_class(self, name: str) -> bool:
-        """Whether an allergy or intolerance to the class or to a member of it is on the list."""
-        return allergy_to_class(self.record, name) is not None
 
     def is_allergic_to(self, medication: MedicationIdentity) -> bool:
         """Whether an allergy or intolerance to an ingredient of the medication or a class of it is on the list."""
         return any(
             allergy.allergen.classes & medication.classes
             or any(medication.has(ingredient.rxcui) for ingredient in allergy.allergen.ingredients)
-            for allergy in allergies(self.record)
+            for allergy in self.allergies
         )
 
     @cached_property

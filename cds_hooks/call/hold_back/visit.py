@@ -91,12 +91,12 @@ def choose_for_visit(
     words = MOST_WORDS
     for position, (card, rank) in enumerate(zip(cards, ranks, strict=True), start=1):
         for_others = sum(words_to_read(notes_of(other).brief or other) for other in findings[position:])
-        fits = words_to_read(card) <= words - for_others
-        form = card if fits else notes_of(card).brief or card
-        has_room = len(shown) < most and (rank is VisitRank.DANGER or words_to_read(form) <= words)
-        if card.indicator == "critical" or has_room:
+        length = words_to_read(card)
+        form = card if length <= words - for_others else notes_of(card).brief or card
+        length = length if form is card else words_to_read(form)
+        if card.indicator == "critical" or (len(shown) < most and (rank is VisitRank.DANGER or length <= words)):
             shown[card.uuid] = form
-            words -= words_to_read(form)
+            words -= length
     return shown
 
 

@@ -34,6 +34,7 @@ from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, order_text
 from cards.text import plain
+from fhir.mapping.allergies import allergies_to_class, allergies_to_ingredient
 from fhir.mapping.condition_concepts import words_take_back
 from fhir.mapping.conditions import ConditionHit, began_by, condition_hit, condition_status, problems_of
 from fhir.mapping.medications.active import is_recent_start
@@ -122,13 +123,13 @@ def _allergy(spec: Spec) -> Predicate:
         rxcui = str(wanted["ingredient"]["rxcui"])
 
         def test(context: RuleContext) -> Truth:
-            return context.session.is_allergic_to_ingredient(rxcui)
+            return bool(allergies_to_ingredient(context.session.record, rxcui))
 
     else:
         name = str(wanted["class"])
 
         def test(context: RuleContext) -> Truth:
-            return context.session.is_allergic_to_class(name)
+            return bool(allergies_to_class(context.session.record, name))
 
     return Predicate(test, no_facts, frozenset({"allergies"}))
 

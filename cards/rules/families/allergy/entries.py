@@ -252,7 +252,7 @@ def _reacts(spec: Spec) -> Predicate:
         return candidates_with_reaction
 
     def test(context: RuleContext) -> Truth:
-        listed = entries(context)
+        listed = entries(context) if context.session.allergies else ()
         if not listed:  # as in most charts
             return False if context.session.knows_allergies else None
         entries_meant = relevant(listed, context)

@@ -190,7 +190,8 @@ def _fitting_alternatives(action: Action, context: RuleContext) -> list[str]:
     session, fitting = context.session, []
     for name in filter(None, action.alternatives.split(";")):
         taken, conditions = _NOT_BESIDE.get(name, (frozenset(), frozenset()))
-        if not session.medications_beside(context.drafted, sorted(taken)) and not session.has_any(conditions):
+        is_taken = bool(session.medications_beside(context.drafted, sorted(taken)))
+        if not (is_taken or any(map(session.condition, conditions))):
             fitting.append(name)
     return fitting
 
