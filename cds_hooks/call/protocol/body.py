@@ -56,8 +56,12 @@ def is_nested_deeper(value: Any, limit: int = MOST_LEVELS) -> bool:
     """Return whether objects and arrays stand more than `limit` levels inside each other."""
     level = [value] if type(value) in _NESTING else []
     for _ in range(limit):
-        children = [child.values() if type(child) is dict else child for child in level]
-        level = [child for some in children for child in some if type(child) in _NESTING]
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if type(parent) is dict else parent)
+            if type(child) in _NESTING
+        ]
         if not level:
             return False
     return True

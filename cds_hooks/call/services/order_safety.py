@@ -36,7 +36,7 @@ async def find(call: ServiceInput) -> Advice:
     judged = _selected(context, drafts)
     # At order-select a dose may still come; at signing what is not there was left out.
     advice, _ = call.advise_on_orders(drafts, judged, signing=isinstance(context, OrderSignContext))
-    advice.silences += _unknown_selections(context, drafts)
+    advice.silences += _unknown_selections(context, drafts, judged)
     advice.silences += _numbers_from_text(name for name in judged if name in from_text)
     advice.silences += without_order
     if not advice.cards and not advice.silences:
@@ -117,13 +117,15 @@ def _selected(context: OrderSelectContext | OrderSignContext, drafts: list[Draft
     return [draft.name for draft in drafts]
 
 
-def _unknown_selections(context: OrderSelectContext | OrderSignContext, drafts: list[DraftOrder]) -> list[WhyNot]:
+def _unknown_selections(
+    context: OrderSelectContext | OrderSignContext, drafts: list[DraftOrder], judged: list[str]
+) -> list[WhyNot]:
     if not isinstance(context, OrderSelectContext):
         return []
     return [
         unknown_selection(position)
         for position, name in enumerate(context.selections)
-        if not any(draft.is_named([name]) for draft in drafts)
+        if name not in judged and not any(draft.is_named([name]) for draft in drafts)
     ]
 
 
