@@ -53,7 +53,7 @@ _READ: Final = re.compile(r"\bread (?:in a copy )?\d{4}-")
 _LONGEST: Final = 120
 """How many characters a label on a card has at most."""
 _COUNTRIES: Final[Mapping[str, re.Pattern[str]]] = {
-    "US": re.compile(r"\bUS prescribing|\bUS label|\bFDA\b|FDA-approved|DailyMed|openFDA|\bNDC \d"),
+    "US": re.compile(r"\bUS (?:prescribing|label)|\bFDA\b|FDA-approved|DailyMed|openFDA|\bNDC \d|\b(?:A?NDA|BL) \d{6}"),
     "EU": re.compile(r"\bEU/\d|\bEMA\b|European Medicines Agency|European Commission"),
     "UK": re.compile(r"\bMHRA\b|\beMC\b|\bUK product"),
     "CH": re.compile(r"Swissmedic|\bSwiss\b"),
