@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -18,6 +18,7 @@ from cards.coverage.store import policies
 from cards.fhir_validity import load_fhir_models
 from cds_hooks.call.components import ServerComponents
 from cds_hooks.call.configuration import InForce
+from cds_hooks.call.hold_back.released import words_name
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.call.security import Trust
 from cds_hooks.call.services import Service
@@ -90,7 +91,7 @@ class Lifespan(Struct, frozen=True):
             wanted = index_in_force(self.components.settings, self.components.releases.current)
             if wanted is not None:
                 use_terminology(wanted)
-            _say_not_approved(self.components.restraint, self.approvals, self.components.releases)
+            _say_not_approved(self.components.restraint, self.approvals, self.components.releases, self.services)
             self.components.restraint.histories.views = self.follower.views
             beside = [self._keep_at(work) for work in self._beside_the_calls(url)]
             await asyncio.to_thread(self.components.in_force.start)
@@ -218,12 +219,17 @@ def _say_wide_proxies(networks: Networks) -> None:
             log().warning("anybody can be a trusted proxy", reason=str(network))
 
 
-def _say_not_approved(restraint: Restraint, approvals: ApprovalBook | None, releases: Releases) -> None:
+def _say_not_approved(
+    restraint: Restraint, approvals: ApprovalBook | None, releases: Releases, services: Mapping[str, Service]
+) -> None:
     rules = restraint.approval_counts()
     if rules is not None and rules["not_approved"]:
         log().warning("rules are not approved and run in shadow", count=rules["not_approved"], reason="not-approved")
     if approvals is None:
         return
+    words = {(each.id, each.words_digest) for service in services.values() for each in service.advisors if each.words}
+    if waiting := sum(not restraint.site.is_approved(words_name(*of_one), of_one[1]) for of_one in words):
+        log().warning("services show no cards until their words are approved", count=waiting, reason="not-approved")
     if releases.refused:
         log().error("acts in the record do not count", count=len(releases.refused))
     if not approvals.people_log_in:

@@ -45,21 +45,12 @@ class Working(Struct, frozen=True):
         return self.base + sum(contribution.contribution for contribution in self.contributions)
 
 
-def apply_link(link: Link, value: float) -> float:
-    """link(value).
-
-    >>> round(apply_link("cloglog", invert_link("cloglog", -2.0)), 12)
-    -2.0
-    """
-    if link == "logit":
-        return log(value / (1.0 - value))
-    if link == "cloglog":
-        return log(-log(1.0 - value))
-    return log(value) if link == "log" else value
-
-
 def invert_link(link: Link, margin: float) -> float:
-    """Return the value of which `margin` is the link."""
+    """Return the value of which `margin` is the link.
+
+    >>> round(invert_link("cloglog", -2.0), 4), round(invert_link("logit", -2.0), 4)
+    (0.1266, 0.1192)
+    """
     if link == "logit":
         return 1.0 / (1.0 + exp(-margin))
     if link == "cloglog":

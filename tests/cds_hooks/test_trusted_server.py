@@ -109,6 +109,7 @@ def test_a_service_of_the_site_shows_cards_in_the_words_that_two_people_approved
     folder_with(tmp_path, OF_EQUATION.replace("Consider a talk", "Stop all medication. Consider a talk"))
     with serving(tmp_path, **places) as address:
         assert cards(address) == []
+        assert "show no cards until their words are approved" in (tmp_path / "server.log").read_text()
 
 
 @pytest.mark.slow

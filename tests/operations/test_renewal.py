@@ -103,7 +103,6 @@ class Site:
             "CDS_DATA_DIR": str(folder / "nowhere"),
             "PYTHONPATH": os.pathsep.join([AS_INSTALLED, str(ROOT)]),
             "COLUMNS": "200",
-            "CDS_AS_OF": "2026-11-20T09:00:00Z",
         }
 
     def __call__(self, *words: str, code: int = 0) -> str:
