@@ -33,7 +33,7 @@ def compile_fitted(
         ParityRefused, AdditivityRefused: the file does not agree with `oracle`.
     """
     content = write_file(name, model, reference, metadata)
-    return content, verify(content, model.base, oracle, rows, model.link)
+    return content, verify(content, model, oracle, rows)
 
 
 def write_file(name: str, model: FittedModel, reference: Reference, metadata: dict[str, str]) -> bytes:

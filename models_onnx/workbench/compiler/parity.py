@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
 from models_onnx.serving.runtime import run_in_parts
-from models_onnx.workbench.compiler.families.trees import medians
-from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
+from models_onnx.workbench.compiler.families.trees import as_float32, medians
+from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.readers.source import library
 
 TOLERANCE = 1e-5
@@ -38,31 +38,37 @@ class Agreement:
     additivity: float
 
 
-def verify(content: bytes, base: float, oracle: Oracle, rows: NDArray[np.float32], link: Link = LOGIT) -> Agreement:
+def verify(content: bytes, model: FittedModel, oracle: Oracle, rows: NDArray[np.float32]) -> Agreement:
     """Return the largest differences found.
 
-    Differences above 1e-5, fewer than 1,000 rows, and rows without a missing value are refused.
+    Differences above 1e-5, another mark of a missing or out-of-range value, fewer than 1,000 rows, and rows without a
+    missing value are refused.
     """
     with_missing = int(np.isnan(rows).any(axis=1).sum())
     if len(rows) < LEAST_ROWS or not with_missing:
         raise CompileRefused(f"parity needs {LEAST_ROWS} rows, some with missing values; {len(rows)} were given")
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    names = ["probability", "margin", "contributions"]
+    names = ["probability", "margin", "contributions", "missing", "out_of_range"]
     outputs = run_in_parts(session, names, "features", rows, len(content))
-    probability, margin, contributions = (np.asarray(output) for output in outputs)
+    probability, margin, contributions, missing, beyond = (np.asarray(output) for output in outputs)
     expected, expected_contributions = oracle(rows.astype(np.float64))
+    low, high = as_float32(np.array(model.low)), as_float32(np.array(model.high))
+    if not np.array_equal(missing, np.isnan(rows)) or not np.array_equal(beyond, (rows < low) | (rows > high)):
+        raise ParityRefused("the file marks other values as missing or out of range than those that are")
 
     parity = _largest(probability - expected)
     # relative beyond 1: a power of an absurd value is 1e18, of which no float64 knows the fifth decimal
     explained = _largest((contributions - expected_contributions) / np.maximum(1.0, np.abs(expected_contributions)))
-    additive = _largest((margin - base - contributions.sum(axis=1)) / np.maximum(1.0, np.abs(margin)))
-    linked = _largest(probability - link.probability(margin))
+    additive = _largest((margin - model.base - contributions.sum(axis=1)) / np.maximum(1.0, np.abs(margin)))
+    linked = _largest(probability - model.link.probability(margin))
     if not parity <= TOLERANCE:
         raise ParityRefused(f"probabilities differ from the fitted model by up to {parity:.2e} (limit {TOLERANCE:g})")
     if not additive <= TOLERANCE:
         raise AdditivityRefused(f"base + contributions miss the margin by up to {additive:.2e} (limit {TOLERANCE:g})")
     if not linked <= TOLERANCE:
-        raise AdditivityRefused(f"the probability does not follow from the margin by {link.name}: {linked:.2e} off")
+        raise AdditivityRefused(
+            f"the probability does not follow from the margin by {model.link.name}: {linked:.2e} off"
+        )
     if not explained <= TOLERANCE:
         raise ParityRefused(
             f"contributions differ from the fitted model by up to {explained:.2e} (limit {TOLERANCE:g})"

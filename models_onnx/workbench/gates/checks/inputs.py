@@ -21,7 +21,6 @@ def check_dictionary(subject: Subject, _evidence: Evidence) -> Verdict:
     if len(set(names)) < len(names):
         faults.append("an input is described twice")
     faults += _tensor_faults(subject)
-    faults += _mask_faults(subject) if not faults else []
     rows = [
         {"input": item.name, "unit": item.unit, "low": item.trained_low, "high": item.trained_high, "from": item.fhir}
         for item in subject.features
@@ -62,36 +61,6 @@ def _tensor_faults(subject: Subject) -> list[str]:
         order = json.loads(stored_order)
         if order != [item.name for item in subject.features]:
             faults.append("the file names its inputs in another order than the manifest")
-    return faults
-
-
-def _mask_faults(subject: Subject) -> list[str]:
-    """Check that an input beyond its range is marked out of range, and a missing one missing, each in its own column.
-
-    The model trained again is written by the same compiler: a mark that the compiler forgets is in neither file. Where
-    higher values are scored as the highest, none is out of range above.
-    """
-    count = len(subject.features)
-    low, high, absent = (np.repeat(ordinary(subject.features, 1), count, axis=0) for _ in range(3))
-    for position, item in enumerate(subject.features):
-        low[position, position] = item.trained_low - max(0.01, 0.01 * abs(item.trained_low))
-        high[position, position] = item.trained_high + max(0.01, 0.01 * abs(item.trained_high))
-        absent[position, position] = np.nan
-    ends = np.array([item.clip_high is None for item in subject.features])
-    faults = []
-    for words, rows, expected in (("below", low, np.ones(count, dtype=bool)), ("above", high, ends)):
-        marks = subject.answers(rows).out_of_range
-        if marks is None or not np.array_equal(marks, np.diag(expected)):
-            wrong = [
-                item.name
-                for position, item in enumerate(subject.features)
-                if marks is None or marks[position, position] != expected[position]
-            ]
-            inputs = ", ".join(wrong) or "the right input alone"
-            faults.append(f"the file does not mark as out of range {words}: {inputs}")
-    missing = subject.answers(absent).missing
-    if missing is None or not np.array_equal(missing, np.eye(count, dtype=bool)):
-        faults.append("the file does not mark the missing input as missing")
     return faults
 
 

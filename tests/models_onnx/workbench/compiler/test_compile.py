@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from models_onnx.errors import ParityRefused
 from models_onnx.workbench.compiler import compile_fitted
+from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
-from models_onnx.workbench.compiler.parity import Oracle, boundary_rows
+from models_onnx.workbench.compiler.parity import Oracle, boundary_rows, verify
 from models_onnx.workbench.compiler.reference import CalibrationBin, Reference
 from tests.models_onnx.workbench.compiler.people import BrokenLine, piecewise
 
@@ -64,3 +65,9 @@ def test_contributions_shared_out_wrongly_are_refused_though_the_probability_is_
     a, b = MODEL.curves
     with pytest.raises(ParityRefused):
         refused_by(replace(MODEL, curves=(a.scaled(1.0, -0.5), b.scaled(1.0, 0.5))))
+
+
+def test_a_file_that_marks_less_as_out_of_range_is_refused() -> None:
+    blind = write_file("blind", replace(MODEL, high=(11.0, MODEL.high[1])), REFERENCE, {})
+    with pytest.raises(ParityRefused, match="marks other values as missing or out of range"):
+        verify(blind, MODEL, oracle, rows())

@@ -97,7 +97,6 @@ def test_a_file_that_marks_nothing_as_out_of_range_fails(good: Subject, tmp_path
     bad = subject(tmp_path, model=blind)
     result = judge(bad, "parity", evidence(retrained=again(good)))
     assert result.why == "it marks other inputs as out of range than the model trained again"
-    assert "does not mark as out of range" in judge(bad, "file").why  # the same compiler may write both
 
 
 def test_contributions_of_another_model_fail_though_the_probability_is_right(good: Subject, tmp_path: Path) -> None:
