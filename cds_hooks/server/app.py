@@ -94,7 +94,21 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     }
     stores = Stores(configured, components.metrics, seals_fail, events, index, followed)
     components.metrics.stores_out = lambda: stores.out
-    lifespan = Lifespan(components, services, approvals, trust, edge, counted, sealing, follower, events, stores)
+
+    def pages() -> ASGIApp:
+        """Import the pages and put them together."""
+        from cds_hooks.people.pages.application import page_application
+        from cds_hooks.people.pages.server import PageServer
+        from cds_hooks.people.web.site import templates
+
+        templates()  # loads their library
+        with_prompts = {**served, **prompt_versions(configured)}
+        parts = (configured, services, components, approvals, with_prompts, trust, counted)
+        return page_application(PageServer(*parts, app=lambda: server))
+
+    late = LatePages(pages)
+    of_server = (components, services, approvals, trust, edge, counted, sealing, follower, events, stores)
+    lifespan = Lifespan(*of_server, late.made)
     budgets, bodies = CallBudgets(), BodyReader(configured.max_body_bytes, configured.body_seconds)
     intake = ReportIntake(configured, trust, budgets, bodies)
     routes = [
@@ -111,17 +125,8 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
         routes=routes, middleware=_middleware(configured, trust), exception_handlers=handlers, lifespan=lifespan.run
     )
 
-    def pages() -> ASGIApp:
-        """Import the pages and put them together, when the first of them is opened."""
-        from cds_hooks.people.pages.application import page_application
-        from cds_hooks.people.pages.server import PageServer
-
-        with_prompts = {**served, **prompt_versions(configured)}
-        parts = (configured, services, components, approvals, with_prompts, trust, counted)
-        return page_application(PageServer(*parts, app=lambda: server))
-
     application.router.redirect_slashes = False  # the pages have redirects of their own
-    application.router.default = RelativeRedirects(InParts(LatePages(pages)))
+    application.router.default = RelativeRedirects(InParts(late))
     server = ContainedApp(application, components.metrics, edge)
     return server
 
@@ -215,7 +220,7 @@ def _middleware(configured: Settings, trust: Trust) -> list[Middleware]:
 
 
 class LatePages:
-    """Passes each request on to the pages, which the first request makes."""
+    """Passes each request on to the pages, which are made soon after the start or by the first request."""
 
     def __init__(self, make: Callable[[], ASGIApp]) -> None:
         """`make` imports and makes the pages; it is called once, in a thread."""
@@ -223,8 +228,12 @@ class LatePages:
         self._pages: ASGIApp | None = None
         self._making = asyncio.Lock()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def made(self) -> ASGIApp:
+        """Return the pages."""
         async with self._making:
             if self._pages is None:
                 self._pages = await asyncio.to_thread(self._make)
-        await self._pages(scope, receive, send)
+            return self._pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (await self.made())(scope, receive, send)

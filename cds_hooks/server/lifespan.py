@@ -71,6 +71,7 @@ class Lifespan(Struct, frozen=True):
     follower: Follower
     events: "Events | None"
     stores: Stores
+    make_pages: Callable[[], Coroutine[None, None, object]]
 
     @asynccontextmanager
     async def run(self, _: Starlette) -> AsyncIterator[dict[str, object]]:
@@ -96,7 +97,7 @@ class Lifespan(Struct, frozen=True):
             beside = [self._keep_at(work) for work in self._beside_the_calls(url)]
             await asyncio.to_thread(self.components.in_force.start)
             beside.append(self._keep_at(partial(_keep_recording, self.components.in_force, url)))
-            beside.append(asyncio.create_task(_load_the_rest()))
+            beside.append(asyncio.create_task(_load_the_rest(self.make_pages)))
             with suppress(RecordUnavailable, TimeoutError):
                 async with asyncio.timeout(_READING_SECONDS):
                     await _views_have(self.follower, await asyncio.to_thread(newest_number, url))
@@ -188,17 +189,18 @@ async def _keep_recording(in_force: InForce, url: str) -> None:
         await asyncio.sleep(_RECORDING_SECONDS)
 
 
-async def _load_the_rest() -> None:
+async def _load_the_rest(make_pages: Callable[[], Coroutine[None, None, object]]) -> None:
     """Load what not every call needs, soon after the start: no first answer waits for it, and no later one is stopped.
 
     The models that suggestions are checked with take 0.1 to 0.3 s, the phrases for conditions 0.3 s, what reads from
-    FHIR servers 0.1, the spelling of allergens 0.05, and the answers of payers 0.04. A call that needs one of them
-    before loads it itself, and meanwhile the event loop stands still.
+    FHIR servers 0.1, the spelling of allergens 0.05, the answers of payers 0.04, and the pages, of which /metrics is
+    one, 0.3. A call that needs one of them before loads it itself, and meanwhile the event loop stands still.
     """
     await asyncio.sleep(_SECONDS_BEFORE_THE_REST)
     phrases, spelling = partial(groups_in_words, "pain"), partial(unclear_allergen, "pain")
     for load in (load_fhir_models, phrases, spelling, _prepare_connections, _prepare_payers):
         await asyncio.to_thread(load)
+    await make_pages()
     gc.freeze()  # as settle_memory: they live as long as the process
 
 

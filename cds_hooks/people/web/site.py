@@ -87,12 +87,12 @@ def static_version(name: str) -> str:
 
 def render(template: str, **values: Any) -> str:
     """Render a template of `web/templates` or of a page with these values; every text is escaped."""
-    return _environment().get_template(template).render(**values)
+    return templates().get_template(template).render(**values)
 
 
 def add_templates(folder: Path) -> None:
     """Make the templates of a package from outside known by their names in this folder; those of ours come first."""
-    loader = _environment().loader
+    loader = templates().loader
     if (path := str(folder)) not in loader.searchpath:  # type: ignore[union-attr]  # it reads from folders
         loader.searchpath.append(path)  # type: ignore[union-attr]
 
@@ -103,7 +103,8 @@ def _as_seen(value: Any) -> Any:
 
 
 @cache
-def _environment() -> "Environment":
+def templates() -> "Environment":
+    """Return what renders the templates; their library is loaded by the first call."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from cards.compose.model import in_100

@@ -27,7 +27,7 @@ from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.people.pages.pictures import pictures
 from cds_hooks.people.pages.record_counts import Counted
 from cds_hooks.people.pages.server import PageServer
-from cds_hooks.people.pages.start.views import tasks_of
+from cds_hooks.people.pages.start.tasks import tasks_of
 from cds_hooks.people.web.numbers import format_time
 from cds_hooks.people.web.visitor import visiting
 from cds_hooks.telemetry.metrics.counts import Minute, Snapshot, minutes_of, silent_fhir_servers

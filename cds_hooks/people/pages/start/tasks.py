@@ -1,0 +1,66 @@
+"""What waits for a person: approvals, acts, models without cards, a record that nobody verified, old tables.
+
+The page of operations shows it, too, and loads nothing of the start page for it: that has a client of FHIR servers.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+
+from cards.dated import ending
+from cds_hooks.call.trusted_models import AbsentModel
+from cds_hooks.evidence.monitor.book import CountBook
+from cds_hooks.people.access.roles import COMMITTEE, Role
+from cds_hooks.people.pages.models.views import standing_of
+from cds_hooks.people.pages.server import PageServer
+
+_NOT_APPROVED: Final = ("rule that is not approved here", "rules that are not approved here")
+_HALF_SIGNED: Final = ("act that waits for a second person", "acts that wait for a second person")
+_SILENT_MODELS: Final = ("model that may show no cards", "models that may show no cards")
+_VERIFIERS: Final = frozenset({Role.OPERATOR, Role.AUDITOR})
+_VERIFIED_DAYS: Final = 7
+"""A record that nobody has verified for so long waits for a person."""
+
+
+class Task(Struct, frozen=True):
+    """Something that waits for a person, its mark, and the page where it is done."""
+
+    what: str
+    sign: str
+    link: str
+    roles: frozenset[Role] = COMMITTEE
+    """Who can do it."""
+
+
+def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
+    """Return what waits for a person, but for incidents.
+
+    Raises:
+        RecordUnavailable: the book cannot be read.
+    """
+    components, tasks = server.components, []
+    counts = components.restraint.approval_counts()
+    if counts is not None:
+        tasks.append(_task(counts["not_approved"], "rules?kind=waiting", "warning", _NOT_APPROVED))
+    acts = len(components.releases.waiting_for_second())
+    tasks.append(_task(acts, "rules#waiting", "warning", _HALF_SIGNED))
+    models = (model for service in server.services.values() for model in service.models)
+    manifests = {model.manifest.id: model.manifest for model in models if not isinstance(model, AbsentModel)}
+    standings = [standing_of(server, name, manifest) for name, manifest in manifests.items()]
+    silent = sum(standing is None or standing.now.state in ("waiting", "refused") for standing in standings)
+    tasks.append(_task(silent, "models", "warning", _SILENT_MODELS))
+    verified = book.last_verification()
+    if verified is None:
+        tasks.append(Task("The record was never verified on this machine.", "warning", "ops#record", _VERIFIERS))
+    elif now.timestamp() - verified.at > _VERIFIED_DAYS * 86_400:
+        days = int((now.timestamp() - verified.at) // 86_400)
+        tasks.append(Task(f"The record was last verified {days} days ago.", "warning", "ops#record", _VERIFIERS))
+    today = (server.settings.as_of or now).date()
+    tasks.extend(Task(table.sentence(today), "warning", "rules") for table in ending(today))
+    return [task for task in tasks if task.what]
+
+
+def _task(count: int, link: str, sign: str, words: tuple[str, str]) -> Task:
+    """Return the task of so many things, with the words for one and for several; without words where there is none."""
+    return Task(f"{count:,} {words[count != 1]}" if count else "", sign, link)
