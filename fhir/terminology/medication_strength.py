@@ -66,7 +66,9 @@ _NUMBER = (
 )
 _DECIMAL_COMMA = re.compile(r"0,\d{1,4}|\d{1,3},\d{1,2}")
 _STRENGTH = re.compile(
-    rf"(?<![\w.,])(?P<before>(?:(?:{_NUMBER})\s{{0,3}}[-/]\s{{0,3}}){{0,4}})(?P<amount>{_NUMBER})\s*-?"
+    # "400 mg-57 mg/5 mL" is both in 5 mL.
+    rf"(?<![\w.,])(?P<before>(?:(?:{_NUMBER})\s{{0,3}}(?:mg(?=\s?[-/]\s?[\d.]+\s?mg\s?(?:/|per)\s?[\d.]*\s?ml)\s?)?"
+    rf"[-/]\s{{0,3}}){{0,4}})(?P<amount>{_NUMBER})\s*-?"
     r"(?P<unit>milligrams?|micrograms?|grams?|mcg|mg|µg|μg|ug|gm|kg|g|units?|unt|iu|meq|mmol|%)(?![a-z])"
     # Per a mass only as one of it, "0.01 MG/MG": "5 mg/325 mg" are two strengths.
     rf"(?:\s*(?:/|per)\s*(?:(?P<count>{_NUMBER})?\s*-?(?P<per>milliliter|ml|actuation|actuat|act|hour|hr|tablet|tab|capsule"

@@ -24,7 +24,7 @@ from fhir.mapping.medications.dosage import (
     with_strength_from_text,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, Order
-from fhir.mapping.medications.sig import DoseAmount, SigAmount, amounts_in, hours_in, read_sig
+from fhir.mapping.medications.sig import DRIP, SPEED, DoseAmount, SigAmount, amounts_in, hours_in, is_rate, read_sig
 from fhir.mapping.medications.sig_frequency import normalise_sig
 from fhir.record.datatypes import Dosage
 
@@ -44,24 +44,19 @@ class Measure(Struct, frozen=True):
 
     def __call__(self, amount: DoseAmount) -> tuple[float, float] | None:
         """Return the least and the most of an amount, of a rate in an hour; None where its unit or weight says not."""
-        bare = replace(amount, unit=replace(amount.unit, by_weight=False, span_days=None))
-        least, most = self._whole(bare)
-        factor = 1.0 if amount.unit.span_days is None else 1.0 / (_HOURS_A_DAY * amount.unit.span_days)
-        if amount.unit.by_weight != self.per_kg:
-            if not self.weight_kg:
-                return None
-            factor *= 1.0 / self.weight_kg if self.per_kg else self.weight_kg
-        return (least * factor, most * factor) if most is not None and least is not None else None
-
-    def _whole(self, amount: DoseAmount) -> tuple[float, float] | tuple[None, None]:
+        bare, span = replace(amount, unit=replace(amount.unit, by_weight=False, span_days=None)), amount.unit.span_days
         if self.unit == "mg":
-            masses = milligrams(self.medication, amount)[0]
-            mass = next((part for part in masses if part.rxcui == self.rxcui and not part.is_per_hour), None)
-            return (mass.low, mass.high) if mass is not None else (None, None)
-        stated = activity(self.medication, amount)
-        if stated is None or stated[0] != self.unit:
-            return None, None
-        return stated[1] * (amount.low / amount.high if amount.high else 1.0), stated[1]
+            masses = [mass for mass in milligrams(self.medication, bare)[0] if mass.rxcui == self.rxcui]
+            most = masses[0].high if masses and not masses[0].is_per_hour else None
+        else:
+            stated = activity(self.medication, bare)
+            most = stated[1] if stated is not None and stated[0] == self.unit else None
+        if most is None or (amount.unit.by_weight != self.per_kg and not self.weight_kg):
+            return None
+        if amount.unit.by_weight != self.per_kg and self.weight_kg:
+            most *= 1.0 / self.weight_kg if self.per_kg else self.weight_kg
+        most /= _HOURS_A_DAY * span if span is not None else 1.0
+        return most * (amount.low / amount.high if amount.high else 1.0), most
 
 
 class Administration(Struct, frozen=True, gc=False):
@@ -138,9 +133,9 @@ def in_a_day(steps: Sequence[Administration], measure: Measure) -> tuple[float |
 
 
 def administrations(order: Order, medication: MedicationIdentity) -> tuple[Administration, ...]:
-    """Return the steps of an order, in their order, from structure and words."""
+    """Return the steps of an order, in their order, from structure and words; none of a drug that is not known."""
     steps: list[Administration] = []
-    for dosage in instructions_of(order):
+    for dosage in instructions_of(order) if medication.recognised else ():
         # What an order without instructions names is the strength of its product; a rate is none.
         of_dosage = [step for step in _steps(dosage, medication) if step.rates or order.dosageInstruction]
         if steps and len(of_dosage) == 1 and _is_speed_of(steps[-1], of_dosage[0], dosage):
@@ -177,9 +172,9 @@ def _of_words(text: str, stated: Sequence[DoseAmount], frame: Administration) ->
     said = [amount for amount in written if not _LIMIT.search(text[: amount.start])]
     doses = [amount for amount in (*stated, *said) if amount.unit.span_days is None]
     dose = next((amount for amount in doses if amount.unit.kind in ("mg", "activity")), next(iter(doses), None))
-    found = [amount for amount in written if _is_rate(amount)]
+    found = [amount for amount in written if is_rate(amount)]
     found = [rate for rate in found if not text[: rate.start].endswith("by ")] or found  # "raise by 5 mcg/min"
-    rates = (*(amount for amount in stated if _is_rate(amount)), *found)
+    rates = (*(amount for amount in stated if is_rate(amount)), *found)
     step = _with_words(replace(frame, dose=dose, rates=rates), text)
     if dose is None and rates:
         yield replace(step, way="drip", times=None)
@@ -203,18 +198,13 @@ def _with_words(step: Administration, text: str) -> Administration:
         single=step.single or sig.single,
         runs_on=_RUNS_ON.search(text) is not None,
         is_at_once=is_pushed or _AT_ONCE.search(text) is not None,
-        is_bag=not is_pushed and _DRIP.search(f"{text} {step.medication.words.lower()}") is not None,
+        is_bag=not is_pushed and DRIP.search(f"{text} {step.medication.words.lower()}") is not None,
     )
-
-
-def _is_rate(amount: DoseAmount) -> bool:
-    return amount.unit.span_days is not None and amount.unit.span_days < 1.0
 
 
 # Readings that are guesses
 
 _NEXT: Final = re.compile(r"\bthen\b|\bfollowed by\b|;")
-_DRIP: Final = re.compile(r"infus|perfus|\bdrip\b|\bgtt\b|continuous|titrat|\bpca\b|\bbag\b|premix|\bin \d+ ?ml\b")
 _CONTAINER: Final = re.compile(r"\bbag\b|premix|(?<![\d.])(?:[5-9]\d|\d{3,4}) ?ml\b", re.IGNORECASE)
 """A product of 50 mL and more is no syringe: what it holds runs in, and the next one follows."""
 _RUNS_ON: Final = re.compile(
@@ -224,9 +214,6 @@ _RUNS_ON: Final = re.compile(
 _PUSHED: Final = re.compile(r"\bbolus|\bpush\b")
 _AT_ONCE: Final = re.compile(r"infiltra|nerve block|nervenblock|\b(?:q|every|alle) ?\d{1,2} ?min")
 _LIMIT: Final = re.compile(r"(?:\bmax\w*\.?|\blimit|exceed\w*|\bup to|\btotal(?: of)?|more than)[ :a-z]{0,12}$")
-_SPEED: Final = re.compile(
-    r"(?:\bat|\brate(?: of)?|speed|\bthan|\bmax\w*\.?|exceed\w*|\bgive|push|geschwindigkeit):? $"
-)
 _BESIDE: Final = re.compile(r"\bbolus|\bload|\bpush\b|\bpca\b|demand")
 _PUSH_MINUTES: Final = 30.0
 """A dose and, as another instruction without words, a rate a minute: longer than this nobody pushes."""
@@ -234,7 +221,7 @@ _PUSH_MINUTES: Final = 30.0
 
 def _belongs(rate: SigAmount, dose: DoseAmount, text: str) -> bool:
     """Whether a rate is the speed of the dose beside it and no drip of its own."""
-    if _SPEED.search(text[: rate.start]):
+    if SPEED.search(text[: rate.start]):
         return True
     over = hours_in(text, is_drip=False)
     if over is not None:
@@ -246,13 +233,13 @@ def _belongs(rate: SigAmount, dose: DoseAmount, text: str) -> bool:
 
 def _is_speed_of(dose: Administration, rate: Administration, dosage: Dosage) -> bool:
     """Whether an instruction that is only a rate says how fast the dose of the one before is given."""
-    is_dose = dose.way == "dose" and dose.dose is not None and dose.hours is None and not dose.rates
-    if not is_dose or dose.dose is None or rate.way != "drip" or rate.dose is not None or rate.hours or rate.runs_on:
+    is_dose = dose.way == "dose" and not (dose.hours or dose.rates)
+    is_rate_alone = rate.way == "drip" and rate.dose is None and not (rate.hours or rate.runs_on or rate.is_bag)
+    if dose.dose is None or not is_dose or not is_rate_alone:
         return False
-    text = normalise_sig(dosage.text[:_LONGEST])
-    if _DRIP.search(text) or any(stated.unit.kind != dose.dose.unit.kind for stated in rate.rates):
+    if any(stated.unit.kind != dose.dose.unit.kind for stated in rate.rates):
         return False
-    if re.search(r"\b(?:at|rate|than|push)\b", text):
+    if re.search(r"\b(?:at|rate|than|push)\b", dosage.text.lower()):
         return True
     a_minute = [stated.high * stated.unit.factor / (1440 * (stated.unit.span_days or 1.0)) for stated in rate.rates]
     is_slow = any(stated.unit.by_weight or (stated.unit.span_days or 1.0) > 1 / 1440 for stated in rate.rates)

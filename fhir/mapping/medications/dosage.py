@@ -416,24 +416,29 @@ _MASSES_OF_PARTS = re.compile(r"\d+(?:\.\d+)?(?: ?mg)?(?: ?/ ?\d+(?:\.\d+)?){1,2
 _OF_TRIMETHOPRIM = re.compile(r"(\d+(?:\.\d+)?) ?mg (?:of )?(?:TMP|trimethoprim)\b(?: component)?", re.IGNORECASE)
 _CO_TRIMOXAZOLE = {"10180": 5.0, "10829": 1.0}
 
+_NAMED_MASS = re.compile(r"(\d+(?:\.\d+)?) ?mg (?:of )?([a-z]{6})[a-z]*(?: acid)?", re.IGNORECASE)
+
 _COUNTED = re.compile(r"[ ,;=(:]{0,4}(?=\d[\d./-]{0,5}(?: to \d)? ?(?:tab|cap))", re.IGNORECASE)
 
 
 def with_masses_of_parts(identity: MedicationIdentity, dosage: Dosage) -> tuple[MedicationIdentity, Dosage]:
     """Return "875/125 mg twice daily" of a combination as one, twice daily, of a product with these strengths.
 
-    "320 mg TMP every 8 hours" is one of a product with 1,600 mg of sulfamethoxazole beside them.
+    "320 mg TMP every 8 hours" is one of a product with 1,600 mg of sulfamethoxazole beside them; so is "300 mg
+    nirmatrelvir with 100 mg ritonavir" one of a product.
     """
     text = dosage.text if len(identity.ingredients) > 1 and not dosage.doseAndRate else ""
-    strengths: tuple[Strength | None, ...]
+    strengths: tuple[Strength | None, ...] = ()
     if (match := _MASSES_OF_PARTS.match(text)) is not None:
         strengths = assign_strengths(identity.ingredients, read_strengths(match.group()))
     elif set(identity.rxcuis) == set(_CO_TRIMOXAZOLE) and (match := _OF_TRIMETHOPRIM.match(text)) is not None:
         part = float(match[1])
         strengths = tuple(Strength(part * _CO_TRIMOXAZOLE[rxcui], "mg", "unit") for rxcui in identity.rxcuis)
-    else:
-        return identity, dosage
-    if len(strengths) != len(identity.ingredients) or None in strengths:
+    elif _NAMED_MASS.match(text) and (named := [*_NAMED_MASS.finditer(text)]):
+        masses = {each[2].lower(): Strength(float(each[1]), "mg", "unit") for each in named}
+        strengths = tuple(masses.get(part.name.lower()[:6]) for part in identity.ingredients)
+        match = named[-1]
+    if match is None or len(strengths) != len(identity.ingredients) or None in strengths:
         return identity, dosage
     rest = text[match.end() :]
     # "10/325 mg, 1-2 tabs every 6 hours" counts what has these masses.
@@ -470,6 +475,9 @@ def milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[tuple[
             if shares and amount.low == amount.high:
                 masses = zip(active, shares, strict=True)
                 return tuple(Milligrams(ingredient.rxcui, mass, mass) for ingredient, mass in masses), None
+            held = [part.milligrams for part in identity.strengths if part is not None and part.per == "unit"]
+            if len(held) == len(active) and amount.low == amount.high and held.count(amount.high * unit.factor) == 1:
+                return milligrams(identity, DoseAmount(1.0, 1.0, _COUNT))  # "300-100 mg tablet", 300 mg: one of them
             if (member := member_of_mass(active, amount.high * unit.factor)) is not None:
                 return (Milligrams(active[member].rxcui, amount.low * unit.factor, amount.high * unit.factor),), None
             return (), DoseProblem("a mass for a combination does not say of which ingredient")

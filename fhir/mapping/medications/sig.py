@@ -165,8 +165,10 @@ _TOTAL = re.compile(r" ?(?:in )?total\b")
 _DAYS_UNCLEAR = DoseProblem("the words name single days of the week")
 SEVERAL = DoseProblem("the words name several amounts")
 _CHANGING = DoseProblem("the dose changes over time or is left open")
-_SPEED = re.compile(r"(?:\bat|\brate(?: of)?:?|\bthan|\bmax\w*\.?) $")
-_DRIP = re.compile(r"infus|\bdrip\b|continuous|titrat|\bbag\b")
+SPEED = re.compile(r"(?:\bat|\brate(?: of)?|speed|\bthan|\bmax\w*\.?|exceed\w*|\bgive|push|geschwindigkeit):? $")
+"""What stands before a rate that says how fast a dose is given."""
+DRIP = re.compile(r"infus|perfus|\bdrip\b|\bgtt\b|continuous|titrat|\bpca\b|\bbag\b|premix|\bin \d+ ?ml\b")
+"""What says of an order, in its words or its product's, that it runs and is not injected."""
 _MINUTE = 1 / 1440.0
 _VERB = re.compile(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|swallow|dissolve|sig)\b:?")
 
@@ -413,20 +415,23 @@ def amounts_in(text: str, start: int = 0) -> list[SigAmount]:
 def _amounts(text: str) -> list[SigAmount]:
     verb = _VERB.search(text)
     amounts = amounts_in(text, verb.end()) if verb is not None else []
-    if all(map(_runs, amounts)):  # "4 mL swish and swallow", "10 mg IV, give at 1 mg/min": the dose is before the verb
+    if all(
+        map(is_rate, amounts)
+    ):  # "4 mL swish and swallow", "10 mg IV, give at 1 mg/min": the dose is before the verb
         amounts = amounts_in(text)
     # "2 g at 100 mL/hr" says how fast, beside how much.
     amounts = [amount for amount in amounts if not _is_speed(text, amount)] or amounts
     return _without_restatement(text, amounts)
 
 
-def _runs(amount: SigAmount) -> bool:
+def is_rate(amount: DoseAmount) -> bool:
+    """Whether it is so much in an hour or a minute."""
     return amount.unit.span_days is not None and amount.unit.span_days < 1.0
 
 
 def _is_speed(text: str, amount: SigAmount) -> bool:
-    is_injected = amount.unit.span_days == _MINUTE and _DRIP.search(text) is None
-    return _runs(amount) and (is_injected or _SPEED.search(text, 0, amount.start) is not None)
+    is_injected = amount.unit.span_days == _MINUTE and DRIP.search(text) is None
+    return is_rate(amount) and (is_injected or SPEED.search(text, 0, amount.start) is not None)
 
 
 def _counted_on(text: str, amounts: list[SigAmount]) -> list[SigAmount] | None:

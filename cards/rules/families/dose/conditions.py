@@ -23,7 +23,6 @@ from cards.rules.families.dose.knowledge import ADULT_YEARS
 from cards.rules.families.dose.rows import (
     DEPOT,
     age_for,
-    dosages_of,
     lacks_form,
     limits_of_route,
     rows_for,
@@ -44,6 +43,7 @@ from cards.rules.families.dose.texts import amount, weight_gap
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, order_text
 from cards.text import format_dose
+from fhir.mapping.medications.daily_dose import instructions_of
 from fhir.mapping.weights import judged_weight
 
 
@@ -188,7 +188,7 @@ _names_benzyl_alcohol = _says(_BENZYL_ALCOHOL.pattern)
 
 
 def _sigs(context: RuleContext) -> str:
-    dosages = dosages_of(context)
+    dosages = instructions_of(context.drafted.order)
     routes = (dosage.route.words for dosage in dosages if dosage.route is not None)
     return " ".join([order_text(context.drafted.order), context.medication.route, *routes])[:2000]
 

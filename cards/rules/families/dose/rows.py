@@ -11,9 +11,7 @@ from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, Limit
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import order_text
 from fhir.mapping.medications.administration import Administration, Measure, administrations
-from fhir.mapping.medications.daily_dose import instructions_of
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.record.datatypes import Dosage
 
 _TWELVE_HOURS = re.compile(r"\bsr\b|\b12 ?h(?:ou)?r|sustained", re.I)
 _TWENTY_FOUR_HOURS = re.compile(r"\bxl\b|\b24 ?h(?:ou)?r", re.I)
@@ -114,7 +112,12 @@ def age_for(rows: Iterable[Limit], context: RuleContext) -> int | None:
     return least if all((least in ages) is (most in ages) for ages in ranges) else None
 
 
-def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
+def rows_for(context: RuleContext, rxcui: str) -> list[tuple[Limit, bool]]:
+    """Return the rows about this drug for the age, its route and form, once for each draft."""
+    return context.session.derive(("limits", context.drafted, rxcui), lambda: [*_rows_for(context, rxcui)])
+
+
+def _rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     """Yield the rows about this drug for the age, its route and form, and whether they are those of the older.
 
     A child for whom no row gives a dose is measured by the most that adults and older children are given; what is
@@ -130,7 +133,7 @@ def rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
         # "diltiazem 120 mg, 1 tablet twice daily"
         rows = not_injected if is_swallowed or lacks_form(context, rxcui) else rows
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
-    rows = [row for row in rows if not row.per_hour or _is_timed(context, row)]
+    rows = [row for row in rows if not row.per_hour or any(_says_an_hour(step, row) for step in steps_of(context))]
     # A nebuliser that runs on ("10 mg/h") is for a severe attack: the limits of single nebules do not measure it.
     rows = [row for row in rows if row.route != "nebulised" or per_hour_of(context, row) is None]
     fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
@@ -202,10 +205,9 @@ def _is_given_in_doses(context: RuleContext) -> bool:
     )
 
 
-def _is_timed(context: RuleContext, row: Limit) -> bool:
-    """Whether the order says what runs in an hour; a limit of drips is not about how fast one dose is pushed."""
-    steps = steps_of(context)
-    return any(step.rates or (step.hours and row.population not in DRIPS) for step in steps)
+def _says_an_hour(step: Administration, row: Limit) -> bool:
+    """Whether a step says what runs in an hour; how fast one dose is given is nothing for a limit of drips."""
+    return bool(step.rates or (step.hours and row.population not in DRIPS))
 
 
 DRIPS: Final = frozenset({"drip", "drip start"})
@@ -221,11 +223,6 @@ def per_hour_of(context: RuleContext, row: Limit) -> float | None:
     speeds = [step.in_an_hour(measure) if is_drip else step.speed(measure) for step in steps]
     end = 0 if row.population == "drip start" else 1
     return max((speed[end] for speed in speeds if speed is not None), default=None)
-
-
-def dosages_of(context: RuleContext) -> tuple[Dosage, ...]:
-    """Return the instructions of the drafted order."""
-    return instructions_of(context.drafted.order)
 
 
 def _fits_weight(row: Limit, context: RuleContext) -> bool:

@@ -14,7 +14,6 @@ from cards.rules.families.dose.excess import TOLERANCE, Excess, is_of_cytostatic
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
 from cards.rules.families.dose.rows import (
     age_for,
-    dosages_of,
     is_only_a_drip,
     lacks_form,
     limits_of_route,
@@ -26,7 +25,7 @@ from cards.rules.families.dose.rows import (
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_beside, is_other_name
 from fhir.mapping.medications.administration import Measure, in_a_day
-from fhir.mapping.medications.daily_dose import DailyDose
+from fhir.mapping.medications.daily_dose import DailyDose, instructions_of
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
 from fhir.mapping.weights import largest_plausible_kg
@@ -189,8 +188,8 @@ def _per_area(context: RuleContext, amount: float | None) -> tuple[float | None,
 
 def _stated_per_area(context: RuleContext) -> list[float]:
     """Return the milligrams for each square metre that the order names."""
-    texts = [dosage.text[:500] for dosage in dosages_of(context)]
-    quantities = [part.doseQuantity for dosage in dosages_of(context) for part in dosage.doseAndRate]
+    texts = [dosage.text[:500] for dosage in instructions_of(context.drafted.order)]
+    quantities = [part.doseQuantity for dosage in instructions_of(context.drafted.order) for part in dosage.doseAndRate]
     texts += [f"{quantity.value} {quantity.code or quantity.unit}" for quantity in quantities if quantity is not None]
     return [
         float(match["count"].replace(",", ".")) * (1000.0 if match["unit"].lower() == "g" else 1.0)
@@ -247,7 +246,8 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     """Return what the row limits, in its unit, and whether that is all of it."""
     if row.per_hour:
         return per_hour_of(context, row), True
-    if row.per_dose and is_only_a_drip(context) and not is_of_cytostatic(row.rxcui):
+    is_bag = row.per_dose and context.drafted.dose.times_per_day is None and is_only_a_drip(context)
+    if is_bag and not is_of_cytostatic(row.rxcui):
         return None, False
     amount, is_whole = _dose_or_day(row, context)
     if row.per_area:
