@@ -64,7 +64,7 @@ def _over_maximum(context: RuleContext) -> Truth:
 
 def _is_far_over_recommended(least_times: float) -> Callable[[RuleContext], Truth]:
     def ask(context: RuleContext) -> Truth:
-        dose, is_unknown = implausible(context)
+        dose, is_unknown = context.session.derive(("implausible", context.drafted), lambda: implausible(context))
         return dose.times >= least_times if dose is not None else None if is_unknown else False
 
     return ask
