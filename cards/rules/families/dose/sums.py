@@ -395,11 +395,13 @@ def labelled_from(context: RuleContext) -> Limit | None:
 
 
 def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
-    """Return the ingredient whose daily dose is furthest over FDA's recommended maximum and whether a dose is unknown.
+    """Return the ingredient with the daily dose furthest over FDA's recommended maximum, and whether one is unknown."""
+    return context.session.derive(("implausible", context.drafted), lambda: _implausible(context))
 
-    What is injected is left out: FDA's figures are those of oral use for nearly all drugs. So is a single dose of a
-    drug that has limits of its own: the figures are of what is taken for months, and a loading dose is more.
-    """
+
+def _implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
+    # What is injected is left out: FDA's figures are those of oral use for nearly all drugs. So is a single dose of a
+    # drug that has limits of its own: the figures are of what is taken for months, and a loading dose is more.
     implausible_doses: list[Implausible] = []
     is_unknown = False
     weight = context.weight_kg
