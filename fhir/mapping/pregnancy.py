@@ -87,7 +87,8 @@ def _signs(record: PatientRecord) -> PregnancySigns:
                 _sort_in(signs, use, observation, coding.code, record)
                 break
         else:
-            if (use := _meaning_of_name(observation.code)) is not None:
+            is_coded = any(coding.system == LOINC for coding in observation.code.coding)
+            if not is_coded and (use := _meaning_of_name(observation.code)) is not None:
                 _sort_in(signs, use, observation, "", record)
     for visit in record.facts(Encounter):
         if visit.reasonCode:
@@ -106,8 +107,6 @@ def _meaning_of_code(system_and_code: tuple[str | None, str | None]) -> Pregnanc
 @remembered("names of pregnancy tests", entries=2048, longest=400)
 def _meaning_of_name(code: CodeableConcept) -> PregnancyMeaning | None:
     """Return what a result without a LOINC code says by its whole name; None for any other."""
-    if any(coding.system == LOINC for coding in code.coding):
-        return None
     return next((use for text in code.texts if (use := pregnancy_meaning_of_name(text)) is not None), None)
 
 
