@@ -146,7 +146,8 @@ def _without_rule(drafts: Iterable[DraftMedication], names: Collection[str], boo
         rules = [activated.rule for activated in book.rules_for(drafted.medication)]
         specific = [rule for rule in rules if not rule.trigger.is_for_any]
         if not any(rule.declared.covers_use for rule in specific):
-            yield from uncovered_findings(drafted, in_pairs=any(rule.trigger.sides for rule in specific))
+            about = {rule.family.name for rule in specific}
+            yield from uncovered_findings(drafted, about, in_pairs=any(rule.trigger.sides for rule in specific))
 
 
 def _passed_over(draft: DraftOrder, drafted: DraftMedication | None, session: PatientSession) -> Iterator[WhyNot]:

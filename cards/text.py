@@ -8,12 +8,14 @@ from fhir.record.datatypes import LIMIT, plain
 __all__ = [
     "LIMIT",
     "UNITS",
+    "actions_last",
     "capitalized",
     "decapitalized",
     "escape",
     "first_few",
     "format_dose",
     "format_number",
+    "is_action",
     "plain",
     "unit",
     "with_unit_signs",
@@ -64,6 +66,51 @@ def first_few(names: Sequence[str], most: int) -> str:
     """
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"
+
+
+_ACTION = re.compile(
+    r"(?:(?:If|Before|For a|On a renewal|In an|In type|In shock|Over|Under|When|Where|Otherwise|Without)\b[^;:]*?,? )?"
+    r"(?:add|adjust|ask|avoid|begin|cancel|change|check|choose|confirm|consider|control|correct|count|decide|delay|discuss|do"
+    r"|double|end|enroll|exclude|find|flush|follow|give|hold|interrupt|keep|leave|limit|look|lower|measure|monitor"
+    r"|never|offer|order|pause|plan|prefer|raise|reduce|refer|repeat|replace|restart|review|see|start|stop|switch|take"
+    r"|taper|tell|test|time|treat|use|vaccinate|wait|watch|weigh|write)\b(?! (?:stops|of|was|were|is|are)\b)",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    r"(?:After|Also|Both|CPIC|Else|If|It|Not|Or|Otherwise|Some|That|The first|Then|The[sy]e?|This|Those|With(?:out)?)\b"
+)
+_NEXT_SENTENCE = re.compile(r"(?<=[.?!])(?<!\bSt\.) (?=[A-Z“])(?![^()]*\))")
+_THEN_ACT = re.compile(rf"; (?={_ACTION.pattern})", re.IGNORECASE)
+
+
+def is_action(sentence: str) -> bool:
+    """Return whether a sentence begins with what to do.
+
+    >>> is_action("Check the ECG."), is_action("Order stops clopidogrel"), is_action("If both continue, give a PPI.")
+    (True, False, True)
+    """
+    return _ACTION.match(sentence) is not None
+
+
+def actions_last(text: str) -> tuple[str, str]:
+    """Return the sentences that say what is so, and those that say what to do, with what goes on from these.
+
+    >>> actions_last("Choose another drug. This holds for all doses. Children died of it.")
+    ('Children died of it.', 'Choose another drug. This holds for all doses.')
+    """
+    parts: tuple[list[str], list[str]] = [], []
+    is_of_action = False
+    sentences = [_in_two(sentence) for sentence in _NEXT_SENTENCE.split(text.strip())]
+    for sentence in filter(None, (part for parts_of_one in sentences for part in parts_of_one)):
+        is_of_action = is_action(sentence) or (is_of_action and _GOES_ON.match(sentence) is not None)
+        parts[is_of_action].append(sentence)
+    return " ".join(parts[0]), " ".join(parts[1])
+
+
+def _in_two(sentence: str) -> list[str]:
+    """Return a fact and what to do about it as two sentences ("The label contraindicates it; ask the oncologist.")."""
+    first, *rest = _THEN_ACT.split(sentence, maxsplit=1)
+    return [f"{first}.", capitalized(rest[0])] if rest and not is_action(first) else [sentence]
 
 
 UNITS = {

@@ -9,7 +9,7 @@ our own classes (fhir/terminology/tables/high_alert.csv).
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from typing import Final
 
@@ -41,6 +41,8 @@ _NAMES: Final = Source(
     label="Names of drugs that this server knows (RxNorm, ATC and the site's own)", topic=TOPICS["orders"]
 )
 _MOST_NAMED = 3
+_CHECKED = ("allergies", "duplicates")
+_TO_DO = "- **To do:** Check the order by other means, such as the label or a pharmacist."
 
 
 class _HighAlert(Struct, frozen=True):
@@ -119,11 +121,14 @@ def _is_in(ingredient: Ingredient, high_alert: _HighAlert) -> bool:
     )
 
 
-def uncovered_findings(drafted: DraftMedication, *, in_pairs: bool = False) -> Iterator[RuleFinding]:
+def uncovered_findings(
+    drafted: DraftMedication, about: Collection[str] = (), *, in_pairs: bool = False
+) -> Iterator[RuleFinding]:
     """Yield that a draft was not checked, as a finding of a rule called "not-covered": a site can switch it off.
 
-    Nothing where its drug is recognized and no high-alert medication. `in_pairs`: single warnings of it are checked, as
-    of interactions: no check of its dose or of who it is for. `group` is its class in ISMP's lists.
+    Nothing where its drug is recognized and no high-alert medication. `about` are the families that have a rule of it,
+    `in_pairs`: one of them is about a pair of drugs; none is about its dose or about who it is for. `group` is its
+    class in ISMP's lists.
     """
     medication = drafted.medication
     high_alert = high_alert_class(medication)
@@ -138,7 +143,11 @@ def uncovered_findings(drafted: DraftMedication, *, in_pairs: bool = False) -> I
         priority=0,
         facts=(Fact("draft", plain(medication.words), key, source=drafted.draft.name),),
         summary=plain(medication.words, 40) or "a drug without a name",
-        detail=_what_was_checked(medication, high_alert, in_pairs=in_pairs),
+        detail=_what_was_checked(
+            drafted,
+            high_alert,
+            [*_CHECKED, *(["interactions"] if in_pairs else []), *(["pregnancy"] if "pregnancy" in about else [])],
+        ),
         group=high_alert or "",
     )
 
@@ -146,29 +155,35 @@ def uncovered_findings(drafted: DraftMedication, *, in_pairs: bool = False) -> I
 def uncovered_card(findings: Sequence[RuleFinding], uuid: str) -> Card:
     """Return the one card that names the drafts that were not checked."""
     drug_names = list(dict.fromkeys(finding.summary for finding in findings))
-    verb = "is" if len(drug_names) == 1 else "are"
     is_of_list = any(finding.group for finding in findings)
-    what = "covered by these checks" if is_of_list else "recognized: not checked"
+    names = first_few(drug_names, _MOST_NAMED)
+    unknown = f"{capitalized(names)}: not checked, because the name is not recognized."
     facts = tuple(fact for finding in findings for fact in finding.facts)
     parts = tuple(dict.fromkeys(str(fact.value) for fact in facts))
     finding = Finding(NOT_COVERED, NOT_COVERED, "once", parts=parts)
     return CardIdentity(uuid).card(
         "info",
-        f"{capitalized(first_few(drug_names, _MOST_NAMED))} {verb} not {what}.",
-        " ".join(dict.fromkeys(finding.detail for finding in findings[:_MOST_NAMED])),
+        f"Dose and use of {names} are not covered by these checks." if is_of_list else unknown,
+        "\n".join([*dict.fromkeys(finding.detail for finding in findings[:_MOST_NAMED]), _TO_DO]),
         _ISMP if is_of_list else _NAMES,
         CardExtension(finding=finding, output=NOT_COVERED, facts=facts),
         reasons=_OVERRIDE_REASONS,
     )
 
 
-def _what_was_checked(medication: MedicationIdentity, high_alert: str | None, *, in_pairs: bool) -> str:
+def _what_was_checked(drafted: DraftMedication, high_alert: str | None, checked: Sequence[str]) -> str:
+    medication = drafted.medication
+    listed = f"It is a high-alert medication (ISMP list: {high_alert}). " if high_alert else ""
+    reference = drafted.draft.resource.get("medicationReference")
+    if not medication.words and isinstance(reference, dict):
+        named = f"“{escape(str(reference.get('reference', '')), 60)}”"
+        return f"- **A drug without a name**: The order refers to {named}, which did not come. Nothing was checked."
     name = escape(medication.words, 60) or "A drug without a name"
-    if not high_alert:
-        return f"{name}: its name is not recognized, so nothing was checked."
-    single = "single warnings (such as of interactions or pregnancy)"
-    checked = f"allergies, duplicates and {single}" if in_pairs else "allergies and duplicates"
-    looked = f"only {checked} were checked" if medication.recognised else "nothing was checked"
-    why = "no rule here is about it" if medication.recognised else "its name is not recognized"
-    why = "no rule here is about its use" if in_pairs else why
-    return f"{name}: a high-alert medication (ISMP: {high_alert}); {why}, so {looked}."
+    if not medication.recognised:
+        return f"- **{name}**: {listed}Its name is not recognized, so nothing was checked."
+    left_out = ["its dose", "its use", *(["pregnancy"] if "pregnancy" not in checked else [])]
+    return f"- **{name}**: {listed}{capitalized(_and(checked))} were checked. Not checked: {_and(left_out)}."
+
+
+def _and(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -21,12 +21,12 @@ from cards.card import (
     Suggestion,
 )
 from cards.extension import CardExtension, Fact, FindingReference
-from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
+from cards.rules.engine.finding import DRUG_FACTS, OfferedSuggestion, RuleFinding
 from cards.rules.patient.measurements import dated
 from cards.rules.patient.orders import DraftMedication
 from cards.rules.patient.session import PatientSession
 from cards.suggest import OrderCheck, suggestions_for
-from cards.text import escape
+from cards.text import actions_last, escape, is_action
 from fhir.record.refusals import WhyNot
 
 MOST_FINDING_LINES = 3
@@ -43,10 +43,15 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
     findings = sorted(shown, key=lambda finding: _rank(finding, today.date().isoformat()))
     listed = [finding for finding in findings if not any(finding.is_implied_by(other) for other in findings)]
     first, forbidding = listed[0], [finding for finding in listed if _forbids(finding)]
+    # A test before the first dose says nothing where the drug is not given at all.
+    listed = [finding for finding in listed if finding.rule != _TEST_FIRST or not _forbidding(finding, forbidding)]
     suggestions: list[Suggestion] = []
+    first_offer: Suggestion | None = None
     for finding in listed:
         offered, reasons = suggestions_for(_without_draft(finding, forbidding), drafted, check)
-        if finding is not first:
+        if finding is first:
+            first_offer = next((offer for offer in offered if offer.is_recommended), next(iter(offered), None))
+        else:
             offered = [_as_beside_headline(suggestion, finding, first) for suggestion in offered]
         suggestions.extend(offered)
         withheld.extend(reasons)
@@ -54,7 +59,7 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
     card = identity.card(
         first.indicator,
         _summary(first),
-        "\n".join(_lines(listed, opening, forbidding)),
+        "\n".join(_lines(_without_repeated(listed), opening, forbidding, first_offer)),
         Source(label=first.evidence[0].label, url=first.evidence[0].url, topic=TOPICS["orders"]),
         CardExtension(
             findings=tuple(FindingReference(finding.rule, finding.band) for finding in findings),
@@ -65,6 +70,23 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
         selection="at-most-one",
     )
     return card, withheld
+
+
+_TEST_FIRST: Final = "pgx-test-before"
+_OF_DISEASES: Final = "dz-label-"
+
+
+def _without_repeated(findings: Sequence[RuleFinding]) -> list[RuleFinding]:
+    """Return the findings, of several rows of the table of diseases about the same entries the first alone.
+
+    Two rows on uncontrolled and on severe hypertension say one thing of bromocriptine in a hypertensive crisis.
+    """
+    kept: dict[object, RuleFinding] = {}
+    for finding in findings:
+        entries = frozenset(fact for fact in finding.facts if fact.name not in DRUG_FACTS)
+        is_of_diseases = finding.rule.startswith(_OF_DISEASES) and bool(entries)
+        kept.setdefault(entries if is_of_diseases else finding.rule, finding)
+    return list(kept.values())
 
 
 def _forbids(finding: RuleFinding) -> bool:
@@ -143,22 +165,31 @@ def _summary(finding: RuleFinding) -> str:
     return summary if len(summary) <= SUMMARY_LIMIT else f"{summary[: SUMMARY_LIMIT - 1]}…"
 
 
-# The detail: the order, what to do, why, and what else it rests on, in at most seven lines
+# The detail: the order, what can happen, what to do, why, and what else it rests on, in at most eight lines
 
 _WORD = re.compile(r"\w+")
 
 
-def _lines(findings: Sequence[RuleFinding], opening: str, forbidding: Sequence[RuleFinding]) -> Iterator[str]:
+def _lines(
+    findings: Sequence[RuleFinding], opening: str, forbidding: Sequence[RuleFinding], offer: Suggestion | None
+) -> Iterator[str]:
     yield opening
-    source = findings[0].evidence[0].label
+    first, source = findings[0], findings[0].evidence[0].label
     lines, others = _by_line(findings)
+    of_the_card = (finding for finding in findings if not _is_beside(finding, first))
+    notes = dict.fromkeys(note for finding in of_the_card for note in finding.notes)
+    told, asked = actions_last(" ".join(note for note in notes if not _is_begun_by(note, notes)))
     for finding in lines:
         # The card's own summary and source are not said twice.
         is_settled = bool(_forbidding(finding, forbidding))
-        lead = "" if finding is findings[0] else f"**{_beyond_headline(finding, findings[0], only_fact=is_settled)}** "
-        detail = finding.asks_if_taken if is_settled else _not_in_headline(finding)
-        if words := f"{lead}{detail}{_of_the_line([finding], findings[0])}".split():
-            yield " ".join(("-", *words))
+        facts, actions = actions_last(finding.asks_if_taken if is_settled else _not_in_headline(finding))
+        if finding is first:
+            yield from _bullet(facts)
+            yield from _bullet(_to_do(finding.summary, f"{actions} {asked}".strip(), offer))
+        else:
+            lead = _beyond_headline(finding, first, only_fact=is_settled)
+            actions = _without(_inline(first), actions)
+            yield from _bullet(f"**{lead}** {facts} {actions}{_of_the_line([finding], first)}")
     if others:
         briefly = " ".join(
             f"**{_beyond_headline(finding, findings[0], only_fact=bool(_forbidding(finding, forbidding)))}**"
@@ -166,14 +197,49 @@ def _lines(findings: Sequence[RuleFinding], opening: str, forbidding: Sequence[R
         )
         yield f"- {briefly}{_of_the_line(others, findings[0])}"
     reasons = _charted(findings)
-    why = [f"Why: {'; '.join(reasons)}."] if reasons else []
-    of_the_card = (finding for finding in findings if not _is_beside(finding, findings[0]))
-    notes = dict.fromkeys(note for finding in of_the_card for note in finding.notes)
-    if texts := [*why, *(note for note in notes if not _is_begun_by(note, notes))]:
-        yield f"- {' '.join(texts)}"
-    labels = dict.fromkeys(evidence.label for finding in (*lines, *others) for evidence in finding.evidence[:2])
-    if sources := [label for label in labels if label != source]:
+    why = f"Why: {'; '.join(reasons)}." if reasons else ""
+    yield from _bullet(f"{why} {told}" if why else f"Note: {told}" if told else "")
+    labels = dict.fromkeys(
+        _HOW_READ.sub("", evidence.label) for finding in (*lines, *others) for evidence in finding.evidence[:2]
+    )
+    if sources := [label for label in labels if label != _HOW_READ.sub("", source)]:
         yield f"{OTHER_SOURCES} {'; '.join(sources)}."
+
+
+_HOW_READ = re.compile(r"(?:, set [0-9a-f]{8})?, read (?:in a copy )?\d{4}-\d\d-\d\d$")
+"""What stands behind a label that was read; a card has it of its own source, which is looked up by it."""
+
+
+def _bullet(text: str) -> Iterator[str]:
+    if words := text.split():
+        yield " ".join(("-", *words))
+
+
+_ENDS_THE_ORDER: Final = re.compile(r"\b(?:cancel|do not (?:give|use|start)|hold it|stop it)\b", re.IGNORECASE)
+_RECONSIDER: Final = "Cancel this order, or note why it is needed."
+
+
+def _to_do(summary: str, actions: str, offer: Suggestion | None) -> str:
+    """Return what to do: what the first button does where it is advised, and what the finding asks for."""
+    is_in_headline = any(map(is_action, _PART.split(summary)[1:]))
+    is_asked, begins_with = bool(actions) or is_in_headline, "Also" if is_in_headline else "To do"
+    is_ended = is_asked and _ENDS_THE_ORDER.search(f"{summary} {actions}") is not None
+    if offer is not None and not (is_ended and _takes_draft_away(offer)):
+        if offer.is_recommended and not (is_asked and _names(offer, f"{summary} {actions}")):
+            actions, begins_with = f"{offer.label}. {actions}", "To do"
+        elif not is_asked:
+            actions = _RECONSIDER if _takes_draft_away(offer) else f"{offer.label}."
+    return f"**{begins_with}:** {actions}" if actions else ""
+
+
+def _names(offer: Suggestion, text: str) -> bool:
+    """Whether a text names the drug, the dose or the test of a button already."""
+    verb_and_more = offer.label.casefold().split()
+    return any(word in text.casefold() for word in verb_and_more[1:] if len(word) > _SHORT_WORD or word[0].isdigit())
+
+
+_SHORT_WORD = 5
+_PART = re.compile(r"[.:;,] ")
 
 
 def _is_begun_by(note: str, notes: Iterable[str]) -> bool:
@@ -214,6 +280,12 @@ def _by_line(findings: Sequence[RuleFinding]) -> tuple[list[RuleFinding], list[R
     return lines, [finding for finding in findings if finding not in lines]
 
 
+def _without(headline: str, text: str) -> str:
+    """Return a text without the sentences that the headline has: a card asks for one thing once."""
+    said = headline.removesuffix(".").split(". ")
+    return ". ".join(sentence for sentence in text.split(". ") if sentence.removesuffix(".") not in said)
+
+
 def _beyond_headline(finding: RuleFinding, headline: RuleFinding, *, only_fact: bool = False) -> str:
     """Return the summary of a line without what the headline asks for in the same words: a card has one such dose.
 
@@ -223,6 +295,8 @@ def _beyond_headline(finding: RuleFinding, headline: RuleFinding, *, only_fact: 
     if only_fact:
         return f"{first.removesuffix('.')}."
     said = _inline(headline).removesuffix(".").split(". ")[1:]
+    if asked and finding.group == headline.group and finding.facts == headline.facts:
+        return ". ".join(asked)  # the headline has the danger already
     kept = [first, *(sentence for sentence in asked if sentence.removesuffix(".") not in said)]
     return f"{'. '.join(kept).removesuffix('.')}."
 

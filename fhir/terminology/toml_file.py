@@ -49,4 +49,5 @@ def parse_toml(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number can be too long for Python, and nesting too deep
-        raise TomlFault(f"is not valid TOML: {error}") from error
+        reason = str(error).replace("Cannot overwrite a value", "a key is given twice")
+        raise TomlFault(f"is not valid TOML: {reason}") from error

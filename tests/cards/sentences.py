@@ -39,7 +39,8 @@ _RIDDLE = re.compile(
     r"\bit can come back\b|\bNot meant\b|"
     r"\bpage (?:that follows|after) the label\b|\bif it must be\b|\bcan hardly be meant\b|\bbegun\b(?= in pregnancy)|"
     r"\bPlease check\b|\bSwitch\?|\btoo (?:much|little) of it\b|\b(?:more|less) of one of the two\b|"
-    r"\bRange: \d|\bwhich of them is right\b|\bharm adds up\b|\bis no way out\b|\bnothing is said\b|\bnot every\b"
+    r"\bRange: \d|\bwhich of them is right\b|\bharm adds up\b|\bis no way out\b|\bnothing is said\b|\bnot every\b|"
+    r"\bone level lower\b|\bfor a vein\b"
 )
 """Words that a reader has to solve (docs/adding/sentences.md)."""
 BRITISH = re.compile(
@@ -48,11 +49,6 @@ BRITISH = re.compile(
     re.IGNORECASE,
 )
 """Cards, pages, docstrings and comments are in American English, as labels are; a document keeps its own title."""
-_INSTRUCTION = re.compile(
-    r"(?:add|adjust|ask|avoid|begin|change|check|consider|count|do|double|end|flush|give|hold|interrupt|leave|measure|"
-    r"monitor|pause|raise|reduce|start|stop|take|taper|time|use|wait|watch|weigh)\b",
-    re.IGNORECASE,
-)
 _TWICE = re.compile(r"\b([A-Za-z]{2,}) \1\b")
 _PUNCTUATION = re.compile(r" [,;]|,,|[a-z)]\.[A-Z][a-z]|\?\.|!\.|(?<!\.)\.\.(?!\.)|\( | \)|\bNone\b")
 _SENTENCE = re.compile(r"(?<=[.?!:;])\s+|\n")
@@ -64,11 +60,6 @@ def faults(text: str) -> list[str]:
     without_links = _LINK.sub("]", text.replace("**", ""))
     quoted = without_links.endswith(": not used.")  # a refused value, as it was charted
     return [one for one in _faults(without_links) if not (quoted and one.startswith("a unit"))]
-
-
-def is_instruction(text: str) -> bool:
-    """Whether a sentence of advice begins with what to do."""
-    return _INSTRUCTION.match(text) is not None
 
 
 def _faults(text: str) -> Iterator[str]:

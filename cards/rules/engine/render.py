@@ -25,7 +25,7 @@ from cards.rules.language.trigger import AMOUNTS_OF_ADULT, ASK_PHARMACIST, NO_NU
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext, meant_name
 from cards.rules.patient.measurements import ESTIMATES
-from cards.text import capitalized, decapitalized, escape, format_dose, format_number, plain
+from cards.text import capitalized, decapitalized, escape, format_dose, format_number, is_action, plain
 from fhir.mapping.conditions import PROBLEMS_UNREADABLE, count_unread
 from fhir.mapping.kidney import KidneyAbsence
 from fhir.record.refusals import WhyNot
@@ -35,7 +35,8 @@ _MOST_OTHERS = 2
 _LONGEST_OTHERS = 30
 _LONGEST_PROBLEM = 40
 _LONGEST_ABBREVIATION = 6
-_LONGEST_DATED_HEADLINE = 100
+_LONGEST_HEADLINE = 100
+_DANGER = re.compile(r"(?!.*\bcannot\b)(.+) \((\D[^()]*)\)\.")
 _OF_HISTORY = re.compile(r"^personal history of (?:\(.{1,20}\) ?)?", re.IGNORECASE)
 _DETAIL = re.compile(r"(.+) (?:(?:with|without|following|due to|in|of|from|by)\b|\().*")
 """What a diagnosis says before its last detail."""
@@ -441,10 +442,12 @@ def _with_words(
     full = _in_full(word, context)
     of_adult = summary, says.detail
     summary, template = (summary.for_child, says.detail.for_child) if context.is_child else of_adult
-    headline = _headline(summary, full)
-    if headline is None or len(headline) > _LONGEST_DATED_HEADLINE:
-        headline = _headline(summary, word) or f"{rule.declared.title}: please check this order."
+    headline, moved = _headline(summary, full)
+    if not headline or len(headline) > _LONGEST_HEADLINE:
+        headline, moved = _headline(summary, word)
+    headline = headline or f"{rule.declared.title}: check this order."
     detail = template.fill(_escaped(full)) or rule.declared.title
+    detail = f"{escape(moved, _LONGEST_WORDS)} {detail}" if moved and moved not in detail else detail
     if (summary, template) != of_adult:
         detail = f"{detail if template.text else ''} {AMOUNTS_OF_ADULT}".strip()
         headline, detail = (
@@ -473,12 +476,30 @@ def _with_words(
     )
 
 
-def _headline(summary: Template, word: Callable[[str], str | None]) -> str | None:
-    """Return the summary; without the date of its problem where that stands there already or has no room."""
-    headline, since = summary.fill(word), word("since") if "since" in summary.names else None
-    if headline and since and (headline.count(since) > 1 or len(headline) > _LONGEST_DATED_HEADLINE):
-        return summary.fill(lambda name: "" if name == "since" else word(name))
-    return headline
+def _headline(summary: Template, word: Callable[[str], str | None]) -> tuple[str, str]:
+    """Return the summary, and what of it has no room and goes to the detail.
+
+    The date of a problem stands once, and is left out where only that makes a headline short enough.
+    """
+    headline, since = summary.fill(word) or "", word("since") if "since" in summary.names else None
+    short, moved = _in_room(headline)
+    if since and (headline.count(since) > 1 or len(short) > _LONGEST_HEADLINE):
+        short, moved = _in_room(summary.fill(lambda name: "" if name == "since" else word(name)) or "")
+    return short, moved
+
+
+def _in_room(headline: str) -> tuple[str, str]:
+    """Return a headline with at most 100 characters and the rest: its last instruction, else its danger in brackets."""
+    if len(headline) <= _LONGEST_HEADLINE:
+        return headline, ""
+    first, _, last = headline.rpartition(". ")
+    if first and is_action(last):
+        return f"{first}.", last
+    danger = _DANGER.fullmatch(headline)
+    if danger is None or danger[2] == "label":
+        return headline, ""
+    moved = "The label has a boxed warning." if danger[2] == "boxed warning" else f"Risk: {danger[2]}."
+    return f"{danger[1]}.", moved
 
 
 def _named_allergens(text: str, context: RuleContext, facts: Iterable[Fact]) -> list[str]:

@@ -392,11 +392,9 @@ def _other_hook(name: str, hooks: Mapping[str, Hook]) -> BadRequest:
     answered = f"This service answers {' and '.join(hooks)}"
     if name in REPLACED:
         return BadRequest(f"{name} was replaced in the CDS Hooks library: use {REPLACED[name]}. {answered}.", "hook")
-    sentence = name if name in LIBRARY else "a name that the CDS Hooks library does not have"
-    return BadRequest(
-        f"{answered}; received {sentence} in `hook`. Nothing was computed. GET /cds-services lists the hooks.",
-        "hook",
-    )
+    received = name if name in LIBRARY else "another name, which CDS Hooks does not define"
+    wanted = " or ".join(hooks)
+    return BadRequest(f"`hook` must be {wanted} for this service; received {received}. Nothing was computed.", "hook")
 
 
 def _with_user_in_context(body: bytes) -> bytes | None:

@@ -164,7 +164,8 @@ class ClientEntry(Struct):
                 continue
             if overlaps_never(network):
                 never = ", ".join(str(other) for other in NEVER if network.overlaps(other))
-                self._wrong(["networks", at], f"{network} holds addresses that are never called: {never}")
+                which = "" if never == str(network) else f": {never}"
+                self._wrong(["networks", at], f"{network} holds addresses that are never called{which}")
             networks.append(network)
         return tuple(networks)
 
@@ -449,7 +450,7 @@ def _sentences(error: "ValidationError", document: dict[str, Any]) -> list[str]:
         return [f"{where}`{name}` is required and missing" for name in missing if [name] not in meant.values()]
     if error.validator == "uniqueItems":
         return [f"{where}something is listed twice"]
-    return [f"{where}{_shown(error)}must be {_wanted(error.absolute_schema_path)}"]
+    return [f"{where}must be {_wanted(error.absolute_schema_path)}{_received(error)}"]
 
 
 def _any(value: object) -> Any:
@@ -463,12 +464,12 @@ def _unknown_setting(where: str, name: str, near: list[str], known: Iterable[str
     return f"{where}there is no setting {json.dumps(name)}; {hint}"
 
 
-def _shown(error: "ValidationError") -> str:
+def _received(error: "ValidationError") -> str:
     """Return the value itself, where it is short and no part of a key."""
     if "keys" in error.absolute_path:
         return ""
     text = json.dumps(error.instance, ensure_ascii=False, default=str)
-    return f"{text} is not right, it " if len(text) <= _MOST_SHOWN else ""
+    return f"; received {text}" if len(text) <= _MOST_SHOWN else ""
 
 
 def _wanted(path: Iterable[str | int]) -> str:

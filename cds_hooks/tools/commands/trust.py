@@ -170,7 +170,9 @@ def _say_rules_in_shadow() -> None:
 
 
 def _registrable_names() -> RegistrableNames:
-    return RegistrableNames(services=every_service(services_for(settings())))
+    services = services_for(settings())
+    hooks = {hook for service in services.values() for hook in service.answers}
+    return RegistrableNames(every_service(services), hooks)
 
 
 def _facts(client: TrustedClient) -> dict[str, Any]:

@@ -75,11 +75,15 @@ def _card(card: Card) -> Iterator[str]:
     yield from (card.detail or "").splitlines()
     topic = card.source.topic.code if card.source.topic else "no topic"
     url = (card.source.url or "").replace("https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid=", "dailymed:")
+    url = "" if f"set {url.removeprefix('dailymed:')[:8]}" in card.source.label else url  # the label names it
     yield f"Source: {card.source.label}{'' if topic == 'order-safety' else f' [{topic}]'} {url}".rstrip()
     for suggestion in card.suggestions:
         yield f"{'* ' if suggestion.is_recommended else '- '}{suggestion.label}"
         for action in suggestion.actions:
-            yield f"    {action.type}: {action.description} {action.resource_id or ''}".rstrip()
+            about = f"{action.description} {action.resource_id or ''}"
+            yield f"    {action.type}: {'' if action.resource_id == 'MedicationRequest/draft-1' else about}".rstrip(
+                ": "
+            )
             if action.type != "delete" and action.resource:
                 yield from (f"      {line}" for line in _changes(action.resource))
     yield ""

@@ -92,7 +92,7 @@ def _says(said: str, wanted: Iterable[str]) -> None:
 def test_a_card_is_short_cited_and_within_the_specification(rule: str, case: Case, as_of: datetime) -> None:
     for card in check_case(case, as_of).cards:
         check_card(card)
-        assert len((card.detail or "").splitlines()) <= 6
+        assert len((card.detail or "").splitlines()) <= 7
         assert card.source.label
         assert "{" not in f"{card.summary}{card.detail}"
         assert "None" not in f"{card.summary}{card.detail}"

@@ -116,11 +116,11 @@ def test_a_limit_without_a_value_stands_without_the_number_that_it_is_for(as_of:
 
 
 def test_what_has_no_room_in_a_headline_is_named_in_full_below(as_of: datetime) -> None:
-    taken = ["furosemide 80 mg tablet | 1 tablet daily", "hydrochlorothiazide 25 mg tablet | 1 tablet daily"]
-    draft = "lithium carbonate 300 mg capsule | 1 capsule three times daily"
+    taken = ["tacrolimus 1 mg capsule | 1 capsule BID", "mycophenolate mofetil 500 mg tablet | 1 tablet BID"]
+    draft = "MMR vaccine | 0.5 mL once"
     (card,) = outcome_of({"chart": {"age": 50, "takes": taken}, "draft": draft}, as_of).cards
     assert "and 1 more" in card.summary
-    assert "furosemide and hydrochlorothiazide" in (card.detail or "")
+    assert "tacrolimus and mycophenolate mofetil" in (card.detail or "")
     assert "and 1 more" not in (card.detail or "")
 
 

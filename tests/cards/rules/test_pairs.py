@@ -12,11 +12,12 @@ from cards.rules.engine.rule_book import rule_book
 from cards.rules.families.pairs.family import PAIRS
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.session import PatientSession
+from cards.text import is_action
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 from fhir.terminology.package_tables import package_rows
 from tests.cards.rules.cases import Case, all_cases, check, findings, originals, uuids
 from tests.cards.rules.patients import bundle_of, draft_of, drafts_of, record_of
-from tests.cards.sentences import LONGEST_HEADLINE, faults, is_instruction
+from tests.cards.sentences import LONGEST_HEADLINE, faults
 
 Json = dict[str, Any]
 
@@ -26,7 +27,7 @@ IBUPROFEN: Json = {"drug": "197806", "dose": "1 tablet", "times": 3}
 
 def test_the_advice_about_a_pair_says_what_to_do_and_its_danger_is_a_plain_phrase() -> None:
     for row in package_rows("cards.rules.families.pairs", "pairs.csv"):
-        assert is_instruction(row["advice"]), row["advice"]
+        assert is_action(row["advice"]), row["advice"]
         assert faults(f"{row['danger']}. {row['advice']}.".format(a="that", b="that")) == []
     for keys, pairs in PAIRS.items():
         names = " with ".join(INGREDIENTS[key].name if key in INGREDIENTS else key for key in keys)

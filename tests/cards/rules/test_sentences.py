@@ -13,6 +13,7 @@ import pytest
 
 from cards.rules.engine.rule_book import whole_book
 from cards.rules.language.table import read_family
+from cards.text import is_action
 from tests.cards.rules.cases import Case, check_case, every_case, resources_of_case
 from tests.cards.rules.patients import bundle_of
 from tests.cards.rules.pinned import AS_OF, book_of, named_cases
@@ -31,8 +32,12 @@ def test_every_sentence_of_a_case_is_one_for_a_clinician(rule: str, case: Case, 
         assert card.summary[-1] in ".?!)", card.summary
         assert not _TWO_COLONS.search(card.summary), card.summary
         if len(card.own_extension.findings) == 1:
-            before_why = re.split("\n- (?:Why|Other sources):", f"{card.summary} {card.detail}")[0]
+            before_why = re.split("\n- (?:Why|Note|Other sources):", f"{card.summary}\n{card.detail}")[0].replace(
+                "\n- ", "\n"
+            )
             assert len(before_why.split()) <= MOST_WORDS_BEFORE_WHY, before_why
+            asks = any(map(is_action, re.split("[.:;,] ", card.summary)[1:]))
+            assert asks or "**To do:**" in before_why or not card.suggestions, before_why
         said = [card.summary, *(card.detail or "").split("\n"), *(one.label for one in card.suggestions)]
         said += [one.text for one in card.own_extension.facts]
         assert [fault for text in said for fault in faults(text)] == []

@@ -89,7 +89,8 @@ def tenth(context: RuleContext) -> OrderChange | None:
         return None
     dose, unit = single_mg / 10.0, _unit_mg(context)
     is_whole = unit is None or math.isclose(dose / unit, round(dose / unit))
-    return OrderChange(sig=_sig(dose, int(times))) if is_whole else None
+    sig = _sig(dose, int(times))
+    return OrderChange(sig=sig, label=f"Change to one tenth: {sig.text}") if is_whole else None
 
 
 def micrograms(context: RuleContext) -> OrderChange | None:
@@ -102,7 +103,7 @@ def micrograms(context: RuleContext) -> OrderChange | None:
     if not excess.recommended_mg_day / 20.0 <= milligrams <= excess.recommended_mg_day:
         return None
     text = f"{format_dose(single_mg)} micrograms {_OFTEN[int(times)]} daily"
-    return OrderChange(sig=Sig(text, single_mg / 1000.0, times_per_day=int(times)))
+    return OrderChange(sig=Sig(text, single_mg / 1000.0, times_per_day=int(times)), label=f"Change to {text}")
 
 
 def _times_daily(times: int, words: str = "") -> Correction:
@@ -110,8 +111,10 @@ def _times_daily(times: int, words: str = "") -> Correction:
 
     def change(context: RuleContext) -> OrderChange | None:
         single_mg = _each_mg(context)
-        text = f"{format_dose(single_mg)} mg {_OFTEN[times]} daily{words}" if single_mg is not None else ""
-        return OrderChange(sig=Sig(text, single_mg, times_per_day=times)) if single_mg is not None else None
+        if single_mg is None:
+            return None
+        text = f"{format_dose(single_mg)} mg {_OFTEN[times]} daily{words}"
+        return OrderChange(sig=Sig(text, single_mg, times_per_day=times), label=f"Change to {text}")
 
     return change
 
@@ -133,7 +136,8 @@ FAMILY = Family(
     placeholders=texts.PLACEHOLDERS
     | {
         "micrograms_meant": Placeholder(
-            lambda context: " Micrograms meant?" if micrograms(context) is not None else "", " Micrograms meant?"
+            lambda context: " Check for micrograms." if micrograms(context) is not None else "",
+            " Check for micrograms.",
         )
     },
     conditions=CONDITIONS_OF_DOSES,

@@ -17,10 +17,10 @@ from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.weights import format_kg, judged_weight
 from fhir.terminology.conditions import CONDITION_GROUPS
 
-_LEAD = "No label was read for this maximum (plausibility check)."
+_LEAD = "No label was read for this maximum."
 _ALARM = "So many times the usual dose is mostly an error of unit, decimal point or number."
-_ONE_DOSE = "The order does not say how often; one dose was counted."
-_LEAST = "The order does not say which ingredient its mass is of; the least possible dose was counted."
+_ONE_DOSE = "The order does not say how often: one dose was counted."
+_LEAST = "The order does not say which ingredient its mass is of: the least possible dose was counted."
 _PIECES = re.compile(r"\b(?:tab(?:let)?s?|cap(?:sule|let)?s?)\b", re.IGNORECASE)
 _OLDEST_NAMED = 150
 _UNITS = {"unit": "units", "meq": "mEq", "mmol": "mmol"}
@@ -113,7 +113,7 @@ def _note(context: RuleContext) -> str:
     area = body_surface_m2(context)
     notes = [f"{capitalized(excess.limit.note)}." if excess.limit.note else ""]
     notes += (
-        ["No earlier order of it is on record; it is begun lower and raised."]
+        ["No earlier order of it is on record: it is started low and raised."]
         if excess.limit.population == "first order"
         else []
     )
@@ -132,9 +132,7 @@ def _note(context: RuleContext) -> str:
         if times > 1 and total >= 1:  # the order is written in mg
             times, mass = 1.0, mass.replace("mcg", "mg", 1)
         kilograms = format_number(weight_used.value, decimals=2)
-        notes.append(
-            f"The maximum for {kilograms} kg is {format_dose(total * times)} {mass}; it is not the usual dose."
-        )
+        notes.append(f"For {kilograms} kg the maximum is {format_dose(total * times)} {mass} (not the usual dose).")
         years = weight_used.whole_days(context.session.record.as_of_epoch) // 365
         if years:
             age = "a year" if years == 1 else f"{years} years"

@@ -169,9 +169,7 @@ def _with_doubts(advice: Advice, row: Recommendation, context: RuleContext, unkn
     if any(result.is_preliminary for result in advice.results):
         return replace(advice, band="preliminary", indicator="info", doubts=("The result is preliminary.",))
     if _has_new_cells(context.session.record):
-        doubt = (
-            "After a transplant of liver or stem cells a germline result does not hold; ask for a new interpretation."
-        )
+        doubt = "After a liver or stem cell transplant it does not hold."
         return replace(advice, band="transplant", indicator="info", doubts=(doubt,))
     doubts = [f"{result.gene} “{result.newest.wording}” cannot be translated." for result in unknown]
     for gene_result in advice.results:
@@ -179,7 +177,9 @@ def _with_doubts(advice: Advice, row: Recommendation, context: RuleContext, unkn
             texts = ", ".join(dict.fromkeys(f"“{reading.wording}”" for reading in gene_result.readings))
             doubts.append(f"Results for {gene_result.gene} differ: {texts}. Ask the laboratory.")
         elif len(gene_result.phenotypes) > 1:
-            doubts.append(f"{gene_result.gene}: the report leaves open whether {' or '.join(gene_result.phenotypes)}.")
+            doubts.append(
+                f"{gene_result.gene}: the report leaves open which: {' or '.join(gene_result.phenotypes).lower()}."
+            )
     indicator = advice.indicator
     is_open = any(len(result.phenotypes) > 1 for result in advice.results)
     if indicator == "critical" and (is_open or not _knows_history(row, context)):

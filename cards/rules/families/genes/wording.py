@@ -1,5 +1,6 @@
 """The sentences of a finding about genes: the result with its date, what it means for the drug, what else to know."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from cards.extension import Fact
@@ -7,7 +8,7 @@ from cards.rules.families.genes.advice import Advice, advice_of, is_quiet
 from cards.rules.families.genes.knowledge import FDA_LINES, REQUIRED_TESTS, Action
 from cards.rules.language.trigger import AMOUNTS_OF_ADULT, ASK_PHARMACIST, Selector, Template
 from cards.rules.patient.context import RuleContext
-from cards.text import capitalized, plain
+from cards.text import capitalized, decapitalized, plain
 from fhir.mapping.genomics.results import GeneResult
 from fhir.mapping.genomics.tables import phenotype_of
 
@@ -53,6 +54,12 @@ def result_words(result: GeneResult) -> str:
     return f"{result.gene} {called}{activity}"
 
 
+def _dated_words(result: GeneResult) -> str:
+    """Return the same with the day of the result."""
+    time = result.newest.time
+    return f"{result_words(result)} of {time.text[:10]}" if time is not None else result_words(result)
+
+
 def gene_facts(context: RuleContext) -> list[Fact]:
     """Each result with its date and its resource."""
     advice = advice_of(context)
@@ -73,8 +80,13 @@ def summary(context: RuleContext) -> str | None:
     advice = advice_of(context)
     if advice is None:
         return None
+    results = _telling_results(advice)
+    dated = _summary(advice, " and ".join(map(_dated_words, results)), context)
+    return dated if len(dated) <= _READ_AT_ONCE else _summary(advice, " and ".join(map(result_words, results)), context)
+
+
+def _summary(advice: Advice, genes: str, context: RuleContext) -> str:
     drug = context.ingredient.name
-    genes = " and ".join(result_words(result) for result in _telling_results(advice))
     if advice.band == "unknown_allele":
         unknown = next(result for result in advice.results if not result.keys)
         return _cut(f"{result_words(unknown)} cannot be interpreted: no advice about {drug} without the phenotype.")
@@ -100,13 +112,16 @@ def _of_patient(text: str, context: RuleContext) -> str:
 
 
 def _with_drug(instruction: str, drug: str) -> str:
-    """Put the drug's name in the instruction where that makes a sentence ("do not use codeine: toxicity"), else ""."""
+    """Put the drug's name in the instruction where that makes a sentence ("do not use codeine (toxicity)"), else ""."""
     for start, phrase in (
         ("do not use", f"do not use {drug}"),
         ("consider another drug", f"consider a drug other than {drug}"),
     ):
         remainder = instruction.removeprefix(start)
-        if remainder.startswith((":", ";", " if ")):
+        if remainder.startswith(": "):
+            danger, separator, more = remainder[2:].partition("; ")
+            return f"{phrase} ({danger}){separator}{more}"
+        if remainder.startswith((";", " if ")):
             return f"{phrase}{remainder}"
     return ""
 
@@ -131,7 +146,11 @@ _POPULATIONS: Mapping[str, str] = {
     "never had the drug": "for a first course",
     "never had the drug, no alternative available": "for a first course, with no alternative available",
 }
-_STRENGTHS = frozenset({"CPIC: Strong", "CPIC: Moderate", "CPIC: Optional"})
+_STRENGTHS: Mapping[str, str] = {
+    "CPIC: Strong": "CPIC (gene guideline) recommends this strongly",
+    "CPIC: Moderate": "CPIC (gene guideline) recommends this with moderate strength",
+    "CPIC: Optional": "CPIC (gene guideline) calls this optional",
+}
 _NO_ADVICE = "Look in the laboratory's report for the phenotype: it cannot be derived from this result here."
 
 
@@ -141,21 +160,19 @@ def detail(context: RuleContext) -> str | None:
     return (" ".join(_sentences(advice, context)) or _NO_ADVICE) if advice is not None else None
 
 
-def _strength_words(source: str) -> str:
-    """Return " recommendation" after "CPIC: Strong"; other words of a source stand alone."""
-    return " recommendation" if source in _STRENGTHS else ""
-
-
 def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
     row = advice.row
     if row is not None and not is_quiet(row.action.name):
         for_whom = f" ({_POPULATIONS.get(row.population, row.population)})" if row.population != "any" else ""
         # An instruction of FDA's table says so itself.
         is_fda = row.source.startswith("FDA")
-        instruction = _capital(_of_patient(row.action.instruction, context))
+        instruction = _capital(_with_verb(_of_patient(row.action.instruction, context)))
+        if advice.band in _FIRST:
+            yield _FIRST[advice.band]
+            instruction = f"Then {decapitalized(instruction)}"
         yield f"{instruction}{for_whom}." if is_fda else f"{instruction}."
         if not is_fda:
-            yield f"{row.source}{_strength_words(row.source)}{for_whom}."
+            yield f"{_STRENGTHS.get(row.source, row.source)}{for_whom}."
         names = [] if _names_alternatives(row.action) else _fitting_alternatives(row.action, context)
         if names:
             yield f"Consider {' or '.join(names)} instead."
@@ -200,6 +217,27 @@ def _names_alternatives(action: Action) -> bool:
     """Whether the instruction names each of them already."""
     words = action.instruction.lower()
     return all(alternative.strip().lower() in words for alternative in action.alternatives.split(";"))
+
+
+def _with_verb(instruction: str) -> str:
+    """Return "choose another statin" for "another statin", "give half of the dose" for "half of the dose"."""
+    return next((f"{verb} {instruction}" for verb, start in _VERBS.items() if start.match(instruction)), instruction)
+
+
+_FIRST: Mapping[str, str] = {
+    "preliminary": "Confirm the result first.",
+    "transplant": "Ask for a new interpretation first.",
+    "indication_unknown": "Check what the drug is for first.",
+}
+"""What comes before the advice of a result that may not hold."""
+_VERBS: Mapping[str, re.Pattern[str]] = {
+    "choose": re.compile(r"(?:another|an?) "),
+    "give": re.compile(r"(?:\d|half|one tenth)"),
+    "give the": re.compile(r"(?:lowest|usual|shortest) "),
+    "use a": re.compile(r"lower start"),
+    "use it": re.compile(r"with caution"),
+}
+"""The verbs that the table's instructions leave out."""
 
 
 def _capital(text: str) -> str:
