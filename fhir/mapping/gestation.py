@@ -33,6 +33,8 @@ _WEEKS_IN_WORDS = re.compile(
 _THIRD_TRIMESTER = re.compile(
     r"\b(?:3|iii|third|terzo|tercer|terceiro|troisi[eè]me|dritte[sn]?|derde|tredje)(?:rd|de|e|er|ème|eme|º|°|ª|\.)?"
     r" ?trim(?:est\w{1,4}|enon)|\btrimest(?:er|re) ?(?:3|iii)\b|\b(?:pregnan\w{2,3}|grossesse),? ?t3\b"
+    r"|\b[89](?:\.|e|ème|eme|º|°|th)? ?(?:mois|mes(?:es|i|e)?|(?:schwangerschafts)?monat|months?|maand\w*|miesi[aą]c\w*"
+    r"|hónap\w*|měsíc\w*)\b"
     r"|(?<!not )(?<!not yet )\b(?:(?:in|active|established|spontaneous|early) labou?r\b|labou?r and delivery\b"
     r"|en travail\b|in travaglio|trabajo de parto|trabalho de parto|unter (?:der )?geburt|in partu\b)",
     re.IGNORECASE,
