@@ -61,8 +61,10 @@ def free_port() -> int:
     """
     folder = Path(tempfile.gettempdir()) / f"cds-ports-{os.getuid()}"
     folder.mkdir(exist_ok=True)
+    given = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    lowest = max(int(given.read_text().split()[0]) if given.exists() else 32_768, 10_000)
     while True:
-        port = SystemRandom().randrange(20_000, 32_000)
+        port = SystemRandom().randrange(lowest - 8_000, lowest)
         reserved = os.open(folder / str(port), os.O_CREAT | os.O_RDWR)
         try:
             flock(reserved, LOCK_EX | LOCK_NB)
