@@ -43,8 +43,9 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
     findings = sorted(shown, key=lambda finding: _rank(finding, today.date().isoformat()))
     listed = [finding for finding in findings if not any(finding.is_implied_by(other) for other in findings)]
     first, forbidding = listed[0], [finding for finding in listed if _forbids(finding)]
-    # A test before the first dose says nothing where the drug is not given at all.
-    listed = [finding for finding in listed if finding.rule != _TEST_FIRST or not _forbidding(finding, forbidding)]
+    # A test before the first dose says nothing where the drug is critically forbidden: it is not given at all.
+    is_never = any(finding.indicator == "critical" for finding in forbidding)
+    listed = [finding for finding in listed if finding.rule != _TEST_FIRST or not is_never]
     suggestions: list[Suggestion] = []
     first_offer: Suggestion | None = None
     for finding in listed:
