@@ -9,6 +9,7 @@ a feed has as many as it may, the one that has been silent for longest gives its
 
 import asyncio
 import errno
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -166,17 +167,33 @@ class Listener:
     async def start(self) -> int:
         """Listen, and return the port."""
         host, _, port = self._feed.listen.rpartition(":")
-        await self._serve_at(host=host.strip("[]"), port=int(port))
+        await self._serve_at(self._context(), host=host.strip("[]"), port=int(port))
         number: int = self._servers[0].sockets[0].getsockname()[1]
         return number
 
-    async def _serve_at(self, **place: Any) -> None:
+    def _context(self) -> ssl.SSLContext | None:
         self._listens_with = _written(self._feed.tls) if self._feed.tls is not None else []
-        context = server_context(self._feed.tls) if self._feed.tls is not None else None
+        return server_context(self._feed.tls) if self._feed.tls is not None else None
+
+    async def _serve_at(self, context: ssl.SSLContext | None, **place: Any) -> None:
         handshake = _HANDSHAKE_SECONDS if context is not None else None
         server = await asyncio.start_server(self._connected, ssl=context, ssl_handshake_timeout=handshake, **place)
         self._servers.append(server)
         log().info("feed listens", client=self._feed.name)
+
+    async def _serve_anew(self) -> None:
+        """Listen with the new certificate at the same places, where a sender that connects meanwhile waits."""
+        context, places = self._context(), list[socket.socket]()
+        try:
+            for place in (place for server in self._servers for place in server.sockets):
+                places.append(place.dup())  # a closed port would refuse who connects
+            await self.stop()
+            while places:
+                await self._serve_at(context, sock=places[0])
+                places.pop(0)
+        finally:
+            for place in places:  # that nobody serves: it would take connections and answer none
+                place.close()
 
     async def keep_certificate(self) -> None:
         """Listen anew where the files of the certificate were changed and can be used, until canceled.
@@ -193,11 +210,7 @@ class Listener:
             except OSError:  # which `certificate_fault` tells
                 continue
             if is_new and not await asyncio.to_thread(certificate_fault, self._feed):
-                # A sender that connects meanwhile waits at these: a closed port would refuse it.
-                places = [place.dup() for server in self._servers for place in server.sockets]
-                await self.stop()
-                for place in places:
-                    await self._serve_at(sock=place)
+                await self._serve_anew()
 
     async def stop(self) -> None:
         """Stop listening and end the connections; what was stored is stored, what was not is sent again."""
