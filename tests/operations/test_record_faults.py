@@ -265,8 +265,9 @@ def test_the_cause_is_logged_at_once_and_then_every_ten_seconds() -> None:
 
 @pytest.mark.slow
 async def test_reports_that_wait_for_a_record_that_is_locked_do_not_take_the_place_of_calls(
-    tmp_path: Path, as_of: datetime
+    tmp_path: Path, as_of: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("cds_hooks.call.routes.entrance.PATIENCE_SECONDS", 2.0)  # in other tests it is minutes
     report = {"card": "1", "outcome": "overridden", "outcomeTimestamp": "2026-01-01T00:00:00Z"}
     async with client(tmp_path, as_of=as_of) as calls:
 
