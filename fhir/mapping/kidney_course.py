@@ -37,7 +37,7 @@ _FALL_SHARE, _FALL_A_YEAR, _YEAR_DAYS = 0.3, 5.0, 365.25
 _FALL_DAYS: Final = 3 * _YEAR_DAYS
 
 Egfr: TypeAlias = tuple[Measurement, float]
-"""A creatinine and the eGFR by CKD-EPI 2021 that follows from it."""
+"""A creatinine or a reported eGFR, and the eGFR by CKD-EPI 2021 that it says."""
 
 
 class AcuteRise(Struct, frozen=True):
@@ -129,7 +129,7 @@ def sustained_fall(record: PatientRecord) -> tuple[Egfr, ...]:
     """
     if record.sex is None:
         return ()
-    egfrs = [(value, egfr) for value in record.measurements("creatinine") for egfr in _egfrs(record, value)]
+    egfrs = _course(record)
     if not egfrs:
         return ()
     newest, now = egfrs[0]
@@ -145,6 +145,15 @@ def sustained_fall(record: PatientRecord) -> tuple[Egfr, ...]:
     return ()
 
 
+def _course(record: PatientRecord) -> list[Egfr]:
+    """Return every eGFR by CKD-EPI 2021, newest first: of a day without a creatinine the one that was reported."""
+    derived = [(value, egfr) for value in record.measurements("creatinine") for egfr in _egfrs(record, value)]
+    days = {value.time.date for value, _ in derived}
+    reported = record.measurements_with_code("egfr", CKD_EPI_2021_LOINC)
+    of_other_days = [(value, value.value) for value in reported if value.time.date not in days]
+    return sorted((*derived, *of_other_days), key=lambda result: -result[0].time.instant)
+
+
 def is_chronic(record: PatientRecord) -> bool:
     """Whether kidney disease is on the problem list, or an eGFR under 60 is more than three months old.
 
@@ -153,7 +162,7 @@ def is_chronic(record: PatientRecord) -> bool:
     """
     if find_confirmed(record, "ckd_any", "polycystic_kidney") is not None or _has_albuminuria(record):
         return True
-    reported = (value for value in record.measurements("egfr") if value.code == CKD_EPI_2021_LOINC)
+    reported = record.measurements_with_code("egfr", CKD_EPI_2021_LOINC)
     if any(value.value < _CHRONIC_EGFR and _is_old(value, record) for value in reported):
         return True
     return any(_is_old(value, record) and is_reduced(record, value) for value in record.measurements("creatinine"))

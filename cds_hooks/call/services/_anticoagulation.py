@@ -9,7 +9,12 @@ from msgspec import Struct
 
 from cards.rules.families.ddi.conditions import order_treats
 from cards.text import format_number, plain
-from cds_hooks.call.services._exclusions import Exclusion, find_named_in_chart, not_known_whether_taken
+from cds_hooks.call.services._exclusions import (
+    Exclusion,
+    find_named_in_chart,
+    not_known_whether_taken,
+    talk_planned,
+)
 from fhir.mapping.conditions import ConditionHit, condition_hit, condition_status, doubt_of, find_condition
 from fhir.mapping.declined import declined_medicine
 from fhir.mapping.medications.active import active_medications, ended_medications, orders_not_active
@@ -39,6 +44,7 @@ _CLOSED: Final = (
 )
 _CLOSED_CODES: Final = tuple(f"http://www.ama-assn.org/go/cpt|{code}" for code in ("33340", "33267", "33268", "33269"))
 _SAYS_CLOSED: Final = re.compile("|".join(map(re.escape, _CLOSED)), re.IGNORECASE)
+TALK: Final = "Shared decision: anticoagulation in atrial fibrillation"
 RHYTHM_GROUP: Final = "afib"
 LISTED_GROUP: Final = "anticoagulant_long_term"
 _EVER: Final = 200 * 365.25
@@ -228,6 +234,7 @@ def _in_rhythm(code: str, text: str, find: Callable[[PatientRecord], object]) ->
 
 _UNKNOWN: Final = not_known_whether_taken("an anticoagulant", "anticoagulant")
 NO_TALK: Final = (
+    talk_planned(TALK),
     _in_rhythm(_UNKNOWN.code, _UNKNOWN.text, _UNKNOWN.find),
     Exclusion("already-done", "An anticoagulant is active ({found}).", lambda chart: anticoagulation(chart).treating),
     Exclusion("already-done", "Long-term use of an anticoagulant is on the problem list ({found}).", _listed_in_force),

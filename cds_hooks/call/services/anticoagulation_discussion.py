@@ -22,6 +22,7 @@ from cds_hooks.call.services._anticoagulation import (
     LISTED_GROUP,
     NO_TALK,
     RHYTHM_GROUP,
+    TALK,
     anticoagulation,
     condition_words,
     rhythm_of,
@@ -34,7 +35,7 @@ from cds_hooks.call.services._equation import (
     fact_of_condition,
     offer,
 )
-from cds_hooks.call.services._exclusions import NOT_AT_HOME, not_known, talk_planned
+from cds_hooks.call.services._exclusions import NOT_AT_HOME, not_known
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.conditions import ConditionHit, find_condition, find_confirmed
 from fhir.mapping.features.catalog import features_named
@@ -53,7 +54,6 @@ FEATURES = (
 OUTPUT = "score"
 _THICK_HEART = "hypertrophic_cardiomyopathy"
 _VALVES = ("mechanical_valve", "heart_valve_prosthesis_kind_not_stated", "mitral_stenosis")
-TALK = "Shared decision: anticoagulation in atrial fibrillation"
 _TALK_OFFER = ("Plan a talk about anticoagulation", "Draft order: benefits, bleeding and wishes.", TALK)
 _OVER_65 = "age over 65"
 
@@ -237,7 +237,6 @@ ADVISOR = Advisor(
     ),
     exclusions=(
         *NOT_AT_HOME,
-        talk_planned(TALK),
         not_known(
             "Condition",
             "The problem list is not available: it is not known whether the patient has atrial fibrillation.",

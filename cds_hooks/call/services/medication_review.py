@@ -24,9 +24,10 @@ from cards.text import plain
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.call.protocol.originals import OriginalOrders
+from cds_hooks.call.services._anticoagulation import NO_TALK
 from cds_hooks.call.services._current_medications import taken_medications, with_offers
 from cds_hooks.call.services._equation import is_moment_for_review, kept_for_worklist
-from cds_hooks.call.services._exclusions import DECEASED, PALLIATIVE, Exclusion
+from cds_hooks.call.services._exclusions import DECEASED, PALLIATIVE, Exclusion, first_reason
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.medications.active import uncertain_medications, unreadable_medications, words_of_unreadable
 from fhir.record.record import PatientRecord
@@ -57,6 +58,9 @@ _AT_EVERY_AGE: Final = frozenset(
 )
 """What an order is warned of and what harms for as long as it is taken, whichever family tells it: pairs whose rules
 inform only once both are taken for long, and the daily acetaminophen that a diseased liver does not stand."""
+
+_NOT_WHERE: Final = {"review-antiplatelet-af": NO_TALK}
+"""Rules that recommend what an advisor of its own recommends too: its reasons against it hold for them."""
 
 
 @cache
@@ -128,11 +132,18 @@ def _findings(
             if _is_meant(finding, drafted, is_older=is_older)
         ]
         needed = [finding for finding in meant_findings if not any(map(finding.is_implied_by, meant_findings))]
+        against = {finding.rule: _reason_against(finding, session.record) for finding in needed}
+        silences.extend(why for why in against.values() if why is not None)
+        needed = [finding for finding in needed if against[finding.rule] is None]
         by_draft.append(shown_findings(needed, call.suppress, silences))
     kept_findings, repeated = merge_repeated_findings(by_draft)
     silences.extend(repeated)
     for drafted, findings in zip(drugs, kept_findings, strict=True):
         yield from (with_offers(finding.write(finding), drafted, check) for finding in findings)
+
+
+def _reason_against(finding: RuleFinding, record: PatientRecord) -> WhyNot | None:
+    return first_reason(_NOT_WHERE.get(finding.rule, ()), finding.drug, record)
 
 
 def _criteria_of_age_unchecked(record: PatientRecord) -> WhyNot | None:

@@ -96,6 +96,8 @@ def _of_no_chronic_disease(call: ServiceInput) -> Advice:
         return advise_by_guideline(call, text_of_low_egfr(call, low, is_chronic=False))
     if albumin := severe_albuminuria(record):
         return advise_by_guideline(call, text_of_albumin(call, albumin))
+    if _active_injury(record) is None and (fall := sustained_fall(record)):
+        return advise_by_guideline(call, text_of_fall(call, fall))
     unknown = [words for kind, words in _KIDNEY_SOURCES.items() if not record.was_requested(kind)]
     if unknown:
         text = f"Chronic kidney disease cannot be judged, because these did not come: {', '.join(unknown)}."
