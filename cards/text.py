@@ -73,7 +73,7 @@ _ACTION = re.compile(
     r"(?:add|adjust|ask|avoid|begin|cancel|change|check|choose|confirm|consider|control|correct|count|decide|delay|discuss|do"
     r"|double|end|enroll|exclude|find|flush|follow|give|hold|interrupt|keep|leave|limit|look|lower|measure|monitor"
     r"|never|offer|order|pause|plan|prefer|raise|reduce|refer|repeat|replace|restart|review|see|start|stop|switch|take"
-    r"|taper|tell|test|time|treat|use|vaccinate|wait|watch|weigh|write)\b(?! (?:stops|of|was|were|is|are)\b)",
+    r"|taper|tell|test|time|treat|use|vaccinate|wait|watch|weigh|withhold|write)\b(?! (?:stops|of|was|were|is|are)\b)",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(

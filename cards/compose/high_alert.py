@@ -181,7 +181,7 @@ def _what_was_checked(drafted: DraftMedication, high_alert: str | None, checked:
     name = escape(medication.words, 60) or "A drug without a name"
     if not medication.recognised:
         return f"- **{name}**: {listed}Its name is not recognized, so nothing was checked."
-    left_out = ["its dose", "its use", *(["pregnancy"] if "pregnancy" not in checked else [])]
+    left_out = ["its dose", "its use", *(["pregnancy", "breastfeeding"] if "pregnancy" not in checked else [])]
     return f"- **{name}**: {listed}{capitalized(_and(checked))} were checked. Not checked: {_and(left_out)}."
 
 

@@ -184,6 +184,8 @@ def _lines(
         # The card's own summary and source are not said twice.
         is_settled = bool(_forbidding(finding, forbidding))
         facts, actions = actions_last(finding.asks_if_taken if is_settled else _not_in_headline(finding))
+        if "contraindicated" in finding.summary:
+            facts = facts.replace("The label contraindicates it.", "")
         if finding is first:
             yield from _bullet(facts)
             yield from _bullet(_to_do(finding.summary, f"{actions} {asked}".strip(), offer))
@@ -234,12 +236,16 @@ def _to_do(summary: str, actions: str, offer: Suggestion | None) -> str:
 
 
 def _names(offer: Suggestion, text: str) -> bool:
-    """Whether a text names the drug, the dose or the test of a button already."""
-    verb_and_more = offer.label.casefold().split()
-    return any(word in text.casefold() for word in verb_and_more[1:] if len(word) > _SHORT_WORD or word[0].isdigit())
+    """Whether a text names the drug or the test of a button already; of a new dose, its number."""
+    verb, *words = _WORD_OR_NUMBER.findall(offer.label)
+    named = frozenset(_WORD_OR_NUMBER.findall(text.casefold()))
+    if verb in ("Change", "Reduce") and (numbers := [word for word in words if word[0].isdigit()]):
+        return numbers[0] in named
+    return any(word.casefold() in named for word in words if len(word) > _SHORT_WORD or word.isupper())
 
 
 _SHORT_WORD = 5
+_WORD_OR_NUMBER = re.compile(r"\d[\d.,]*(?<![.,])|[^\W\d]+")
 _PART = re.compile(r"[.:;,] ")
 
 

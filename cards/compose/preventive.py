@@ -122,7 +122,7 @@ def _detail(
     remaining = [answer for answer in due if answer not in ordered]
     if remaining:
         if lines == _LINES:
-            yield f"- {'; '.join(f'{_service_title(item)}: {_text(item)}' for item in remaining)}."
+            yield from (f"- {_service_title(item)}: {_text(item)}." for item in remaining)
         else:
             yield f"- {'Also due' if ordered else 'Due'}: {', '.join(item.row.short for item in remaining)}."
     abnormal = [answer for answer in judged if answer.because == "abnormal"]

@@ -334,7 +334,7 @@ def _detail(
     lines += ["", f"{WHY} {_basis(charted)}"]
     named_seasons = {group for group, _ in due.of_season}
     seasons = ", ".join(
-        f"{group} (this schedule ended {end})" for group, end in due.seasons_over if group not in named_seasons
+        f"{group} (the schedule used here ended {end})" for group, end in due.seasons_over if group not in named_seasons
     )
     if seasons:
         not_judged = [seasons, *not_judged]

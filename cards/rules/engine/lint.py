@@ -16,7 +16,7 @@ from cards.rules.engine.compile import (
     compile_table,
 )
 from cards.rules.engine.family import Family, Placeholder
-from cards.rules.engine.render import COMMON_PLACEHOLDERS, CommonPlaceholder
+from cards.rules.engine.render import COMMON_PLACEHOLDERS, CommonPlaceholder, unknown_words
 from cards.rules.language.rule import CANCEL_ORDER, Path, Product, RuleError, Sig, SuggestionTemplate
 from cards.rules.language.table import read_family, table_of
 from cards.rules.language.trigger import TEST, Selector, Template
@@ -161,7 +161,7 @@ def _rule_faults(rule: CompiledRule) -> Iterator[Fault]:
         if not set(quiet.except_bands) <= bands:
             text = f"silent_when {quiet.code}: except_bands names a band that does not exist"
             yield Fault(("silent_when", position), text)
-        yield from (Fault(("silent_when", position), text) for text in _unknown_words(rule, Template(quiet.text)))
+        yield from (Fault(("silent_when", position), text) for text in unknown_words(rule, Template(quiet.text)))
     for position, band in enumerate(rule.bands):
         path = ("bands", position)
         stands = times[band.declared.id, band.declared.indicator]
@@ -190,7 +190,7 @@ def _text_faults(rule: CompiledRule, band: CompiledBand) -> Iterator[str]:
     unstable = rule.unstable_summary if band.gives_a_dose else None
     summaries = [template for template in (band.summary, band.unsure_summary, unstable) if template is not None]
     for template in (*summaries, band.detail):
-        yield from _unknown_words(rule, template)
+        yield from unknown_words(rule, template)
         for name in template.names:
             rests_on = _rests_on(rule, name)
             if rests_on and not rests_on & (band.when.uses | _of_rule(rule)):
@@ -220,15 +220,9 @@ def _of_rule(rule: CompiledRule) -> frozenset[str]:
 
 def _missing_text_faults(rule: CompiledRule, entry: CompiledMissingData) -> Iterator[str]:
     for template in (entry.summary, entry.detail):
-        yield from _unknown_words(rule, template)
+        yield from unknown_words(rule, template)
     yield from _too_long(rule, entry.summary)
     yield from _adult_amounts(entry, entry.summary, entry.detail)
-
-
-def _unknown_words(rule: CompiledRule, template: Template) -> Iterator[str]:
-    for name in template.names:
-        if name not in _placeholders(rule) and name not in ANALYTES:
-            yield f"no fact fills {{{name}}}"
 
 
 def _placeholders(rule: CompiledRule) -> Mapping[str, CommonPlaceholder | Placeholder]:

@@ -21,9 +21,10 @@ from msgspec import Struct
 
 from cards.rules.engine.compile import CompiledRule, LateRule, RuleCompiler, RuleOutline, compile_family
 from cards.rules.engine.family import Family, family_named, rule_families
-from cards.rules.language.rule import Rule, RuleTable
+from cards.rules.engine.render import unknown_words_of
+from cards.rules.language.rule import Rule, RuleError, RuleTable
 from cards.rules.language.site import site_folders
-from cards.rules.language.table import read_table
+from cards.rules.language.table import read_family, read_table
 from fhir.terminology import caching
 from fhir.terminology.country import DEFAULT, own_country
 
@@ -95,7 +96,16 @@ def prepared_families() -> Mapping[str, PreparedFamily]:
         prepared = {family.name: prepare(family) for family in rule_families()}
         if not of_site:
             write_prepared(path, sources, prepared)
+    for name in of_site:
+        _refuse_unknown_words(family_named(name))
     return prepared | {name: prepare(family_named(name)) for name in of_site}
+
+
+def _refuse_unknown_words(family: Family) -> None:
+    """Refuse a hospital's rule with a {name} that nothing fills: its card would say only that there is something."""
+    for position, compiled in enumerate(compile_family(family)):
+        for path, text in unknown_words_of(compiled):
+            raise RuleError(read_family(family.name).describe(("rules", position, *path), text))
 
 
 def prepare(family: Family) -> PreparedFamily:

@@ -20,7 +20,7 @@ from cards.rules.engine.finding import (
     offered_suggestions,
     reasons,
 )
-from cards.rules.language.rule import Asks, Evidence
+from cards.rules.language.rule import Asks, Evidence, Path
 from cards.rules.language.trigger import AMOUNTS_OF_ADULT, ASK_PHARMACIST, NO_NUMBER, Selector, Template
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext, meant_name
@@ -29,6 +29,7 @@ from cards.text import capitalized, decapitalized, escape, format_dose, format_n
 from fhir.mapping.conditions import PROBLEMS_UNREADABLE, count_unread
 from fhir.mapping.kidney import KidneyAbsence
 from fhir.record.refusals import WhyNot
+from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.medications import INGREDIENTS
 
 _MOST_OTHERS = 2
@@ -277,6 +278,23 @@ COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
     "child": CommonPlaceholder(lambda _when, _facts, context: context.child_words),
 }
 """The words of every family; the longest of {drug} depends on the rule's trigger."""
+
+
+def unknown_words(rule: CompiledRule, template: Template) -> Iterator[str]:
+    """Yield what is wrong with the names in a text: that no fact fills one."""
+    known = (COMMON_PLACEHOLDERS, rule.family.placeholders, ANALYTES)
+    for name in template.names:
+        if not any(name in words for words in known):
+            yield f"no fact fills {{{name}}}"
+
+
+def unknown_words_of(rule: CompiledRule) -> Iterator[tuple[Path, str]]:
+    """Yield the same of the texts of a rule, each with the path of its part."""
+    for part, said in (("bands", rule.bands), ("missing_data", rule.missing)):
+        for position, entry in enumerate(said):
+            for name in ("summary", "unsure_summary", "detail"):
+                if (template := getattr(entry, name, None)) is not None:
+                    yield from (((part, position, name), text) for text in unknown_words(rule, template))
 
 
 _LONGEST_WORDS = 600

@@ -165,7 +165,11 @@ class ClientEntry(Struct):
             if overlaps_never(network):
                 never = ", ".join(str(other) for other in NEVER if network.overlaps(other))
                 which = "" if never == str(network) else f": {never}"
-                self._wrong(["networks", at], f"{network} holds addresses that are never called{which}")
+                self._wrong(
+                    ["networks", at],
+                    f"{network} holds addresses that are never called{which}; name the "
+                    "network of the client's servers (these are link-local, multicast or of the cloud's host)",
+                )
             networks.append(network)
         return tuple(networks)
 

@@ -173,7 +173,7 @@ def _text(call: ServiceInput, estimate: FollowUpScore, beside: list[RecordInputs
         beside=tuple(line for charted in beside if (line := _beside_line(charted))),
         closing=(
             f"{at_home if discharge_destination(call.record) is None else ''}Stays and visits elsewhere are not "
-            "counted. Not for emergencies."
+            "counted."
         ),
     )
 

@@ -148,20 +148,21 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
     ):
         missing.append("statin")
     is_wanted = not declined_medicine(record, _ANTIPLATELETS, _CALLED)
-    if is_wanted and (antiplatelet := _missing_antiplatelet(record, all_classes)):
+    if is_wanted and (antiplatelet := _missing_antiplatelet(record, all_classes, is_listed=bool(missing))):
         missing.append(antiplatelet)
     if not missing:
         return None
     words, day = plain(infarction.words, 60), infarction.time.date
     names = " and no ".join(missing)
+    beside = "; beside an anticoagulant ask which of the two" if "anticoagulant" in all_classes else ""
     headline = " and no ".join(name.partition(" (")[0] for name in missing)
     card_text = CardText(
         about="after-infarction",
         summary=f"After a heart attack no {headline} at discharge. Order what is missing, or write why not.",
         opening=(
             f"**{words}** ({day}): no **{names}** is ordered or stated. The guideline recommends a high-intensity "
-            "statin and, for 12 months, aspirin with a P2Y12 inhibitor; with an anticoagulant fewer of these. Check "
-            "for bleeding or intolerance that is not on record."
+            f"statin and, for 12 months, aspirin with a P2Y12 inhibitor{beside}. Other medications after an "
+            "infarction were not looked for. Check for bleeding or intolerance that is not on record."
         ),
         guideline=_GUIDELINE,
         topic=TOPICS["discharge"],
@@ -171,8 +172,11 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
     return guideline_card(card_text, call.card_identity())
 
 
-def _missing_antiplatelet(record: PatientRecord, classes: frozenset[str]) -> str:
-    """Return what of the two is missing; of one alone nothing is said beside an anticoagulant or after a reaction."""
+def _missing_antiplatelet(record: PatientRecord, classes: frozenset[str], *, is_listed: bool) -> str:
+    """Return what of the two is missing; of one alone nothing is said beside an anticoagulant or after a reaction.
+
+    A P2Y12 inhibitor alone has a card after a stent; a card of a missing statin (`is_listed`) names it in any case.
+    """
     if not classes & _ANTIPLATELETS:
         return "antiplatelet (aspirin, P2Y12 inhibitor)"
     if "anticoagulant" in classes or (classes & _ASPIRIN and "antiplatelet" in classes):
@@ -180,7 +184,8 @@ def _missing_antiplatelet(record: PatientRecord, classes: frozenset[str]) -> str
     if not classes & _ASPIRIN:
         return "aspirin" if allergy_to_class(record, "salicylate") is None else ""
     has_stent = find_condition(record, "stent_coronary") is not None
-    return "P2Y12 inhibitor" if has_stent and allergy_to_class(record, "antiplatelet") is None else ""
+    is_told = has_stent or is_listed
+    return "P2Y12 inhibitor" if is_told and allergy_to_class(record, "antiplatelet") is None else ""
 
 
 # The cards

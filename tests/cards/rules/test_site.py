@@ -120,6 +120,11 @@ def test_a_folder_is_named_before_rules_are_read(tmp_path: Path) -> None:
         ("renal-mine.json", '{"id": "renal-mine"}', "begin with site-"),
         ("family.json", '{"hospital": "A"}', "family.json, line 1: `reviewed` is missing"),
         (
+            "site-example.json",
+            ("at {age}", "at {years}"),
+            "(rule site-example, band old): no fact fills {years}",
+        ),
+        (
             "family.json",
             f'{HEAD}, "replaces": ["x", 1]}}',
             "family.json, line 1: `replaces` must be a list of rule ids",
@@ -132,10 +137,12 @@ def test_a_folder_is_named_before_rules_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_fault_of_the_folder_is_named_with_its_file(
-    folder: Path, tmp_path: Path, name: str, text: str | bytes, fault: str
+    folder: Path, tmp_path: Path, name: str, text: str | bytes | tuple[str, str], fault: str
 ) -> None:
     for path in folder.glob("*.*"):
         (tmp_path / path.name).write_text(path.read_text())
+    if isinstance(text, tuple):
+        text = (folder / name).read_text().replace(*text)
     (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
     done = subprocess.run([sys.executable, "-c", ASK, str(tmp_path), "[]"], capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -266,6 +266,21 @@ _INDICATION = Condition(
 )
 
 
+_FOR = re.compile(
+    r"\bfor (?!(?:the|a|up|at|one|two|three|four|five|six|seven|ten|life|long|now|more|further|total|use|oral)\b)"
+    r"[a-z]{2,}",
+    re.IGNORECASE,
+)
+
+
+def _states_reason(context: RuleContext) -> Truth:
+    order = context.drafted.order
+    return bool(order.reasonCode) or _FOR.search(order_text(order)) is not None
+
+
+_REASON = flag("reason_stated", _states_reason, "the order has a reason, or its words say what it is for")
+
+
 def _read_recent(spec: Spec) -> Predicate:
     inner = spec["recent_problem"]
     groups = tuple(inner.get("groups", ()))
@@ -327,7 +342,7 @@ _RECENT = Condition(
 )
 
 
-_OF_PATIENT = (*_PATIENT, _INDICATION, _RECENT)
+_OF_PATIENT = (*_PATIENT, _INDICATION, _REASON, _RECENT)
 
 
 def _of_drugs(

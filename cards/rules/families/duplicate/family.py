@@ -402,7 +402,22 @@ def _is_switch(context: RuleContext, partner: CurrentMedication) -> bool:
 
 def _count(context: RuleContext) -> str:
     number = 1 + len(counted(context, ACETAMINOPHEN))
-    return "in this order" if number == 1 else f"across {number} orders"
+    if number > 1:
+        return f"across {number} orders"
+    each = context.drafted.dose.per_dose_of(ACETAMINOPHEN)
+    is_one_dose = each is not None and each.high == _high(context.drafted.dose, ACETAMINOPHEN)
+    return "in one dose" if is_one_dose else "in this order"
+
+
+def _how_counted(context: RuleContext) -> str:
+    """Return what the sum holds: of one order only that as-needed doses count, which it may not have."""
+    if counted(context, ACETAMINOPHEN):
+        return (
+            "Combination products are counted, and as-needed orders at their maximum. If only one of these orders is "
+            "to be given at a time, say so in them."
+        )
+    as_needed = "As-needed doses are counted at their maximum. " if context.drafted.dose.as_needed else ""
+    return f"{as_needed}Check the dose and its unit."
 
 
 def _shared(context: RuleContext) -> str | None:
@@ -439,6 +454,7 @@ FAMILY = Family(
     placeholders={
         "total": Placeholder(lambda context: format_dose(total_mg(context, ACETAMINOPHEN)[0], [MOST_MG]), "12,000"),
         "orders": Placeholder(_count, "across 10 orders"),
+        "counted": Placeholder(_how_counted, "Combination products are counted."),
         "shared": Placeholder(_shared, "sulfamethoxazole"),
         "order": Placeholder(_other_order, f"{'o' * 50}, since 2026-11-20"),
         "class": Placeholder(_class_words, "systemic corticosteroids"),

@@ -178,7 +178,7 @@ def unreadable(path: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         if not path.parent.is_dir():
             return f"{path} is not there, nor is its folder {path.parent}"
-        return f"{path} is not there" + ("" if path.is_absolute() else f"; it was looked for in {Path.cwd()}")
+        return f"{path} is not there" if path.is_absolute() else f"“{path}” is not there: {Path.cwd()} has no such file"
     if isinstance(error, IsADirectoryError):
         return f"{path} is a folder; give a file"
     if isinstance(error, PermissionError):
