@@ -24,7 +24,17 @@ from fhir.mapping.medications.dosage import (
     with_strength_from_text,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, Order
-from fhir.mapping.medications.sig import DRIP, SPEED, DoseAmount, SigAmount, amounts_in, hours_in, is_rate, read_sig
+from fhir.mapping.medications.sig import (
+    DRIP,
+    PER_DAY,
+    SPEED,
+    DoseAmount,
+    SigAmount,
+    amounts_in,
+    hours_in,
+    is_rate,
+    read_sig,
+)
 from fhir.mapping.medications.sig_frequency import normalise_sig
 from fhir.record.datatypes import Dosage
 
@@ -79,6 +89,11 @@ class Administration(Struct, frozen=True, gc=False):
     runs_on: bool = False
     is_at_once: bool = False
     is_bag: bool = False
+
+    @property
+    def runs_all_day(self) -> bool:
+        """Whether one follows the other: what so much time takes is no single dose ("60 mg/24 h")."""
+        return (self.hours or 0.0) * max(1.0, self.times or 1.0) >= _HOURS_A_DAY
 
     def speed(self, measure: Measure) -> tuple[float, float] | None:
         """Return the least and the most in an hour while it runs: as the order says, else the dose by its time."""
@@ -176,13 +191,18 @@ def _of_words(text: str, stated: Sequence[DoseAmount], frame: Administration) ->
     found = [rate for rate in found if not text[: rate.start].endswith("by ")] or found  # "raise by 5 mcg/min"
     rates = (*(amount for amount in stated if is_rate(amount)), *found)
     step = _with_words(replace(frame, dose=dose, rates=rates), text)
-    if dose is None and rates:
+    a_day = dose is not None and isinstance(dose, SigAmount) and PER_DAY.match(text, dose.end) is not None
+    if dose is not None and a_day and not rates and (step.is_bag or step.runs_on):
+        rate = DoseAmount(dose.low, dose.high, replace(dose.unit, span_days=1.0))
+        yield replace(step, way="drip", dose=None, rates=(rate,), hours=_HOURS_A_DAY, times=None)
+    elif dose is None and rates:
         yield replace(step, way="drip", times=None)
     elif dose is not None and not all(_belongs(rate, dose, text) for rate in found):
         yield replace(step, rates=(), hours=frame.hours or hours_in(text, is_drip=False))
         yield Administration("drip", step.medication, rates=rates, runs_on=step.runs_on)
     elif dose is not None:
-        is_held = bool(rates) and not _PUSHED.search(text) and _CONTAINER.search(step.medication.words) is not None
+        step = replace(step, hours=step.hours or (_HOURS_A_DAY if a_day and "per 24 h" in text else None))
+        is_held = bool(rates) and not _PUSHED.search(text) and CONTAINER.search(step.medication.words) is not None
         is_bag = step.times is None and (step.is_bag or is_held) and (bool(rates) or step.hours is None)
         yield replace(step, way="drip" if is_bag or (rates and step.runs_on) else "dose")
 
@@ -193,7 +213,7 @@ def _with_words(step: Administration, text: str) -> Administration:
     times = sig.times_high if step.times is None else step.times
     return replace(
         step,
-        hours=step.hours or hours_in(text, is_drip=bool(step.rates) or times is None),
+        hours=step.hours or hours_in(text, is_drip=bool(step.rates) or times is None, times=times),
         times=times,
         single=step.single or sig.single,
         runs_on=_RUNS_ON.search(text) is not None,
@@ -205,7 +225,7 @@ def _with_words(step: Administration, text: str) -> Administration:
 # Readings that are guesses
 
 _NEXT: Final = re.compile(r"\bthen\b|\bfollowed by\b|;")
-_CONTAINER: Final = re.compile(r"\bbag\b|premix|(?<![\d.])(?:[5-9]\d|\d{3,4}) ?ml\b", re.IGNORECASE)
+CONTAINER: Final = re.compile(r"\bbag\b|premix|(?<![\d.])(?:[5-9]\d|\d{3,4}) ?ml\b(?! ?/)", re.IGNORECASE)
 """A product of 50 mL and more is no syringe: what it holds runs in, and the next one follows."""
 _RUNS_ON: Final = re.compile(
     r"continuous(?:ly)? (?:iv |intravenous )?(?:infus|drip)|infus\w* continuous(?!\w* monitor)"

@@ -5,7 +5,7 @@ A dose that is not known has a `DoseProblem`: a reason for programs and a senten
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct, structs
 
@@ -159,7 +159,7 @@ _MOMENT_FIRST = re.compile(
 _MEALS = re.compile(r"\b(?:meals|(?:each|every) meal)\b")
 _HOUR = re.compile(r"\bat \d")
 _AS_DIRECTED = re.compile(r"\b(?:(?:as|use) directed|ud|asdir)\b")
-_PER_DAY = re.compile(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
+PER_DAY: Final = re.compile(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
 _DIVIDED = re.compile(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
 _TOTAL = re.compile(r" ?(?:in )?total\b")
 _DAYS_UNCLEAR = DoseProblem("the words name single days of the week")
@@ -167,7 +167,9 @@ SEVERAL = DoseProblem("the words name several amounts")
 _CHANGING = DoseProblem("the dose changes over time or is left open")
 SPEED = re.compile(r"(?:\bat|\brate(?: of)?|speed|\bthan|\bmax\w*\.?|exceed\w*|\bgive|push|geschwindigkeit):? $")
 """What stands before a rate that says how fast a dose is given."""
-DRIP = re.compile(r"infus|perfus|\bdrip\b|\bgtt\b|continuous|titrat|\bpca\b|\bbag\b|premix|\bin \d+ ?ml\b")
+DRIP = re.compile(
+    r"infus|perfus|\bdrip\b|\bgtt\b|continuous|titrat|\bpca\b|\bbag\b|premix|\bin \d+ ?ml\b|driver|\bcsci\b|pumpe"
+)
 """What says of an order, in its words or its product's, that it runs and is not injected."""
 _MINUTE = 1 / 1440.0
 _VERB = re.compile(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|swallow|dissolve|sig)\b:?")
@@ -571,15 +573,18 @@ def _while_it_runs(text: str, amount: SigAmount, rate: SigFrequency | None) -> S
     return SigAmount(low, high, structs.replace(amount.unit, span_days=None), amount.start, amount.end)
 
 
-def hours_in(text: str, *, is_drip: bool) -> float | None:
+def hours_in(text: str, *, is_drip: bool, times: float | None = None) -> float | None:
     """Return the hours over which a dose runs, or for which a drip does; the longer end of a range."""
     for match in _OVER.finditer(text):
-        if is_drip or not match["drip"] or match["unit"][0] != "h":  # "q6h for 24 hours" is a course
-            return float(match["most"] or match["count"]) * _IN_HOURS.get(match["unit"][0], 1.0) or None
+        hours = float(match["most"] or match["count"]) * _IN_HOURS.get(match["unit"][0], 1.0)
+        # "q6h for 24 hours" is a course, "for 1 hour 3 times daily" is not: it ends before the next dose.
+        is_short = times is not None and hours * times < 24.0
+        if is_drip or is_short or not match["drip"] or match["unit"][0] != "h":
+            return hours or None
     return None
 
 
 def _is_daily_total(text: str, amount: SigAmount, rate: SigFrequency | None) -> bool:
-    of_a_day = amount.unit.kind in ("mg", "activity", "mL") and _PER_DAY.match(text, amount.end) is not None
+    of_a_day = amount.unit.kind in ("mg", "activity", "mL") and PER_DAY.match(text, amount.end) is not None
     # "15 mg weekly in 2 doses" is the amount of a week.
     return of_a_day or ((rate is None or rate.high >= 1.0) and _DIVIDED.search(text) is not None)

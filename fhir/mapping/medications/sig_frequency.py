@@ -192,7 +192,7 @@ _SIMPLE = re.compile(
     r"|(?P<weekly>weekly|every week|each week|q ?week|q ?wk|a week|per week)"
     r"|(?P<thrice>tiw)"
     r"|(?P<monthly>monthly|every month|each month|qmonth)"
-    r"|(?P<daily>daily|q day|q daily|every day|each day|per day|a day|/day|q24h|every 24 ?h(?:ours|rs|r)?))\b"
+    r"|(?P<daily>daily|q day|q daily|every day|each day|per day|a day|/day|q24h|(?:every|per) 24 ?h(?:ours|rs|r)?))\b"
 )
 _CLOCK = re.compile(
     r"\b(?:(?P<bedtime>qhs|hs|nightly|(?:at |before |every |each )?bed ?time|every night|each night|at night"

@@ -152,7 +152,8 @@ _SHORT: Spellings = (
     (("/",), re.compile(rf"(?<=each) ?/ ?{_WEEK}\b"), " a week"),
     # "8/8 h", "1 g/8h", "c/8 h" and "alle 8 h" are every eight hours.
     (("/",), re.compile(r"\b(?:de )?(\d{1,2})/\1 ?h(?:s|oras?)?\b"), r"every \1 hours"),
-    (("/",), re.compile(r"(?:(?<=ml|mg|kg| g|iv|im|sc|vo)|(?<=v\.)) ?/ ?(4|6|8|12|24) ?h\b"), r" every \1 hours"),
+    (("/",), re.compile(r"(?:(?<=ml|mg|kg| g|iv|im|sc|vo)|(?<=v\.)) ?/ ?(4|6|8|12) ?h\b"), r" every \1 hours"),
+    (("/",), re.compile(r"(?:(?<=ml|mg|kg| g|iv|im|sc|vo)|(?<=v\.)) ?/ ?24 ?h\b"), " per 24 h"),
     (
         ("/", "alle", "ogni", "cada", "om de", "co"),
         re.compile(r"(?:\b(?:c/|alle|ogni|cada|om de|co)|(?<=[hoa]) ?/) ?(\d{1,2}) ?(?:h(?:rs|oras?)?|std|uur|ore)\b"),

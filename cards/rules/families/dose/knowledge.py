@@ -43,6 +43,10 @@ ADULT_YEARS = 18
 """The age in years from which limits are those of adults."""
 
 
+DRIPS: Final = frozenset({"drip", "drip start"})
+"""The populations of rows about what runs by a rate."""
+
+
 class Limit(Struct, frozen=True):
     """One row of limits.csv: for whom it holds, and the most in one dose or in a day, in mg or in mg/kg."""
 
@@ -102,6 +106,12 @@ class Limit(Struct, frozen=True):
         if is_limit or self.population != "first order" or not self.is_for_adults:
             return False
         return any(row.is_for_adults and row.population != "first order" for row in LIMITS[self.rxcui])
+
+    @property
+    def is_of_drips(self) -> bool:
+        """Whether it limits what runs into a vein: a rate, or a day of what is injected."""
+        is_of_day = self.route in ("injected", "intravenous") and not (self.per_dose or self.per_hour or self.per_week)
+        return self.population in DRIPS or is_of_day
 
     @property
     def is_for_adults(self) -> bool:

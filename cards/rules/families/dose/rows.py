@@ -7,10 +7,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, Limit
+from cards.rules.families.dose.knowledge import ADULT_YEARS, DRIPS, LIMITS, Limit
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import order_text
-from fhir.mapping.medications.administration import Administration, Measure, administrations
+from fhir.mapping.medications.administration import CONTAINER, Administration, Measure, administrations
 from fhir.mapping.medications.identity import MedicationIdentity
 
 _TWELVE_HOURS = re.compile(r"\bsr\b|\b12 ?h(?:ou)?r|sustained", re.I)
@@ -188,10 +188,21 @@ def measure_of(context: RuleContext, row: Limit) -> Measure:
     return Measure(context.medication, row.rxcui, row.unit, row.per_kg, context.weight_kg)
 
 
-def is_only_a_drip(context: RuleContext) -> bool:
-    """Whether nothing but drips is ordered: what a bag holds is no dose."""
-    steps = steps_of(context)
-    return bool(steps) and all(step.way == "drip" for step in steps)
+def has_no_dose(context: RuleContext, rxcui: str) -> bool:
+    """Whether nothing is ordered that a limit of one dose could measure: drips, and what runs all day long."""
+    steps, is_often = steps_of(context), context.drafted.dose.times_per_day is not None
+    return bool(steps) and all(
+        step.runs_all_day or (step.way == "drip" and not is_often and not _is_dose_with_speed(step, rxcui, context))
+        for step in steps
+    )
+
+
+def _is_dose_with_speed(step: Administration, rxcui: str, context: RuleContext) -> bool:
+    """Whether a mass with a rate is one dose: of a drug that is not given as a drip, and not in a bag."""
+    if step.dose is None or step.runs_on:
+        return False
+    is_in_bag = CONTAINER.search(f"{context.medication.words} {order_text(context.drafted.order)}")
+    return not is_in_bag and not any(row.is_of_drips for row in LIMITS.get(rxcui, ()))
 
 
 def _is_given_in_doses(context: RuleContext) -> bool:
@@ -208,9 +219,6 @@ def _is_given_in_doses(context: RuleContext) -> bool:
 def _says_an_hour(step: Administration, row: Limit) -> bool:
     """Whether a step says what runs in an hour; how fast one dose is given is nothing for a limit of drips."""
     return bool(step.rates or (step.hours and row.population not in DRIPS))
-
-
-DRIPS: Final = frozenset({"drip", "drip start"})
 
 
 def per_hour_of(context: RuleContext, row: Limit) -> float | None:

@@ -14,7 +14,7 @@ from cards.rules.families.dose.excess import TOLERANCE, Excess, is_of_cytostatic
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
 from cards.rules.families.dose.rows import (
     age_for,
-    is_only_a_drip,
+    has_no_dose,
     lacks_form,
     limits_of_route,
     measure_of,
@@ -246,8 +246,7 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     """Return what the row limits, in its unit, and whether that is all of it."""
     if row.per_hour:
         return per_hour_of(context, row), True
-    is_bag = row.per_dose and context.drafted.dose.times_per_day is None and is_only_a_drip(context)
-    if is_bag and not is_of_cytostatic(row.rxcui):
+    if row.per_dose and has_no_dose(context, row.rxcui) and not is_of_cytostatic(row.rxcui):
         return None, False
     amount, is_whole = _dose_or_day(row, context)
     if row.per_area:
@@ -295,7 +294,7 @@ def _of_steps(row: Limit, context: RuleContext, measure: Measure) -> tuple[float
     """Return the largest dose of the steps of an order, or what they give in a day."""
     if not row.per_dose:
         return least_in_a_day(context, measure)
-    doses = [step.given(measure) for step in steps_of(context) if step.way == "dose"]
+    doses = [step.given(measure) for step in steps_of(context) if step.way == "dose" and not step.runs_all_day]
     return max((dose for dose in doses if dose is not None), default=None), False
 
 
@@ -304,7 +303,7 @@ def _is_measured_otherwise(row: Limit, context: RuleContext) -> bool:
     activity = context.drafted.dose.activity
     if row.unit != "mg" and activity is not None and activity.unit != row.unit:
         return any(limit.unit == activity.unit for limit in LIMITS[row.rxcui])
-    is_rate = row.per_dose and not row.per_hour and is_only_a_drip(context)
+    is_rate = row.per_dose and not row.per_hour and has_no_dose(context, row.rxcui)
     return is_rate and any(step.speed(measure_of(context, row)) for step in steps_of(context))
 
 
