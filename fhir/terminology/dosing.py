@@ -251,7 +251,7 @@ _SAID_ROUTES = tuple(
         ),
         ("epidural", r"\b(?:epi|peri|péri)dural\w*"),
         ("otic", r"\bdrops?\b.{0,20}\bears?\b"),
-        ("inhalation", r"\b(?:inhal(?:ed?|ations?)|nebuli[sz]ed|via nebuli[sz]er)\b"),
+        ("inhalation", r"\b(?:inhal(?:ed?|ations?)|nebuli[sz]ed|(?:via )?neb(?:uli[sz]er)?s?|vernebel\w+)\b"),
         ("nasal", r"\b(?:nostrils?|intranasal\w*|nasally)\b"),
     )
 )
@@ -263,6 +263,12 @@ _PUSHED = re.compile(
 )
 # What runs by the minute, or by weight and hour ("50 mcg/kg/min"), runs into a vein where nothing else is said.
 _RUNS = re.compile(r"\d ?(?:mcg|µg|ug|mg|ng|units?|meq|mmol) ?/ ?(?:kg ?/ ?(?:min|h)|min)", re.IGNORECASE)
+# "20 mL/h", "40 mEq in 100 mL over 1 h" and what a pump gives run in, by whatever route.
+_RUNS_IN = re.compile(
+    r"\d ?ml ?/ ?(?:h|std)|\bperfusor|\bspritzenpumpe|\bsyringe driver"
+    r"|(?<!mix )(?<!dissolve )(?:mg|g|mcg|mg/kg|units?|meq|mmol) in \d{2,4} ?ml(?: \w+){0,2} over \d",
+    re.IGNORECASE,
+)
 PUSHED = "intravenous push"
 """The route of what the words say is pushed into a vein."""
 LONGEST_ROUTE_WORDS = 1000
@@ -290,4 +296,6 @@ def said_route(words: str) -> str | None:
         return PUSHED
     if not names and _RUNS.search(words):
         return "intravenous"
+    if not names and _RUNS_IN.search(words):
+        return "infusion"
     return names[0] if len(names) == 1 else None

@@ -69,7 +69,7 @@ _STRENGTH = re.compile(
     # "400 mg-57 mg/5 mL" is both in 5 mL.
     rf"(?<![\w.,])(?P<before>(?:(?:{_NUMBER})\s{{0,3}}(?:mg(?=\s?[-/]\s?[\d.]+\s?mg\s?(?:/|per)\s?[\d.]*\s?ml)\s?)?"
     rf"[-/]\s{{0,3}}){{0,4}})(?P<amount>{_NUMBER})\s*-?"
-    r"(?P<unit>milligrams?|micrograms?|grams?|mcg|mg|µg|μg|ug|gm|kg|g|units?|unt|iu|meq|mmol|%)(?![a-z])"
+    r"(?P<unit>milligrams?|micrograms?|grams?|mcg|mg|µg|μg|ug|gm|kg|g|units?|unt|iu|u(?=\s*/)|meq|mmol|%)(?![a-z])"
     # Per a mass only as one of it, "0.01 MG/MG": "5 mg/325 mg" are two strengths.
     rf"(?:\s*(?:/|per)\s*(?:(?P<count>{_NUMBER})?\s*-?(?P<per>milliliter|ml|actuation|actuat|act|hour|hr|tablet|tab|capsule"
     r"|cap|puff|hub|bouffée|spray|inhalation|dose|patch|packet|suppository|h|l)s?|(?P<mass>mg|gm|g))(?![a-z]))?",
@@ -79,6 +79,11 @@ _STRENGTH = re.compile(
 _DRUNK = re.compile(
     r"inject|saft|sir[ou]p|syrup|sciroppo|jarabe|xarope|buvable|drank|\boral (?:sol|susp|drops|liquid)"
     r"|\b(?:sol|so?usp|sospens)\w*\.? oral|\bper os\b",
+    re.IGNORECASE,
+)
+# "25.000 IE/50 ml": of units no point stands for a decimal before three digits.
+_EUROPEAN_UNITS = re.compile(
+    r"(?<![\w.,])(?P<number>\d{1,3}(?:\.\d{3})+|\d+)(?P<blank> ?)(?P<unit>i\.?e\b\.?|u\.?i\b\.?|e(?= ?/ ?\d* ?ml))",
     re.IGNORECASE,
 )
 _LISTED = re.compile(_NUMBER)
@@ -139,6 +144,7 @@ def find_strengths(words: str) -> Iterator[FoundStrength]:
     >>> [found.strength.amount for found in find_strengths("norethindrone-ethinyl estradiol 1-20 mg-mcg")]
     [1.0, 0.02]
     """
+    words = _EUROPEAN_UNITS.sub(_in_units, words)
     lists = (
         (match, _LISTED.findall(match["numbers"]), _UNITS.findall(match["units"])) for match in _PAIRED.finditer(words)
     )
@@ -159,6 +165,12 @@ def find_strengths(words: str) -> Iterator[FoundStrength]:
                 strength = Strength(strength.amount * 10.0, "mg", "mL")
             if strength is not None:
                 yield FoundStrength(match.start(), match.end(), strength, len(listed) > 1)
+
+
+def _in_units(match: re.Match[str]) -> str:
+    """Return an activity with its unit in English, and as long as it was: places in the words stay what they are."""
+    unit = "iu" if len(match["unit"]) > 1 else "u"
+    return f"{match['number'].replace('.', '')}{match['blank']}{unit}".ljust(len(match.group()))
 
 
 def read_strengths(words: str) -> list[Strength]:

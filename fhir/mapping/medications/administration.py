@@ -176,7 +176,7 @@ def _steps(dosage: Dosage, medication: MedicationIdentity) -> Iterator[Administr
     )
     # Beside a dose in a unit that is not known ("1 application") a mass of the words is that of the product.
     is_unread = amount is None and any(given.doseQuantity or given.doseRange for given in dosage.doseAndRate)
-    text = "" if is_unread else normalise_sig(dosage.text[:_LONGEST])
+    text = "" if is_unread else _IN_VOLUME.sub(r"\1 in \2", normalise_sig(dosage.text[:_LONGEST]))
     for number, part in enumerate(_NEXT.split(text)):
         yield from _of_words(part, () if number else stated, Administration("dose", medication) if number else first)
 
@@ -227,6 +227,8 @@ def _with_words(step: Administration, text: str) -> Administration:
 _NEXT: Final = re.compile(r"\bthen\b|\bfollowed by\b|;")
 CONTAINER: Final = re.compile(r"\bbag\b|premix|(?<![\d.])(?:[5-9]\d|\d{3,4}) ?ml\b(?! ?/)", re.IGNORECASE)
 """A product of 50 mL and more is no syringe: what it holds runs in, and the next one follows."""
+_IN_VOLUME: Final = re.compile(r"(\d ?(?:m?c?g|units|meq|mmol)) ?/ ?(\d{2,4} ?ml\b)(?=.* over \d)")
+"""A bag: "40 mEq/100 mL over 1 hour"."""
 _RUNS_ON: Final = re.compile(
     r"continuous(?:ly)? (?:iv |intravenous )?(?:infus|drip)|infus\w* continuous(?!\w* monitor)"
     r"|^\W*(?:iv )?continuous(?: iv)?\W*$|dauerinfusion|kontinuierliche infus|(?:in|per)fus\w* (?:en )?continu"

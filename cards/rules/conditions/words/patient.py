@@ -151,6 +151,9 @@ _ALLERGY = Condition(
 
 _PATIENT = (SEX, _CONDITION_ANY, _ALLERGY)
 
+_NOUGHT = re.compile(r"(?: (?:rate|infusion))?[\s:=]*(?:0+(?:[.,]0+)?(?![.,]?\d)|none\b|off\b)", re.IGNORECASE)
+"""What says that there is none of what was named: "continuous rate: 0 mg/h"."""
+
 
 def _read(spec: Spec) -> Predicate:
     inner = spec["indication"]
@@ -162,7 +165,10 @@ def _read(spec: Spec) -> Predicate:
     of_draft_only = inner.get("of_draft_only", False)
 
     def is_said(text: str) -> bool:
-        return any(is_of_patient(text, match.start()) for match in words.finditer(text))
+        return any(
+            is_of_patient(text, match.start()) and not _NOUGHT.match(text, match.end())
+            for match in words.finditer(text)
+        )
 
     def is_meant(concept: CodeableConcept) -> bool:
         return _code_among(_codings_of(concept), prefixes, codes) is not None or is_said(concept.words)

@@ -26,6 +26,8 @@ UP_TO_USUAL = 2.0
 """Up to so many times an adult's usual amount of a day nothing is told: vancomycin by weight."""
 ROUNDING_FIRST = 2.0
 """The same of the usual first dose, with which many begin twice as high."""
+OVER_OPEN_END = 1.5
+"""Up to so many times a day's limit nothing is told of a drip whose end nobody says: for that it runs 16 hours."""
 FAR_OVER_TARGET = 3.0
 """The same of a target or the usual first dose: many are given twice as much."""
 TEN_FOLD = 10.0

@@ -191,16 +191,15 @@ def measure_of(context: RuleContext, row: Limit) -> Measure:
 def has_no_dose(context: RuleContext, rxcui: str) -> bool:
     """Whether nothing is ordered that a limit of one dose could measure: drips, and what runs all day long."""
     steps, is_often = steps_of(context), context.drafted.dose.times_per_day is not None
-    return bool(steps) and all(
-        step.runs_all_day or (step.way == "drip" and not is_often and not _is_dose_with_speed(step, rxcui, context))
-        for step in steps
+    return bool(steps) and not any(
+        is_dose(step, rxcui, context) or (is_often and not step.runs_all_day) for step in steps
     )
 
 
-def _is_dose_with_speed(step: Administration, rxcui: str, context: RuleContext) -> bool:
-    """Whether a mass with a rate is one dose: of a drug that is not given as a drip, and not in a bag."""
-    if step.dose is None or step.runs_on:
-        return False
+def is_dose(step: Administration, rxcui: str, context: RuleContext) -> bool:
+    """Whether a step is one dose: a mass with a rate too, of a drug that is not given as a drip, and not in a bag."""
+    if step.way == "dose" or step.dose is None or step.runs_on:
+        return step.way == "dose" and not step.runs_all_day
     is_in_bag = CONTAINER.search(f"{context.medication.words} {order_text(context.drafted.order)}")
     return not is_in_bag and not any(row.is_of_drips for row in LIMITS.get(rxcui, ()))
 

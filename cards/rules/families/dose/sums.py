@@ -10,11 +10,12 @@ import re
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.rules.families.dose.excess import TOLERANCE, Excess, is_of_cytostatic
+from cards.rules.families.dose.excess import OVER_OPEN_END, TOLERANCE, Excess, is_of_cytostatic
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
 from cards.rules.families.dose.rows import (
     age_for,
     has_no_dose,
+    is_dose,
     lacks_form,
     limits_of_route,
     measure_of,
@@ -226,6 +227,8 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
     is_meant = _is_meant(row, context)
     if is_meant is not True:
         return is_meant
+    if amount <= OVER_OPEN_END * row.most and _has_open_end(row, context):
+        return None
     is_alone = row.per_dose or row.unit != "mg"
     is_least = row.unit == "mg" and context.drafted.dose.daily(row.rxcui) is None
     is_one_dose = is_least and not (is_whole or row.per_dose or row.per_hour)
@@ -242,11 +245,19 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
     )
 
 
+def _has_open_end(row: Limit, context: RuleContext) -> bool:
+    """Whether a limit of a day measures a drip after a first dose of which nobody says how long it runs."""
+    steps = steps_of(context)
+    if row.per_dose or row.per_hour or row.per_kg or len(steps) < 2:
+        return False
+    return steps[-1].way == "drip" and not steps[-1].hours
+
+
 def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     """Return what the row limits, in its unit, and whether that is all of it."""
     if row.per_hour:
         return per_hour_of(context, row), True
-    if row.per_dose and has_no_dose(context, row.rxcui) and not is_of_cytostatic(row.rxcui):
+    if _is_no_dose(row, context):
         return None, False
     amount, is_whole = _dose_or_day(row, context)
     if row.per_area:
@@ -269,6 +280,11 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         largest = _largest_kg(context)
         return (amount / largest, False) if largest is not None else (None, False)
     return amount, is_whole
+
+
+def _is_no_dose(row: Limit, context: RuleContext) -> bool:
+    """Whether a limit of one dose has nothing to measure; of a cytostatic drug what runs for days is one dose."""
+    return row.per_dose and not is_of_cytostatic(row.rxcui) and has_no_dose(context, row.rxcui)
 
 
 def _dose_or_day(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
@@ -294,7 +310,7 @@ def _of_steps(row: Limit, context: RuleContext, measure: Measure) -> tuple[float
     """Return the largest dose of the steps of an order, or what they give in a day."""
     if not row.per_dose:
         return least_in_a_day(context, measure)
-    doses = [step.given(measure) for step in steps_of(context) if step.way == "dose" and not step.runs_all_day]
+    doses = [step.given(measure) for step in steps_of(context) if is_dose(step, row.rxcui, context)]
     return max((dose for dose in doses if dose is not None), default=None), False
 
 
@@ -303,7 +319,7 @@ def _is_measured_otherwise(row: Limit, context: RuleContext) -> bool:
     activity = context.drafted.dose.activity
     if row.unit != "mg" and activity is not None and activity.unit != row.unit:
         return any(limit.unit == activity.unit for limit in LIMITS[row.rxcui])
-    is_rate = row.per_dose and not row.per_hour and has_no_dose(context, row.rxcui)
+    is_rate = not row.per_hour and _is_no_dose(row, context)
     return is_rate and any(step.speed(measure_of(context, row)) for step in steps_of(context))
 
 
