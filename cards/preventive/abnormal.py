@@ -25,7 +25,13 @@ from cards.preventive.recommendation import FOLLOW_UP, Recommendation, words_of
 from cards.text import format_number, plain, unit
 from fhir.mapping.condition_concepts import words_take_back
 from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition
-from fhir.mapping.medications.active import active_medications, presence_of
+from fhir.mapping.medications.active import (
+    ActiveMedication,
+    active_medications,
+    ended_medications,
+    orders_not_active,
+    presence_of,
+)
 from fhir.record.datatypes import CodeableConcept, FhirTime
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
@@ -61,7 +67,8 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     looked for in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name.
     `beside_positive`: only where this test is positive, in the same report or on its day or later; `beside`: only
     where all of these hold too. `any_entry`: every report counts that says it, whatever its name. `settled_by_names`:
-    words in the name of a medication that is taken; `only_taking`: only with such a one, {taken}, ordered before the
+    words in the name of a medication that is taken; `settled_by_course`: these medications settle it also where they
+    were ordered since the result and are over; `only_taking`: only with such a one, {taken}, ordered before the
     result. `normal_after_days`: a later result without a finding settles it from so many days on; None: none does.
     """
 
@@ -98,6 +105,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     settled_by_conditions: tuple[str, ...] = ()
     settled_by_medications: tuple[str, ...] = ()
     settled_by_names: str = ""
+    settled_by_course: bool = False
     only_taking: str = ""
     normal_after_days: int | None = None
     in_limited_outlook: bool = False
@@ -472,10 +480,24 @@ def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirT
     keys = frozenset(row.settled_by_medications)
     if keys and presence_of(record, keys).medications:
         return True
+    courses = _courses_since(record, time) if row.settled_by_course and time is not None else []
+    if any(keys & course.identity.classes for course in courses):
+        return True
     names = row.names_that_settle
     return names is not None and any(
-        names.search(medication.identity.words) is not None for medication in active_medications(record)
+        names.search(medication.identity.words) is not None for medication in (*active_medications(record), *courses)
     )
+
+
+def _courses_since(record: PatientRecord, time: FhirTime) -> list[ActiveMedication]:
+    """Return what was ordered on the day of the result or later and is over."""
+    ended = ended_medications(record, time.whole_days(record.as_of_epoch))
+    over = (order for order in orders_not_active(record) if order.order.status != "on-hold")
+    return [
+        course
+        for course in (*ended, *over)
+        if course.authored is not None and course.authored.last_day >= time.last_day
+    ]
 
 
 def _is_since(hit: ConditionHit, time: FhirTime | None) -> bool:

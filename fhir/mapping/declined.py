@@ -1,7 +1,7 @@
 """What the chart of the last year says the patient declined, or is not to be given: tests, referrals, medicines."""
 
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator, Set
 from typing import Final
 
 from msgspec import Struct
@@ -53,11 +53,12 @@ def declined_in_chart(record: PatientRecord) -> list[Declined]:
     return record.derive(_of_the_last_year)
 
 
-def _is_refusal(reasons: Iterable[CodeableConcept]) -> bool:
+def _is_refusal(*reasons: CodeableConcept | None) -> bool:
     """Return whether one of the reasons is that the patient did not want it."""
     return any(
         any(map(REFUSED.search, reason.texts)) or any(coding.code in _REFUSALS for coding in reason.coding)
         for reason in reasons
+        if reason is not None
     )
 
 
@@ -72,26 +73,25 @@ def _is_recent(time: FhirTime, record: PatientRecord) -> bool:
 def _entries(record: PatientRecord) -> Iterator[Declined]:
     by_type = record.resources.by_type
     for procedure in record.procedures_not_done:
-        if procedure.statusReason is not None and _is_refusal([procedure.statusReason]):
+        if _is_refusal(procedure.statusReason, procedure.code):
             period = procedure.performedPeriod
             when = procedure.performedDateTime or (period.start if period is not None else None)
             yield Declined(f"Procedure/{procedure.id}", procedure.code or CodeableConcept(), parse_time(when or ""))
     for request in by_type[ServiceRequest]:
-        if _is_declined(request, [*request.reasonCode, *(CodeableConcept(text=note.text) for note in request.note)]):
+        if _is_declined(request, request.code):
             source, concept = f"ServiceRequest/{request.id}", request.code or CodeableConcept()
             yield Declined(source, concept, parse_time(request.authoredOn or ""))
     for order in by_type[MedicationRequest]:
-        reasons = [*order.reasonCode, *([order.statusReason] if order.statusReason is not None else [])]
-        if _is_declined(order, reasons):
-            concept = order.medicationCodeableConcept or CodeableConcept()
+        concept = order.medicationCodeableConcept or CodeableConcept()
+        if _is_declined(order, concept, order.statusReason):
             yield Declined(f"MedicationRequest/{order.id}", concept, parse_time(order.authoredOn or ""), order)
     for statement in by_type[MedicationStatement]:
-        if statement.status in ("not-taken", "stopped") and _is_refusal(statement.statusReason):
+        if statement.status in ("not-taken", "stopped") and _is_refusal(*statement.statusReason):
             concept, when = statement.medicationCodeableConcept or CodeableConcept(), statement.effectiveDateTime
             time = parse_time(when or statement.dateAsserted or "")
             yield Declined(f"MedicationStatement/{statement.id}", concept, time, statement)
     for dose in record.immunizations_not_done:
-        if dose.statusReason is not None and _is_refusal([dose.statusReason]):
+        if _is_refusal(dose.statusReason, dose.vaccineCode):
             concept = dose.vaccineCode or CodeableConcept()
             yield Declined(f"Immunization/{dose.id}", concept, parse_time(dose.occurrenceDateTime or ""))
     for problem in record.facts(Condition):
@@ -103,11 +103,15 @@ def _entries(record: PatientRecord) -> Iterator[Declined]:
             yield Declined(f"Observation/{part[0].id}", part[1].code, parse_time(part[0].effectiveDateTime or ""))
 
 
-def _is_declined(order: ServiceRequest | MedicationRequest, reasons: Iterable[CodeableConcept]) -> bool:
-    """Whether an order forbids what it names, or was ended because the patient did not want it."""
+def _is_declined(order: ServiceRequest | MedicationRequest, *reasons: CodeableConcept | None) -> bool:
+    """Whether an order forbids what it names, or was ended because the patient did not want it.
+
+    Its own name may say so ("Colonoscopy, declined by patient"), and so may a note.
+    """
     if order.status in _IN_FORCE:
         return order.doNotPerform is True
-    return order.status != _NEVER_TRUE and _is_refusal(reasons)
+    notes = (CodeableConcept(text=note.text) for note in order.note)
+    return order.status != _NEVER_TRUE and _is_refusal(*order.reasonCode, *reasons, *notes)
 
 
 def _is_declined_result(part: CodedPart) -> bool:

@@ -1,7 +1,7 @@
 """What a chart tells before a talk about an anticoagulant: rhythm, what is taken or was stopped, what is against it."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from cards.rules.families.ddi.conditions import order_treats
 from cards.text import format_number, plain
+from cds_hooks.call.services._current_medications import stopped_medicine, stops_of
 from cds_hooks.call.services._exclusions import (
     Exclusion,
     find_named_in_chart,
@@ -17,8 +18,8 @@ from cds_hooks.call.services._exclusions import (
 )
 from fhir.mapping.conditions import ConditionHit, condition_hit, condition_status, doubt_of, find_condition
 from fhir.mapping.declined import declined_medicine
-from fhir.mapping.medications.active import active_medications, ended_medications, orders_not_active
-from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
+from fhir.mapping.medications.active import active_medications
+from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition, Procedure
 from fhir.terminology.assertions import states
@@ -29,9 +30,12 @@ _BLEEDING_DAYS: Final = 365.0
 _NEWEST_DAYS: Final = 90.0
 _VERY_LOW: Final = (("hemoglobin", "Hemoglobin", 8.0, "g/dL"), ("platelets", "Platelets", 50.0, "×10³/µL"))
 """Below these: grade 3 of CTCAE 5.0 (2017), for hemoglobin with 'transfusion indicated'."""
-_STOPPED_DAYS: Final = 365.0
 _BY_MOUTH: Final = frozenset({"vka", "doac"})
-_CALLED: Final = re.compile(r"anti-?coag|blood thinner|warfarin|\b(?:doac|noac)s?\b|xaban|dabigatran", re.IGNORECASE)
+_CALLED: Final = re.compile(
+    r"anti-?[ck]oag|blood thinner|blutverd|warfarin|coumadin|phenprocoumon|marcumar|\b(?:[dn]?oa[ck]|avk)s?\b"
+    r"|xaban|eliquis|xarelto|dabigatran|pradaxa",
+    re.IGNORECASE,
+)
 # CPT: closure of the left atrial appendage with an implant (33340), exclusion of it in surgery (33267 to 33269).
 _CLOSED: Final = (
     *("appendage clos", "appendage occlu", "appendage exclu", "appendage ligat"),
@@ -112,24 +116,8 @@ def condition_words(hit: ConditionHit) -> str:
 
 def stopped_anticoagulant(record: PatientRecord) -> str | None:
     """Return the anticoagulant by mouth that was stopped in the last year, with the chart's date; None for none."""
-    if any(active_medication.identity.classes & _BY_MOUTH for active_medication in active_medications(record)):
-        return None
-    recent = (words for time, words in _stops(record) if time.whole_days(record.as_of_epoch) <= _STOPPED_DAYS)
-    return next(recent, None)
-
-
-def _stops(record: PatientRecord) -> Iterator[tuple[FhirTime, str]]:
-    """Yield when each anticoagulant by mouth was stopped, and what the chart says of it.
-
-    FHIR R4 does not say when an order was stopped unless its period ends: else the date is that of the order.
-    """
-    for ended in ended_medications(record, _STOPPED_DAYS):
-        if ended.identity.classes & _BY_MOUTH and ended.ended is not None:
-            yield ended.ended, f"{plain(ended.name, 40)} ended {ended.ended.date}"
-    for order in orders_not_active(record):
-        if order.identity.classes & _BY_MOUTH and order.authored is not None:
-            state = "on hold" if order.order.status == "on-hold" else "stopped"
-            yield order.authored, f"{plain(order.name, 40)} {state} (ordered {order.authored.date})"
+    stopped = stopped_medicine(record, _BY_MOUTH)
+    return f"{stopped.words} {stopped.dated}" if stopped is not None else None
 
 
 def rhythm_of(record: PatientRecord) -> ConditionHit | None:
@@ -218,7 +206,7 @@ def _still_holds(listed: ConditionHit, record: PatientRecord) -> bool:
         return stopped_anticoagulant(record) is None
     if listed.time.whole_days(record.as_of_epoch) > _LISTED_DAYS:
         return False
-    instant = max((time.instant for time, _ in _stops(record)), default=listed.time.instant)
+    instant = max((stop.time.instant for stop in stops_of(record, _BY_MOUTH)), default=listed.time.instant)
     return instant - listed.time.instant <= _SAME_STAY_DAYS * DAY_SECONDS
 
 

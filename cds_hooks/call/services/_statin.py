@@ -6,10 +6,12 @@ from cards.card import TOPICS, CardText, Source, Suggestion
 from cards.extension import Fact
 from cards.rules.patient.measurements import measurement_fact
 from cards.text import capitalized, escape, format_number
+from cds_hooks.call.services._current_medications import stopped_medicine
 from cds_hooks.call.services._equation import fact_of_condition, offer
 from cds_hooks.call.services._service import ServiceInput
 from fhir.mapping.conditions import find_confirmed
 
+STATIN = frozenset({"statin"})
 TALK = "Shared decision: statin for primary prevention"
 TALK_OF_DISEASE = "Shared decision: statin in atherosclerotic disease"
 _ADULT_YEARS, _FROM_AGE, _TO_AGE = 20, 40, 75
@@ -72,7 +74,7 @@ def _named(
         charted += f", {fact.effective[:10]})" if fact.effective else ")"
     return CardText(
         about=f"statin_{name or fact.name}",
-        summary=f"{capitalized(why)}, no statin found. Discuss a statin.",
+        summary=f"{capitalized(why)}, {statin_found(call)}",
         opening=(
             f"On record: {why}{charted}; no active statin. The guideline advises one without a risk score. Ask first "
             f"whether one was tried and not tolerated.{over_75(call)}"
@@ -83,6 +85,12 @@ def _named(
         offers=(talk_offer(call, talk),),
         closing="For prevention, not for emergencies.",
     )
+
+
+def statin_found(call: ServiceInput) -> str:
+    """Return what to do about the statin: ask why one was stopped or is on hold, else discuss one."""
+    stopped = stopped_medicine(call.record, STATIN)
+    return f"{stopped.words}: ask why." if stopped is not None else "no statin found. Discuss a statin."
 
 
 def over_75(call: ServiceInput) -> str:

@@ -40,10 +40,12 @@ from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
 from cds_hooks.call.services._statin import (
     DIABETES,
     OF_DISEASE,
+    STATIN,
     TALK,
     TALK_OF_DISEASE,
     indication_without_score,
     over_75,
+    statin_found,
     talk_offer,
 )
 from fhir.mapping.allergies import allergy_to_class
@@ -59,7 +61,7 @@ from models_onnx.equations.declaration import get_equation
 EQUATION = get_equation("prevent_base")
 FEATURES = features_of(EQUATION)
 OUTPUT = "ascvd|10y"
-_STATIN, _CALLED = frozenset({"statin"}), re.compile("statin", re.IGNORECASE)
+_CALLED = re.compile("statin|lipitor|crestor|zocor|pravachol|livalo|sortis", re.IGNORECASE)
 _HARM = re.compile(
     r"\bstatins?[ -](?:[\w-]+ )?(?:intoleran|myopath|myalgia|myositis|adverse)"
     r"|(?:intoleran\w{1,5}|adverse \w{1,20}|myopathy|myalgia) (?:of|to|from|due to) (?:[\w-]+ )?\w*statin",
@@ -124,9 +126,7 @@ def _risk(call: ServiceInput, result: EquationResult) -> CardText:
     people = people_in_100(result)
     band = result.band_id
     return CardText(
-        summary=(
-            f"Heart attack or stroke in 10 years: about {people:g} in 100 ({band}); no statin found. Discuss a statin."
-        ),
+        summary=(f"Heart attack or stroke in 10 years: about {people:g} in 100 ({band}); {statin_found(call)}"),
         figure=f"{people:g} in 100",
         opening=(
             f"**About {people:g} in 100** people like this {result.output.words}; {100 - people:g} do not (PREVENT). "
@@ -203,7 +203,7 @@ ADVISOR = Advisor(
             "Dialysis is on record: KDIGO 2013 (lipids, 2.3.1) suggests not to start a statin.",
             "dialysis",
         ),
-        Exclusion("declined", "{found}", lambda record: declined_medicine(record, _STATIN, _CALLED)),
+        Exclusion("declined", "{found}", lambda record: declined_medicine(record, STATIN, _CALLED)),
         medication_active("A PCSK9 inhibitor is active.", *_PCSK9),
         medication_active("A statin is active.", "statin"),
         not_known_whether_taken("a statin", "statin"),

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from cards.card import Card, Indicator, Source
 from cards.extension import EXTENSION_KEY, CardExtension, Fact
+from cards.preventive.abnormal import ABNORMAL_RESULTS
+from cards.preventive.knowledge import PREVENTIVE
 from cds_hooks.call.hold_back.visit import MOST_WORDS, CardNotes, VisitRank, by_harm, choose_for_visit, words_to_read
 from cds_hooks.call.services import find_advisors, find_services, services_of
 from cds_hooks.evidence.storage.queries import list_decisions
@@ -133,6 +135,18 @@ def test_a_site_may_mix_an_opening_with_single_services(tmp_path: Path) -> None:
     assert {advisor.id for advisor in services["kidneys"].advisors} == {"nephrology-referral", "medication-review"}
     assert "nephrology-referral" not in services
     assert "vaccines-due" in services
+
+
+_IMAGING = {"bone_density", "breast_imaging", "ct_colonography", "lung_ct", "mammography"}
+"""Asked for by their category."""
+
+
+def test_every_laboratory_result_that_is_followed_up_is_asked_for() -> None:
+    (entry,) = find_services()[OPENING].discovery()
+    asked = " ".join(entry["prefetch"].values())
+    tests = {test for row in ABNORMAL_RESULTS.rows for test in (*row.tests, *row.settled_by_tests)} - _IMAGING
+    codes = {code for test in tests for code in PREVENTIVE.tests[test].loinc}
+    assert {code for code in codes if code not in asked} == set()
 
 
 def card(uuid: str, indicator: Indicator = "info", words: int = 40, newest: str = "") -> Card:
