@@ -7,6 +7,7 @@ error, DeclarationError, whose message names the file, the line and what is wron
 
 import importlib
 import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -28,6 +29,14 @@ from models_onnx.errors import DeclarationError
 from models_onnx.packages import GROUPS, Package, modules_in, packages
 
 T = TypeVar("T")
+_UNKNOWN_MEMBER = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
+_GONE = {
+    ("FollowUp", "competing"): (
+        " any more: a row whose time another event ended must not count as lost, so give it an event of 0 and the "
+        "horizon as its time"
+    ),
+}
+"""What is to be done instead of a member that declarations had."""
 
 
 class DeclaringFile(Struct, frozen=True):
@@ -74,12 +83,16 @@ class DeclaringFile(Struct, frozen=True):
                 raise
             # the message of a ValueError is one of ours, a whole sentence; others need the name of their class
             text = f"{fault}" if type(fault) is ValueError else f"{type(fault).__name__}: {fault}"
-            raise self.fault(text, line=self._line_in(fault)) from fault
+            member = ""
+            if isinstance(fault, TypeError) and (unknown := _UNKNOWN_MEMBER.search(str(fault))):
+                kind, member = unknown.groups()
+                text = f"{kind} has no {member}{_GONE.get((kind, member), '')}"
+            raise self.fault(text, member, self._line_in(fault)) from fault
 
     def _line_in(self, fault: BaseException) -> int:
         """Return the line of this file at which the error came up; 1 where it did elsewhere."""
-        frames = traceback.walk_tb(fault.__traceback__)
-        return [1, *(line for frame, line in frames if frame.f_code.co_filename == str(self.path))][-1]
+        frames, path = traceback.walk_tb(fault.__traceback__), str(self.path.absolute())
+        return [1, *(line for frame, line in frames if frame.f_code.co_filename == path)][-1]
 
     def _line_of(self, about: str, start: int) -> int | None:
         if not about:

@@ -4,7 +4,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from math import inf
@@ -35,7 +35,7 @@ from cds_hooks.server.edge import EdgeLimits
 from cds_hooks.server.memory import settle_memory
 from cds_hooks.server.stores import Stores
 from cds_hooks.settings.checks import Networks
-from cds_hooks.telemetry.logs import log
+from cds_hooks.telemetry.logs import failure_place, log
 from cds_hooks.telemetry.metrics import Metrics, MetricsFolder
 from fhir.terminology.allergens import unclear_allergen
 from fhir.terminology.phrases import groups_in_words
@@ -199,9 +199,20 @@ async def _load_the_rest(make_pages: Callable[[], Coroutine[None, None, object]]
     await asyncio.sleep(_SECONDS_BEFORE_THE_REST)
     phrases, spelling = partial(groups_in_words, "pain"), partial(unclear_allergen, "pain")
     for load in (load_fhir_models, phrases, spelling, _prepare_connections, _prepare_payers):
-        await asyncio.to_thread(load)
-    await make_pages()
+        with _said("a part cannot be loaded"):
+            await asyncio.to_thread(load)
+    with _said("the pages cannot be made"):
+        await make_pages()
     gc.freeze()  # as settle_memory: they live as long as the process
+
+
+@contextmanager
+def _said(event: str) -> Iterator[None]:
+    """Log a fault and go on: whoever opens what is broken is told so, and the operator at the start."""
+    try:
+        yield
+    except Exception as error:
+        log().error(event, error_type=type(error).__name__, **failure_place(error))
 
 
 def _prepare_connections() -> None:

@@ -198,7 +198,7 @@ class Thresholds(Struct, frozen=True):
 class Lineage(Struct, frozen=True, kw_only=True):
     """What a model was made with, beyond its data (`data.sha256`), its seed and the versions in `software`.
 
-    `code` is the commit of this package (and whether files differ from it) or the version that is installed;
+    `code` is the version of this package (older manifests: its commit, and whether files differed from it);
     `declaration_sha256` is of the file that declares the model, `fitted_sha256` of the file of a model that was fitted
     elsewhere. Empty: not known.
     """

@@ -26,7 +26,7 @@ class AdditiveLogistic:
 
 @dataclass(frozen=True, slots=True)
 class OwnEstimator:
-    """An unfitted classifier with scikit-learn's interface, fitted anew on each fold: a Pipeline, LightGBM, an EBM.
+    """An unfitted classifier with scikit-learn's interface, fitted anew on each fold: a Pipeline, LightGBM.
 
     A declaration writes `estimator=Pipeline(...)`; this is put around it.
     """

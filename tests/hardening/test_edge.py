@@ -6,6 +6,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -54,6 +55,11 @@ def _flood(address: str, head: bytes, more: bytes, times: int) -> tuple[int, int
             return 0, sent
 
 
+def _metric(address: str, name: str) -> float:
+    page = httpx.get(f"{address}/metrics", timeout=MOST_SECONDS).text
+    return float(page.partition(f"\n{name} ")[2].partition("\n")[0] or 0)
+
+
 START = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /cds-services/order-safety HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
@@ -73,8 +79,10 @@ MEGABYTE = b"x" * (1 << 20)
     ],
 )
 def test_nothing_but_a_body_can_be_large(edge: tuple[str, Path], what: str, head: bytes, more: bytes) -> None:
+    before = _metric(edge[0], "process_cpu_seconds_total")
     _, sent = _flood(edge[0], head, more, 60)
     assert sent < 30 << 20, what  # of 60 MB; the rest is what the kernel keeps
+    assert _metric(edge[0], "process_cpu_seconds_total") - before < 10, "nobody is kept waiting by what is not taken"
     assert httpx.get(f"{edge[0]}/livez").status_code == 200
 
 
@@ -150,13 +158,9 @@ def test_the_page_of_a_refusal_has_its_call_id_too(edge: tuple[str, Path], path:
 
 
 def test_connections_are_counted(edge: tuple[str, Path]) -> None:
-    def accepted() -> float:
-        page = httpx.get(f"{edge[0]}/metrics").text
-        return float(page.partition("\ncds_connections_total ")[2].partition("\n")[0])
-
-    before = accepted()
+    before = _metric(edge[0], "cds_connections_total")
     httpx.get(f"{edge[0]}/livez")
-    assert accepted() >= before + 2
+    assert _metric(edge[0], "cds_connections_total") >= before + 2
 
 
 def test_fields_of_a_trailer_are_no_fields_of_the_request(edge: tuple[str, Path]) -> None:
@@ -182,15 +186,22 @@ def test_who_sends_no_more_still_gets_the_answers_to_what_was_sent_whole(edge: t
         assert connection.is_closed()
 
 
-def test_half_a_head_and_silence_are_not_waited_for(hasty: str) -> None:
-    with Connection(hasty) as half, Connection(hasty) as silent, Connection(hasty) as body:
+def test_half_a_head_and_silence_are_not_waited_for(edge: tuple[str, Path], hasty: str) -> None:
+    with Connection(edge[0]) as patient, Connection(hasty) as half, Connection(hasty) as silent, ExitStack() as later:
+        patient.send(START)
         half.send(START)
+        body = later.enter_context(Connection(hasty))
         body.send(b"POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n")
         assert body.answer().status == 405
         body.send(b"x")  # which is no reason to wait for the rest
         assert half.answer().status == 408
         assert silent.is_closed()
         assert body.answer().status in (0, 408)
+        half = later.enter_context(Connection(hasty))
+        half.send(START)
+        assert half.answer().status == 408
+        patient.send(b"\r\n")
+        assert patient.answer().status == 200, "twice the one bound is less than the other"
 
 
 def test_a_few_requests_in_advance_are_answered_in_order_and_thousands_are_not_taken(edge: tuple[str, Path]) -> None:
@@ -237,13 +248,16 @@ def test_more_connections_than_there_may_be_end_nothing(edge: tuple[str, Path]) 
                 assert httpx.get(f"{edge[0]}/livez", timeout=180).status_code == 200
 
 
-def test_a_client_that_takes_no_answers_is_cut(hasty: str) -> None:
-    ask = b"GET /try HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with socket.socket() as slow:
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        slow.connect(("127.0.0.1", int(hasty.rpartition(":")[2])))
-        slow.sendall(ask * 30)
-        until(lambda: 'reason="slow-reader"' in httpx.get(f"{hasty}/metrics").text)
+def test_a_client_that_takes_no_answers_is_cut(edge: tuple[str, Path], hasty: str) -> None:
+    ask, cut = b"GET /try HTTP/1.1\r\nHost: localhost\r\n\r\n", 'cds_edge_refused_total{reason="slow-reader"}'
+    with ExitStack() as stack:
+        for cuts, address in enumerate((edge[0], hasty, hasty)):
+            slow = stack.enter_context(socket.socket())
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.connect(("127.0.0.1", int(address.rpartition(":")[2])))
+            slow.sendall(ask * 30)
+            until(partial(lambda cuts: _metric(hasty, cut) == cuts, cuts))
+        assert _metric(edge[0], cut) == 0, "twice the one bound is less than the other"
 
 
 def test_what_was_refused_is_counted_and_logged_once(edge: tuple[str, Path], hasty: str) -> None:

@@ -59,7 +59,7 @@ def test_a_program_beside_the_declarations_is_refused_and_never_run(package: Pat
 
 @each_row(
     ("text", "said"),
-    ids=["nothing", "another-kind", "another-name", "syntax", "import", "exit", "exception", "contradiction"],
+    ids=["nothing", "another-kind", "another-name", "syntax", "import", "exit", "exception", "contradiction", "member"],
 )
 def test_what_is_wrong_is_said_with_file_and_line(package: Path, text: str, said: str) -> None:
     (package / "bad.py").write_text(IMPORTS + text)

@@ -181,7 +181,7 @@ class Metrics:
         self.minutes: dict[int, Minute] = {}
         self.started_at = time()
         self.work_failed_at = -inf
-        """When work beside the calls failed last, epoch seconds."""
+        """When work beside the calls failed last, by `monotonic`."""
         self._unread_codes = 0
         self.models_out: Sequence[str] = ()
         """The ids of the models whose files cannot be served."""

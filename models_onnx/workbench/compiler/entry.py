@@ -83,6 +83,18 @@ def _as_file(model: Any, names: tuple[str, ...]) -> OnnxSource:
     return source
 
 
+def refuse_before_fitting(estimator: Any) -> None:
+    """CompileRefused for an unfitted estimator, also inside another one, that only its own library writes as a file."""
+    for part in (estimator, *getattr(estimator, "get_params", dict)().values()):
+        name = type(part).__name__
+        if type(part).__module__.startswith("interpret.") and name.startswith("ExplainableBoosting"):
+            raise CompileRefused(
+                f"{name} is read from an ONNX file alone: fit it yourself, write it with "
+                "ebm2onnx.to_onnx(ebm, dtype, predict_proba=True) and take in that file "
+                "(docs/adding/model.md, What to export)"
+            )
+
+
 def _of_file(source: OnnxSource, X: Array, names: tuple[str, ...], groups: Mapping[str, Sequence[str]]) -> FittedModel:
     """Return an ONNX file as trees or as a sum of its inputs where it is one, else by groups."""
     too_deep: CompileRefused | None = None

@@ -17,7 +17,7 @@ from fhir.terminology.plain_file import plain_file
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveLogistic, OwnEstimator
 from models_onnx.spec import Fitted as FittedElsewhere
-from models_onnx.workbench.compiler.entry import read_model
+from models_onnx.workbench.compiler.entry import read_model, refuse_before_fitting
 from models_onnx.workbench.compiler.families.trees import as_received
 from models_onnx.workbench.compiler.parity import ask_library
 from models_onnx.workbench.compiler.readers.network import OnnxSource
@@ -53,6 +53,7 @@ def fit_own(declared: OwnEstimator, people: FittingRows) -> Fit:
         TrainingRefused: it cannot be fitted on these rows; the message says why.
         CompileRefused: it is of a family that is not compiled.
     """
+    refuse_before_fitting(declared.estimator)
     names = tuple(item.name for item in people.inputs)
     if set(_transformers(declared.estimator)) - set(names):
         return fit_logistic(SIMPLE, people)  # the few inputs beside the model

@@ -1,15 +1,17 @@
 """Estimators of one's own: what is fitted on whom, and why one is refused."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from models_onnx.errors import TrainingRefused
+from models_onnx.errors import CompileRefused, TrainingRefused
 from models_onnx.spec import InputSpec, OwnEstimator
 from models_onnx.workbench.training.data.follow_up import FittingRows, Observed
 from models_onnx.workbench.training.fitting.fit import Fit
@@ -66,3 +68,11 @@ def test_a_mean_of_probabilities_is_recalibrated_by_no_line() -> None:
         "the model adds up on the scale of the probability, which a recalibration by a line could take out of 0 to 1: "
         "leave `recalibration` out of the declaration"
     )
+
+
+@pytest.mark.parametrize("around", [lambda ebm: ebm, lambda ebm: GridSearchCV(make_pipeline(ebm), {})])
+def test_an_ebm_is_refused_before_it_is_fitted_with_what_writes_it_as_a_file(around: Callable[[Any], Any]) -> None:
+    of_interpret = {"__module__": "interpret.glassbox._ebm._ebm", "fit": None}
+    ebm = type("ExplainableBoostingClassifier", (LogisticRegression,), of_interpret)()
+    with pytest.raises(CompileRefused, match="ebm2onnx"):
+        fit_own(OwnEstimator(around(ebm)), people())
