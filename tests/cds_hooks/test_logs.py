@@ -9,9 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
+import httpx
 import pytest
 
 from cds_hooks.telemetry.logs import configure_logs, log
+from tests.live import AS_INSTALLED, serving
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +66,17 @@ def test_a_full_disk_ends_no_call_and_the_next_line_says_how_many_were_lost(tmp_
         assert json.loads((tmp_path / "log").read_text())["lost"] == 1
         with suppress(OSError):
             stream.close()
+
+
+@pytest.mark.slow
+def test_what_is_loaded_after_the_start_and_is_broken_is_said_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "jinja2.py").write_text("raise ImportError('broken')\n")
+    with serving(
+        tmp_path, PYTHONPATH=os.pathsep.join([str(tmp_path), AS_INSTALLED, str(Path(__file__).parents[2])])
+    ) as address:
+        until(lambda: "pages cannot be made" in (tmp_path / "server.log").read_text())
+        lines = (tmp_path / "server.log").read_text().splitlines()
+        (line,) = (json.loads(line) for line in lines if "pages cannot be made" in line)
+        assert (line["level"], line["error_type"], line["line"] > 0) == ("error", "ImportError", True)
+        assert line["module"].startswith("cds_hooks.")
+        assert httpx.get(f"{address}/cds-services", timeout=180).status_code == 200
