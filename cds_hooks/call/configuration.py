@@ -18,7 +18,7 @@ import msgspec
 from sqlalchemy import select
 
 from cards.rules.engine.governance import SiteRules, all_rule_versions
-from cds_hooks.call.hold_back.released import Key, Released
+from cds_hooks.call.hold_back.released import Key, Released, words_name
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.call.model_versions import ModelVersions
 from cds_hooks.call.services import Service
@@ -105,6 +105,19 @@ def served_versions(services: Mapping[str, Service], beside: ModelVersions) -> d
             if advisor.words:
                 served["service", advisor.id] = advisor.words_digest
     return served
+
+
+def service_approval_counts(services: Mapping[str, Service], restraint: Restraint) -> dict[str, int] | None:
+    """How many services that the site declares show cards and how many wait for two approvals of their words.
+
+    None where there are none, or no approval is needed.
+    """
+    advisors = (advisor for service in services.values() for advisor in service.advisors if advisor.words)
+    words = {(advisor.id, advisor.words_digest) for advisor in advisors}
+    if not words or not restraint.needs_approval:
+        return None
+    approved = sum(restraint.site.is_approved(words_name(name, digest), digest) for name, digest in words)
+    return {"approved": approved, "not_approved": len(words) - approved}
 
 
 def prompt_versions(configured: Settings) -> dict[Key, str]:

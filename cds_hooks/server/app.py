@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cds_hooks.call.components import ServerComponents, open_components
-from cds_hooks.call.configuration import prompt_versions, served_versions
+from cds_hooks.call.configuration import prompt_versions, served_versions, service_approval_counts
 from cds_hooks.call.dialects import find_dialects
 from cds_hooks.call.hold_back.checks import site_checks
 from cds_hooks.call.routes.coverage import coverage_routes
@@ -173,10 +173,13 @@ def _sealing(configured: Settings) -> "Sealing | None":
     return Sealing(configured)
 
 
-def _in_force(components: ServerComponents, approvals: ApprovalBook | None) -> list[tuple[str, int]]:
+def _in_force(
+    components: ServerComponents, services: Mapping[str, Service], approvals: ApprovalBook | None
+) -> list[tuple[str, int]]:
     """Return what people have signed, as the gauge `cds_in_force` has it."""
-    rules = components.restraint.approval_counts()
-    counts = [(f"rules-{name.replace('_', '-')}", count) for name, count in rules.items()] if rules is not None else []
+    rules, declared = components.restraint.approval_counts(), service_approval_counts(services, components.restraint)
+    kinds = (("rules", rules), ("services", declared))
+    counts = [(f"{kind}-{name.replace('_', '-')}", n) for kind, of in kinds if of is not None for name, n in of.items()]
     switches = sum(state.state in ("off", "shadow") for state in components.releases.current.states.values())
     pending = len(components.releases.waiting_for_second()) if approvals is not None else 0
     return [*counts, ("switches", switches), ("pending", pending)]
@@ -194,7 +197,7 @@ def _counted(
     metrics.record_failures = lambda: components.decisions.health.failures
     metrics.models_out = [absent_model.name for service in services.values() for absent_model in service.absent_models]
     metrics.trust_refused_at = lambda: trust.state.refused_at if trust.state is not None else 0.0
-    metrics.in_force = lambda: _in_force(components, approvals)
+    metrics.in_force = lambda: _in_force(components, services, approvals)
     if sealing is not None:
         metrics.seal_failures = lambda: sealing.failures
         metrics.sealed_at = lambda: sealing.sealed_at

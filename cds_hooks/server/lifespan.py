@@ -17,8 +17,7 @@ from starlette.applications import Starlette
 from cards.coverage.store import policies
 from cards.fhir_validity import load_fhir_models
 from cds_hooks.call.components import ServerComponents
-from cds_hooks.call.configuration import InForce
-from cds_hooks.call.hold_back.released import words_name
+from cds_hooks.call.configuration import InForce, service_approval_counts
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.call.security import Trust
 from cds_hooks.call.services import Service
@@ -165,6 +164,8 @@ async def keep_at(work: _Work, metrics: Metrics) -> None:
             return await work()
         except Exception as error:
             if monotonic() - logged_at >= _LOG_EVERY_SECONDS:
+                while isinstance(error, ExceptionGroup):  # of a task group: what failed is inside
+                    error = error.exceptions[0]
                 reason = {"reason": plain(str(error))} if isinstance(error, RecordUnavailable) else {}
                 log().error("work beside the calls failed and begins again", error_type=type(error).__name__, **reason)
                 logged_at = monotonic()
@@ -240,8 +241,8 @@ def _say_not_approved(
         log().warning("rules are not approved and run in shadow", count=rules["not_approved"], reason="not-approved")
     if approvals is None:
         return
-    words = {(each.id, each.words_digest) for service in services.values() for each in service.advisors if each.words}
-    if waiting := sum(not restraint.site.is_approved(words_name(*of_one), of_one[1]) for of_one in words):
+    declared = service_approval_counts(services, restraint)
+    if declared is not None and (waiting := declared["not_approved"]):
         log().warning("services show no cards until their words are approved", count=waiting, reason="not-approved")
     if releases.refused:
         log().error("acts in the record do not count", count=len(releases.refused))

@@ -9,11 +9,12 @@ an alert reads, at /readyz and on /ops. No path is named: whoever reaches the se
 import asyncio
 import shutil
 import sqlite3
+import time as clocks
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import file_digest, sha256
 from math import inf
 from pathlib import Path
-from time import monotonic, time
+from time import CLOCK_MONOTONIC, clock_gettime, monotonic, time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
@@ -36,6 +37,8 @@ _LATELY_SECONDS: Final = 60.0
 """Work that fails is begun again after a second, and may wait half a minute for a lock."""
 _LONGEST_LOOK_SECONDS: Final = 30.0
 """A look that takes longer waits for a disk or a network that does not answer, and hides every other fault."""
+_SINCE_BOOT: Final = getattr(clocks, "CLOCK_BOOTTIME", CLOCK_MONOTONIC)
+"""The clock that goes on while the machine is suspended: a resume sets no clock."""
 _CLOCK_SET_SECONDS: Final = 60.0
 _CLOCK_TOLD_SECONDS: Final = 3600.0
 _SHARE_LEFT: Final = 0.05
@@ -79,7 +82,7 @@ class Stores:
         if events is not None and configured.events_file is not None:
             self._files |= events.declaration.read_once(configured.events_file)
         self._started_with = {name: _digest(path) for name, path in self._files.items()}
-        self._clock_began = time() - monotonic()
+        self._clock_began = time() - clock_gettime(_SINCE_BOOT)
         self._clock_set = (-inf, "")
         self._out: list[tuple[str, str]] = []
         self._looked_at = monotonic()
@@ -145,7 +148,7 @@ class Stores:
 
     def _clock_fault(self) -> str:
         """Return a sentence for an hour after the clock was set, else "": ages and due dates follow it."""
-        before, self._clock_began = self._clock_began, time() - monotonic()
+        before, self._clock_began = self._clock_began, time() - clock_gettime(_SINCE_BOOT)
         moved = self._clock_began - before
         if abs(moved) > _CLOCK_SET_SECONDS:
             minutes = f"{abs(moved) / 60:,.0f} minutes {'forward' if moved > 0 else 'back'}"

@@ -100,6 +100,7 @@ def test_a_service_of_the_site_shows_cards_in_the_words_that_two_people_approved
     places: dict[str, Any] = {"CDS_TRUST_FILE": str(tmp_path / "trust.toml"), "CDS_MODELS_FOLDER": str(models)}
     with serving(tmp_path, **places) as address:
         assert cards(address) == []
+        assert httpx.get(f"{address}/readyz").json()["declared_services"] == {"approved": 0, "not_approved": 1}
         subject = service_subject(
             "heart-talk", find_services(site_folder=models)["heart-talk"].advisors[0].words_digest
         )

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from cards.dated import ending
 from cds_hooks.call.components import ServerComponents
+from cds_hooks.call.configuration import service_approval_counts
 from cds_hooks.call.security import Trust
 from cds_hooks.call.services import Advisor, Service
 from cds_hooks.call.trusted_models import AbsentModel
@@ -130,6 +131,8 @@ def health_routes(
         today = (components.settings.as_of or datetime.now(UTC)).date()
         if tables := ending(today):
             answer["tables_to_read"] = [table.sentence(today) for table in tables]
-        return JSONResponse(answer | ({} if rules is None else {"rules": rules}))
+        declared = service_approval_counts(services, components.restraint)
+        counts = {"rules": rules, "declared_services": declared}
+        return JSONResponse(answer | {name: count for name, count in counts.items() if count is not None})
 
     return [Route("/livez", live), Route("/readyz", ready)]

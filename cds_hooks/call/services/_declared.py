@@ -32,6 +32,7 @@ from cds_hooks.call.services._service_file import OfferedOrder, ServiceFile, ser
 from cds_hooks.call.trusted_models import AbsentModel, site_model, why_withheld
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.declared import declared_for
 from fhir.mapping.features.feature import Feature, map_features
 from fhir.record.record import PatientRecord
 from models_onnx.declarations import DeclaringFile, add_features
@@ -65,9 +66,15 @@ def _service(declared: ServiceFile, features: tuple[Feature, ...], **more: Any) 
         description=declared.description,
         usage_requirements=declared.usage_requirements,
         needs=Needs.of(features=features, resources=_READ, required=required),
-        words=msgspec.json.format(msgspec.json.encode(declared), indent=1).decode(),
+        words=_words(declared, features),
         **more,
     )
+
+
+def _words(declared: ServiceFile, features: tuple[Feature, ...]) -> str:
+    """Return all that the site declares of a service, which two people approve: its file, and features.toml for it."""
+    parts = (declared, *declared_for(feature.name for feature in features))
+    return "\n".join(msgspec.json.format(msgspec.json.encode(part), indent=1).decode() for part in parts)
 
 
 # A model

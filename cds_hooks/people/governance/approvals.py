@@ -73,6 +73,8 @@ class ApprovalBook:
         statement = entry.read(Statement)
         if statement.format != Statement.FORMAT:
             raise ApprovalRefused(f"it has the format {statement.format[:60]!r}, which this version does not read")
+        if fault := _fault_of(statement):
+            raise ApprovalRefused(fault)
         self._signatories.refuse(entry, statement, by_command=False)
         self._approvals[key_of_subject(statement.kind, statement.subject)].append(statement)
 
@@ -153,6 +155,27 @@ class ApprovalBook:
 def approvals_of(configured: Settings) -> ApprovalBook:
     """Return the approvals in the record of these settings, of which nothing was read yet."""
     return ApprovalBook(configured.database_url, people_log_in=configured.login != "none")
+
+
+_MEMBERS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "rule": ("rule", "digest"),
+    "service": ("service", "digest"),
+    "model": ("model", "version", "digest"),
+    "waiver": ("model", "version", "gate"),
+}
+"""What names the subject of each kind."""
+
+
+def _fault_of(statement: Statement) -> str:
+    """Return what an approval lacks, which any program that writes into the record can leave out; "" if nothing."""
+    lacking = [name for name in _MEMBERS[statement.kind] if not isinstance(statement.subject.get(name), str)]
+    if lacking:
+        return f"its subject has no {' and no '.join(lacking)}"
+    try:
+        datetime.fromisoformat(statement.at)
+    except ValueError:
+        return "its time is not an ISO instant"
+    return ""
 
 
 def _is_author(person: Signatory, kind: Kind, subject: Subject) -> bool:

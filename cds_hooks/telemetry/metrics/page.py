@@ -76,8 +76,9 @@ _WAITS: Final = (
     ("cds_loop_lag_seconds", "How late the event loop is, asked ten times a second.", "loop"),
 )
 IN_FORCE: Final = (
-    "Behind a trust file how many rules are approved (rules-approved) and are not (rules-not-approved), and how many "
-    "acts wait for a second person (pending); everywhere what is switched off or held in shadow by an act (switches)."
+    "Behind a trust file how many rules are approved (rules-approved) and are not (rules-not-approved), how many "
+    "services that the site declares (services-approved, services-not-approved), and how many acts wait "
+    "for a second person (pending); everywhere what is switched off or held in shadow by an act (switches)."
 )
 
 

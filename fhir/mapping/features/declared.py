@@ -7,7 +7,7 @@ and scoring read it by the same function, as of the moment asked, and prefetch a
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
@@ -154,6 +154,18 @@ def add_declared_features(folder: Path) -> tuple[str, ...]:
                 raise FeatureFault(f"{FILE}: {'; '.join(faults)}")
             FEATURES[feature.name], DECLARED[feature.name] = feature, declaration
     return tuple(name for declaration in declared for name in _names(declaration))
+
+
+def declared_for(names: Iterable[str]) -> tuple[DeclaredFeature, ...]:
+    """Return what a site declares of these features, and of those that they are computed from."""
+    found: dict[str, DeclaredFeature] = {}
+    wanted = [*names]
+    while wanted:
+        declaration = DECLARED.get(wanted.pop(0))
+        if declaration is not None and declaration.name not in found:
+            found[declaration.name] = declaration
+            wanted += _inputs_of(declaration)
+    return tuple(found.values())
 
 
 def _names(declaration: DeclaredFeature) -> tuple[str, ...]:

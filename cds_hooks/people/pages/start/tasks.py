@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from cards.dated import ending
+from cds_hooks.call.configuration import service_approval_counts
 from cds_hooks.call.trusted_models import AbsentModel
 from cds_hooks.evidence.monitor.book import CountBook
 from cds_hooks.people.access.roles import COMMITTEE, Role
@@ -17,6 +18,10 @@ from cds_hooks.people.pages.server import PageServer
 
 _NOT_APPROVED: Final = ("rule that is not approved here", "rules that are not approved here")
 _HALF_SIGNED: Final = ("act that waits for a second person", "acts that wait for a second person")
+_SILENT_SERVICES: Final = (
+    "service of this site that shows no cards until its words are approved",
+    "services of this site that show no cards until their words are approved",
+)
 _SILENT_MODELS: Final = ("model that may show no cards", "models that may show no cards")
 _VERIFIERS: Final = frozenset({Role.OPERATOR, Role.AUDITOR})
 _VERIFIED_DAYS: Final = 7
@@ -43,6 +48,8 @@ def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
     counts = components.restraint.approval_counts()
     if counts is not None:
         tasks.append(_task(counts["not_approved"], "rules?kind=waiting", "warning", _NOT_APPROVED))
+    if declared := service_approval_counts(server.services, components.restraint):
+        tasks.append(_task(declared["not_approved"], "rules#declared", "warning", _SILENT_SERVICES))
     acts = len(components.releases.waiting_for_second())
     tasks.append(_task(acts, "rules#waiting", "warning", _HALF_SIGNED))
     models = (model for service in server.services.values() for model in service.models)
