@@ -236,7 +236,8 @@ _SAID_ROUTES = tuple(
         (
             "intravenous",
             r"(?<!stage )(?<!class )(?<!grade )(?<!type )"
-            r"\b(?:iv|ivpb|ivp|ivd|i\.v\.|e\.v\.|ev|(?:intra|endo)ven\w*|infu[sz]\w+|(?<!nasal )drip)(?!\w)",
+            r"\b(?:iv|ivpb|ivp|ivd|i\.v\.|e\.v\.|ev|(?:intra|endo)ven\w*"
+            r"|(?:kurz|dauer)?infu[sz]\w+|(?<!nasal )drip)(?!\w)",
         ),
         ("intramuscular", r"\b(?:im|i\.m\.|intramus[ck]\w*)(?!\w)"),
         ("subcutaneous", r"\b(?:sc|sq|subq|sub-q|s\.c\.|sub[ck]ut\w*|sous-cutan\w*|sottocut\w*|onderhuids)(?!\w)"),

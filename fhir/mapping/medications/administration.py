@@ -237,8 +237,10 @@ _PUSHED: Final = re.compile(r"\bbolus|\bpush\b")
 _AT_ONCE: Final = re.compile(r"infiltra|nerve block|nervenblock|\b(?:q|every|alle) ?\d{1,2} ?min")
 _LIMIT: Final = re.compile(r"(?:\bmax\w*\.?|\blimit|exceed\w*|\bup to|\btotal(?: of)?|more than)[ :a-z]{0,12}$")
 _BESIDE: Final = re.compile(r"\bbolus|\bload|\bpush\b|\bpca\b|demand")
+_INTO_VEIN: Final = re.compile(r"\b(?:iv|i\.v\.|intraven\w*|infus\w*|drip)(?!\w)", re.IGNORECASE)
+"""A rate with a route of its own is an order of its own."""
 _PUSH_MINUTES: Final = 30.0
-"""A dose and, as another instruction without words, a rate a minute: longer than this nobody pushes."""
+"""A dose and, as another instruction without words or route, a rate a minute: longer than this nobody pushes."""
 
 
 def _belongs(rate: SigAmount, dose: DoseAmount, text: str) -> bool:
@@ -263,6 +265,8 @@ def _is_speed_of(dose: Administration, rate: Administration, dosage: Dosage) -> 
         return False
     if re.search(r"\b(?:at|rate|than|push)\b", dosage.text.lower()):
         return True
+    if dosage.route is not None or _INTO_VEIN.search(dosage.text):
+        return False
     a_minute = [stated.high * stated.unit.factor / (1440 * (stated.unit.span_days or 1.0)) for stated in rate.rates]
     is_slow = any(stated.unit.by_weight or (stated.unit.span_days or 1.0) > 1 / 1440 for stated in rate.rates)
     return not is_slow and dose.dose.high * dose.dose.unit.factor <= _PUSH_MINUTES * max(a_minute)

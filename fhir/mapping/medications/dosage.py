@@ -602,7 +602,7 @@ def rate_of(dosage: Dosage) -> DoseAmount | None:
     unit = dose_unit(high.code) or dose_unit(high.unit)
     if unit is None or unit.span_days is None or (dose_unit(low.code) or dose_unit(low.unit)) != unit:
         return None
-    return DoseAmount(low.value, high.value, unit)
+    return DoseAmount(min(low.value, high.value), max(low.value, high.value), unit)
 
 
 def _of_ratio(ratio: Ratio) -> DoseAmount | None:

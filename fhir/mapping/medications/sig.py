@@ -133,9 +133,9 @@ _ON_BOTH_SIDES = re.compile(r" ?(?:(?:in|into|to|per|via)? ?(?:each|both)|per) (
 _OVER = re.compile(
     r"\b(?:(?P<drip>for|x|für|per)|over|during|in|über|ueber|sur|en|durante) (?:the (?:first|next) )?"
     r"(?P<count>\d{1,3}(?:\.\d{1,2})?)(?: ?(?:-|to) ?(?P<most>\d{1,3}(?:\.\d{1,2})?))? ?-?"
-    r"(?P<unit>s(?:ec\w*|ek\w*)?\b|h(?:ou|eu|o)?r?|std|stunde|min)"
+    r"(?P<unit>s(?:ec\w*|ek\w*)?\b|h(?:ou|eu|o)?r?|std|stunde|or[ae]\b|min)"
 )
-_IN_HOURS = {"s": 1 / 3600.0, "m": 1 / 60.0}
+_IN_HOURS = {"s": 1 / 3600.0, "se": 1 / 3600.0, "mi": 1 / 60.0}
 # "x 4 doses", "twice daily, 14 doses"; "q2h x 2" are two doses too, "BID x 3" may be three days.
 _DOSES = re.compile(
     r"(?:(?:\bx|\bfor|×) ?(?:a total of )?|, ?(?=\d\d? doses ?(?:[.;)]|$)))(?P<count>\d{1,2}) (?:more )?doses\b"
@@ -576,10 +576,10 @@ def _while_it_runs(text: str, amount: SigAmount, rate: SigFrequency | None) -> S
 def hours_in(text: str, *, is_drip: bool, times: float | None = None) -> float | None:
     """Return the hours over which a dose runs, or for which a drip does; the longer end of a range."""
     for match in _OVER.finditer(text):
-        hours = float(match["most"] or match["count"]) * _IN_HOURS.get(match["unit"][0], 1.0)
-        # "q6h for 24 hours" is a course, "for 1 hour 3 times daily" is not: it ends before the next dose.
-        is_short = times is not None and hours * times < 24.0
-        if is_drip or is_short or not match["drip"] or match["unit"][0] != "h":
+        hours = float(match["most"] or match["count"]) * _IN_HOURS.get(match["unit"][:2], 1.0)
+        # "q6h for 24 hours" is a course, "for 1 hour 3 times daily" is not: it ends before the next one.
+        is_short = times is not None and hours * times <= 24.0
+        if is_drip or is_short or not match["drip"] or match["unit"][:2] in _IN_HOURS:
             return hours or None
     return None
 

@@ -10,8 +10,11 @@ from fhir.terminology.caching import remembered
 from fhir.terminology.dosing import TIMES_PER_DAY, days_per_unit
 
 NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
+# A bare "NG" is a tube and "L eye" a side: nobody orders nanograms that are no rate.
 UNIT = (
-    r"milligrams?|micrograms?|nanograms?|grams?|mcg|mg|ng|µg|ug|gm|g|mls?|milliliters?|lit(?:er|re)s?|l|cc|tsp|teaspoon(?:ful)?s?|tbsp|tablespoon(?:ful)?s?"
+    r"milligrams?|micrograms?|nanograms?|grams?|mcg|mg|ng(?= ?/)|µg|ug|gm|g|mls?|milliliters?|lit(?:er|re)s?"
+    r"|l(?! (?:eye|ear|nostril|nar[ei]s|knee|side))|cc"
+    r"|tsp|teaspoon(?:ful)?s?|tbsp|tablespoon(?:ful)?s?"
     r"|tablets?(?:\(s\))?|tabs?(?:\(s\))?|tbl|capsules?(?:\(s\))?|caps?(?:\(s\))?|pills?|caplets?|gelcaps?|softgels?"
     r"|suppository|suppositories|supp|films?|strips?|packets?|sachets?|vials?|ampules?|syringes?|lozenges?|patch(?:es)?"
     r"|puffs?|pumps?|inhalations?|sprays?|nebs?|(?:milli)?units?|iu|u(?![-/])|meq|mmol|drops?|gtts?"

@@ -415,15 +415,17 @@ def implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
 
 
 def _implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
-    # What is injected is left out: FDA's figures are those of oral use for nearly all drugs. So is a single dose of a
-    # drug that has limits of its own: the figures are of what is taken for months, and a loading dose is more.
+    # What is injected, or runs in by a rate, is left out: FDA's figures are those of oral use for nearly all drugs. So
+    # is a single dose of a drug that has limits of its own: the figures are of what is taken for months, and a loading
+    # dose is more.
     implausible_doses: list[Implausible] = []
     is_unknown = False
     weight = context.weight_kg
     is_child = context.age_years is not None and context.age_years < ADULT_YEARS
     weight = weight if is_child and weight is not None and weight < _FDA_WEIGHT_KG else None
     times = TIMES_RECOMMENDED if weight is None else TIMES_RECOMMENDED_FOR_CHILD
-    for rxcui in () if context.medication.is_injected else context.medication.rxcuis:
+    runs = any(step.rates for step in steps_of(context)) and not context.medication.dose_form
+    for rxcui in () if context.medication.is_injected or runs else context.medication.rxcuis:
         row = PLAUSIBLE_DOSES.get(rxcui)
         is_limited = row is not None and _is_limited_in_mg(context, rxcui)
         if row is None or (context.drafted.dose.single and is_limited):
