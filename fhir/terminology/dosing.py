@@ -161,7 +161,7 @@ _LOCAL_CODES = frozenset(
 _LOCAL_WORDS = re.compile(
     r"\b(topical\w*|ophthalmic\w*|eyes?|otic\w*|ears?|nasal\w*|nostrils?|intranasal\w*|inhal\w*|nebuli[sz]\w*"
     r"|respiratory|vaginal\w*|intravaginal\w*|intrathecal\w*|epidural\w*|intra-?articular\w*|intravitreal\w*"
-    r"|cutaneous|to (?:the )?(?:affected )?skin|dental|irrigation|dwell)\b",
+    r"|intra-?ut[eé]rin\w*|cutaneous|to (?:the )?(?:affected )?skin|dental|irrigation|dwell)\b",
     re.IGNORECASE,
 )
 
@@ -254,6 +254,7 @@ _SAID_ROUTES = tuple(
         ("otic", r"\bdrops?\b.{0,20}\bears?\b"),
         ("inhalation", r"\b(?:inhal(?:ed?|ations?)|nebuli[sz]ed|(?:via )?neb(?:uli[sz]er)?s?|vernebel\w+)\b"),
         ("nasal", r"\b(?:nostrils?|intranasal\w*|nasally)\b"),
+        ("intrauterine", r"\bintra-?ut[eé]rin\w*|\binto (?:the )?uter(?:us|ine)\b"),
     )
 )
 _PUSHED = re.compile(

@@ -114,11 +114,20 @@ _SWALLOWED = re.compile(
     r"|(?:(?<=voltaren )|(?<=voltar[eè]ne ))(?:supp\w{0,11}|zäpfchen|retard)\b",
     re.IGNORECASE,
 )
+# A hormone that these name is put into the uterus and acts there, as the brands that are sold for it alone.
+_INTRAUTERINE = re.compile(
+    r"\b(?:intra-?ut[eé]rin\w*|(?:lng-?)?iu[ds]s?|iucds?|coils?|(?:hormon\w{0,3}-?)?spiral(?:en?)?|stérilets?|diu|siu"
+    r"|mirena|kyleena|jaydess|liletta|skyla|donasert)\b",
+    re.IGNORECASE,
+)
+_LEVONORGESTREL = "6373"
 _POWDER = re.compile(r"\bpowder\b", re.IGNORECASE)
 _PATCH = re.compile(r"\b(patch|medicated patch)\b", re.IGNORECASE)
 # Named without a form these are anesthetics or eye, nose and skin drugs in nearly every order.
 _LOCAL_UNLESS_SAID = frozenset({"lidocaine"})
 _INJECTED = re.compile(r"\b(inj|injections?|injectable|infusion|vial|iv)\b", re.IGNORECASE)
+INTRAUTERINE: Final = "intrauterine system"
+"""The form of a hormone coil, whichever words or brand name it."""
 UNSAID_INSULIN: Final = "atc-A10A"
 """The key of an insulin of which nothing says which one it is."""
 _UNSAID_POTASSIUM: Final = Ingredient("8588", "potassium")
@@ -188,6 +197,7 @@ def read_name(words: str) -> NameReading:
         is_potassium = _POTASSIUM.match(words) is not None
         return NameReading((_UNSAID_POTASSIUM,), (None,), systemic=True) if is_potassium else NameReading()
     form = _FORM.search(words)
+    is_intrauterine = _is_intrauterine(members, words)
     volume = _VOLUME.match(words) or _BAG.search(words) or (_CONTAINER.search(words) and _FILLED.search(words))
     strengths = _strengths(members, mentions, words)
     if _INHALER.search(words) is not None:
@@ -195,8 +205,8 @@ def read_name(words: str) -> NameReading:
     return NameReading(
         members,
         strengths,
-        form.group(0) if form else "",
-        not (is_local(members, words) or _is_local_brand(mentions, words)),
+        INTRAUTERINE if is_intrauterine else form.group(0) if form else "",
+        not (is_intrauterine or is_local(members, words) or _is_local_brand(mentions, words)),
         # "1,000 mL" has a comma of thousands, "0,8 ml" one of decimals.
         float(volume["volume"].replace(",", "" if len(volume["volume"]) > 4 else ".")) if volume else None,
     )
@@ -450,6 +460,12 @@ _LENGTHS: Final[Mapping[str, tuple[int, ...]]] = _read_lengths()
 
 def _is_local_brand(mentions: list[_Mention], words: str) -> bool:
     return any(mention.meaning.is_local for mention in mentions) and _SWALLOWED.search(words) is None
+
+
+def _is_intrauterine(members: Members, words: str) -> bool:
+    """Whether it is a hormone coil: levonorgestrel alone, which the words or the brand put into the uterus."""
+    is_hormone = [member.rxcui for member in members] == [_LEVONORGESTREL]
+    return is_hormone and _INTRAUTERINE.search(words) is not None and _SWALLOWED.search(words) is None
 
 
 def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[Strength | None, ...]:

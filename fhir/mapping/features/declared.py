@@ -43,7 +43,7 @@ _LOINC_CODE = re.compile(r"\d{1,5}-\d")
 _Text = Annotated[str, Meta(min_length=1, max_length=120)]
 
 
-class DeclaredFeature(Struct, frozen=True, forbid_unknown_fields=True):
+class DeclaredFeature(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One entry `[[feature]]`, which has the members of one kind (`_KINDS`).
 
     With `analyte` the unit, codes and range are those of the tables. `unit`, `low` and `high` are also those of a
