@@ -10,7 +10,13 @@ from msgspec.structs import replace
 
 from fhir.mapping.condition_concepts import PASSING_GROUPS, read_concept
 from fhir.mapping.condition_signs import MECHANICAL_VALVE, signs_by_group
-from fhir.mapping.pregnancy import is_current_pregnancy, may_be_pregnant, observed_pregnancy, pregnancy_signs
+from fhir.mapping.pregnancy import (
+    FIRST_FERTILE_YEAR,
+    is_current_pregnancy,
+    may_be_pregnant,
+    observed_pregnancy,
+    pregnancy_signs,
+)
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.refusals import Refusal
@@ -262,13 +268,20 @@ def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
 
 
 def _observed_feeding(record: PatientRecord) -> ConditionHit | None:
-    """Return that she breastfeeds, where the newest answer to the question says so."""
+    """Return that she breastfeeds, where the newest answer to the question says so; of a baby it says how it is fed."""
+    if _is_fed(record):
+        return None
     signs = pregnancy_signs(record)
     answers = sorted((*signs.feeding, *signs.not_feeding), key=lambda sign: sign.time.instant, reverse=True)
     newest = next(iter(answers), None)
     if newest is None or newest in signs.not_feeding or newest.time.whole_days(record.as_of_epoch) > _FEEDING_DAYS:
         return None
     return ConditionHit("breastfeeding", newest.words, newest.code, newest.source, newest.time, "active")
+
+
+def _is_fed(record: PatientRecord) -> bool:
+    age = record.age_years()
+    return age is not None and age < FIRST_FERTILE_YEAR
 
 
 def refused_problems(record: PatientRecord) -> Iterator[Refusal]:
@@ -294,6 +307,8 @@ def doubted_pregnancy(record: PatientRecord) -> ConditionHit | None:
 
 
 def _is_impossible(hit: ConditionHit, record: PatientRecord) -> bool:
+    if hit.key == "breastfeeding":
+        return _is_fed(record)
     if hit.key != "pregnancy" or may_be_pregnant(record):
         return False
     return hit.time is None or not hit.time.is_after(record.as_of_epoch)

@@ -43,6 +43,9 @@ _POSITIVE = re.compile(
     r"|\bschwanger|\benceinte|\bembarazada|\bincinta|\bzwanger|\bgr[áa]vida\b",
     re.IGNORECASE,
 )
+# "Pregnancy: yes" is no test but what somebody says.
+_YES = re.compile(r"\s*(?:yes|y|true|ja|oui|s[iíì]|sim|tak)\s*", re.IGNORECASE)
+_NO = re.compile(r"\s*(?:no|n|false|nein|non|nee|n[ãa]o|nie)\s*", re.IGNORECASE)
 _WEEKS_PER = {"wk": 1.0, "week": 1.0, "weeks": 1.0, "w": 1.0, "d": 1 / 7.0, "day": 1 / 7.0, "days": 1 / 7.0}
 
 
@@ -117,6 +120,8 @@ def _sort_in(
     if seen.status not in USABLE_STATUS or time is None or time.is_after(record.as_of_epoch):
         return
     source = f"Observation/{seen.id}" if seen.id else "Observation without id"
+    if use == "hcg" and not code and _said(seen) is not None:
+        use = "status"
     if use == "due":
         due = parse_time(seen.valueDateTime or seen.valueString or "")
         signs["due"] += [PregnancySign("due", "due date", code, source, time, due=due)] if due is not None else []
@@ -158,7 +163,9 @@ def _weeks(seen: Observation) -> float | None:
 
 def _answer(seen: Observation) -> bool | None:
     """Whether the answer is yes: by its code, its words, its number or its interpretation; None for neither."""
-    answer = _of_concept(seen.valueCodeableConcept)
+    answer = _said(seen)
+    if answer is None:
+        answer = _of_concept(seen.valueCodeableConcept)
     if answer is None and seen.valueString:
         answer = _of_words(seen.valueString)
     if answer is None:
@@ -173,6 +180,14 @@ def _answer(seen: Observation) -> bool | None:
             None,
         )
     return answer
+
+
+def _said(seen: Observation) -> bool | None:
+    """Return a plain yes or no; None for any other answer."""
+    if seen.valueBoolean is not None:
+        return seen.valueBoolean
+    words = seen.valueString or (seen.valueCodeableConcept.words if seen.valueCodeableConcept is not None else "")
+    return True if _YES.fullmatch(words) else False if _NO.fullmatch(words) else None
 
 
 _FEEDS = re.compile(r"breast-?\s?fe|lactat|\bnurs|\byes\b", re.IGNORECASE)

@@ -272,8 +272,8 @@ _SWITCH_DAYS = 14.0
 # The other order
 
 
-def shared_class(context: RuleContext) -> tuple[str, str] | None:
-    """Return what the draft and the partner both are, and the partner's drug that is it; None where nothing counts.
+def shared_class(context: RuleContext) -> tuple[str, str, str] | None:
+    """Return what both are, and the drug of the draft and that of the partner that are it; None where nothing counts.
 
     An ingredient that both hold is not a second drug of its class.
     """
@@ -286,18 +286,22 @@ def shared_class(context: RuleContext) -> tuple[str, str] | None:
     for name, words in CLASSES.items():
         if name not in shared_classes:
             continue
-        other_name = next((their.name for their in theirs if name in classes_of((their,))), None)
-        if other_name is not None and any(name in classes_of((ingredient,)) for ingredient in mine):
-            return words, other_name
-    other_opioid = next((their.name for their in theirs if "opioid" in classes_of((their,))), None)
-    if other_opioid is None or not any("opioid" in classes_of((ingredient,)) for ingredient in mine):
+        own_drug, other_drug = _of_class(name, mine), _of_class(name, theirs)
+        if own_drug is not None and other_drug is not None:
+            return words, own_drug, other_drug
+    own_opioid, other_opioid = _of_class("opioid", mine), _of_class("opioid", theirs)
+    if own_opioid is None or other_opioid is None:
         return None
     if _is_long_acting(context.medication) and _is_long_acting(partner):
-        return "long-acting opioids", other_opioid
+        return "long-acting opioids", own_opioid, other_opioid
     if _ORAL_OPIOID.matches(context.medication) and _ORAL_OPIOID.matches(partner):
         is_long = _is_long_acting(context.medication) or _is_long_acting(partner)
-        return None if is_long else ("short-acting opioids by mouth", other_opioid)
+        return None if is_long else ("short-acting opioids by mouth", own_opioid, other_opioid)
     return None
+
+
+def _of_class(name: str, ingredients: Iterable[Ingredient]) -> str | None:
+    return next((ingredient.name for ingredient in ingredients if name in classes_of((ingredient,))), None)
 
 
 def _is_long_acting(medication: MedicationIdentity) -> bool:
@@ -444,9 +448,14 @@ def _class_words(context: RuleContext) -> str | None:
     return shared[0] if shared is not None else None
 
 
+def _own_drug(context: RuleContext) -> str | None:
+    shared = shared_class(context) if context.partners else None
+    return capitalized(shared[1]) if shared is not None else None
+
+
 def _other_drug(context: RuleContext) -> str | None:
     shared = shared_class(context) if context.partners else None
-    return shared[1] if shared is not None else None
+    return shared[2] if shared is not None else None
 
 
 FAMILY = Family(
@@ -458,6 +467,7 @@ FAMILY = Family(
         "shared": Placeholder(_shared, "sulfamethoxazole"),
         "order": Placeholder(_other_order, f"{'o' * 50}, since 2026-11-20"),
         "class": Placeholder(_class_words, "systemic corticosteroids"),
+        "Own_drug": Placeholder(_own_drug, "Hydrochlorothiazide"),
         "other_drug": Placeholder(_other_drug, "hydrochlorothiazide"),
         "weight": Placeholder(
             lambda context: format_number(context.weight_kg) if context.weight_kg is not None else None, "39.5"
