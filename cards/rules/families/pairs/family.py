@@ -207,7 +207,8 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
             )
             evidence = dated(evidence, row["read"])
             keys = frozenset((a_key, b_key))
-            quote = quotes.get(keys, evidence)
+            # the quotes are of US labels: a row for Europe cites its own
+            quote = quotes.get(keys, evidence) if row["country"] != "EU" else evidence
             evidence = quote if class_of(quote) <= class_of(evidence) else evidence
             if is_lead([evidence]):
                 continue  # it waits on the page of what is to be read
