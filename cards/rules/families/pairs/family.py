@@ -26,11 +26,12 @@ from cards.rules.conditions.condition import (
 )
 from cards.rules.engine.family import Family, Placeholder, TableRow
 from cards.rules.language.rule import Asks, Evidence
-from cards.rules.language.sources import class_of, dated, is_lead, may_be_critical, pair_quotes
+from cards.rules.language.sources import class_of, country_of, dated, is_lead, may_be_critical, pair_quotes
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized
 from fhir.mapping.medications.identity import MedicationIdentity, Order
+from fhir.terminology.country import own_country
 from fhir.terminology.medications import INGREDIENTS, classes_of
 from fhir.terminology.package_tables import package_rows
 
@@ -192,6 +193,11 @@ def _age_days(context: RuleContext) -> int | None:
     return record.birth_date.whole_days(record.as_of_epoch) if record.birth_date is not None else None
 
 
+def _is_of_own_country(evidence: Evidence) -> bool:
+    """Whether it is a label of the own country, where the quotes, which are of US labels, are of another one."""
+    return country_of(f"{evidence.document} {evidence.organisation}") in own_country().holds_for - {"US"}
+
+
 def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
     documents = {row.pop("id"): row for row in package_rows(_PACKAGE, "sources.csv")}
     pairs: dict[frozenset[str], tuple[Pair, ...]] = {}
@@ -207,9 +213,9 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
             )
             evidence = dated(evidence, row["read"])
             keys = frozenset((a_key, b_key))
-            # the quotes are of US labels: a row for Europe cites its own
-            quote = quotes.get(keys, evidence) if row["country"] != "EU" else evidence
-            evidence = quote if class_of(quote) <= class_of(evidence) else evidence
+            quote = quotes.get(keys, evidence)
+            is_closer = _is_of_own_country(evidence) and class_of(evidence) <= class_of(quote)
+            evidence = quote if class_of(quote) <= class_of(evidence) and not is_closer else evidence
             if is_lead([evidence]):
                 continue  # it waits on the page of what is to be read
             is_lower = row["severity"] == "critical" and not may_be_critical([evidence])
