@@ -13,7 +13,7 @@ from cds_hooks.samples import list_samples, load_patient
 from cds_hooks.tools.kit.simulator.chart import resources_of
 from fhir.mapping.features import declared as declared_module
 from fhir.mapping.features.catalog import FEATURES, data_dictionary
-from fhir.mapping.features.declared import FILE, add_declared_features
+from fhir.mapping.features.declared import FILE, add_declared_features, declared_for
 from fhir.mapping.features.feature import Feature, FeatureFault, FeatureValue, Missing, map_features
 from fhir.record.record import PatientRecord, read_record
 from fhir.record.resources import decoder
@@ -121,6 +121,12 @@ band_of = "age_years"
 limits = [65.0, 80.0]
 """
 STEPS = POTASSIUM.replace("window_days = 2", "steps = 2\nstep_hours = 6.0")
+
+
+def test_people_approve_of_a_feature_what_is_declared_of_it_and_of_those_it_is_computed_from(tmp_path: Path) -> None:
+    declared(tmp_path, PROCALCITONIN + BAND.replace("age_years", "procalcitonin_ng_ml") + STEPS)
+    read = declared_for(["age_years", "age_band", "potassium_2d_1", "potassium_2d_2"])
+    assert [each.name for each in read] == ["age_band", "potassium_2d", "procalcitonin_ng_ml"]
 
 
 def test_a_series_is_a_feature_for_each_step_the_oldest_first(tmp_path: Path) -> None:
