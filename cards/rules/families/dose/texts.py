@@ -71,13 +71,14 @@ def amount(context: RuleContext) -> str | None:
     limit, number = excess.limit, len(excess.beside)
     times = _micrograms_in(limit, context)
     ordered, most = excess.amount * times, limit.most * times
-    is_quotient = limit.per_kg or limit.per_area
+    is_quotient = (limit.per_kg or limit.per_area) and ordered <= 1e9  # more is a key that was held down
     amount_text = (
         format_number(ordered, [most], 2 if limit.per_kg else 1) if is_quotient else format_dose(ordered, [most])
     )
     orders = "the other order" if number == 1 else f"{number} other orders"
     is_at_largest = excess.largest_kg is not None or excess.largest_m2 is not None
-    least = "at least " if excess.is_least or excess.is_one_dose or is_at_largest else ""
+    is_part = excess.is_least or excess.is_one_dose or is_at_largest
+    least = "at least " if is_part and not amount_text.startswith("over") else ""
     return f"{least}{amount_text} {_unit(limit, context)}{f' with {orders}' if number else ''}"
 
 
