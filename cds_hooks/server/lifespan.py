@@ -167,7 +167,8 @@ async def keep_at(work: _Work, metrics: Metrics) -> None:
                 while isinstance(error, ExceptionGroup):  # of a task group: what failed is inside
                     error = error.exceptions[0]
                 reason = {"reason": plain(str(error))} if isinstance(error, RecordUnavailable) else {}
-                log().error("work beside the calls failed and begins again", error_type=type(error).__name__, **reason)
+                kind, more = type(error).__name__, failure_place(error) | reason
+                log().error("work beside the calls failed and begins again", error_type=kind, **more)
                 logged_at = monotonic()
             metrics.counts["cds_work_failures",] += 1
             metrics.work_failed_at = monotonic()
