@@ -271,6 +271,8 @@ _RUNS_IN = re.compile(
     r"|(?<!mix )(?<!dissolve )(?:mg|g|mcg|mg/kg|units?|meq|mmol) in \d{2,4} ?ml(?: \w+){0,2} over \d",
     re.IGNORECASE,
 )
+RUN_IN = "infusion"
+"""The route of what runs in where no route is named."""
 PUSHED = "intravenous push"
 """The route of what the words say is pushed into a vein."""
 LONGEST_ROUTE_WORDS = 1000
@@ -299,5 +301,5 @@ def said_route(words: str) -> str | None:
     if not names and _RUNS.search(words):
         return "intravenous"
     if not names and _RUNS_IN.search(words):
-        return "infusion"
+        return RUN_IN
     return names[0] if len(names) == 1 else None

@@ -131,10 +131,10 @@ def _is_given(route: str, identity: MedicationIdentity) -> bool:
         return _ORDERED_ROUTES[route].search(identity.route) is not None
     if route == "injected":
         return identity.is_injected
-    if identity.is_injected:
-        return False
+    if route == "not injected":
+        return not identity.is_said_injected
     words = f"{identity.route} {identity.dose_form}"
-    return route == "not injected" or not (identity.systemic is False or _NOT_ORAL.search(words))
+    return not (identity.is_injected or identity.systemic is False or _NOT_ORAL.search(words))
 
 
 _NAME = re.compile(r"\{(\w+)\}")

@@ -24,6 +24,7 @@ from fhir.terminology.conditions import is_not_read
 from fhir.terminology.dosing import (
     PUSHED,
     ROUTE_NAMES,
+    RUN_IN,
     acts_on_whole_body,
     days_per_unit,
     dose_unit,
@@ -130,6 +131,11 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
     def is_injected(self) -> bool:
         """Whether it is injected or infused: by the route that is ordered, else by its form, else by its words."""
         return _INJECTED.search(self.route or self.dose_form or self.words) is not None
+
+    @property
+    def is_said_injected(self) -> bool:
+        """Whether it is named as injected; that it runs, by a pump or a rate, names no route."""
+        return self.is_injected and self.route != RUN_IN
 
     @cached_property
     def is_slow_release(self) -> bool:

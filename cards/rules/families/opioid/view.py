@@ -8,6 +8,7 @@ from msgspec import Struct
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
 from fhir.mapping.medications.active import ended_medications, orders_ever_taken
+from fhir.mapping.medications.administration import administrations
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, Order, identify
 from fhir.mapping.medications.opioids import (
@@ -53,7 +54,16 @@ def release_of(identity: MedicationIdentity) -> str:
 def is_long_acting(identity: MedicationIdentity) -> bool:
     """Whether it is an opioid for round the clock: extended release, patch, methadone; buprenorphine is none."""
     full = [code for code in identity.rxcuis if is_opioid(code) and not is_partial_agonist(code)]
-    return bool(full) and not identity.is_injected and (METHADONE in full or release_of(identity) != "fast")
+    return bool(full) and not identity.is_said_injected and (METHADONE in full or release_of(identity) != "fast")
+
+
+def _doses_of(order: Order, medication: MedicationIdentity, dose: DailyDose) -> Iterator[OpioidDose]:
+    """Yield the opioids that count: of what is injected only the known dose of a day that runs all day long."""
+    counted = opioid_doses(medication, dose, injected=False)
+    if not medication.is_said_injected:
+        yield from counted
+    elif counted and any(step.runs_all_day for step in administrations(order, medication)):
+        yield from (part for part in counted if part.problem is None)
 
 
 class OpioidView:
@@ -64,12 +74,15 @@ class OpioidView:
         self._record = session.record
         self._active = session.active
         self._drafted = drafted
-        own_parts = tuple(self._parts_of(drafted.medication, drafted.dose, drafted.draft.name, None, is_draft=True))
+        own_parts = tuple(
+            self._parts_of(drafted.order, drafted.medication, drafted.dose, drafted.draft.name, None, is_draft=True)
+        )
         beside = tuple(self._beside(session.medications_beside(drafted, ("opioid",))))
         replaced = {_key(part) for part in own_parts} | {_key(part) for part in beside if part.is_draft}
         charted = tuple(part for part in beside if not part.is_draft)
-        # What the draft, or another draft, takes the place of is not added to it.
-        self.parts = (*own_parts, *(part for part in beside if part.is_draft or _key(part) not in replaced))
+        # What the draft, or another draft, takes the place of is not added to it; one that does not count adds nothing.
+        kept = tuple(part for part in beside if part.is_draft or _key(part) not in replaced)
+        self.parts = (*own_parts, *kept) if own_parts or not drafted.medication.is_said_injected else ()
         self._charted = charted
 
     @cached_property
@@ -139,15 +152,26 @@ class OpioidView:
         since = parse_time(medication.since) if medication.since else None
         is_order = not isinstance(medication.order, MedicationStatement | MedicationDispense | MedicationAdministration)
         for part in self._parts_of(
-            medication.medication, medication.dose, medication.source, since, is_draft=medication.drafted is not None
+            medication.order,
+            medication.medication,
+            medication.dose,
+            medication.source,
+            since,
+            is_draft=medication.drafted is not None,
         ):
             yield part if is_order else _as_statement(part)
 
     @staticmethod
     def _parts_of(
-        medication: MedicationIdentity, dose: DailyDose, source: str, since: FhirTime | None, *, is_draft: bool
+        order: Order,
+        medication: MedicationIdentity,
+        dose: DailyDose,
+        source: str,
+        since: FhirTime | None,
+        *,
+        is_draft: bool,
     ) -> Iterator[OpioidPart]:
-        for opioid_dose in opioid_doses(medication, dose, injected=medication.is_injected):
+        for opioid_dose in _doses_of(order, medication, dose):
             yield OpioidPart(opioid_dose, release_of(medication), source, since, is_draft)
 
 
@@ -222,8 +246,7 @@ def _lately(record: PatientRecord, days: float, active: Iterable[OpioidPart]) ->
         if source in sources or not (recent or source in ended):
             continue
         medication = identify(order, record.medications)
-        doses = opioid_doses(medication, daily_dose(order, medication), injected=medication.is_injected)
-        for dose in doses:
+        for dose in _doses_of(order, medication, daily_dose(order, medication)):
             part = OpioidPart(dose, release_of(medication), source, since)
             if _key(part) not in going_on | seen:
                 seen.add(_key(part))
