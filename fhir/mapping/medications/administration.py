@@ -75,7 +75,8 @@ class Administration(Struct, frozen=True, gc=False):
     A "dose" is given as often as `times` a day says (None: not said), over `hours` or with `rates` as its speed. A
     "drip" runs by its `rates`, for `hours` where an end is said; `dose` is then what its bag holds. Several rates are
     one that may be raised, or is said in two units. `runs_on`: the words say that it is continuous. `is_at_once`: that
-    it is pushed or injected at one time; `is_bag`: that it is an infusion. `medication` has the strength that the
+    it is pushed or injected at one time; `is_bag`: that it is an infusion; `is_day_sum`: that it is for 24 hours, and
+    not that it runs. `medication` has the strength that the
     instruction names.
     """
 
@@ -89,6 +90,7 @@ class Administration(Struct, frozen=True, gc=False):
     runs_on: bool = False
     is_at_once: bool = False
     is_bag: bool = False
+    is_day_sum: bool = False
 
     @property
     def runs_all_day(self) -> bool:
@@ -201,7 +203,8 @@ def _of_words(text: str, stated: Sequence[DoseAmount], frame: Administration) ->
         yield replace(step, rates=(), hours=frame.hours or hours_in(text, is_drip=False))
         yield Administration("drip", step.medication, rates=rates, runs_on=step.runs_on)
     elif dose is not None:
-        step = replace(step, hours=step.hours or (_HOURS_A_DAY if a_day and "per 24 h" in text else None))
+        if a_day and "per 24 h" in text and frame.hours is None:
+            step = replace(step, hours=_HOURS_A_DAY, is_day_sum=not step.medication.is_injected)
         is_held = bool(rates) and not _PUSHED.search(text) and CONTAINER.search(step.medication.words) is not None
         is_bag = step.times is None and (step.is_bag or is_held) and (bool(rates) or step.hours is None)
         yield replace(step, way="drip" if is_bag or (rates and step.runs_on) else "dose")

@@ -192,16 +192,39 @@ def has_no_dose(context: RuleContext, rxcui: str) -> bool:
     """Whether nothing is ordered that a limit of one dose could measure: drips, and what runs all day long."""
     steps, is_often = steps_of(context), context.drafted.dose.times_per_day is not None
     return bool(steps) and not any(
-        is_dose(step, rxcui, context) or (is_often and not step.runs_all_day) for step in steps
+        is_dose(step, rxcui, context) or (is_often and not _runs_all_day(step, rxcui, context)) for step in steps
     )
+
+
+def _runs_all_day(step: Administration, rxcui: str, context: RuleContext) -> bool:
+    """Whether it runs from day to day: what is "800 mg/24 h" and no more may be taken at once, if it is no drip."""
+    is_at_once = step.is_day_sum and not (is_given_as_drip(rxcui) or _is_day_of_tablets(rxcui, context))
+    return step.runs_all_day and not is_at_once
+
+
+def _is_day_of_tablets(rxcui: str, context: RuleContext) -> bool:
+    """Whether it is a form of which several are taken in a day, and the day is within the limit of one."""
+    amount = context.drafted.dose.daily(rxcui)
+    if amount is None or not context.medication.dose_form:
+        return False
+    rows = (row for row in limits_of_route(rxcui, context.medication) if row.unit == "mg" and not row.condition)
+    days = [
+        row.most for row in rows if not (row.per_dose or row.per_hour or row.per_week or row.per_kg or row.per_area)
+    ]
+    return amount.high <= max(days, default=0.0)
+
+
+def is_given_as_drip(rxcui: str) -> bool:
+    """Whether rows limit what of the drug runs into a vein."""
+    return any(row.is_of_drips for row in LIMITS.get(rxcui, ()))
 
 
 def is_dose(step: Administration, rxcui: str, context: RuleContext) -> bool:
     """Whether a step is one dose: a mass with a rate too, of a drug that is not given as a drip, and not in a bag."""
     if step.way == "dose" or step.dose is None or step.runs_on:
-        return step.way == "dose" and not step.runs_all_day
+        return step.way == "dose" and not _runs_all_day(step, rxcui, context)
     is_in_bag = CONTAINER.search(f"{context.medication.words} {order_text(context.drafted.order)}")
-    return not is_in_bag and not any(row.is_of_drips for row in LIMITS.get(rxcui, ()))
+    return not is_in_bag and not is_given_as_drip(rxcui)
 
 
 def _is_given_in_doses(context: RuleContext) -> bool:
