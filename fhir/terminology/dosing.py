@@ -265,9 +265,9 @@ _PUSHED = re.compile(
 )
 # What runs by the minute, or by weight and hour ("50 mcg/kg/min"), runs into a vein where nothing else is said.
 _RUNS = re.compile(r"\d ?(?:mcg|µg|ug|mg|ng|units?|meq|mmol) ?/ ?(?:kg ?/ ?(?:min|h)|min)", re.IGNORECASE)
-# "20 mL/h", "40 mEq in 100 mL over 1 h" and what a pump gives run in, by whatever route.
+# "20 mL/h", "10 mEq/h", "40 mEq in 100 mL over 1 h" and what a pump gives run in, by whatever route.
 _RUNS_IN = re.compile(
-    r"\d ?ml ?/ ?(?:h|std)|\bperfusor|\bspritzenpumpe|\bsyringe driver"
+    r"\d ?(?:ml|meq|mmol) ?/ ?(?:h|std)|\bperfusor|\bspritzenpumpe|\bsyringe driver"
     r"|(?<!mix )(?<!dissolve )(?:mg|g|mcg|mg/kg|units?|meq|mmol) in \d{2,4} ?ml(?: \w+){0,2} over \d",
     re.IGNORECASE,
 )

@@ -244,6 +244,8 @@ _INTO_VEIN: Final = re.compile(r"\b(?:iv|i\.v\.|intraven\w*|infus\w*|drip)(?!\w)
 """A rate with a route of its own is an order of its own."""
 _PUSH_MINUTES: Final = 30.0
 """A dose and, as another instruction without words or route, a rate a minute: longer than this nobody pushes."""
+_NEVER_PUSHED_SLOWLY: Final = frozenset({"3992", "7512", "8163", "11149", "3628", "3616"})
+"""Epinephrine, norepinephrine, phenylephrine, vasopressin, dopamine and dobutamine: a rate a minute is their drip."""
 
 
 def _belongs(rate: SigAmount, dose: DoseAmount, text: str) -> bool:
@@ -268,7 +270,8 @@ def _is_speed_of(dose: Administration, rate: Administration, dosage: Dosage) -> 
         return False
     if re.search(r"\b(?:at|rate|than|push)\b", dosage.text.lower()):
         return True
-    if dosage.route is not None or _INTO_VEIN.search(dosage.text):
+    is_pressor = not _NEVER_PUSHED_SLOWLY.isdisjoint(rate.medication.rxcuis)
+    if is_pressor or dosage.route is not None or _INTO_VEIN.search(dosage.text):
         return False
     a_minute = [stated.high * stated.unit.factor / (1440 * (stated.unit.span_days or 1.0)) for stated in rate.rates]
     is_slow = any(stated.unit.by_weight or (stated.unit.span_days or 1.0) > 1 / 1440 for stated in rate.rates)
