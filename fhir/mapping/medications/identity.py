@@ -10,7 +10,7 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.record.datatypes import CodeableConcept, Coding, Dosage, Identifier, Ratio, Reference, plain
+from fhir.record.datatypes import CodeableConcept, Coding, Dosage, Identifier, Quantity, Ratio, Reference, plain
 from fhir.record.resources import (
     Medication,
     MedicationAdministration,
@@ -517,6 +517,9 @@ def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) 
     route = routes.pop() or _route_in_name(identity)
     if route is None and not routes and dosages and stands_beside_name(dosages[0], identity):
         route = "intravenous"
+    if route is None and not routes:
+        rates = (part.rateQuantity for dosage in dosages for part in dosage.doseAndRate)
+        route = next((RUN_IN for rate in rates if rate is not None and _says_it_runs(rate)), None)
     if route is None or routes:
         return identity
     routed = identity.by_route.get((route,))
@@ -525,6 +528,11 @@ def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) 
         if len(identity.by_route) < _MOST_ROUTES:
             identity.by_route[(route,)] = routed
     return routed
+
+
+def _says_it_runs(rate: Quantity) -> bool:
+    """Whether nothing but a drip has such a unit: mL or mEq an hour."""
+    return said_route(f"{rate.value} {rate.unit or rate.code}") == RUN_IN
 
 
 # "Norepinephrine 5 mcg/kg/min" with "continuous, titrate to MAP 65": the rate stands beside the name.
