@@ -175,6 +175,8 @@ def _mme_known(context: RuleContext) -> str:
 
 def _mme_gap(context: RuleContext) -> tuple[str, str] | None:
     view = _view(context)
+    if not view.is_counted:
+        return "opioid-dose-unknown", "injected opioids are counted only where the dose of a day runs all day long."
     if view.total[1]:
         return None
     if context.drafted.order.dosageInstruction or context.drafted.dose.per_day:

@@ -82,7 +82,8 @@ class OpioidView:
         charted = tuple(part for part in beside if not part.is_draft)
         # What the draft, or another draft, takes the place of is not added to it; one that does not count adds nothing.
         kept = tuple(part for part in beside if part.is_draft or _key(part) not in replaced)
-        self.parts = (*own_parts, *kept) if own_parts or not drafted.medication.is_said_injected else ()
+        self.is_counted = bool(own_parts) or not drafted.medication.is_said_injected
+        self.parts = (*own_parts, *kept) if self.is_counted else ()
         self._charted = charted
 
     @cached_property
