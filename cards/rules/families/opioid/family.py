@@ -173,10 +173,14 @@ def _mme_known(context: RuleContext) -> str:
     return f"The rest comes to {format_number(known_mme, _LIMITS)} MME/day." if known_mme else ""
 
 
+def _not_counted(rule: str, context: RuleContext) -> tuple[str, str] | None:
+    if rule != "opioid-mme" or _view(context).is_counted:
+        return None
+    return "opioid-dose-unknown", "injected opioids are counted only where the dose of a day runs all day long."
+
+
 def _mme_gap(context: RuleContext) -> tuple[str, str] | None:
     view = _view(context)
-    if not view.is_counted:
-        return "opioid-dose-unknown", "injected opioids are counted only where the dose of a day runs all day long."
     if view.total[1]:
         return None
     if context.drafted.order.dosageInstruction or context.drafted.dose.per_day:
@@ -343,5 +347,6 @@ FAMILY = Family(
         *SETTING_CONDITIONS,
     ),
     gaps={"mme": _mme_gap},
+    not_compared=_not_counted,
     changes={"under_50_mme": under_50_mme, "half_dose": half_dose},
 )
