@@ -24,7 +24,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.telemetry.metrics import Metrics
 from cds_hooks.telemetry.readings import hanging_readings
 from fhir.terminology.imported import WrongIndex, digest_of, in_use
-from fhir.terminology.plain_file import plain_file
+from fhir.terminology.plain_file import open_plain
 from models_onnx.serving.registry import ARTIFACTS
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _digest(path: Path) -> bytes | None:
     try:
         files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
         for file in files:
-            with plain_file(file).open("rb") as opened:
+            with open_plain(file) as opened:
                 of_file = file_digest(opened, "sha256").digest()
             digest.update(b"%s " % file.relative_to(path).as_posix().encode() + of_file)
     except OSError:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from fhir.terminology.caching import CACHES
-from fhir.terminology.plain_file import plain_file, unreadable
+from fhir.terminology.plain_file import read_plain, unreadable
 
 _MOST_MEANINGS: Final = 8192
 _DIGITS: Final = 16
@@ -127,7 +127,7 @@ def digest_of(path: Path) -> str:
 
 def _content_of(path: Path) -> bytes:
     try:
-        return plain_file(path).read_bytes()
+        return read_plain(path)
     except OSError as error:
         raise WrongIndex(f"{unreadable(path, error)}; {_WRITES_ONE}") from None
 

@@ -9,6 +9,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import AnyStr, Final
 
@@ -72,11 +73,36 @@ def plain_file(path: Path) -> Path:
         status = path.stat()
     except OSError:
         return path  # reading it says why
+    _refuse_special(status, path)
+    return path
+
+
+def open_plain(path: Path) -> BufferedReader:
+    """Return it opened, as `plain_file`; a named pipe that takes its place in between holds nobody either.
+
+    Raises:
+        OSError: It cannot be opened, or is a named pipe, a socket or a device.
+    """
+    file = open(plain_file(path), "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
+    try:
+        _refuse_special(os.fstat(file.fileno()), path)
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def read_plain(path: Path) -> bytes:
+    """Return what `open_plain` reads."""
+    with open_plain(path) as file:
+        return file.read()
+
+
+def _refuse_special(status: os.stat_result, path: Path) -> None:
     mode = status.st_mode
     is_special = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISBLK(mode) or stat.S_ISCHR(mode)
     if is_special and status.st_rdev != os.stat(os.devnull).st_rdev:
         raise OSError(errno.EINVAL, "it is a named pipe, a socket or a device, not a file", str(path))
-    return path
 
 
 def bounded_lines(readline: Callable[[int], AnyStr], name: str, longest: int = LONGEST_LINE) -> Iterator[AnyStr]:

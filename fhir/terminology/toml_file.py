@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from fhir.terminology.plain_file import plain_file, why_unreadable
+from fhir.terminology.plain_file import open_plain, why_unreadable
 
 
 class TomlFault(Exception):
@@ -31,7 +31,7 @@ def read_toml(path: Path, most_bytes: int | None = None) -> dict[str, Any]:
 def toml_text(path: Path, most_bytes: int | None = None) -> str:
     """Return the text of such a file, for who needs it beside what it says; TomlFault where it cannot be read."""
     try:
-        with plain_file(path).open("rb") as file:
+        with open_plain(path) as file:
             data = file.read() if most_bytes is None else file.read(most_bytes + 1)
     except OSError as error:
         raise TomlFault(why_unreadable(path, error), is_unreadable=True) from error

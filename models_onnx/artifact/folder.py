@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from fhir.terminology.plain_file import plain_file, unreadable
+from fhir.terminology.plain_file import read_plain, unreadable
 from models_onnx.artifact.keys import Keys, default_keys
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.onnx_file import refuse_unsafe
@@ -95,7 +95,7 @@ def _refuse_other_model(folder: Path, manifest: Manifest, content: bytes) -> Non
 
 def _read_manifest(folder: Path) -> bytes:
     try:
-        return plain_file(folder / MANIFEST).read_bytes()
+        return read_plain(folder / MANIFEST)
     except FileNotFoundError:
         raise ManifestRefused(f"{folder.name} has no {MANIFEST}; a model without one is not served") from None
     except OSError as error:

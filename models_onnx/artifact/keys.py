@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from fhir.terminology.plain_file import plain_file, unreadable
+from fhir.terminology.plain_file import read_plain, unreadable
 from models_onnx.errors import SignatureRefused
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def trusted_keys(*also: Path) -> Keys:
 def read_keys(path: Path) -> Keys:
     """Return the keys of this file alone; SignatureRefused where it cannot be read."""
     try:
-        return _read(plain_file(path).read_bytes(), path.name)
+        return _read(read_plain(path), path.name)
     except OSError as problem:
         raise SignatureRefused(f"the file of public keys: {unreadable(path, problem)}") from problem
 
@@ -147,7 +147,7 @@ def read_signer(path: Path, name: str) -> Signer:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        private = load_pem_private_key(plain_file(path).read_bytes(), password=None)
+        private = load_pem_private_key(read_plain(path), password=None)
     except (OSError, ValueError, TypeError) as problem:
         if isinstance(problem, OSError):
             raise SignatureRefused(f"the signing key: {unreadable(path, problem)}") from problem

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from fhir.terminology.plain_file import plain_file
+from fhir.terminology.plain_file import read_plain
 from models_onnx.artifact.keys import Keys, Signer
 from models_onnx.errors import HashMismatch, SignatureRefused
 
@@ -97,7 +97,7 @@ def read_release(folder: Path, keys: Keys) -> Release:
 def parse_release(folder: Path) -> Release:
     """Return the release without a look at its signature; SignatureRefused where it is not one."""
     try:
-        content = plain_file(folder / RELEASE).read_bytes()
+        content = read_plain(folder / RELEASE)
     except OSError:
         raise SignatureRefused(
             f"{folder.name} has no {RELEASE}: it was never published; cds-hooks model sign {folder.name}"

@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from cds_hooks.settings.checks import is_loopback, listen_address
 from fhir.record.site_file import read_toml_as
-from fhir.terminology.plain_file import plain_file, unreadable
+from fhir.terminology.plain_file import plain_file, read_plain, unreadable
 from fhir.terminology.toml_file import TomlFault
 
 _COMPUTED: Final = "computed "
@@ -348,7 +348,7 @@ def _beside(path: Path, name: str, what: str) -> bytes:
     """Return the bytes of a file that a declaration names, or say that it cannot be read."""
     file = path.parent / name
     try:
-        return plain_file(file).read_bytes()
+        return read_plain(file)
     except OSError as error:
         raise DeclarationFault(f"{what} {unreadable(file, error)}") from error
     except ValueError as error:

@@ -42,7 +42,7 @@ from cds_hooks.call.security.trust import (
     RegistrableNames,
     TrustedClient,
 )
-from fhir.terminology.plain_file import plain_file, unreadable
+from fhir.terminology.plain_file import open_plain, plain_file, unreadable
 from fhir.terminology.toml_file import TomlFault, parse_toml, toml_text
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class ClientEntry(Struct):
         file = self.folder / self.document["jwks_file"]
         self.files.append(file)
         try:
-            with plain_file(file).open("rb") as opened:
+            with open_plain(file) as opened:
                 return read_object(opened.read(MOST_KEY_SET_BYTES))
         except OSError as error:
             self._wrong(["jwks_file"], unreadable(file, error))

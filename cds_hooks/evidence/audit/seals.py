@@ -34,7 +34,7 @@ from cds_hooks.evidence.storage.queries import read_rows
 from cds_hooks.evidence.storage.tables import CHAINED, chain, removals
 from cds_hooks.settings import Settings
 from cds_hooks.telemetry.logs import log
-from fhir.terminology.plain_file import plain_file, unreadable
+from fhir.terminology.plain_file import read_plain, unreadable
 from models_onnx.artifact.keys import Keys, Signer, read_signer
 
 _LOOKED_AT: Final = 5_000
@@ -131,7 +131,7 @@ def _signed(body: Any) -> bytes:
 def read_seals(file: Path, keys: Keys) -> list[Seal]:
     """Return all seals of the file; SealsUnusable where one is missing, was changed, or is of another key."""
     try:
-        lines = plain_file(file).read_bytes().splitlines()
+        lines = read_plain(file).splitlines()
     except OSError as error:
         raise SealsUnusable(f"the file of seals {unreadable(file, error)}") from error
     seals: list[Seal] = []
@@ -204,7 +204,7 @@ def add_seal(
         RecordCut: The record does not hold what was sealed. It is not sealed on: a seal would hide that.
     """
     with locked(file) as descriptor:
-        content = plain_file(file).read_bytes()
+        content = read_plain(file)
         check(content)
         lines = content.splitlines()
         last = _last(lines)
@@ -226,7 +226,7 @@ def newest_seal(file: Path) -> Seal | None:
         SealsUnusable: The last line is not a seal.
         OSError: The file is there and cannot be read.
     """
-    return _last(plain_file(file).read_bytes().splitlines()) if file.exists() else None
+    return _last(read_plain(file).splitlines()) if file.exists() else None
 
 
 def _last(lines: Sequence[bytes]) -> Seal | None:
@@ -283,7 +283,7 @@ class Sealing:
             if last is not None and self._command:
                 sent_file = sent_count_file(self._file)
                 sent = int(sent_file.read_text(encoding="ascii") or 0) if sent_file.exists() else 0
-                last = _last(plain_file(self._file).read_bytes().splitlines()[: max(1, sent)])
+                last = _last(read_plain(self._file).splitlines()[: max(1, sent)])
         except (SealsUnusable, OSError, ValueError):
             return time()
         return time() if last is None else last.time.timestamp()
@@ -333,7 +333,7 @@ class Sealing:
         sent_file = sent_count_file(self._file)
         with locked(sent_file):
             sent = int(sent_file.read_text(encoding="ascii") or 0)
-            for line in plain_file(self._file).read_bytes().splitlines()[sent:]:
+            for line in read_plain(self._file).splitlines()[sent:]:
                 subprocess.run(self._command, input=line + b"\n", check=True, timeout=_SEND_SECONDS)  # noqa: S603
                 sent += 1
                 sent_file.write_text(str(sent), encoding="ascii")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fhir.terminology.plain_file import plain_file, unreadable
+from fhir.terminology.plain_file import plain_file, read_plain, unreadable
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused, UnsafeModel
 from models_onnx.serving.runtime import RUN_ERRORS, session_of
@@ -54,7 +54,7 @@ def read_source(path: Path) -> ModelSource:
 
 def _of_onnx(path: Path) -> ModelSource:
     try:
-        content = plain_file(path).read_bytes()
+        content = read_plain(path)
     except OSError as problem:
         raise CompileRefused(unreadable(path, problem)) from problem
     refuse_unsafe(content)

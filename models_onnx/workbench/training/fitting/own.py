@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
-from fhir.terminology.plain_file import plain_file
+from fhir.terminology.plain_file import read_plain
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import AdditiveLogistic, OwnEstimator
 from models_onnx.spec import Fitted as FittedElsewhere
@@ -121,7 +121,7 @@ def load(declared: FittedElsewhere) -> Any:
 
 def _onnx(path: Path, declared: FittedElsewhere) -> OnnxSource:
     try:
-        content = plain_file(path).read_bytes()
+        content = read_plain(path)
     except OSError as problem:
         raise TrainingRefused(f"the fitted model {declared.source} cannot be read: {problem}") from problem
     factors = tuple(declared.factors.get(name, 1.0) for name in declared.inputs)
