@@ -110,7 +110,7 @@ def test_a_kidney_row_is_sharp(every: int, as_of: datetime) -> None:
         (drug,) = _names(rule.trigger.draft)
         parts = band.when.get("all", [band.when])
         part = next(part for part in parts if "derived" in part or "lab" in part)
-        levels = {5: 5, 10: 3.2, 15: 3.2, 20: 2.2, 21: 2, 25: 2, 30: 2, 40: 1.5, 50: 1.2}
+        levels = {5: 5, 10: 4.5, 15: 3.2, 20: 2.2, 21: 2, 25: 2, 30: 2, 40: 1.5, 50: 1.2}
         creatinine = levels[part["ge"]] if "ge" in part else 20
         creatinine = part["gt"] + 0.1 if "lab" in part else creatinine
         low = {"labs": [["creatinine", creatinine, 3], ["body_weight", 70, 5], ["body_height", 170, 5]]}
