@@ -7,7 +7,7 @@ answered has a call id, which the log has for the first 20 of a minute:
 
 head          431   more than 64 KB or 100 fields before the body; trailers and chunk extensions count as well
 request-line  414   an address of more than 8 KB
-malformed     400   no HTTP, more than one Host, or a NUL in the query of the address
+malformed     400   no HTTP, no Host or more than one, or a NUL in the query of the address
 coding        400   a body in another transfer coding than chunked, as `gzip, chunked`, or in any under HTTP/1.0
 slow-head     408   no complete head within `head_seconds`, from the first moment or from the last answer
 idle          -     no byte within that time
@@ -258,8 +258,9 @@ class BoundedHttp(HttpToolsProtocol):
         if len(self.headers) > MOST_FIELDS or self._head_bytes > MOST_HEAD_BYTES:
             self._stop("head")
         hosts = sum(name == b"host" for name, _ in self.headers)
+        is_without_host = not hosts and self.parser.get_http_version() != "1.0"
         # RFC 9112, section 3.2, has one; PostgreSQL takes no text with a NUL, and no page has a use for one
-        if hosts > 1 or b"%00" in self.url.partition(b"?")[2]:
+        if hosts > 1 or is_without_host or b"%00" in self.url.partition(b"?")[2]:
             self._stop("malformed")
         # the parser takes whatever ends with chunked, and would hand a packed body on as it is
         coding = b",".join(value for name, value in self.headers if name == b"transfer-encoding").lower()
