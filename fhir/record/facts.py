@@ -342,9 +342,7 @@ class AnalyteResults:
 
         Looks no further back than the newest usable value.
         """
-        newest = self._newest
-        if newest is None:
-            newest = self._newest = self._find_newest() if self._parts else _NOTHING
+        newest = self._newest or self._find_newest()
         if max_age_days is None or type(newest) is not Found:
             return newest
         if newest.measurement.time.whole_days(self._as_of_epoch) > max_age_days:
@@ -391,16 +389,25 @@ class AnalyteResults:
         What was entered in error is among them, though it makes no look-up a refused one: it was never a value.
         """
         if self._newest is None:
-            self.lookup()
+            self._find_newest()
         return self._refused
 
     def _find_newest(self) -> Lookup:
         # Calls of a visit ask in several threads: what one has found is never replaced by a step of another.
+        if not self._parts:
+            self._newest = _NOTHING
+            return _NOTHING
         newest, at_once = newest_parts(self._parts)
         outcome = self._outcome(newest)
         if type(outcome) is Measurement:
             self._at_once = at_once
-            return Found(outcome)
+            self._newest = Found(outcome)
+            return self._newest
+        self._newest = self._look_back()
+        return self._newest
+
+    def _look_back(self) -> Lookup:
+        """Return the newest usable value behind those that are refused."""
         refused = list[Refusal]()
         for part in self._newest_first():
             outcome = self._outcome(part)
@@ -539,8 +546,7 @@ class ReadResources:
             return
         self.parts_of(OTHER)
         yield from self.unread
-        measured = [key for key in self.by_analyte or () if key in ANALYTES and ANALYTES[key].kind != "code"]
-        for key in sorted(measured, key=ANALYTE_POSITION.__getitem__):
-            if requested is not None and key not in requested:
-                continue
-            yield from self.results_of(key, as_of_epoch).refusals()
+        came = ANALYTES.keys() & (self.by_analyte or {}).keys()
+        for key in sorted(came if requested is None else came & requested, key=ANALYTE_POSITION.__getitem__):
+            if ANALYTES[key].kind != "code":
+                yield from (self.results.get(key) or self.results_of(key, as_of_epoch)).refusals()

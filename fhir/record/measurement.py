@@ -340,10 +340,11 @@ def measure(
         return _without_number(analyte, coded)
     if status not in USABLE_STATUS:
         return _refuse(analyte, coded, "not-final", f"has status {plain(status, 20)}, not final")
-    time = parsed_time or effective_time(observation)
+    text = observation.effectiveDateTime
+    time = parsed_time or (parse_time(text) if text else effective_time(observation))
     if time is None:
         return _refuse(analyte, coded, "no-date", "has no readable date")
-    if time.is_after(as_of_epoch):
+    if time.instant > as_of_epoch and time.is_after(as_of_epoch):
         return _refuse(analyte, coded, "future", f"is dated in the future ({time.date})")
     if code in OTHER_EQUATIONS:
         return _refuse(analyte, coded, "other-equation", f"was computed by another equation (LOINC {code})")

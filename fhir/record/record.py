@@ -220,7 +220,7 @@ class PatientRecord:
 
         A year-only birth date gives no age: it would be off by up to a year on either side of a threshold.
         """
-        months = self.age_months()
+        months = self.derive(_completed_months)
         return months // 12 if months is not None else None
 
     def age_bounds(self) -> tuple[int, int] | None:

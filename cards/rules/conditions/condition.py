@@ -13,7 +13,7 @@ import difflib
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from operator import attrgetter
 from typing import Annotated, Any, TypeAlias
 
@@ -348,7 +348,7 @@ def with_value(
     def compiler(spec: Spec) -> Predicate:
         wanted = spec[word]
         listed = no_facts if facts is None else lambda context: facts(wanted, context)
-        return Predicate(lambda context: test(wanted, context), listed, uses)
+        return Predicate(partial(test, wanted), listed, uses)
 
     return Condition(word, meaning, compiler, kind, lambda spec: wording(spec[word]), needs)
 
