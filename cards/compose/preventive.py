@@ -138,7 +138,7 @@ def _detail(
     lacking = list(not_sent)
     also = f"; {', '.join(lacking)} (not sent)" if lacking else ""
     citations = f" ({'; '.join(_citations(named))})" if named else ""  # a shortened card may name none
-    yield f"{WHY} recommended at average risk without symptoms{citations}."
+    yield f"{WHY} recommended without symptoms{citations}."
     yield f"Not seen: tests done elsewhere{also}; family history."
     if unknown:
         texts = (f"{', '.join(item.row.short for item in same)} ({text})" for text, same in unknown)

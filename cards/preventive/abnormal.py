@@ -26,16 +26,16 @@ from cards.text import format_number, plain, unit
 from fhir.mapping.condition_concepts import words_take_back
 from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition
 from fhir.mapping.medications.active import (
-    ActiveMedication,
     active_medications,
     ended_medications,
     orders_not_active,
     presence_of,
 )
-from fhir.record.datatypes import CodeableConcept, FhirTime
+from fhir.mapping.medications.identity import MedicationIdentity, identify_product
+from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Condition
+from fhir.record.resources import Condition, MedicationAdministration
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system
@@ -197,6 +197,11 @@ class AbnormalResults(Struct):
     def __post_init__(self) -> None:
         settled = (self.settled.get(row.screening, Settling()).added_to(row) for row in self.rows)
         self.rows = tuple(replace(row, order=PREVENTIVE.coded(row.order)) for row in settled)
+
+    @property
+    def analytes(self) -> list[str]:
+        """Every analyte that a row asks for."""
+        return sorted({limit.analyte for row in self.rows for limit in (*row.analytes, *row.beside)})
 
 
 ABNORMAL_RESULTS: Final[AbnormalResults] = msgspec.json.decode(
@@ -481,23 +486,23 @@ def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirT
     if keys and presence_of(record, keys).medications:
         return True
     courses = _courses_since(record, time) if row.settled_by_course and time is not None else []
-    if any(keys & course.identity.classes for course in courses):
+    if any(keys & course.classes for course in courses):
         return True
     names = row.names_that_settle
-    return names is not None and any(
-        names.search(medication.identity.words) is not None for medication in (*active_medications(record), *courses)
-    )
+    taken = (*(medication.identity for medication in active_medications(record)), *courses)
+    return names is not None and any(names.search(identity.words) is not None for identity in taken)
 
 
-def _courses_since(record: PatientRecord, time: FhirTime) -> list[ActiveMedication]:
-    """Return what was ordered on the day of the result or later and is over."""
+def _courses_since(record: PatientRecord, time: FhirTime) -> list[MedicationIdentity]:
+    """Return what was ordered on the day of the result or later and is over, and what was given then."""
     ended = ended_medications(record, time.whole_days(record.as_of_epoch))
     over = (order for order in orders_not_active(record) if order.order.status != "on-hold")
-    return [
-        course
-        for course in (*ended, *over)
-        if course.authored is not None and course.authored.last_day >= time.last_day
-    ]
+    courses = [(course.identity, course.authored) for course in (*ended, *over)]
+    for dose in record.facts(MedicationAdministration):
+        if dose.status == "completed":
+            when = dose.effectiveDateTime or (dose.effectivePeriod.start if dose.effectivePeriod is not None else None)
+            courses.append((identify_product(dose, record.medications), parse_time(when or "")))
+    return [identity for identity, when in courses if when is not None and when.last_day >= time.last_day]
 
 
 def _is_since(hit: ConditionHit, time: FhirTime | None) -> bool:

@@ -10,7 +10,7 @@ docs/preventive.md.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 from msgspec.structs import replace
@@ -31,6 +31,7 @@ from cards.preventive.recommendation import (
 from cards.text import format_number, plain
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import ConditionHit, find_condition
+from fhir.mapping.gestation import gestation
 from fhir.mapping.medications.active import Presence, presence_of
 from fhir.mapping.tobacco import SmokingHistory, smoking_history
 from fhir.record.datatypes import CodeableConcept
@@ -404,8 +405,28 @@ def judge_services(record: PatientRecord, results: Sequence[FollowUp]) -> tuple[
     """Return the answer for each recommendation, in the knowledge's order; `results` are those without a follow-up."""
     by_screening = {result.row.screening: result for result in results}
     age = record.age_years()
-    services = (service.at_age(age) for service in PREVENTIVE.services)
+    services = (service.at_age(age) for service in PREVENTIVE.services if _is_in_state(service, record))
     return tuple(_judge(service, record, by_screening.get(service.id)) for service in services)
+
+
+def _is_in_state(service: PreventiveService, record: PatientRecord) -> bool:
+    """Whether the patient has the conditions for which alone a recommendation is."""
+    return all(
+        not groups or find_condition(record, *groups) is not None for groups in (service.only_with, service.also_with)
+    )
+
+
+def _in_pregnancy(service: PreventiveService, record: PatientRecord) -> ServiceAnswer:
+    """Due where no test of this pregnancy counts, from the week of the recommendation on."""
+    pregnancy = find_condition(record, "pregnancy")
+    dated = gestation(record, pregnancy.time, pregnancy.source) if pregnancy is not None else None
+    if dated is None:
+        text = "the week of the pregnancy is not on record"
+        return judge(service, "not-charted", text) if service.from_week else by_interval(service, record)
+    if dated.weeks < service.from_week:
+        return judge(service, "risk", f"from week {service.from_week} of a pregnancy, now week {dated.weeks}")
+    begun = record.as_of.date() - timedelta(days=dated.days)
+    return newest_that_counts(service, record, lambda test: test.day is None or test.day >= begun)
 
 
 def _judge(service: PreventiveService, record: PatientRecord, result: FollowUp | None) -> ServiceAnswer:
@@ -415,10 +436,11 @@ def _judge(service: PreventiveService, record: PatientRecord, result: FollowUp |
     if result is not None:
         text = f"{result.name} ({result.when}): {result.text}"
         return judge(service, ABNORMAL_RESULT, text, *result.facts)
-    answer = DECIDERS.get(service.id, by_interval)(service, record)
+    general = _in_pregnancy if service.only_with == ("pregnancy",) else by_interval
+    answer = DECIDERS.get(service.id, general)(service, record)
     if answer.state != "due":
         return answer
-    return _not_sent(service, record) or _settled(service, record) or answer
+    return _not_sent(service, record) or _met(service, record) or _settled(service, record) or answer
 
 
 def _outside(service: PreventiveService, record: PatientRecord) -> ServiceAnswer | None:
@@ -493,6 +515,16 @@ def _not_sent(service: PreventiveService, record: PatientRecord) -> ServiceAnswe
     if not lacking:
         return None
     return judge(service, "not-sent", f"{' and '.join(lacking)} were not sent")
+
+
+def _met(service: PreventiveService, record: PatientRecord) -> ServiceAnswer | None:
+    """Not due after all: the medication is taken, or a reaction to it is on record."""
+    taken = presence_of(record, frozenset(service.met_by)).medications if service.met_by else ()
+    if taken:
+        return judge(service, "done", f"{plain(taken[0].name, 60)} is taken")
+    if any(allergy_to_class(record, name) is not None for name in service.met_by):
+        return judge(service, "condition", "a reaction to it is on record")
+    return None
 
 
 def _settled(service: PreventiveService, record: PatientRecord) -> ServiceAnswer | None:

@@ -109,8 +109,10 @@ class Order(Struct, frozen=True):
 class PreventiveService(Struct, frozen=True, kw_only=True):
     """One recommendation: for whom, what meets it and for how long, who said so and when it was read.
 
-    `excluded` are condition groups (tables/condition_groups.csv) for which it is not meant. `needs` are resource types
-    and analytes without which it cannot be called due.
+    `excluded` are condition groups (tables/condition_groups.csv) for which it is not meant, `only_with` those of which
+    one has to be on record, and `also_with` others of which one has to be, too. `from_week` is of a pregnancy, whose
+    tests count from its first day on. `met_by` are classes of medications that meet it. `needs` are resource types and
+    analytes without which it cannot be called due.
     """
 
     id: str
@@ -118,7 +120,8 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
     short: str
     document: str
     uspstf_ids: tuple[str, ...]
-    grade: Literal["A", "B"]
+    organisation: str = "USPSTF"
+    grade: Literal["A", "B", "weak"]
     grade_words: str = ""
     grade_b_to_age: int | None = None
     """The last age at which a recommendation of grade A has grade B."""
@@ -128,9 +131,13 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
     sex: Literal["male", "female"] | None = None
     from_age: int
     to_age: int | None = None
+    only_with: tuple[str, ...] = ()
+    also_with: tuple[str, ...] = ()
+    from_week: int = 0
     interval: str
     tests: tuple[Interval, ...]
     excluded: tuple[str, ...] = ()
+    met_by: tuple[str, ...] = ()
     needs: tuple[str, ...]
     order: Order | None = None
     note: str = ""
@@ -142,8 +149,8 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
 
     @property
     def citation(self) -> str:
-        """The short form of a card: the USPSTF, its grade and the year."""
-        return f"USPSTF {self.grade}, {self.year}"
+        """The short form of a card: the organization, its grade and the year."""
+        return f"{self.organisation} {self.grade}, {self.year}"
 
 
 class PreventiveKnowledge(Struct, kw_only=True):

@@ -97,7 +97,9 @@ def _entries(record: PatientRecord) -> Iterator[Declined]:
     for problem in record.facts(Condition):
         is_declined = problem.code is not None and any(map(REFUSED.search, problem.code.texts))
         if problem.code is not None and is_declined and condition_status(problem, record.as_of_epoch) != "past":
-            yield Declined(f"Condition/{problem.id}", problem.code, condition_time(problem, record))
+            # What is refused may have begun long ago: the refusal is dated by its recording.
+            time = parse_time(problem.recordedDate or "") or condition_time(problem, record)
+            yield Declined(f"Condition/{problem.id}", problem.code, time)
     for part in record.screening_parts():
         if _is_declined_result(part):
             yield Declined(f"Observation/{part[0].id}", part[1].code, parse_time(part[0].effectiveDateTime or ""))

@@ -323,9 +323,9 @@ class PatientRecord:
     def screening_parts(self) -> list[CodedPart]:
         """Observations and components that may be a screening test or a fact about smoking.
 
-        Those with a code of the key `screening`, and those of no analyte: a code of SNOMED CT is of none.
+        Those with a code of the key `screening` or `hbsag`, and those of no analyte: a code of SNOMED CT is of none.
         """
-        return [*self.resources.parts_of(SCREENING), *self.resources.parts_of(OTHER)]
+        return [part for key in (SCREENING, "hbsag", OTHER) for part in self.resources.parts_of(key)]
 
     def one_sided_results(self, analyte: str) -> list[OneSidedResult]:
         """Results that say only on which side of a number they lie, newest first."""

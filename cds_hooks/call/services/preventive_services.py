@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from cards.compose.preventive import preventive_card, preventive_states, results_card
 from cards.extension import WorklistEntry
-from cards.preventive.abnormal import FollowUp, open_results
+from cards.preventive.abnormal import ABNORMAL_RESULTS, FollowUp, open_results
 from cards.preventive.criteria import PREVENT, judge_services, prevent_inputs
 from cards.preventive.recommendation import ABNORMAL_RESULT, FOR_CHECK_UP, ServiceAnswer
 from cds_hooks.call.hold_back.visit import VisitRank
@@ -148,16 +148,15 @@ ADVISOR = Advisor(
     hooks=(PATIENT_VIEW,),
     title="Which preventive services are due",
     description=(
-        "Compares dated tests, orders and conditions with twelve USPSTF recommendations of grade A or B; one card at a "
+        "Compares dated tests, orders and conditions with USPSTF recommendations of grade A or B; one card at a "
         "visit with what is due, what is not known and what was not seen, silent where nothing is due."
     ),
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
         features=(*features_of(PREVENT), *OUTLOOK_FEATURES),
         analytes=(
-            *("screening", "sex_at_birth", "smoking_status", "hba1c"),
-            *("glucose_fasting", "glucose", "ldl_cholesterol", "dbp", "hbsag", "potassium", "hemoglobin", "platelets"),
-            *("calcium", "tsh", "psa", "ferritin", "vitamin_b12", "triglycerides"),
+            *("screening", "sex_at_birth", "smoking_status", "ldl_cholesterol"),
+            *ABNORMAL_RESULTS.analytes,
         ),
         resources=(
             "Condition",
@@ -166,11 +165,13 @@ ADVISOR = Advisor(
             "ServiceRequest",
             "MedicationRequest",
             "MedicationStatement",
+            "MedicationAdministration",
             "AllergyIntolerance",
             "Encounter",
             "FamilyMemberHistory",
         ),
         whole_history=("Procedure",),
+        named_results=20,
     ),
     exclusions=NOT_AT_HOME,
     find=find,

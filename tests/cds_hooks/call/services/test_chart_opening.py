@@ -37,6 +37,7 @@ from tests.live import record_in
 OPENING = "chart-opening"
 _LABELS = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 HOOK = "patient-view"
+_LABS = ("labs", "namedResults")
 
 
 async def test_discovery_lists_one_service_for_each_moment(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ async def test_an_opening_shows_the_most_important_of_what_its_advisors_show_one
 
 async def test_what_one_advisor_lacks_is_its_silence_and_costs_no_other_a_card(tmp_path: Path) -> None:
     whole = request_for(OPENING, HOOK, "af-edoxaban-crcl-high", AS_OF, None)
-    without = {**whole, "prefetch": {key: value for key, value in whole["prefetch"].items() if key != "labs"}}
+    without = {**whole, "prefetch": {key: value for key, value in whole["prefetch"].items() if key not in _LABS}}
     async with client(tmp_path, services=None, as_of=AS_OF) as calls:
         answer = await calls.post(f"/cds-services/{OPENING}", json=without)
     assert answer.status_code == 200
