@@ -128,7 +128,7 @@ def examples(number: int) -> int:
 
 
 _ONLY_SLOW = re.compile(
-    r"^\s*(?:import|from) (?:playwright|schemathesis|shap|lightgbm|xgboost|statsmodels|polars|pyarrow"
+    r"^\s*(?:import|from) (?:playwright|schemathesis|lightgbm|xgboost|statsmodels|polars|pyarrow"
     r"|cyclonedx|fhirpathpy|tests\.browser)\b|^pytestmark = .*\bmark\.slow\b",
     re.MULTILINE,
 )

@@ -29,5 +29,4 @@ class Library:
 
 lightgbm: Any = Library("lightgbm")
 xgboost: Any = Library("xgboost")
-shap: Any = Library("shap")
 statsmodels: Any = Library("statsmodels.api")

@@ -5,7 +5,7 @@ Where a model comes from: code and declaration, written into its manifest when i
 
 import hashlib
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,11 @@ import models_onnx
 from models_onnx.artifact.manifest import Lineage, Manifest
 from models_onnx.errors import TrainingRefused
 from models_onnx.serving.registry import ARTIFACTS, load_model
-from models_onnx.serving.runtime import Model
 from models_onnx.spec import REPLICATES, SEED, Fitted, ModelSpec, OwnEstimator, declaring_file, find_specs, get_spec
 from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.release.publishing import write_artifact
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
-from models_onnx.workbench.training.data.cohort import Cohort, build_cohort, read_rows, read_table
+from models_onnx.workbench.training.data.cohort import build_cohort, read_rows, read_table
 from models_onnx.workbench.training.evaluate import WHOLE, Evaluator
 from models_onnx.workbench.training.pipeline import train
 
@@ -85,38 +84,6 @@ PREDICTIONS_AGREE = 1e-4
 """What another processor may change of an estimate."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExternalEvaluation:
-    """The committed artifact on a table it has not seen: who was left out, figures, and subgroups."""
-
-    model: Model
-    rows: Path
-    cohort: Cohort
-    whole: dict[str, Any]
-    subgroups: list[dict[str, Any]]
-
-    @property
-    def manifest(self) -> Manifest:
-        return self.model.manifest
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """Return the evaluation for programs."""
-        manifest = self.manifest
-        return {
-            "model": {"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256},
-            "how": self.how,
-            "left_out": [{"words": step.words, "count": step.count} for step in self.cohort.left_out],
-            "all": self.whole,
-            "subgroups": self.subgroups,
-        }
-
-    @property
-    def how(self) -> str:
-        """Say of whom the figures are."""
-        return f"On {self.rows.name}, {len(self.cohort):,} {self.manifest.row_words} it was not trained on."
-
-
 def no_progress(_step: str, _done: int, _total: int) -> None:
     """Show nothing."""
 
@@ -150,7 +117,7 @@ def evaluate_rows(
     replicates: int = REPLICATES,
     progress: Progress = no_progress,
     specs: Path | None = None,
-) -> ExternalEvaluation:
+) -> dict[str, Any]:
     """Evaluate the committed artifact on other rows of its form (no fold needed); every eligible person is predicted.
 
     Raises:
@@ -169,4 +136,11 @@ def evaluate_rows(
     predicted = OutOfFold(predictions.margin, odds, {})
     evaluator = Evaluator(spec, cohort, predicted, limit, replicates, seed)
     overall = evaluator.block(np.ones(len(cohort), dtype=bool), {**WHOLE, **evaluator.alerts})
-    return ExternalEvaluation(model, rows, cohort, overall, evaluator.subgroups(progress))
+    manifest = model.manifest
+    return {
+        "model": {"id": manifest.id, "version": manifest.version, "sha256": manifest.file.sha256},
+        "how": f"On {rows.name}, {len(cohort):,} {manifest.row_words} it was not trained on.",
+        "left_out": [{"words": step.words, "count": step.count} for step in cohort.left_out],
+        "all": overall,
+        "subgroups": evaluator.subgroups(progress),
+    }

@@ -111,18 +111,12 @@ def _evaluate(name: str, rows: Path, folder: Path, specs: Path | None, replicate
         specs = own_specs(specs, folder, name)
         evaluated = evaluate_rows(name, rows, folder, SEED, replicates, progress, specs)
     if as_json:
-        print_json(evaluated.document)
-    else:
-        typer.echo(_figures_in_words(evaluated))
-
-
-def _figures_in_words(evaluated: Any) -> str:
-    """Return an evaluation on other rows: who was left out, and its figures."""
+        print_json(evaluated)
+        return
     from models_onnx.workbench.release.card import fairness_in_words, validity_in_words
 
-    left_out = [f"left out: {step.words}: {step.count:,}" for step in evaluated.cohort.left_out]
-    figures = evaluated.document
-    return "\n".join((*left_out, validity_in_words(figures), fairness_in_words(figures)))
+    left_out = [f"left out: {step['words']}: {step['count']:,}" for step in evaluated["left_out"]]
+    typer.echo("\n".join((*left_out, validity_in_words(evaluated), fairness_in_words(evaluated))))
 
 
 def _is_in_use(subject: Subject, keys: Keys) -> bool:

@@ -27,7 +27,6 @@ _SEED = 20260101
 # Of the inputs of our models age reaches 0.80 alone, any other 0.67. An outcome of which a quarter is wrong has 0.75.
 # Whether a value is there: a cause of death reaches 0.85, what was not asked of the very ill 0.62 (SUPPORT2).
 _ALONE, _AGE_ALONE = 0.72, 0.85
-_AFTER = 0.15
 # The share of the rows with the outcome above a cut through an input less that of the others: 0.94 are 99 and 5 in 100;
 # a measurement that did so would have an AUROC of 0.997.
 _ONE_CUT = 0.94
@@ -68,7 +67,7 @@ def leaks_of(spec: ModelSpec, cohort: Cohort, reads: Reads | None = None) -> tup
     if min(np.bincount(cohort.y[cohort.weight > 0], minlength=2)) < LEAST_EVENTS:
         return ()
     in_table = leaks_in_table(spec, cohort, reads or Reads.of(spec, cohort))
-    return (*in_table, *_too_good(alone(cohort), after_horizon(spec, cohort)))
+    return (*in_table, *_too_good(alone(cohort)))
 
 
 def leaks_in_table(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[str, ...]:
@@ -206,38 +205,11 @@ def alone(cohort: Cohort) -> dict[str, float]:
     }
 
 
-def after_horizon(spec: ModelSpec, cohort: Cohort) -> dict[str, float]:
-    """Return the same for events after the horizon, of those without one in it; empty where none were followed on.
-
-    What makes ill goes on doing so after the horizon; an input made from the label within it separates nobody there.
-    """
-    follow_up = spec.outcome.follow_up
-    if follow_up is None:
-        return {}
-    years = np.asarray(follow_up.time(cohort.rows), dtype=np.float64) / follow_up.per_year
-    event = np.asarray(follow_up.event(cohort.rows), dtype=np.float64) == 1.0
-    horizon = spec.outcome.horizon_years
-    later = event & (years > horizon) & (years <= 2 * horizon)
-    longer = years > 2 * horizon
-    if min(later.sum(), longer.sum()) < 100:
-        return {}
-    rows = later | longer
-    y = later[rows].astype(np.int64)
-    return {name: separates(cohort.X[rows, position], y) for position, name in enumerate(cohort.features)}
-
-
-def _too_good(alone: Mapping[str, float], after: Mapping[str, float]) -> Iterator[str]:
-    """Yield a Suspicion of each input that is too good alone, or only until the horizon."""
+def _too_good(alone: Mapping[str, float]) -> Iterator[str]:
+    """Yield a Suspicion of each input that is too good alone."""
     for name, value in alone.items():
-        later = after.get(name)
         if value >= (_AGE_ALONE if isinstance(FEATURES.get(name), Age) else _ALONE):
             yield Suspicion(f"{name} alone reaches an AUROC of {value:.2f}: it may know the outcome", (name,))
-        elif later is not None and value - later >= _AFTER:
-            yield Suspicion(
-                f"{name} alone reaches an AUROC of {value:.2f} for events within the horizon and {later:.2f} for those "
-                "after it: it may know the label, not the illness",
-                (name,),
-            )
 
 
 def separates(column: Array, y: NDArray[np.int64]) -> float:

@@ -22,7 +22,7 @@ from models_onnx.spec import CohortExclusion, ModelSpec
 from models_onnx.workbench.gates.evidence import traced_groups
 from models_onnx.workbench.metrics import logit, sigmoid
 from models_onnx.workbench.training.data.cohort import build_cohort
-from models_onnx.workbench.training.data.leaks import Suspicion, after_horizon, alone, leaks_in_table
+from models_onnx.workbench.training.data.leaks import Suspicion, leaks_in_table
 from models_onnx.workbench.training.data.reads import Reads
 from tests.models_onnx.invented import INVENTED
 from tests.models_onnx.workbench.training.template import write_template
@@ -201,22 +201,6 @@ def test_what_is_made_of_the_outcome_is_shown_and_a_date_that_may_be_booked_is_a
         said = [leak for leak in leaks(bad, table) if leak.startswith("mcv_fl is ")]
         assert said, column
         assert all(isinstance(leak, Suspicion) for leak in said) is is_question, said
-
-
-def test_an_input_made_from_the_label_separates_nobody_after_the_horizon(rows: pd.DataFrame) -> None:
-    draw = np.random.default_rng(5)
-    told = np.where(draw.random(len(rows)) < 0.25, 1 - rows["death"], rows["death"])
-    later = np.where((rows["death"] == 0) & (draw.random(len(rows)) < 0.4), 1.0, 0.0)
-    table = rows.assign(
-        note=told,
-        death=np.maximum(rows["death"], later),
-        followup_months=np.where(later == 1, 90, np.where(rows["death"] == 1, rows["followup_months"], 130)),
-        cycle_start=2009,
-    )
-    bad = reading(mcv_fl=lambda each: 85.0 + each["note"])
-    cohort = build_cohort(bad, table)
-    assert alone(cohort)["mcv_fl"] > 0.7
-    assert after_horizon(bad, cohort)["mcv_fl"] < 0.6
 
 
 @pytest.mark.parametrize(
