@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any, Final
 
-import orjson
 from msgspec import Struct, field
 
 from cards.card import Card
@@ -18,29 +17,18 @@ from cards.compose.high_alert import NOT_COVERED
 from cards.orders import check_orders
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.patient.orders import DraftOrder, read_draft
-from fhir.record.datatypes import parse_time
-from fhir.record.record import read_record
-from fhir.record.refusals import WrongPatient
-from fhir.record.resources import decoder
+from fhir.record.charts import known_at, time_of
+from fhir.record.record import record_from_resources
 
 Resource = dict[str, Any]
 
-# Where a resource says when it became known, the first that is there.
-_DATES = {
-    "Observation": ("effectiveDateTime", "effectiveInstant", "issued"),
-    "Condition": ("recordedDate", "onsetDateTime"),
-    "MedicationRequest": ("authoredOn",),
-    "MedicationStatement": ("dateAsserted", "effectiveDateTime"),
-    "MedicationDispense": ("whenHandedOver", "whenPrepared"),
-    "MedicationAdministration": ("effectiveDateTime",),
-    "AllergyIntolerance": ("recordedDate", "onsetDateTime"),
-    "Procedure": ("performedDateTime",),
-    "ServiceRequest": ("authoredOn", "occurrenceDateTime"),
-}
-_PERIODS = {"Observation": "effectivePeriod", "Encounter": "period", "Procedure": "performedPeriod"}
-_WITHOUT_DATE = frozenset({"Patient", "Medication"})
-_KEPT = frozenset({*_DATES, *_PERIODS, *_WITHOUT_DATE})
 _NEVER_GIVEN = frozenset({"entered-in-error", "cancelled", "draft"})
+_WAS_GIVEN = frozenset({"completed", "stopped", "active"})
+# Without one of these times a problem or an allergy has always been there.
+_SINCE = {
+    "Condition": ("recordedDate", "onsetDateTime", "onsetPeriod.start"),
+    "AllergyIntolerance": ("recordedDate", "onsetDateTime"),
+}
 
 
 class SimulatedFinding(Struct, frozen=True):
@@ -128,7 +116,7 @@ def _orders(resources: Iterable[Resource]) -> Iterator[tuple[float, Resource]]:
             and resource.get("status") not in _NEVER_GIVEN
             and resource.get("id")
         ):
-            written = parse_time(resource["authoredOn"]) if isinstance(resource.get("authoredOn"), str) else None
+            written = time_of(resource, "authoredOn")
             if written is not None:
                 yield written.instant, resource
 
@@ -141,21 +129,10 @@ def _add(
     suppress: SuppressionCheck,
     texts: set[str],
 ) -> None:
-    known_resources = [
-        _as_it_was(resource, instant)
-        for resource in resources
-        if resource is not order and _is_known(resource, instant)
-    ]
-    entries = {
-        "resourceType": "Bundle",
-        "type": "collection",
-        "entry": [{"resource": resource} for resource in known_resources],
-    }
-    patient = next((resource.get("id", "") for resource in resources if resource.get("resourceType") == "Patient"), "")
-    try:
-        record = read_record({"chart": decoder.decode(orjson.dumps(entries))}, patient, _moment(instant))
-    except (WrongPatient, ValueError):
-        return
+    others = [resource for resource in resources if resource is not order and resource.get("resourceType") != "Patient"]
+    patient = next((resource for resource in resources if resource.get("resourceType") == "Patient"), {})
+    as_of = datetime.fromtimestamp(instant, UTC)
+    record = record_from_resources(_known_then(patient, others, instant), patient.get("id", ""), as_of)
     draft = read_draft({**order, "status": "draft"}, position=0)
     numbers = count(1)
     # Orders that were written are orders that were signed: nothing more was entered.
@@ -184,55 +161,23 @@ def _findings_of(card: Card, draft: DraftOrder) -> Iterator[SimulatedFinding]:
         yield SimulatedFinding(finding.rule, finding.band, card.indicator, str(drug), card.summary)
 
 
-def _moment(instant: float) -> datetime:
-    return datetime.fromtimestamp(instant, UTC)
-
-
 # The chart as it was
 
 
-def _is_known(resource: Resource, instant: float) -> bool:
-    kind = resource.get("resourceType")
-    if kind not in _KEPT:
-        return False
-    if kind in _WITHOUT_DATE:
-        return True
-    when = _known_since(resource)
-    return when is not None and when <= instant
+def _known_then(patient: Resource, resources: Iterable[Resource], instant: float) -> list[Resource]:
+    """Return what was known, as a call of that moment would have read it."""
+    dated, always = list[Resource](), list[Resource]()
+    for resource in resources:
+        paths = _SINCE.get(str(resource.get("resourceType")))
+        is_dated = paths is None or any(time_of(resource, path) is not None for path in paths)
+        (dated if is_dated else always).append(_order_then(resource, instant))
+    return [*known_at(patient, dated, instant, as_written=True), *always]
 
 
-def _known_since(resource: Resource) -> float | None:
-    kind = resource["resourceType"]
-    texts = [resource.get(name) for name in _DATES.get(kind, ())]
-    period = resource.get(_PERIODS.get(kind, ""))
-    texts.append(period.get("start") if isinstance(period, dict) else None)
-    for text in texts:
-        time = parse_time(text) if isinstance(text, str) else None
-        if time is not None:
-            return time.instant
-    # A problem or an allergy without a date has always been there.
-    return float("-inf") if kind in ("Condition", "AllergyIntolerance") else None
-
-
-def _as_it_was(resource: Resource, instant: float) -> Resource:
-    """Return an order or a visit that had not ended by then was going on, whatever became of it since."""
-    kind = resource["resourceType"]
-    if kind == "MedicationRequest" and resource.get("status") in ("completed", "stopped", "active"):
-        end = _end_of(resource)
+def _order_then(resource: Resource, instant: float) -> Resource:
+    """Return an order that had not ended by then as one that was going on, whatever became of it since."""
+    if resource.get("resourceType") == "MedicationRequest" and resource.get("status") in _WAS_GIVEN:
+        end = time_of(resource, "dispenseRequest.validityPeriod.end")
         if end is not None:
-            return {**resource, "status": "active" if end > instant else "completed"}
-    if kind == "Encounter":
-        period = resource.get("period")
-        times = period if isinstance(period, dict) else {}
-        over = parse_time(times["end"]) if isinstance(times.get("end"), str) else None
-        if over is not None and over.instant > instant:
-            return {**resource, "status": "in-progress", "period": {"start": times.get("start")}}
+            return {**resource, "status": "active" if end.instant > instant else "completed"}
     return resource
-
-
-def _end_of(order: Resource) -> float | None:
-    supply = order.get("dispenseRequest")
-    validity = supply.get("validityPeriod") if isinstance(supply, dict) else None
-    text = validity.get("end") if isinstance(validity, dict) else None
-    end = parse_time(text) if isinstance(text, str) else None
-    return end.instant if end is not None else None
