@@ -146,6 +146,19 @@ class ServedHere(Struct, frozen=True):
     """Why a model in shadow should not show cards yet: `monitor.versions.why_too_early`."""
     indexes: Callable[[], Mapping[str, str]] = dict
     """The indexes of terminologies that are here and whole, each with its digest."""
+    by_two_people: bool = True
+    """As `Releases`: not in the development profile, where a command alone can do everything."""
+
+    def version(self, kind: str, name: str) -> str:
+        """Return the version that an act about this names; "" where it has none, or is not here."""
+        return self.indexes().get(name, "") if kind == TERMINOLOGY else self.versions.get((kind, name), "")
+
+    def names(self, kind: str) -> str:
+        """Name what there is of a kind; of rules, which are many, the page that lists them."""
+        if kind == "rule":
+            return "the page /rules lists those there are"
+        there = self.services if kind == "service" else [name for of_kind, name in self.versions if of_kind == kind]
+        return f"there are {', '.join(sorted(there)) or 'none'}"
 
 
 def waiver_version(subject: Subject) -> str:
@@ -196,7 +209,8 @@ class ActDesk:
 
 
 def _read(url: str, served: ServedHere) -> tuple[ApprovalBook, Releases]:
-    book, releases = ApprovalBook(url, people_log_in=True), Releases(served.versions, by_two_people=True)
+    book = ApprovalBook(url, people_log_in=True)
+    releases = Releases(served.versions, by_two_people=served.by_two_people)
     book.read()
     releases.read(url)
     return book, releases
@@ -284,7 +298,8 @@ class _Checks:
 
     def _release_act(self, wanted: WantedAct) -> Act:
         if wanted.kind not in get_args(ActKind) or wanted.state not in get_args(ActState):
-            raise ApprovalRefused(f"nothing of the kind {wanted.kind[:40]} can become {wanted.state[:40]}")
+            text = f"nothing of the kind {wanted.kind[:40]} can become {wanted.state[:40]}"
+            raise ApprovalRefused(f"{text}; there are {', '.join(get_args(ActKind))}")
         if not wanted.why.strip():
             raise ApprovalRefused("give the reason; it is recorded")
         self._refuse_version(wanted)
@@ -313,31 +328,27 @@ class _Checks:
             state=wanted.state,  # type: ignore[arg-type] # and every other state
             at=self._at,
             why=wanted.why.strip()[:_LONGEST],
-            version=self._version(wanted),
+            version=self.served.version(wanted.kind, wanted.name),
             gates=str(model_subject(release)["gates"]) if release is not None else "",
             share=wanted.share if wanted.state == CANARY else 100,
             **to_builtins(who),
         )
 
-    def _version(self, wanted: WantedAct) -> str:
-        if wanted.kind == TERMINOLOGY:
-            return self.served.indexes().get(wanted.name, "")
-        return self.served.versions.get((wanted.kind, wanted.name), "")
-
     def _refuse_version(self, wanted: WantedAct) -> None:
         if wanted.kind in _OF_SITE:
             return
-        if wanted.kind == TERMINOLOGY and wanted.state == "active" and wanted.name not in self.served.indexes():
-            raise ApprovalRefused(f"there is no whole index {wanted.name[:40]} in the folder of CDS_TERMINOLOGY")
         if wanted.kind == TERMINOLOGY:
+            indexes = self.served.indexes()
+            if wanted.state == "active" and wanted.name not in indexes:
+                text = f"there is no whole index {wanted.name[:40]} in the folder of CDS_TERMINOLOGY"
+                raise ApprovalRefused(f"{text}; there are {', '.join(indexes) or 'none'}")
             return
-        if wanted.kind == "service":
-            if wanted.name not in self.served.services:
-                raise ApprovalRefused(f"there is no service {wanted.name[:80]} at this server")
+        if wanted.kind == "service" and wanted.name in self.served.services:
             return
         served = self.served.versions.get((wanted.kind, wanted.name))
         if served is None:
-            raise ApprovalRefused(f"there is no {wanted.kind} {wanted.name[:80]} at this server")
+            there = self.served.names(wanted.kind)
+            raise ApprovalRefused(f"there is no {wanted.kind} {wanted.name[:80]} at this server; {there}")
         if wanted.version != served and (wanted.kind, wanted.version) not in (("equation", ""), ("prompt", "")):
             raise ApprovalRefused(
                 f"the {wanted.kind} {wanted.name} is here in another version than was shown; read it again"

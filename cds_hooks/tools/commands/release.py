@@ -4,21 +4,21 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from getpass import getuser
-from importlib import import_module
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
-from msgspec import to_builtins
 
 from cds_hooks.call.hold_back.released import CANARY, KNOWLEDGE, TERMINOLOGY, Key
 from cds_hooks.call.trusted_models import AbsentModel, why_withheld
 from cds_hooks.evidence.storage.database import parse_url, reading_engine
 from cds_hooks.evidence.storage.decision import RecordUnavailable
-from cds_hooks.evidence.storage.entries import add_event
 from cds_hooks.evidence.storage.opening import upgrade_schema
-from cds_hooks.people.governance.acts import COMMAND, RELEASE_EVENT, Act, ActKind, ActState, ApprovalRefused
+from cds_hooks.people.access.roles import Role
+from cds_hooks.people.governance.act_desk import ActDesk, LoggedIn, ServedHere, WantedAct
+from cds_hooks.people.governance.acts import COMMAND, Act, ActState, ApprovalRefused
 from cds_hooks.people.governance.approvals import NOBODY_APPROVES
-from cds_hooks.people.governance.releases import QUIET, Releases, why_not_allowed
+from cds_hooks.people.governance.releases import QUIET, Releases
+from cds_hooks.people.governance.terminology import whole_indexes
 from cds_hooks.settings import settings
 from cds_hooks.tools.commands.options import AsJson, Database, as_sentence, failure, print_json, said_in_a_sentence
 from cds_hooks.tools.commands.record_options import record_url
@@ -78,35 +78,24 @@ def release(
 
 def _set(state: ActState, kind: str, name: str, why: str, share: int, database: str | None) -> None:
     with _said_in_a_sentence():
-        url, by = record_url(database), getuser()
+        url, by, is_trusting = record_url(database), getuser(), settings().trust_file is not None
         _check_record(url)
         upgrade_schema(parse_url(url))
-        before = acts_until(url)
-        version, gates = _version(kind, name)
-        if (fault := why_not_allowed(before.current.states, kind, name, state)) is not None:
-            raise ApprovalRefused(fault)
-        if settings().trust_file is not None and state not in QUIET:
+        if kind == "client":
+            _refuse_unknown_client(name)
+        if kind == KNOWLEDGE and settings().knowledge is None:
+            raise ApprovalRefused(f"CDS_KNOWLEDGE must name the folder with {name}; it is not set here")
+        if is_trusting and state not in QUIET:
             raise ApprovalRefused(
                 f"behind a trust file {state} takes two people in two roles, who log in and do it at the page of the "
                 f"{kind} or at /rules"
             )
         if kind == "model" and state in (CANARY, "active"):
             _refuse_ungated(name)
-        act = Act(
-            kind=kind,  # type: ignore[arg-type] # _version has refused every other kind
-            name=name,
-            state=state,
-            by=by,
-            role="operator",
-            person=by,
-            issuer=COMMAND,
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-            why=why,
-            version=version,
-            gates=gates,
-            share=share if state == CANARY else 100,
-        )
-        add_event(url, RELEASE_EVENT, by, to_builtins(act))
+        served = _served_here(kind, by_two_people=is_trusting)
+        wanted = WantedAct(kind, name, state, served.version(kind, name), why, share, early=True)
+        person = LoggedIn(by, by, COMMAND, frozenset({Role.OPERATOR}))
+        ActDesk(url, served).take([wanted], person, datetime.now(UTC))
         released = acts_until(url).current
         words = f"The {kind} {name} is now {released.words.get(f'{kind} {name}', 'on')}"
         if kind == TERMINOLOGY:
@@ -115,19 +104,40 @@ def _set(state: ActState, kind: str, name: str, why: str, share: int, database: 
     typer.echo(f"{words}. Every server has it within a second.")
 
 
+def _served_here(kind: str, *, by_two_people: bool) -> ServedHere:
+    """Return what acts of release can be about: what a server with these settings would have."""
+    from cds_hooks.call.configuration import prompt_versions, served_versions  # rules and models take a second to load
+    from cds_hooks.call.services import Service, every_service, services_for, versions_for
+
+    services: dict[str, Service] = {}
+    versions: dict[Key, str] = {}
+    if kind not in ("client", "unit", "user"):  # a client goes also where a rule or a service cannot be loaded
+        services = services_for(settings())
+        versions = served_versions(services, versions_for(settings(), services)) | prompt_versions(settings())
+        services = every_service(services)
+    return ServedHere(
+        versions,
+        services,
+        lambda model: _served_model(model).artifact.release,
+        lambda _model: (),
+        lambda *_: None,
+        partial(whole_indexes, settings()),
+        by_two_people,
+    )
+
+
 def _compare(name: str, database: str | None, *, as_json: bool) -> None:
     from cds_hooks.evidence.outcomes.followed import compare_with_outcomes, followed
     from cds_hooks.evidence.outcomes.labels import site_labels
     from models_onnx.model_card.calibration import BAR
 
     with _said_in_a_sentence():
-        version, _ = _version("model", name)
         manifest = _served_model(name).manifest
         odds = 1 / ((manifest.thresholds.alerts_per_event or BAR) - 1)
         rows = followed(
             record_url(database), site_labels(settings())[manifest.id], int(datetime.now(UTC).timestamp() * 1e6)
         )
-        compared = compare_with_outcomes(rows, version, odds)
+        compared = compare_with_outcomes(rows, manifest.file.sha256, odds)
     if as_json:
         print_json(compared)
         return
@@ -194,7 +204,10 @@ def _served_model(name: str) -> Model:
     services = services_for(settings())
     there = (model for service in services.values() for model in service.models if not isinstance(model, AbsentModel))
     loaded = {model.manifest.id: model for model in there}
-    return {**loaded, **{version.name: version.model for version in versions_for(settings(), services).all}}[name]
+    loaded |= {version.name: version.model for version in versions_for(settings(), services).all}
+    if name not in loaded:
+        raise ApprovalRefused(f"there is no model {name} here; there are {', '.join(sorted(loaded))}")
+    return loaded[name]
 
 
 def _check_record(url: str) -> None:
@@ -209,49 +222,6 @@ def acts_until(url: str, at: float = float("inf")) -> Releases:
     releases = Releases(by_two_people=settings().trust_file is not None)
     releases.read(url, at)
     return releases
-
-
-def _version(kind: str, name: str) -> tuple[str, str]:
-    """Return the digest of the version served here, and that of its gate report; ApprovalRefused for no such thing."""
-    from cds_hooks.call.configuration import served_versions  # rules and models take a second to load
-    from cds_hooks.call.services import every_service, services_for, versions_for
-
-    if kind not in get_args(ActKind):
-        raise ApprovalRefused(
-            f"{kind[:64]!r} cannot be released or switched off; give one of {', '.join(get_args(ActKind))}."
-        )
-    if kind == "client":
-        _refuse_unknown_client(name)
-    if kind in ("client", "unit", "user"):
-        return "", ""
-    if kind == TERMINOLOGY:
-        return _version_of_terminology(name), ""
-    if kind == "prompt":
-        return _version_of_prompt(name)
-    services = services_for(settings())
-    if kind == "service":
-        if name not in (known := every_service(services)):
-            raise ApprovalRefused(f"there is no service {name}; there are {', '.join(known)}")
-        return "", ""
-    beside = versions_for(settings(), services)
-    served: dict[Key, str] = served_versions(services, beside)
-    if (kind, name) not in served:
-        if kind == KNOWLEDGE and settings().knowledge is None:
-            raise ApprovalRefused(f"CDS_KNOWLEDGE must name the folder with {name}; it is not set here")
-        there = (
-            ", ".join(sorted(served_name for served_kind, served_name in served if served_kind == kind))
-            if kind == "model"
-            else ""
-        )
-        listed = (
-            f"; there are {there}" if there else "; the page /rules lists those there are" if kind == "rule" else ""
-        )
-        raise ApprovalRefused(f"there is no {kind} {name!r} here{listed}")
-    if kind != "model":
-        return served[kind, name], ""
-    model = _served_model(name)
-    report = model.artifact.release.files.get("gates.json") if model.artifact.release is not None else None
-    return served[kind, name], report.sha256 if report is not None else ""
 
 
 def _refuse_unknown_client(name: str) -> None:
@@ -269,28 +239,6 @@ def _refuse_unknown_client(name: str) -> None:
         names = sorted({client.name for client in trusted.clients} | set(trusted.faulty))
         if name not in names:
             raise ApprovalRefused(f"there is no client {name!r} in the trust file; there are {', '.join(names)}")
-
-
-def _version_of_terminology(name: str) -> str:
-    """Return the digest of an index of the folder; ApprovalRefused where it is not there or was changed."""
-    from cds_hooks.people.governance.terminology import whole_indexes
-
-    indexes = whole_indexes(settings())
-    if name not in indexes:
-        there = f"; there are {', '.join(indexes)}" if indexes else ""
-        raise ApprovalRefused(f"there is no whole index {name} in the folder that CDS_TERMINOLOGY names{there}")
-    return indexes[name]
-
-
-def _version_of_prompt(name: str) -> tuple[str, str]:
-    """Return the digest of a prompt with its model, and that of its report; the text part is imported for it alone."""
-    versions: dict[Key, tuple[str, str]] = import_module("cds_hooks.add_ons.text.released").prompt_versions(settings())
-    if ("prompt", name) not in versions:
-        raise ApprovalRefused(
-            f"there is no prompt {name} with green gates here; python -m tests.text evaluate FOLDER "
-            "--endpoint NAME tries one"
-        )
-    return versions["prompt", name]
 
 
 _said_in_a_sentence = partial(said_in_a_sentence, ApprovalRefused, RecordUnavailable, OSError)

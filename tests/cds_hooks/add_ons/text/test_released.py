@@ -152,7 +152,7 @@ def test_gates_are_evaluated_and_only_green_ones_can_be_released(site: Site) -> 
     assert prompt_versions(site.settings) == {}
     released.ensure_record(site.settings.database_url)
     refused = CliRunner().invoke(cli.app, ["release", "shadow", "prompt", "summary-ward", "--why", "x"])
-    assert "no prompt summary-ward with green gates" in refused.output
+    assert "no prompt summary-ward at this server" in refused.output
     answer = site.evaluate()
     assert answer.exit_code == 0, answer.output
     report = json.loads(answer.stdout)

@@ -126,7 +126,7 @@ def test_the_commands_refuse_in_sentences_and_list_every_act(tmp_path: Path) -> 
 
     assert run("off", "service", "nothing", "--why", "x")[0] == 1
     assert (
-        "There is no rule 'nothing' here; the page /rules lists those there are."
+        "There is no rule nothing at this server; the page /rules lists those there are."
         in run("shadow", "rule", "nothing", "--why", "x")[1]
     )
     assert "cannot become canary" in run("canary", "rule", RULE, "--why", "x")[1]
