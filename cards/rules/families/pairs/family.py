@@ -30,6 +30,7 @@ from cards.rules.language.sources import class_of, country_of, dated, is_lead, m
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized
+from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.identity import MedicationIdentity, Order
 from fhir.terminology.country import own_country
 from fhir.terminology.medications import INGREDIENTS, classes_of
@@ -37,24 +38,8 @@ from fhir.terminology.package_tables import package_rows
 
 _PACKAGE: Final = "cards.rules.families.pairs"
 _FLUCONAZOLE: Final = "4450"
-_FROM_DOSE_MG: Final = {
-    "low_dose_aspirin": {"1191": 500.0},
-    "low_dose_methotrexate": {"6851": 20.1},
-    "below_high_dose_methotrexate": {"6851": 500.0},
-    "low_dose_statin": {"36567": 40.1, "6472": 40.1},
-    "lowest_pde5": {"136411": 25.1, "358263": 5.1, "306674": 5.1, "1291301": 50.1},
-}
-"""From which dose in mg on a row is meant: aspirin against pain, methotrexate over 20 (ANSM 2019) or 500, a statin."""
-_UNDER_DAILY_MG: Final = {"dolutegravir_once": {"1433868": 100.0}}
-"""Under which dose a day a row is meant: 50 mg of dolutegravir twice a day is the dose beside rifampin."""
-_OVER_DAILY_MG: Final = {
-    "low_daily_aspirin": {"1191": 100.0},
-    "low_daily_statin": {"41127": 40.0},
-    "low_daily_ppi": {"7646": 20.0, "283742": 20.0, "40790": 40.0, "17128": 30.0, "114979": 20.0, "816346": 30.0},
-}
-"""Over which dose a day a row is meant; a loading dose is none."""
-_OVER_OR_UNKNOWN_MG: Final = {"low_rosuvastatin": {"301542": 5.0}}
-"""Over which dose a day, or where the dose is not known, a row is meant."""
+_DOSE: Final = re.compile(r"(from|over|over or unknown|under or unknown) ([\d.]+) mg(?: a day)?")
+"""The doses that a row is about, those of the drug on its first side; a loading dose is not over a dose a day."""
 _BEGUN_OVER_DAYS_AGO: Final = {"opioid_up_to_7_days": 7.0}
 """The opioid that is taken is meant unless it is known to have begun in so many days; one begun later is not."""
 _SAYS: Final = {
@@ -86,6 +71,7 @@ class Pair(Struct, frozen=True):
     ends: frozenset[str]
     unless: str
     evidence: Evidence
+    first: str
 
     @property
     def says(self) -> str:
@@ -113,31 +99,13 @@ class Pair(Struct, frozen=True):
         if self.unless == "injected_only":
             return all(drug.is_injected for drug in drugs)
         orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
-        if self.unless == "single_fluconazole":
-            return not any(drug.has(_FLUCONAZOLE) and dose.single for drug, dose in orders)
-        if self.unless in _FROM_DOSE_MG:
-            doses = (
-                (dose.per_dose_of(rxcui), least)
-                for rxcui, least in _FROM_DOSE_MG[self.unless].items()
-                for drug, dose in orders
-                if drug.has(rxcui)
-            )
-            if any(dose is not None and dose.high >= least for dose, least in doses):
-                return True
-            return "dose_methotrexate" in self.unless and _is_high_dose(context, partner)
-        if self.unless in _UNDER_DAILY_MG:
-            limits = _UNDER_DAILY_MG[self.unless].items()
-            days = [(dose.daily(rxcui), least) for rxcui, least in limits for drug, dose in orders if drug.has(rxcui)]
-            return any(day is None or day.low < least for day, least in days)
-        if self.unless in _OVER_OR_UNKNOWN_MG:
-            limits = _OVER_OR_UNKNOWN_MG[self.unless].items()
-            days = [(dose.daily(rxcui), most) for rxcui, most in limits for drug, dose in orders if drug.has(rxcui)]
-            return any(day is None or day.high > most for day, most in days)
-        if self.unless in _OVER_DAILY_MG:
-            limits = _OVER_DAILY_MG[self.unless].items()
-            regular = [(drug, dose) for drug, dose in orders if not dose.single]
-            days = [(dose.daily(rxcui), most) for rxcui, most in limits for drug, dose in regular if drug.has(rxcui)]
-            return any(day is not None and day.high > most for day, most in days)
+        if self.unless == "single_fluconazole" or "cyp3a4_inhibitor_moderate" in self.keys:
+            if any(drug.has(_FLUCONAZOLE) and dose.single for drug, dose in orders):
+                return False
+        if match := _DOSE.fullmatch(self.unless):
+            doses = (dose for drug, dose in orders if drug.has(self.first))
+            is_meant = any(_is_meant_dose(dose, self.first, match[1], float(match[2])) for dose in doses)
+            return is_meant or (self.first == _METHOTREXATE and _is_high_dose(context, partner))
         if self.unless in _BEGUN_OVER_DAYS_AGO:
             begun_lately = context.session.is_recent_start(partner.medication, _BEGUN_OVER_DAYS_AGO[self.unless])
             return "opioid" in partner.medication.keys and begun_lately is not True
@@ -155,6 +123,16 @@ _LOCAL_TOO: Final = ("local_too", "not_neuraxial")
 _HIGH_DOSE: Final = re.compile(r"high[- ]dose|\bhd-?mtx\b|\d ?m?g ?/ ?m(?:2|²)", re.IGNORECASE)
 _METHOTREXATE: Final = "6851"
 _BUPRENORPHINE: Final = "1819"
+
+
+def _is_meant_dose(dose: DailyDose, rxcui: str, how: str, mg: float) -> bool:
+    if how == "from":
+        single = dose.per_dose_of(rxcui)
+        return single is not None and single.high >= mg
+    day = dose.daily(rxcui)
+    if day is None:
+        return how.endswith("or unknown")
+    return day.low < mg if how.startswith("under") else day.high > mg and not dose.single
 
 
 def _is_high_dose(context: RuleContext, partner: CurrentMedication) -> bool:
@@ -222,7 +200,7 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
             severity, words = ("warning", "avoid") if is_lower else (row["severity"], row["words"])
             danger, cause, advice = (row[name].format(a=a, b=b) for name in ("danger", "cause", "advice"))
             ends = frozenset({"a": a_key, "b": b_key}[side] for side in _ENDS[row["ends"]])
-            pair = Pair(keys, severity, words, danger, cause, advice, ends, row["unless"], evidence)
+            pair = Pair(keys, severity, words, danger, cause, advice, ends, row["unless"], evidence, a_key)
             pairs[keys] = (*pairs.get(keys, ()), pair)
     return pairs
 
@@ -326,8 +304,8 @@ def _advice(pair: Pair, context: RuleContext) -> str:
     """Return what the row advises; "the inducer" and "the inhibitor" by its name."""
     drugs = (context.medication, *(partner.medication for partner in context.partners))
     advice = pair.advises
-    for words, drug_class in (("the inducer", "enzyme_inducer"), ("the inhibitor", "cyp3a4_inhibitor_strong")):
-        names = {drug.name for drug in drugs if any(drug_class in classes_of((one,)) for one in drug.ingredients)}
+    for words, part in (("the inducer", "inducer"), ("the inhibitor", "cyp3a4_inhibitor")):
+        names = {drug.name for drug in drugs if any(part in one for one in classes_of(drug.ingredients))}
         advice = advice.replace(words, names.pop()) if len(names) == 1 else advice
     return advice
 
