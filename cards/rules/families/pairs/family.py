@@ -99,9 +99,9 @@ class Pair(Struct, frozen=True):
         if self.unless == "injected_only":
             return all(drug.is_injected for drug in drugs)
         orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
-        if self.unless == "single_fluconazole" or "cyp3a4_inhibitor_moderate" in self.keys:
-            if any(drug.has(_FLUCONAZOLE) and dose.single for drug, dose in orders):
-                return False
+        single_counts = self.unless != "single_fluconazole" and "cyp3a4_inhibitor_moderate" not in self.keys
+        if not single_counts and any(drug.has(_FLUCONAZOLE) and dose.single for drug, dose in orders):
+            return False
         if match := _DOSE.fullmatch(self.unless):
             doses = (dose for drug, dose in orders if drug.has(self.first))
             is_meant = any(_is_meant_dose(dose, self.first, match[1], float(match[2])) for dose in doses)
