@@ -1,10 +1,8 @@
 """Checks on the bytes of a request body before it is decoded.
 
 JSON in which a member stands twice is read differently by different readers: a check of one reading proves nothing
-about the other. The decoders here do not report it (the last one wins). In the head it is found by length, which costs
-1 µs: the members written without spaces are as long as the text that they came from, or the text holds something more.
-Elsewhere a pass in C clears the text (`_members.c`: 0.05 ms for 57 KB). Where that was not built, or does not clear it,
-the members of the text are counted, and those that are left when it was decoded: 0.2 ms for 57 KB.
+about the other. The decoders here do not report it (the last one wins). A pass in C clears the text (`_members.c`:
+0.05 ms for 57 KB); what it does not clear is read once more by Python's decoder, which shows each object.
 
 Encodes the answer to a hook call: its cards, each of them checked, and our extension.
 """
@@ -12,8 +10,8 @@ Encodes the answer to a hook call: its cards, each of them checked, and our exte
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
@@ -26,19 +24,22 @@ from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from fhir.record.datatypes import write_decimal
 from fhir.record.refusals import WhyNot
 
+SCANS_IN_C = True
+"""Whether the pass in C was built here."""
+Read: TypeAlias = Callable[[str], Any]
+
 try:
     from cds_hooks.call.protocol._members import has_unique_members as has_unique_members
 except ImportError:  # an install without a compiler
+    SCANS_IN_C = False
 
-    def has_unique_members(_text: bytes | memoryview, /) -> bool:
-        """Return False, "not certain": every text is looked through in Python then."""
-        return False
+    def has_unique_members(text: bytes | memoryview, /) -> bool:
+        """Return whether no member can stand twice because a decoder gives back every byte, if there are no blanks."""
+        try:
+            return orjson.dumps(orjson.loads(text)) == text
+        except orjson.JSONDecodeError:  # half a surrogate, which other decoders take
+            return False
 
-
-_T = TypeVar("_T")
-
-SCANS_IN_C: Final = has_unique_members(b"{}")
-"""Whether the pass in C was built here."""
 
 MOST_LEVELS: Final = 64
 """An order is copied and validated member by member, which takes Python's stack; real ones are not 20 deep."""
@@ -133,20 +134,16 @@ def split_off_prefetch(body: bytes) -> tuple[bytes, memoryview] | None:
 
 
 def check_head(head: bytes) -> None:
-    """BadRequest where a member stands twice in the head or its context, an integer is beyond 64 bits, or U+0000.
+    """BadRequest where a member stands twice in the head, an integer is beyond 64 bits, or U+0000.
 
-    Raises what msgspec raises where the head is not a JSON object or its context none. An integer is looked for because
+    Raises what msgspec raises where the head is not a JSON object. An integer is looked for because
     readers give a draft back with a rounded one; a number beyond a double is refused by whoever reads it.
     """
-    members = _MEMBERS.decode(head)
-    if "prefetch" in members:
+    if "prefetch" in _MEMBERS.decode(head):
         raise _twice(None, ("prefetch", "prefetch"))
     _check_characters(head)
-    context = members.get("context")
-    once = _has_no_more(head, members) and (context is None or _has_no_more(context, _MEMBERS.decode(context)))
-    if not once or _NINETEEN_DIGITS in head.translate(_DIGITS):
+    if not has_unique_members(head) or _NINETEEN_DIGITS in head.translate(_DIGITS):
         _check_slowly(head)
-    check_depth(head, None)
 
 
 def check_whole(body: bytes) -> None:
@@ -158,113 +155,25 @@ def check_whole(body: bytes) -> None:
         body = _without(body, bytes(prefetch))
     _check_characters(body)
     _check_slowly(body)
-    check_depth(body, None)
 
 
-_LARGE_TEXT: Final = 1 << 20
-_MOST_LISTS: Final = 4  # key of prefetch, `entry`, item; deeper lists are decoded whole, or each level costs a scan
-_COLON_APART: Final = re.compile(rb'"[ \t\r\n]+:')
-_ENTRIES: Final = msgspec.json.Decoder(list[Raw])
+def check_depth(text: bytes | memoryview, location: str | None) -> None:
+    """BadRequest where a member stands twice at any depth of this JSON, which two readers would read differently."""
+    if not has_unique_members(text):
+        _refuse_repeated(bytes(text), location)
 
 
-def check_depth(text: bytes | memoryview, location: str | None, levels: int = _MOST_LISTS) -> None:
-    """BadRequest where a member stands twice at any depth of this JSON, which two readers would read differently.
+def _refuse_repeated(text: bytes, location: str | None, read_integer: Read = str, read_fraction: Read = str) -> None:
+    """Read the text with these readers of numbers; other threads run meanwhile, because each object is looked at."""
 
-    In Python a long text is read in parts, at most `levels` deep: decoding it whole would hold the interpreter.
-    """
-    if has_unique_members(text):
-        return
-    text = bytes(text)
-    if len(text) < _LARGE_TEXT or not levels:
-        if _may_repeat(text):
-            _refuse_repeated(text, location)
-        return
-    try:
-        values: Iterable[Raw] = members_once(_KEYED.decode(text) or {}, location).values()
-    except msgspec.ValidationError:  # no object
-        values = _ENTRIES.decode(text) if text.lstrip()[:1] == b"[" else ()
-    for part in _parts(values):
-        check_depth(part, location, levels - 1)
-
-
-def _parts(values: Iterable[Raw]) -> Iterator[bytes | memoryview]:
-    """Return the values, the small ones together in lists that are not large."""
-    together: list[memoryview] = []
-    size = 0
-    for raw in values:
-        value = memoryview(raw)
-        if len(value) >= _LARGE_TEXT // 2:
-            yield value
-            continue
-        if size + len(value) > _LARGE_TEXT // 2:
-            yield b"[" + b",".join(together) + b"]"
-            together, size = [], 0
-        together.append(value)
-        size += len(value) + 1
-    if together:
-        yield b"[" + b",".join(together) + b"]"
-
-
-def _may_repeat(text: bytes) -> bool:
-    """Return whether a member may stand twice: fewer are left when it was decoded, or they cannot be counted.
-
-    Text without blanks mostly comes out of the decoder as it went in: counting is left out, 190 µs in place of 270 for
-    57 KB (`python -m timeit`).
-    """
-    try:
-        encoded = orjson.dumps(orjson.loads(text))
-    except (orjson.JSONDecodeError, TypeError):
-        return True  # half a surrogate, which other decoders take
-    if encoded == text:
-        return False
-    is_apart = b" :" in text or any(sign in text and sign + b":" in text for sign in (b"\n", b"\t", b"\r"))
-    if is_apart and _COLON_APART.search(text):
-        return True
-    if b"\\" not in text:
-        return text.count(b'":') != encoded.count(b'":')
-    if b'\\\\":' in text:
-        return True  # a name that ends with a backslash looks like a quote within a string
-    return _count_members(text) != _count_members(encoded)
-
-
-def _count_members(text: bytes) -> int:
-    return text.count(b'":') - text.count(b'\\":')
-
-
-def _refuse_repeated(text: bytes, location: str | None) -> None:
     def look_at(members: list[tuple[str, Any]]) -> None:
         if len(dict(members)) < len(members):
             raise _twice(location, (name for name, _ in members))
 
     try:
-        json.loads(text, object_pairs_hook=look_at)
+        json.loads(text, object_pairs_hook=look_at, parse_int=read_integer, parse_float=read_fraction)
     except RecursionError as error:
         raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
-
-
-class MemberName:
-    """The name of a member, equal to itself only: a dictionary that a decoder fills with these loses no doubled one."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
-def member_name(_: type, text: str) -> MemberName:
-    """Return the `dec_hook` of a decoder whose dictionary has the keys `MemberName`."""
-    return MemberName(text)
-
-
-def members_once(members: dict[MemberName, _T], location: str | None) -> dict[str, _T]:
-    """Return the members by their names; BadRequest at `place` where a name stands twice."""
-    values_by_name = {name.text: value for name, value in members.items()}
-    if len(values_by_name) < len(members):
-        raise _twice(location, (name.text for name in members))
-    return values_by_name
-
-
-_KEYED: Final = msgspec.json.Decoder(dict[MemberName, Raw] | None, dec_hook=member_name)
 
 
 def _without(body: bytes, prefetch: bytes) -> bytes:
@@ -282,29 +191,10 @@ def _check_characters(text: bytes) -> None:
         )
 
 
-def _has_no_more(text: bytes | Raw, members: dict[str, Raw]) -> bool:
-    """Return whether the text is these members, colons, commas, quotes and braces, and not a byte more.
-
-    Spaces, escapes and characters beyond ASCII make the text longer than that as well, never shorter.
-    """
-    return sum(map(len, members)) + sum(map(len, members.values())) + 4 * len(members) + 1 == len(text)
-
-
-class _Object(list[tuple[str, Any]]):
-    """The members of a JSON object as they stand."""
-
-
 def _check_slowly(text: bytes) -> None:
-    body = _DECODER.decode(text.decode())
-    _refuse_doubled(body, None)
-    for name, value in body:
-        if name == "context" and isinstance(value, _Object):
-            _refuse_doubled(value, "context")
-
-
-def _refuse_doubled(members: _Object, location: str | None) -> None:
-    if len(dict(members)) < len(members):
-        raise _twice(location, (name for name, _ in members))
+    context = _MEMBERS.decode(text).get("context", Raw(b"null"))
+    for part, location in ((bytes(context), "context"), (text, None)):
+        _refuse_repeated(part, location, _whole_number, _number)
 
 
 _NAMED: Final = frozenset(
@@ -337,8 +227,6 @@ def _number(digits: str) -> float:
         raise BadRequest("A number in the body does not fit in 64 bits. Nothing of the body was used.")
     return value
 
-
-_DECODER: Final = json.JSONDecoder(object_pairs_hook=_Object, parse_int=_whole_number, parse_float=_number)
 
 _encoder = msgspec.json.Encoder(enc_hook=write_decimal)
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -19,24 +19,6 @@ Json = dict[str, Any]
 
 class _Body(msgspec.Struct):
     prefetch: dict[str, Raw] | None = None
-
-
-class _Entry(msgspec.Struct):
-    resource: Raw = Raw(b"null")
-
-
-class _Bundle(msgspec.Struct):
-    resourceType: Literal["Bundle"]
-    entry: tuple[_Entry, ...] = ()
-
-
-class _Head(msgspec.Struct):
-    resourceType: str
-    id: str | None = None
-
-
-_bundle: Final = msgspec.json.Decoder(_Bundle)
-_head: Final = msgspec.json.Decoder(_Head)
 
 
 class Sent(tuple[bytes, ...]):
@@ -56,7 +38,11 @@ class Sent(tuple[bytes, ...]):
     @cached_property
     def values(self) -> tuple[bytes, ...]:
         """The pages and the values of prefetch, the later first; split once for all types that are asked for."""
-        return _split_values(self)
+        if not self:
+            return ()
+        body, *pages = self
+        values = (msgspec.json.decode(body, type=_Body).prefetch or {}).values()
+        return (*reversed(pages), *map(bytes, reversed(values)))
 
 
 NOTHING_SENT: Final = Sent(())
@@ -66,16 +52,16 @@ NOTHING_SENT: Final = Sent(())
 class OriginalOrders:
     """The orders of one type of a call's body and of the pages of the client's FHIR server after it.
 
-    They are found when the first one is asked for, and only what is asked for is decoded: most answers stop or change
-    none. What is written as nearly every client writes it is found by its first bytes (1.4 of 34 million instructions
-    of an order-sign call less than splitting all values into their resources); the values are split for the rest.
+    They are found when the first one is asked for: most answers stop or change none. What is written as nearly every
+    client writes it is found by its first bytes, and only that is decoded (1.4 of 34 million instructions of an
+    order-sign call less than decoding all values); for the rest the values that name the type are decoded.
     """
 
     def __init__(self, sent: tuple[bytes, ...], kind: str = "MedicationRequest") -> None:
-        kinds = sent.kinds if isinstance(sent, Sent) else ()
-        # Of what could not be read wholly the types are not known.
+        sent = sent if isinstance(sent, Sent) else Sent(sent)
+        kinds = sent.kinds  # of what could not be read wholly the types are not known.
         is_absent = kinds and BrokenResource not in kinds and all(of.__struct_config__.tag != kind for of in kinds)
-        self._sent = () if is_absent else sent
+        self._sent = NOTHING_SENT if is_absent else sent
         self._kind = kind
 
     @cached_property
@@ -94,33 +80,27 @@ class OriginalOrders:
         return places
 
     @cached_property
-    def _values(self) -> list["_SentValue"]:
-        """The values of prefetch and the pages in which the type is named, the later first."""
-        values = self._sent.values if isinstance(self._sent, Sent) else _split_values(self._sent)
+    def _decoded(self) -> dict[str, Json]:
+        """The resources of the type in all values of prefetch and pages, whatever is around them; of two the later."""
         kind = f'"{self._kind}"'.encode()
-        return [_SentValue(raw, self._kind) for raw in values if kind in raw]
+        resources = (
+            resource for raw in reversed(self._sent.values) if kind in raw for resource in _resources(_decoded(raw))
+        )
+        of_kind = (resource for resource in resources if resource.get("resourceType") == self._kind)
+        return {resource["id"]: resource for resource in of_kind if isinstance(resource.get("id"), str)}
 
     def by_id(self, identity: str) -> Json | None:
         """Return the order of this id, None when it did not come along; of two the later."""
         position = self._places.get(identity)
-        sent = _balanced_at(*position) if position is not None else self._find(identity)
-        decoded = _decoded(sent) if isinstance(sent, Raw | bytes) else sent
-        if decoded is None and position is not None:
-            decoded = _decoded(_object_at(*position))
-        if not isinstance(decoded, dict) or decoded.get("resourceType") != self._kind:
+        decoded = _decoded(_object_at(*position)) if position is not None else self._decoded.get(identity)
+        if not isinstance(decoded, dict) or decoded.get("resourceType") != self._kind or is_nested_deeper(decoded):
             return None
-        if isinstance(self._sent, Sent):
-            self._sent.given[f"{self._kind}/{identity}"] = decoded
+        self._sent.given[f"{self._kind}/{identity}"] = decoded
         return decoded
 
     def every(self) -> list[Json]:
         """Return all resources of the type that have an id, in the order in which they came."""
-        identities = dict.fromkeys(identity for value in reversed(self._values) for identity in value.identities())
-        return [resource for identity in identities if (resource := self.by_id(identity)) is not None]
-
-    def _find(self, identity: str) -> Json | Raw | None:
-        orders = (value.find(identity) for value in self._values)
-        return next((order for order in orders if order is not None), None)
+        return [resource for identity in self._decoded if (resource := self.by_id(identity)) is not None]
 
     def original(self, reference: str) -> Json | None:
         """Return the order that a reference such as 'MedicationRequest/7' names, None when it did not come along."""
@@ -128,31 +108,7 @@ class OriginalOrders:
         return self.by_id(identity) if kind == self._kind else None
 
 
-def _split_values(sent: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    if not sent:
-        return ()
-    body, *pages = sent
-    values = (msgspec.json.decode(body, type=_Body).prefetch or {}).values()
-    return (*reversed(pages), *map(bytes, reversed(values)))
-
-
 _TOKENS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|$)|[{}]')
-
-
-def _balanced_at(text: bytes, start: int) -> bytes:
-    """Return what begins there up to where as many braces are closed as opened: the object, or no JSON.
-
-    No JSON where a text of the object holds a brace; looking for the braces alone takes a third of the time.
-    """
-    opened = closed = 0
-    begin, end = start, text.find(b"}", start)
-    while end != -1:
-        opened, closed = opened + text.count(b"{", begin, end), closed + 1
-        begin = end + 1
-        if opened == closed:
-            return text[start:begin]
-        end = text.find(b"}", begin)
-    return text[start:]
 
 
 def _object_at(text: bytes, start: int) -> bytes:
@@ -176,54 +132,12 @@ def _start_of_prefetch(body: bytes) -> int:
     return start if b'"context"' in head and b'"patientId"' in head else len(body)
 
 
-class _SentValue:
-    """A value of prefetch or a page: mostly a Bundle, of which only the resources that may have an id are read."""
-
-    def __init__(self, raw: bytes, kind: str) -> None:
-        self._raw = raw
-        self._kind = kind
-
-    def find(self, identity: str) -> Json | Raw | None:
-        """Return the resource of this id, decoded or not; of two the later."""
-        try:
-            return self._resources.get(identity)
-        except msgspec.DecodeError:
-            return self._decoded.get(identity)
-
-    def identities(self) -> list[str]:
-        """Return the ids of its resources."""
-        try:
-            return [identity for identity in self._resources if identity is not None]
-        except msgspec.DecodeError:
-            return list(self._decoded)
-
-    @cached_property
-    def _resources(self) -> dict[str | None, Raw]:
-        """The JSON of the resources of the type in a Bundle, by id; DecodeError where it is none."""
-        kind = self._kind.encode()
-        resources = (entry.resource for entry in _bundle.decode(self._raw).entry)
-        with_type = [
-            raw for raw in resources if kind in bytes(raw) or b"\\" in bytes(raw)
-        ]  # a type can be written with escapes
-        heads = [_head.decode(raw) for raw in with_type]
-        return {head.id: raw for head, raw in zip(heads, with_type, strict=True) if head.resourceType == self._kind}
-
-    @cached_property
-    def _decoded(self) -> dict[str, Json]:
-        """The resources by their ids, whatever is around them."""
-        resources = (
-            resource for resource in _resources(_decoded(self._raw)) if resource.get("resourceType") == self._kind
-        )
-        return {resource["id"]: resource for resource in resources if isinstance(resource.get("id"), str)}
-
-
 def _decoded(raw: bytes | Raw) -> Any:
-    """Return the decoded JSON; None where an element that was not decoded before is invalid or nested too deeply."""
+    """Return the decoded JSON; None where it is invalid or nested too deeply for a decoder."""
     try:
-        value = decode_exactly(raw)
+        return decode_exactly(raw)
     except (msgspec.DecodeError, RecursionError):
         return None
-    return None if may_be_deep(bytes(raw)) and is_nested_deeper(value) else value
 
 
 def entries_in(raw: bytes | Raw, where: str, alone: tuple[str, ...] = ()) -> list[Any]:

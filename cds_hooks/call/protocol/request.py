@@ -117,25 +117,12 @@ LONGEST_ID: Final = 512
 are written together with a longer one are refused. The longest id of CDS Hooks' examples has 194."""
 
 
-class _Wire(Struct, frozen=True, gc=False):
-    hook: str
-    hookInstance: str
-    context: Raw
-    fhirServer: str | None = None
-    fhirAuthorization: FhirAuthorization | None = None
-    prefetch: dict[str, AnyResource | None] | None = None
-    extension: Raw = Raw(b"null")
-
-
 class _Whose(Struct, frozen=True, gc=False):
     patientId: Annotated[str, Meta(max_length=LONGEST_ID)] = ""
 
 
 class HookRequest(Struct, frozen=True):
-    """A hook call (CDS Hooks 2.0.1), with every prefetch value left as bytes.
-
-    Calls that the quick decoder refuses are read by it, and the OpenAPI document describes it.
-    """
+    """A hook call (CDS Hooks 2.0.1), with every prefetch value left as bytes; the OpenAPI document describes it."""
 
     hook: str
     hookInstance: Annotated[str, Meta(description="A UUID that is unique to this call.")]
@@ -193,10 +180,10 @@ _USER_BESIDE_HOOK: Final = Refusal(
 
 _BRACE: Final = ord("{")
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
-_quick: Final = msgspec.json.Decoder(_Wire)
+_wire: Final = msgspec.json.Decoder(HookRequest)
 _whose: Final = msgspec.json.Decoder(_Whose)
 _quick_prefetch: Final = msgspec.json.Decoder(dict[str, AnyResource | None] | None)
-_careful: Final = msgspec.json.Decoder(HookRequest)
+_quick_value: Final = msgspec.json.Decoder(AnyResource | None)
 
 
 def read_request(
@@ -424,7 +411,7 @@ def _advice(body: bytes) -> str | None:
     return f"Since CDS Hooks 1.0 {' and '.join(moved)}." if moved else None
 
 
-def _decode(body: bytes, recall: Recall | None, limits: EntryLimits) -> tuple[_Wire | HookRequest, ReadPrefetch]:
+def _decode(body: bytes, recall: Recall | None, limits: EntryLimits) -> tuple[HookRequest, ReadPrefetch]:
     check_text(body)
     check_density(body)
     in_two = _decode_in_two(body, recall, limits)
@@ -435,14 +422,14 @@ def _decode(body: bytes, recall: Recall | None, limits: EntryLimits) -> tuple[_W
     return wire, read
 
 
-def _decode_in_two(body: bytes, recall: Recall | None, limits: EntryLimits) -> tuple[_Wire, ReadPrefetch] | None:
+def _decode_in_two(body: bytes, recall: Recall | None, limits: EntryLimits) -> tuple[HookRequest, ReadPrefetch] | None:
     parts = split_off_prefetch(body)
     if parts is None:
         return None
     head, prefetch = parts[0], bytes(parts[1])
     try:
         check_head(head)
-        wire = _quick.decode(head)
+        wire = _wire.decode(head)
         patient_id = _whose.decode(wire.context).patientId if recall is not None else ""
         sent_before = recall(patient_id) if recall is not None and patient_id else None
         kept = sent_before.get(prefetch) if sent_before is not None else None
@@ -461,22 +448,9 @@ def _decode_in_two(body: bytes, recall: Recall | None, limits: EntryLimits) -> t
     return wire, read
 
 
-def _decode_whole(body: bytes) -> tuple[_Wire | HookRequest, ReadPrefetch]:
+def _decode_whole(body: bytes) -> tuple[HookRequest, ReadPrefetch]:
     try:
-        wire = _quick.decode(body)
-        check_whole(body)
-    except msgspec.ValidationError:
-        return _decode_carefully(body)
-    except RecursionError as error:
-        raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"{not_json(body, error)} Nothing was computed.") from error
-    return wire, ReadPrefetch(wire.prefetch or {}, ())
-
-
-def _decode_carefully(body: bytes) -> tuple[HookRequest, ReadPrefetch]:
-    try:
-        wire = _careful.decode(body)
+        wire = _wire.decode(body)
         check_whole(body)
         return wire, _read_carefully(wire.prefetch or {})
     except msgspec.ValidationError as error:
@@ -494,6 +468,13 @@ def _decode_carefully(body: bytes) -> tuple[HookRequest, ReadPrefetch]:
 
 def _read_carefully(values: Mapping[str, Raw]) -> ReadPrefetch:
     """Return the values by key, repaired where they can be, and what of them could not be read."""
-    read = {key: read_repaired(key, raw) for key, raw in values.items()}
+    read = {key: _read_value(key, raw) for key, raw in values.items()}
     refusals = [refusal for _, refused in read.values() for refusal in refused]
     return ReadPrefetch({key: value for key, (value, _) in read.items()}, refusals)
+
+
+def _read_value(key: str, raw: Raw) -> tuple[Any, list[Refusal]]:
+    try:
+        return _quick_value.decode(raw), []
+    except msgspec.ValidationError:
+        return read_repaired(key, raw)
