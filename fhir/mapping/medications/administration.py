@@ -37,6 +37,7 @@ from fhir.mapping.medications.sig import (
 )
 from fhir.mapping.medications.sig_frequency import normalise_sig
 from fhir.record.datatypes import Dosage
+from fhir.terminology.caching import remembered
 
 _HOURS_A_DAY: Final = 24.0
 _LONGEST: Final = 500
@@ -154,12 +155,17 @@ def administrations(order: Order, medication: MedicationIdentity) -> tuple[Admin
     steps: list[Administration] = []
     for dosage in instructions_of(order) if medication.recognised else ():
         # What an order without instructions names is the strength of its product; a rate is none.
-        of_dosage = [step for step in _steps(dosage, medication) if step.rates or order.dosageInstruction]
+        of_dosage = [step for step in _steps_of(dosage, medication) if step.rates or order.dosageInstruction]
         if steps and len(of_dosage) == 1 and _is_speed_of(steps[-1], of_dosage[0], dosage):
             steps[-1] = replace(steps[-1], rates=of_dosage[0].rates)
         else:
             steps += of_dosage
     return tuple(steps)
+
+
+@remembered("how a dosage is given", entries=2048, longest=400)
+def _steps_of(dosage: Dosage, medication: MedicationIdentity) -> tuple[Administration, ...]:
+    return tuple(_steps(dosage, medication))
 
 
 def _steps(dosage: Dosage, medication: MedicationIdentity) -> Iterator[Administration]:
