@@ -17,6 +17,7 @@ __all__ = [
     "format_number",
     "is_action",
     "plain",
+    "sentences",
     "unit",
     "with_unit_signs",
 ]
@@ -70,10 +71,12 @@ def first_few(names: Sequence[str], most: int) -> str:
 
 _ACTION = re.compile(
     r"(?:(?:If|Before|For a|On a renewal|In an|In type|In shock|Over|Under|When|Where|Otherwise|Without)\b[^;:]*?,? )?"
-    r"(?:add|adjust|ask|avoid|begin|cancel|change|check|choose|confirm|consider|control|correct|count|decide|delay|discuss|do"
-    r"|double|end|enroll|exclude|find|flush|follow|give|hold|interrupt|keep|leave|limit|look|lower|measure|monitor"
-    r"|never|offer|order|pause|plan|prefer|raise|reduce|refer|repeat|replace|restart|review|see|start|stop|switch|take"
-    r"|taper|tell|test|time|treat|use|vaccinate|wait|watch|weigh|withhold|write)\b(?! (?:stops|of|was|were|is|are)\b)",
+    r"(?:add|adjust|ask|assess|avoid|begin|bring|calculate|cancel|change|check|choose|confirm|"
+    r"consider|control|correct|count|decide|delay|discuss|do|double|end|enroll|exclude|find|"
+    r"flush|follow|give|halve|have|hold|interrupt|keep|leave|limit|look|lower|measure|"
+    r"monitor|name|never|offer|order|pause|plan|prefer|raise|reduce|refer|repeat|replace|"
+    r"restart|review|see|start|stop|switch|take|taper|tell|test|time|treat|use|vaccinate|"
+    r"wait|watch|weigh|withhold|write)\b(?! (?:stops|of|was|were|is|are)\b)",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(
@@ -92,6 +95,11 @@ def is_action(sentence: str) -> bool:
     return _ACTION.match(sentence) is not None
 
 
+def sentences(text: str) -> list[str]:
+    """Return the sentences of a text; what stands in brackets is no sentence of its own."""
+    return _NEXT_SENTENCE.split(text.strip())
+
+
 def actions_last(text: str) -> tuple[str, str]:
     """Return the sentences that say what is so, and those that say what to do, with what goes on from these.
 
@@ -100,8 +108,7 @@ def actions_last(text: str) -> tuple[str, str]:
     """
     parts: tuple[list[str], list[str]] = [], []
     is_of_action = False
-    sentences = [_in_two(sentence) for sentence in _NEXT_SENTENCE.split(text.strip())]
-    for sentence in filter(None, (part for parts_of_one in sentences for part in parts_of_one)):
+    for sentence in filter(None, (part for whole in sentences(text) for part in _in_two(whole))):
         is_of_action = is_action(sentence) or (is_of_action and _GOES_ON.match(sentence) is not None)
         parts[is_of_action].append(sentence)
     return " ".join(parts[0]), " ".join(parts[1])

@@ -26,7 +26,7 @@ from cards.rules.patient.measurements import dated
 from cards.rules.patient.orders import DraftMedication
 from cards.rules.patient.session import PatientSession
 from cards.suggest import OrderCheck, suggestions_for
-from cards.text import actions_last, escape, is_action
+from cards.text import actions_last, capitalized, escape, is_action, sentences
 from fhir.record.refusals import WhyNot
 
 MOST_FINDING_LINES = 3
@@ -180,19 +180,20 @@ def _lines(
     of_the_card = (finding for finding in findings if not _is_beside(finding, first))
     notes = dict.fromkeys(note for finding in of_the_card for note in finding.notes)
     told, asked = actions_last(" ".join(note for note in notes if not _is_begun_by(note, notes)))
-    for finding in lines:
-        # The card's own summary and source are not said twice.
-        is_settled = bool(_forbidding(finding, forbidding))
-        facts, actions = actions_last(finding.asks_if_taken if is_settled else _not_in_headline(finding))
-        if "contraindicated" in finding.summary:
-            facts = facts.replace("The label contraindicates it.", "")
-        if finding is first:
-            yield from _bullet(facts)
-            yield from _bullet(_to_do(finding.summary, f"{actions} {asked}".strip(), offer))
+    facts, actions = actions_last(first.asks_if_taken if _forbidding(first, forbidding) else first.detail)
+    facts, added = _beyond(facts, first.summary), list[str]()
+    for finding in lines[1:]:
+        is_settled, said = bool(_forbidding(finding, forbidding)), f"{first.summary} {facts}"
+        more, to_do = actions_last(finding.asks_if_taken if is_settled else finding.detail)
+        more, to_do = _beyond(more, finding.summary), _beyond(to_do, f"{first.summary} {actions}")
+        lead = _beyond_headline(finding, first, only_fact=is_settled)
+        if _is_said(lead, said):
+            facts, actions = f"{facts} {_beyond(more, said)}", f"{actions} {to_do}"
         else:
-            lead = _beyond_headline(finding, first, only_fact=is_settled)
-            actions = _without(_inline(first), actions)
-            yield from _bullet(f"**{lead}** {facts} {actions}{_of_the_line([finding], first)}")
+            added += _bullet(f"**{lead}** {more} {to_do}{_of_the_line([finding], first)}")
+    yield from _bullet(facts)
+    yield from _bullet(_to_do(first.summary, f"{actions} {asked}".strip(), offer))
+    yield from added
     if others:
         briefly = " ".join(
             f"**{_beyond_headline(finding, findings[0], only_fact=bool(_forbidding(finding, forbidding)))}**"
@@ -220,19 +221,36 @@ def _bullet(text: str) -> Iterator[str]:
 
 _ENDS_THE_ORDER: Final = re.compile(r"\b(?:cancel|do not (?:give|use|start)|hold it|stop it)\b", re.IGNORECASE)
 _RECONSIDER: Final = "Cancel this order, or note why it is needed."
+_FORBIDS: Final = re.compile(r"(?:adjust a dose or monitor|avoid|do not|never)\b", re.IGNORECASE)
+_HOLDS: Final = re.compile(rf"{_FORBIDS.pattern}|(?:consider )?(?:avoid|hold|not |repeat|stop|withhold)", re.IGNORECASE)
+"""What a headline asks for in general; the detail or the button says what to do instead."""
+_VAGUE: Final = re.compile(
+    r"Avoid (?:it(?: if possible)?|the pair)\.|Consider another drug(?:, or a lower dose)?\.|Repeat the test\."
+)
+_CHOICE: Final = re.compile(r"(?:(?<=\. )|^)(?:choose|consider)\b", re.IGNORECASE)
 
 
 def _to_do(summary: str, actions: str, offer: Suggestion | None) -> str:
-    """Return what to do: what the first button does where it is advised, and what the finding asks for."""
-    is_in_headline = any(map(is_action, _PART.split(summary)[1:]))
-    is_asked, begins_with = bool(actions) or is_in_headline, "Also" if is_in_headline else "To do"
-    is_ended = is_asked and _ENDS_THE_ORDER.search(f"{summary} {actions}") is not None
-    if offer is not None and not (is_ended and _takes_draft_away(offer)):
-        if offer.is_recommended and not (is_asked and _names(offer, f"{summary} {actions}")):
-            actions, begins_with = f"{offer.label}. {actions}", "To do"
-        elif not is_asked:
-            actions = _RECONSIDER if _takes_draft_away(offer) else f"{offer.label}."
-    return f"**{begins_with}:** {actions}" if actions else ""
+    """Return what to do: what the first button does where it is advised, and what headline and detail ask for."""
+    actions = " ".join(step for step in sentences(actions) if not _VAGUE.fullmatch(step)) or actions
+    asked = [clause for clause in _CLAUSE.split(summary)[1:] if is_action(clause)]
+    is_advised, takes_away = offer is not None and offer.is_recommended, offer is not None and _takes_draft_away(offer)
+    if actions or takes_away:
+        general = _HOLDS if is_advised and takes_away else _FORBIDS
+        asked = [clause for clause in asked if not general.match(clause) and not _is_begun(clause, actions)]
+    steps = [f"{capitalized(clause.removesuffix('.'))}." for clause in asked] + [actions] * bool(actions)
+    if offer is not None and is_advised and takes_away:
+        steps = steps if _ENDS_THE_ORDER.search(" ".join(steps)) else [f"{offer.label}.", *steps]
+    elif offer is not None and is_advised and not (actions and _names(offer, f"{summary} {actions}")):
+        steps = [f"{offer.label}.", actions]  # in place of what the headline asks for in general
+    elif offer is not None and not steps:
+        steps = [_RECONSIDER if takes_away else f"{offer.label}."]
+    return f"**To do:** {' '.join(steps)}" if steps else ""
+
+
+def _is_begun(clause: str, actions: str) -> bool:
+    """Whether the actions ask for this already, or name the other choice that it only asks for."""
+    return _is_said(clause, actions) or (_CHOICE.match(clause) is not None and _CHOICE.search(actions) is not None)
 
 
 def _names(offer: Suggestion, text: str) -> bool:
@@ -246,7 +264,7 @@ def _names(offer: Suggestion, text: str) -> bool:
 
 _SHORT_WORD = 5
 _WORD_OR_NUMBER = re.compile(r"\d[\d.,]*(?<![.,])|[^\W\d]+")
-_PART = re.compile(r"[.:;,] ")
+_CLAUSE = re.compile(r"[.:;] ")
 
 
 def _is_begun_by(note: str, notes: Iterable[str]) -> bool:
@@ -265,12 +283,23 @@ def _of_the_line(findings: Iterable[RuleFinding], headline: RuleFinding) -> str:
     return "".join(f" {note.replace('this card is', 'this point is')}" for note in notes)
 
 
-def _not_in_headline(finding: RuleFinding) -> str:
-    """Return the detail without its first sentence, where the headline has all of its words in their order."""
-    first, _, rest_of_detail = finding.detail.partition(". ")
-    headline = iter(_WORD.findall(_summary(finding).casefold()))
-    is_in_headline = all(word in headline for word in _WORD.findall(first.casefold()))
-    return rest_of_detail if is_in_headline else finding.detail
+def _beyond(text: str, said: str) -> str:
+    """Return the sentences of a text that say more than what is said already."""
+    return " ".join(sentence for sentence in sentences(text) if not _is_said(sentence, said))
+
+
+def _is_said(sentence: str, said: str) -> bool:
+    """Whether a text has all words and numbers of a sentence; that a label says so is no more."""
+    return _stems(sentence) - _stems(said) <= _OF_LABELS
+
+
+def _stems(text: str) -> frozenset[str]:
+    words = _WORD.findall(text.casefold())
+    return frozenset(word[:_STEM] for word in words if len(word) >= _STEM - 1 or word[0].isdigit())
+
+
+_STEM = 5
+_OF_LABELS = _stems("label section says with from this that when risk")
 
 
 def _by_line(findings: Sequence[RuleFinding]) -> tuple[list[RuleFinding], list[RuleFinding]]:
@@ -285,12 +314,6 @@ def _by_line(findings: Sequence[RuleFinding]) -> tuple[list[RuleFinding], list[R
         worst_of_group.setdefault(finding.group, finding)
     lines = list(worst_of_group.values())[:MOST_FINDING_LINES]
     return lines, [finding for finding in findings if finding not in lines]
-
-
-def _without(headline: str, text: str) -> str:
-    """Return a text without the sentences that the headline has: a card asks for one thing once."""
-    said = headline.removesuffix(".").split(". ")
-    return ". ".join(sentence for sentence in text.split(". ") if sentence.removesuffix(".") not in said)
 
 
 def _beyond_headline(finding: RuleFinding, headline: RuleFinding, *, only_fact: bool = False) -> str:
@@ -328,11 +351,15 @@ def _of_child(session: PatientSession, findings: Iterable[RuleFinding]) -> str:
     return f" ({age}, {dated(session.weight)})" if session.weight is not None else f" ({age})"
 
 
+_OF_ORDER: Final = frozenset({"draft", "times_per_day", "times_per_week"})
+"""Facts that the reader has before him: the drug and how often it is ordered."""
+
+
 def _charted(findings: Sequence[RuleFinding]) -> list[str]:
     """Return the facts of the chart behind the findings, each with its date, if no sentence has both already."""
     details = " ".join(finding.detail for finding in findings)
     summaries = " ".join(("", *(finding.summary for finding in findings)))
-    facts = [fact for finding in findings for fact in finding.facts if fact.text and fact.name != "draft"]
+    facts = [fact for finding in findings for fact in finding.facts if fact.text and fact.name not in _OF_ORDER]
     shown = (fact for fact in _fullest(facts) if fact.is_always_shown or fact.dated_text(160) not in details)
     texts: dict[str, str] = {}
     for fact in shown:  # two facts of one entry may differ in what it was read as

@@ -195,6 +195,17 @@ REQUIRED_TESTS: Final[Mapping[str, TestBefore]] = {
 """The tests that are required or recommended before a drug, by RxNorm code."""
 
 
+def _read_harms() -> Mapping[str, Sequence[Mapping[str, str]]]:
+    by_gene: dict[str, list[Mapping[str, str]]] = {}
+    for row in _rows("harms.csv"):
+        by_gene.setdefault(row["gene"], []).append(row)
+    return by_gene
+
+
+HARMS: Final = _read_harms()
+"""What can happen by gene: for which phenotypes and drugs, in the words of CPIC's implications and of FDA's table."""
+
+
 GENE_DRUGS: Final[Mapping[str, GeneDrug]] = _read_gene_drugs()
 """Every drug of CPIC's recommendations, and those of FDA's table that CPIC has none for, by RxNorm code."""
 

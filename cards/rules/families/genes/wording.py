@@ -1,38 +1,41 @@
 """The sentences of a finding about genes: the result with its date, what it means for the drug, what else to know."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from cards.extension import Fact
 from cards.rules.families.genes.advice import Advice, advice_of, is_quiet
-from cards.rules.families.genes.knowledge import FDA_LINES, REQUIRED_TESTS, Action
+from cards.rules.families.genes.knowledge import FDA_LINES, HARMS, REQUIRED_TESTS, Action
 from cards.rules.language.trigger import AMOUNTS_OF_ADULT, ASK_PHARMACIST, Selector, Template
 from cards.rules.patient.context import RuleContext
 from cards.text import capitalized, decapitalized, plain
 from fhir.mapping.genomics.results import GeneResult
 from fhir.mapping.genomics.tables import phenotype_of
 
-_MOST_SUMMARY, _READ_AT_ONCE = 136, 100
+_READ_AT_ONCE = 100
 _LONGEST_WORDING = 60
 # FDA, table of CYP enzymes: strong inhibitors of CYP2D6. CPIC: they can turn a normal into a poor metabolizer.
 _CYP2D6_INHIBITORS = Selector(
     ingredients=frozenset({"32937", "4493", "42347", "9068"})  # paroxetine, fluoxetine, bupropion, quinidine
 )
 # A problem of the list that stands for a gene that nobody has tested.
-_DIAGNOSED: Mapping[str, str] = {"RYR1": "Malignant hyperthermia on record"}
+_DIAGNOSED: Mapping[str, str] = {"RYR1": "malignant hyperthermia on record"}
 _MEANS: Mapping[str, str] = {
-    "avoid": "avoid {drug}",
-    "avoid_unless": "avoid {drug} if possible",
-    "reduce": "lower the dose of {drug}",
-    "reduce_strongly": "give a far lower dose of {drug}",
-    "limit": "limit the dose of {drug}",
-    "alternative": "consider a drug other than {drug}",
-    "alternative_or_reduce": "consider another drug or less {drug}",
-    "increase": "{drug} may need a higher dose",
-    "caution": "use {drug} with caution",
-    "test": "measure before {drug}",
-    "risk": "higher risk with {drug}",
-    "monitor": "higher {drug} exposure, monitor",
+    "avoid": "Avoid it",
+    "avoid_unless": "Avoid it if possible",
+    "reduce": "Lower the dose",
+    "reduce_strongly": "Give a far lower dose",
+    "limit": "Limit the dose",
+    "alternative": "Consider another drug",
+    "alternative_or_reduce": "Consider another drug, or a lower dose",
+    "increase": "Consider a higher dose",
+    "caution": "Use it with caution",
+    "test": "Measure the enzyme activity first",
+    "risk": "The risk is higher",
+    "monitor": "Monitor: its levels are higher",
+    "indication_unknown": "Check what it is for",
+    "preliminary": "Confirm the result first",
+    "transplant": "Ask the laboratory first",
 }
 
 
@@ -76,54 +79,40 @@ def _fact(result: GeneResult) -> Fact:
 
 
 def summary(context: RuleContext) -> str | None:
-    """Return the headline: gene and result, what it means for the drug, and the instruction where there is room."""
+    """Return the headline: the drug, the result, what can happen, and what to do; without its date where it is long."""
     advice = advice_of(context)
     if advice is None:
         return None
-    results = _telling_results(advice)
-    dated = _summary(advice, " and ".join(map(_dated_words, results)), context)
-    return dated if len(dated) <= _READ_AT_ONCE else _summary(advice, " and ".join(map(result_words, results)), context)
+    results, harm = _telling_results(advice), _harm(_telling_results(advice), context.ingredient.rxcui)
+    dated, undated = (" and ".join(map(words, results)) for words in (_dated_words, result_words))
+    tried = [(dated, harm), (undated, harm), (undated, harm.partition(",")[0])]
+    sentences = [_summary(advice, genes, danger, context.ingredient.name) for genes, danger in tried]
+    return next((sentence for sentence in sentences if len(sentence) <= _READ_AT_ONCE), sentences[-1])
 
 
-def _summary(advice: Advice, genes: str, context: RuleContext) -> str:
-    drug = context.ingredient.name
+def _summary(advice: Advice, genes: str, harm: str, drug: str) -> str:
     if advice.band == "unknown_allele":
         unknown = next(result for result in advice.results if not result.keys)
-        return _cut(f"{result_words(unknown)} cannot be interpreted: no advice about {drug} without the phenotype.")
-    if advice.band == "preliminary":
-        return _cut(f"{genes} is preliminary: confirm it, it matters for {drug}.")
-    if advice.band == "transplant":
-        return _cut(f"{genes} is from before a transplant: ask the laboratory about {drug}.")
-    if advice.band == "indication_unknown":
-        return _cut(f"{genes}: check the indication; the advice about {drug} depends on it.")
-    means = _MEANS.get(advice.band, "{drug}").format(drug=drug)
-    head = f"{genes}: {means}"
-    instruction = _of_patient(advice.row.action.instruction, context) if advice.row is not None else ""
-    sentence = (
-        f"{genes}: {_with_drug(instruction, drug)}." if _with_drug(instruction, drug) else f"{head}; {instruction}."
-    )
-    return sentence if len(sentence) <= _READ_AT_ONCE and not instruction.startswith("FDA") else _cut(f"{head}.")
+        return f"{result_words(unknown)} cannot be interpreted: no advice about {drug} without the phenotype."
+    danger = f": {harm}" if harm and harm not in genes else ""
+    return f"{capitalized(drug)}, {genes}{danger}. {_MEANS.get(advice.band, 'Check it')}."
+
+
+def _harm(results: Iterable[GeneResult], rxcui: str) -> str:
+    """Return what can happen with these results, as CPIC or FDA says; "" where neither says."""
+    for result in results:
+        meant = " ".join(result.phenotypes).lower()
+        for row in HARMS.get(result.gene, ()):
+            drugs = row["drugs"]
+            if (not drugs or rxcui in drugs.split(";")) and any(word in meant for word in row["phenotypes"].split(";")):
+                return row["harm"]
+    return ""
 
 
 def _of_patient(text: str, context: RuleContext) -> str:
     """Return a text of the tables, for a child without the amounts in brackets, which are an adult's."""
     template = Template(text)
     return template.for_child.text if context.is_child else template.text
-
-
-def _with_drug(instruction: str, drug: str) -> str:
-    """Put the drug's name in the instruction where that makes a sentence ("do not use codeine (toxicity)"), else ""."""
-    for start, phrase in (
-        ("do not use", f"do not use {drug}"),
-        ("consider another drug", f"consider a drug other than {drug}"),
-    ):
-        remainder = instruction.removeprefix(start)
-        if remainder.startswith(": "):
-            danger, separator, more = remainder[2:].partition("; ")
-            return f"{phrase} ({danger}){separator}{more}"
-        if remainder.startswith((";", " if ")):
-            return f"{phrase}{remainder}"
-    return ""
 
 
 def _telling_results(advice: Advice) -> tuple[GeneResult, ...]:
@@ -137,19 +126,16 @@ def _is_usual(phenotype: str) -> bool:
     return phenotype.lower().startswith(("normal", "negative"))
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _MOST_SUMMARY else f"{text[: _MOST_SUMMARY - 1]}…"
-
-
 # The populations of the table that a reader takes for another thing.
 _POPULATIONS: Mapping[str, str] = {
     "never had the drug": "for a first course",
+    "coronary: acute coronary syndrome or PCI": "in acute coronary syndrome or PCI",
     "never had the drug, no alternative available": "for a first course, with no alternative available",
 }
 _STRENGTHS: Mapping[str, str] = {
-    "CPIC: Strong": "CPIC (gene guideline) recommends this strongly",
-    "CPIC: Moderate": "CPIC (gene guideline) recommends this with moderate strength",
-    "CPIC: Optional": "CPIC (gene guideline) calls this optional",
+    "CPIC: Strong": "CPIC (gene guideline): strong recommendation",
+    "CPIC: Moderate": "CPIC (gene guideline): moderate recommendation",
+    "CPIC: Optional": "CPIC (gene guideline): optional",
 }
 _NO_ADVICE = "Look in the laboratory's report for the phenotype: it cannot be derived from this result here."
 
@@ -166,12 +152,15 @@ def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
         for_whom = f" ({_POPULATIONS.get(row.population, row.population)})" if row.population != "any" else ""
         # An instruction of FDA's table says so itself.
         is_fda = row.source.startswith("FDA")
-        instruction = _capital(_with_verb(_of_patient(row.action.instruction, context)))
-        if advice.band in _FIRST:
-            yield _FIRST[advice.band]
-            instruction = f"Then {decapitalized(instruction)}"
-        yield f"{instruction}{for_whom}." if is_fda else f"{instruction}."
-        if not is_fda:
+        instruction = capitalized(_with_verb(_of_patient(row.action.instruction, context)))
+        if advice.band == "indication_unknown":
+            whom = _POPULATIONS.get(row.population, row.population)
+            instruction, for_whom = f"{capitalized(whom)} {decapitalized(instruction)}", ""
+        elif advice.band in _FIRST:
+            yield f"{_FIRST[advice.band]} Then {decapitalized(instruction)}."
+        if advice.band not in _FIRST:
+            yield f"{instruction}{for_whom}." if is_fda else f"{instruction}."
+        if not is_fda and advice.band not in _FIRST:
             yield f"{_STRENGTHS.get(row.source, row.source)}{for_whom}."
         names = [] if _names_alternatives(row.action) else _fitting_alternatives(row.action, context)
         if names:
@@ -226,8 +215,7 @@ def _with_verb(instruction: str) -> str:
 
 _FIRST: Mapping[str, str] = {
     "preliminary": "Confirm the result first.",
-    "transplant": "Ask for a new interpretation first.",
-    "indication_unknown": "Check what the drug is for first.",
+    "transplant": "Ask the laboratory first for a new interpretation.",
 }
 """What comes before the advice of a result that may not hold."""
 _VERBS: Mapping[str, re.Pattern[str]] = {
@@ -240,16 +228,12 @@ _VERBS: Mapping[str, re.Pattern[str]] = {
 """The verbs that the table's instructions leave out."""
 
 
-def _capital(text: str) -> str:
-    return capitalized(text)
-
-
 def _phenoconversion(advice: Advice, context: RuleContext) -> Iterator[str]:
     if not any(result.gene == "CYP2D6" and result.keys != ("0.0",) for result in advice.results):
         return
     names = [medication.medication.name for medication in context.current_medications(_CYP2D6_INHIBITORS)]
     if names:
-        yield f"{_capital(names[0])} inhibits CYP2D6 and can make a poor metabolizer of any other; not in the tables."
+        yield f"{capitalized(names[0])} inhibits CYP2D6 and can make a poor metabolizer of any other."
 
 
 # A test before the first course
