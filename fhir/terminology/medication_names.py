@@ -78,7 +78,8 @@ _FLUID = re.compile(
 # Words about a drug that are no order of it: "no aspirin", "warfarin clinic visit", "vancomycin level".
 _ABOUT_IT = re.compile(
     r"^\s*(?:no(?! doz)|not|avoid|never|without|declin\w+|refus\w+|allergic)\b|\ballerg(?:y|ic) to\b"
-    r"|\bintoleran(?:t|ce)\b|\badverse (?:reaction|effect)|\w-free\s*$|\b(?:clinic|visit|appointment|education"
+    r"|\bintoleran(?:t|ce)\b|\badverse (?:reaction|effect)"
+    r"|\b(?!(?:preservatives?|pres|sugar|dye|alcohol|latex|gluten|lactose)-)\w+-free\s*$|\b(?:clinic|visit|appointment|education"
     r"|teaching|counsel\w*|consult\w*|follow[- ]?up|levels?|troughs?)\s*$",
     re.IGNORECASE,
 )

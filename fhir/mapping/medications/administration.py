@@ -172,7 +172,6 @@ def _steps(dosage: Dosage, medication: MedicationIdentity) -> Iterator[Administr
     """Yield the steps of one instruction; what its structure says belongs to the first of its words."""
     medication = with_strength_from_text(medication, dosage)
     amount, rate = amount_of(dosage, medication)[0], rate_of(dosage)
-    stated = tuple(part for part in (amount, rate) if part is not None)
     days = occurrence_days(dosage.timing)
     timed = read_timing(dosage.timing) if dosage.timing is not None else Schedule()
     first = Administration(
@@ -181,23 +180,25 @@ def _steps(dosage: Dosage, medication: MedicationIdentity) -> Iterator[Administr
         hours=days * _HOURS_A_DAY if days is not None else None,
         times=timed.high,
         single=timed.single,
+        dose=amount if amount is not None and amount.unit.span_days is None else None,
+        rates=tuple(stated for stated in (amount, rate) if stated is not None and (stated is rate or is_rate(stated))),
     )
     # Beside a dose in a unit that is not known ("1 application") a mass of the words is that of the product.
     is_unread = amount is None and any(given.doseQuantity or given.doseRange for given in dosage.doseAndRate)
     text = "" if is_unread else _IN_VOLUME.sub(r"\1 in \2", normalise_sig(dosage.text[:_LONGEST]))
     for number, part in enumerate(_NEXT.split(text)):
-        yield from _of_words(part, () if number else stated, Administration("dose", medication) if number else first)
+        yield from _of_words(part, Administration("dose", medication) if number else first)
 
 
-def _of_words(text: str, stated: Sequence[DoseAmount], frame: Administration) -> Iterator[Administration]:
+def _of_words(text: str, frame: Administration) -> Iterator[Administration]:
     """Yield one step, or two where a dose and a drip stand beside each other ("5000 units bolus, 1200 units/h")."""
     written = amounts_in(text)
     said = [amount for amount in written if not _LIMIT.search(text[: amount.start])]
-    doses = [amount for amount in (*stated, *said) if amount.unit.span_days is None]
+    doses = [amount for amount in (frame.dose, *said) if amount is not None and amount.unit.span_days is None]
     dose = next((amount for amount in doses if amount.unit.kind in ("mg", "activity")), next(iter(doses), None))
     found = [amount for amount in written if is_rate(amount)]
     found = [rate for rate in found if not text[: rate.start].endswith("by ")] or found  # "raise by 5 mcg/min"
-    rates = (*(amount for amount in stated if is_rate(amount)), *found)
+    rates = (*frame.rates, *found)
     step = _with_words(replace(frame, dose=dose, rates=rates), text)
     a_day = dose is not None and isinstance(dose, SigAmount) and PER_DAY.match(text, dose.end) is not None
     if dose is not None and a_day and not rates and (step.is_bag or step.runs_on):
@@ -248,10 +249,10 @@ _LIMIT: Final = re.compile(r"(?:\bmax\w*\.?|\blimit|exceed\w*|\bup to|\btotal(?:
 _BESIDE: Final = re.compile(r"\bbolus|\bload|\bpush\b|\bpca\b|demand")
 _INTO_VEIN: Final = re.compile(r"\b(?:iv|i\.v\.|intraven\w*|infus\w*|drip)(?!\w)", re.IGNORECASE)
 """A rate with a route of its own is an order of its own."""
+_PRESSOR: Final = "pressor_infusion"
+"""The class of what is never pushed slowly: its rate a minute is that of a drip."""
 _PUSH_MINUTES: Final = 30.0
 """A dose and, as another instruction without words or route, a rate a minute: longer than this nobody pushes."""
-_NEVER_PUSHED_SLOWLY: Final = frozenset({"3992", "7512", "8163", "11149", "3628", "3616"})
-"""Epinephrine, norepinephrine, phenylephrine, vasopressin, dopamine and dobutamine: a rate a minute is their drip."""
 
 
 def _belongs(rate: SigAmount, dose: DoseAmount, text: str) -> bool:
@@ -276,7 +277,7 @@ def _is_speed_of(dose: Administration, rate: Administration, dosage: Dosage) -> 
         return False
     if re.search(r"\b(?:at|rate|than|push)\b", dosage.text.lower()):
         return True
-    is_pressor = not _NEVER_PUSHED_SLOWLY.isdisjoint(rate.medication.rxcuis)
+    is_pressor = _PRESSOR in rate.medication.classes
     if is_pressor or dosage.route is not None or _INTO_VEIN.search(dosage.text):
         return False
     a_minute = [stated.high * stated.unit.factor / (1440 * (stated.unit.span_days or 1.0)) for stated in rate.rates]

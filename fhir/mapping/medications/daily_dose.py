@@ -235,9 +235,8 @@ def _without_mass(dose: DailyDose, instruction: Instruction, identity: Medicatio
     if stated is None:
         return dose
     unit, number = stated
-    span = amount.unit.span_days or (1.0 if instruction.total_per_day else None)
-    if span is not None:
-        return replace(dose, activity=Activity(unit, number / span / often if often else None, number / span))
+    if instruction.total_per_day:
+        return replace(dose, activity=Activity(unit, number / often if often else None, number))
     return replace(dose, activity=Activity(unit, number, number * often if often is not None else None))
 
 
@@ -307,15 +306,10 @@ def _sums(
             ),
             None,
         )
-    span = instruction.amount.unit.span_days
-    if span is not None:
-        # "12 mcg/h" and "30 mg/kg/day" are so much in so long, however often it is given.
-        total = tuple(replace(amount, low=amount.low / span, high=amount.high / span) for amount in amounts)
-        share = 1.0 / schedule.high if schedule.high else None
-        return _times(total, share, share) if share is not None else (), total, None
     if instruction.total_per_day:
-        share = 1.0 / schedule.high if schedule.high else 1.0
-        return _times(amounts, share, share) if schedule.high else (), amounts, None
+        # "12 mcg/h" and "30 mg/kg/day" are so much in so long, however often it is given.
+        share = 1.0 / schedule.high if schedule.high else None
+        return _times(amounts, share, share) if share is not None else (), amounts, None
     if schedule.high is None:
         return amounts, (), AS_NEEDED_WITHOUT_FREQUENCY if instruction.as_needed else NO_FREQUENCY
     return amounts, _times(amounts, schedule.low, schedule.high), None
@@ -496,7 +490,7 @@ def _said_days(instructions: Sequence[Instruction], sequential: bool) -> float |
 def _lasts(quantity: Quantity, instruction: Instruction) -> float | None:
     """Days a quantity lasts where its unit is that of the dose."""
     amount, times = instruction.amount, instruction.schedule.high
-    if amount is None or not times or not amount.high or quantity.value is None:
+    if amount is None or not times or not amount.high or quantity.value is None or instruction.total_per_day:
         return None
     if dose_unit(quantity.code or quantity.unit) != amount.unit:
         return None

@@ -20,6 +20,7 @@ from fhir.mapping.medications.sig import (
     DoseProblem,
     Sig,
     SigAmount,
+    given_in,
     read_sig,
     said_instead,
 )
@@ -366,9 +367,19 @@ def _of_quantities(low: Quantity, high: Quantity, identity: MedicationIdentity) 
     unit, problem = _unit(high, identity)
     if unit is None:
         return None, problem
-    if low is not high and _unit(low, identity)[0] != unit:
+    return _in_one_unit(low.value, _unit(low, identity)[0], high.value, unit)
+
+
+def _in_one_unit(
+    low: float, low_unit: DoseUnit | None, high: float, unit: DoseUnit
+) -> tuple[DoseAmount | None, Problem]:
+    """Return a range in the unit of its end: "50 mcg to 1 mg", "1 mcg/min to 5 mg/h"."""
+    if low_unit is None or replace(low_unit, factor=unit.factor, span_days=unit.span_days) != unit:
         return None, DoseProblem("the dose range has two units")
-    return DoseAmount(min(low.value, high.value), max(low.value, high.value), unit), None
+    if (low_unit.span_days is None) != (unit.span_days is None):
+        return None, DoseProblem("the dose range has two units")
+    low *= low_unit.factor / unit.factor * (unit.span_days or 1.0) / (low_unit.span_days or 1.0)
+    return DoseAmount(min(low, high), max(low, high), unit), None
 
 
 def _unit(quantity: Quantity, identity: MedicationIdentity) -> tuple[DoseUnit | None, Problem]:
@@ -595,14 +606,13 @@ def rate_of(dosage: Dosage) -> DoseAmount | None:
     low = high = stated.rateQuantity
     if stated.rateRange is not None:
         low, high = stated.rateRange.low or stated.rateRange.high, stated.rateRange.high
-    if low is None or high is None or low.value is None or high.value is None:
-        return None
-    if low.comparator or high.comparator or low.value < 0 or high.value < 0:
+    if low is None or high is None or low.value is None or high.value is None or low.value < 0 or high.value < 0:
         return None
     unit = dose_unit(high.code) or dose_unit(high.unit)
-    if unit is None or unit.span_days is None or (dose_unit(low.code) or dose_unit(low.unit)) != unit:
+    if unit is None or unit.span_days is None or {low.comparator, high.comparator} - {"", "<", "<="}:
         return None
-    return DoseAmount(min(low.value, high.value), max(low.value, high.value), unit)
+    amount, _ = _in_one_unit(low.value, dose_unit(low.code) or dose_unit(low.unit), high.value, unit)
+    return replace(amount, low=0.0) if amount is not None and high.comparator else amount
 
 
 def _of_ratio(ratio: Ratio) -> DoseAmount | None:
@@ -624,8 +634,7 @@ def _while_it_lasts(
         return rate, None
     if lasts * (often or 0.0) > 1.0:
         return None, DoseProblem("the infusions of a day last longer than a day")
-    share = lasts / rate.unit.span_days
-    return DoseAmount(rate.low * share, rate.high * share, replace(rate.unit, span_days=None)), None
+    return given_in(lasts, rate), None
 
 
 def _of_patient(identity: MedicationIdentity, amount: DoseAmount, weight_kg: float | None) -> tuple[Milligrams, ...]:
@@ -660,9 +669,11 @@ class Instruction(Struct, frozen=True, gc=False):
 def read_dosage(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None = None) -> Instruction:
     """Return what a Dosage says: its structure first, its words for what the structure leaves open.
 
-    Every amount for each kilogram is one for this patient.
+    Every amount for each kilogram is one for this patient, and every rate what it gives in a day.
     """
     instruction = _read(dosage, identity, weight_kg)
+    if instruction.amount is not None and instruction.amount.unit.span_days is not None:
+        instruction = replace(instruction, amount=given_in(1.0, instruction.amount), total_per_day=True)
     if instruction.amount is not None:
         if not instruction.amount.unit.by_weight:
             return instruction

@@ -5,7 +5,7 @@ A dose that is not known has a `DoseProblem`: a reason for programs and a senten
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct, structs
 
@@ -193,6 +193,9 @@ class SigAmount(DoseAmount, frozen=True, gc=False):
     start: int
     end: int
     milligrams: tuple[float, float] | None = None
+
+
+AnyAmount = TypeVar("AnyAmount", bound=DoseAmount)
 
 
 class Sig(Struct, frozen=True, gc=False):
@@ -562,15 +565,16 @@ def _week_of_doses(times: Sequence[SigFrequency], doses: re.Match[str] | None) -
 
 def _while_it_runs(text: str, amount: SigAmount, rate: SigFrequency | None) -> SigAmount | None:
     """Return what an infusion of some hours gives in a day; None where it runs all day long."""
-    span = amount.unit.span_days or 1.0
-    lasts = hours_in(text, is_drip=True) if span < 1.0 else None
-    if lasts is None:
-        return None
-    share = lasts / 24.0 * (max(1.0, rate.high) if rate is not None else 1.0)
-    if share >= 1.0:
-        return None
-    low, high = amount.low * share / span, amount.high * share / span
-    return SigAmount(low, high, structs.replace(amount.unit, span_days=None), amount.start, amount.end)
+    lasts = hours_in(text, is_drip=True) if (amount.unit.span_days or 1.0) < 1.0 else None
+    days = (lasts or 24.0) / 24.0 * (max(1.0, rate.high) if rate is not None else 1.0)
+    return given_in(days, amount) if days < 1.0 else None
+
+
+def given_in(days: float, rate: AnyAmount) -> AnyAmount:
+    """Return what a rate gives in so many days."""
+    share = days / (rate.unit.span_days or 1.0)
+    unit = structs.replace(rate.unit, span_days=None)
+    return structs.replace(rate, low=rate.low * share, high=rate.high * share, unit=unit)
 
 
 def hours_in(text: str, *, is_drip: bool, times: float | None = None) -> float | None:

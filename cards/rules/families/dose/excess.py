@@ -26,8 +26,6 @@ UP_TO_USUAL = 2.0
 """Up to so many times an adult's usual amount of a day nothing is told: vancomycin by weight."""
 ROUNDING_FIRST = 2.0
 """The same of the usual first dose, with which many begin twice as high."""
-OVER_OPEN_END = 1.5
-"""Up to so many times a day's limit nothing is told of a drip whose end nobody says: for that it runs 16 hours."""
 FAR_OVER_TARGET = 3.0
 """The same of a target or the usual first dose: many are given twice as much."""
 TEN_FOLD = 10.0
@@ -61,6 +59,8 @@ class Excess(Struct, frozen=True):
     """No body surface is known: the amount is that at the largest plausible one."""
     is_one_dose: bool = False
     """The order does not say how often: one dose alone is over what a day or a week may have."""
+    has_open_end: bool = False
+    """A drip follows a dose, and nobody says how long it runs: the amount is that of a whole day."""
 
     @property
     def times(self) -> float:
@@ -102,9 +102,9 @@ class Excess(Struct, frozen=True):
     @property
     def is_slight(self) -> bool:
         """Whether it is so little over a limit that is not a firm maximum that nothing is to be said."""
-        if self.is_firm or self.is_far_over or self.is_ten_fold:
+        if self.is_far_over or self.is_ten_fold or (self.is_firm and not self.has_open_end):
             return False
-        if self.of_adult and self.limit.per_kg and not self.limit.is_for_adults:
+        if self.has_open_end or (self.of_adult and self.limit.per_kg and not self.limit.is_for_adults):
             return True
         if self.limit.is_usual_start and self.limit.is_lead:
             return self.times < FAR_OVER_LEAD
@@ -125,7 +125,8 @@ class Excess(Struct, frozen=True):
             return self.amount >= limit.ten_fold_from
         if is_first and limit.per_kg:
             return self.times >= TEN_FOLD_FIRST
-        is_low = (limit.is_narrow and not is_first) or not (limit.is_lead or limit.is_wide or is_first)
+        is_lead_of_dose = limit.is_lead and not limit.per_kg
+        is_low = (limit.is_narrow and not is_first) or not (is_lead_of_dose or limit.is_wide or is_first)
         return self.times >= (TEN_FOLD_NARROW if is_low else TEN_FOLD)
 
     @property

@@ -10,7 +10,7 @@ import re
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.rules.families.dose.excess import OVER_OPEN_END, TOLERANCE, Excess, is_of_cytostatic
+from cards.rules.families.dose.excess import TOLERANCE, Excess, is_of_cytostatic
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
 from cards.rules.families.dose.rows import (
     age_for,
@@ -227,8 +227,6 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
     is_meant = _is_meant(row, context)
     if is_meant is not True:
         return is_meant
-    if amount <= OVER_OPEN_END * row.most and _has_open_end(row, context):
-        return None
     is_alone = row.per_dose or row.unit != "mg"
     is_least = row.unit == "mg" and context.drafted.dose.daily(row.rxcui) is None
     is_one_dose = is_least and not (is_whole or row.per_dose or row.per_hour)
@@ -242,15 +240,17 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
         _largest_kg(context) if row.per_kg and not context.weight_kg else None,
         _largest_m2(context) if row.per_area and body_surface_m2(context) is None else None,
         is_one_dose and not is_of_combination,
+        _has_open_end(row, context),
     )
 
 
 def _has_open_end(row: Limit, context: RuleContext) -> bool:
-    """Whether a limit of a day measures a drip after a first dose of which nobody says how long it runs."""
+    """Whether the limit of a day is passed only by a drip after a first dose of which nobody says how long it runs."""
     steps = steps_of(context)
-    if row.per_dose or row.per_hour or row.per_kg or len(steps) < 2:
+    if row.per_dose or row.per_hour or row.per_kg or len(steps) < 2 or steps[-1].way != "drip" or steps[-1].hours:
         return False
-    return steps[-1].way == "drip" and not steps[-1].hours
+    stated, _ = in_a_day(steps[:-1], measure_of(context, row))
+    return stated is not None and stated <= row.most
 
 
 def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
