@@ -249,8 +249,9 @@ _NEVER_DENIED = frozenset(key for key in CONDITION_GROUPS if "absent" in key) | 
 """Groups that say what is not there, and plans: "no gallbladder" and "consult: advance care planning" deny nothing."""
 
 
-_OF_ANOTHER_CODE = "without mention of"
-"""What an ICD-9-CM title denies has a code of its own: "Calculus of bile duct without mention of cholecystitis"."""
+_OF_TITLE = re.compile(r"\w(?<!patient)(?<!pt),? without\b|\b(?:of|in) newborn\b|\badequacy testing\b", re.IGNORECASE)
+"""What an ICD title denies has a code of its own ("Calculus of gallbladder without cholecystitis"), and the newborn of a
+title is the patient."""
 
 
 def _is_taken_back(text: str, coded: Collection[str]) -> bool:
@@ -258,7 +259,7 @@ def _is_taken_back(text: str, coded: Collection[str]) -> bool:
 
     A code says by itself that the patient has it: words that are not clear do not take it back.
     """
-    if not _NEVER_DENIED.isdisjoint(coded) or _OF_ANOTHER_CODE in text:
+    if not _NEVER_DENIED.isdisjoint(coded) or _OF_TITLE.search(text):
         return False
     mentions = [mention for mention in groups_in_words(text) if mention.group in coded]
     assertions = [mention.assertion for mention in mentions]

@@ -16,7 +16,7 @@ from cards.compose.equation import guideline_card
 from cards.extension import Fact
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft
-from cards.text import plain
+from cards.text import capitalized, escape, plain
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.call.protocol.originals import OriginalOrders
@@ -26,7 +26,7 @@ from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.declined import declined_medicine
-from fhir.mapping.medications.active import ActiveMedication
+from fhir.mapping.medications.active import ActiveMedication, held_medications, presence_of
 from fhir.mapping.medications.identity import identify
 from fhir.mapping.stays import discharge_destination
 from fhir.record.record import PatientRecord
@@ -70,8 +70,8 @@ async def find(call: ServiceInput) -> Advice:
         advice.silences += [WhyNot(drafted.medication.name, "palliative", _COMFORT) for drafted in held]
     shown = (card for card in advice.cards if not is_for_comfort or card.indicator == "critical")
     advice.cards = [_at_discharge(card, call) for card in shown]
-    if not is_for_comfort and (omission := _after_infarction(call, active)) is not None:
-        advice.cards.append(omission)
+    omissions = (_after_infarction(call, active), _anticoagulant_on_hold(call)) if not is_for_comfort else ()
+    advice.cards += filter(None, omissions)
     advice.silences += _not_judged(active, judged, call)
     advice.orders = {
         "drafts": {"resourceType": "Bundle", "entry": [{"resource": draft.resource} for draft in drafts]},
@@ -170,6 +170,41 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
         closing="Shown once before the discharge.",
     )
     return guideline_card(card_text, call.card_identity())
+
+
+def _anticoagulant_on_hold(call: ServiceInput) -> Card | None:
+    """Return that an anticoagulant by mouth is still on hold with a disease that asks for it, and nothing is instead.
+
+    Its label: boxed warning, "Premature discontinuation of any oral anticoagulant ... increases the risk of thrombotic
+    events".
+    """
+    record = call.record
+    disease = find_condition(record, *_ASKS_FOR_ANTICOAGULANT)
+    held = (drug for drug in held_medications(record) if drug.identity.classes & {"doac", "vka"})
+    drug = next(held, None)
+    if disease is None or drug is None or presence_of(record, frozenset({"anticoagulant"})).medications:
+        return None
+    name, words = plain(drug.name, 40), plain(disease.words, 60)
+    card_text = CardText(
+        about="anticoagulant-on-hold",
+        summary=f"{capitalized(name)} is on hold and not resumed at discharge. Resume it, or write when and why not.",
+        opening=(
+            f"**{escape(words)}**{disease.in_brackets}: no other anticoagulant is active. To stop an oral anticoagulant "
+            "early raises the risk of a thrombosis (boxed warning). Check why it was held: bleeding, an operation."
+        ),
+        guideline=_ANTICOAGULANT_LABEL,
+        topic=TOPICS["discharge"],
+        facts=(Fact("disease", text=words, source=disease.source), Fact("held", text=name, source=drug.source)),
+        closing="Shown once before the discharge.",
+    )
+    return guideline_card(card_text, call.card_identity())
+
+
+_ASKS_FOR_ANTICOAGULANT: Final = ("afib", "mechanical_valve", "vte")
+_ANTICOAGULANT_LABEL: Final = Source(
+    label="Eliquis (apixaban) label (US), boxed warning",
+    url="https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid=e9481622-7cc6-418a-acb6-c5450daae9b0",
+)
 
 
 def _missing_antiplatelet(record: PatientRecord, classes: frozenset[str], *, is_listed: bool) -> str:
