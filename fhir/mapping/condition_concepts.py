@@ -250,8 +250,8 @@ _NEVER_DENIED = frozenset(key for key in CONDITION_GROUPS if "absent" in key) | 
 
 
 _OF_TITLE = re.compile(r"\w(?<!patient)(?<!pt),? without\b|\b(?:of|in) newborn\b|\badequacy testing\b", re.IGNORECASE)
-"""What an ICD title denies has a code of its own ("Calculus of gallbladder without cholecystitis"), and the newborn of a
-title is the patient."""
+"""What an ICD title denies has a code of its own ("Calculus of gallbladder without cholecystitis"), and the newborn of
+a title is the patient."""
 
 
 def _is_taken_back(text: str, coded: Collection[str]) -> bool:
