@@ -190,7 +190,8 @@ def _anticoagulant_on_hold(call: ServiceInput) -> Card | None:
         summary=f"{capitalized(name)} is on hold and not resumed at discharge. Resume it, or write when and why not.",
         opening=(
             f"**{escape(words)}**{disease.in_brackets}: no other anticoagulant is active. To stop an oral "
-            "anticoagulant early raises the risk of a thrombosis (boxed warning). Check why it was held: bleeding, an operation."
+            "anticoagulant early raises the risk of a thrombosis (boxed warning). Check why it was held: "
+            "bleeding, an operation."
         ),
         guideline=_ANTICOAGULANT_LABEL,
         topic=TOPICS["discharge"],
