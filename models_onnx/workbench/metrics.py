@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 from sklearn.linear_model import LogisticRegression
 
+from models_onnx.monitoring.intervals import Interval
+
 Array = NDArray[np.float64]
 _SETTLED = 1e-6
 """A last step of Newton's method that is smaller has found the slope."""
@@ -208,15 +210,6 @@ _AT_ONCE = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure and its 95 % percentile interval; equal ends when nothing was resampled, NaN where undefined."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class PatientRows:
     """Whose rows they are and how many people each stands for; without it every row is a patient of its own."""
 
@@ -251,8 +244,11 @@ def estimate(
     replicates: int,
     seed: int,
     rows: PatientRows | None = None,
-) -> dict[str, Estimate]:
-    """Return each metric on the people themselves, with its interval over `replicates` samples of patients."""
+) -> dict[str, Interval]:
+    """Return each metric on the people themselves, with its interval over `replicates` samples of patients.
+
+    The ends are equal where nothing was resampled, and NaN where the metric is undefined.
+    """
     rows = rows or PatientRows.alone(len(y))
     ranked = Ranked.of(margin, y)
     ones = rows.weight[None, ranked.order]
@@ -273,7 +269,7 @@ def gain(
     replicates: int,
     seed: int,
     rows: PatientRows | None = None,
-) -> Estimate:
+) -> Interval:
     """metric(margin) - metric(other), both on the same samples of patients."""
     rows = rows or PatientRows.alone(len(y))
     mine, theirs = Ranked.of(margin, y), Ranked.of(compared, y)
@@ -286,12 +282,12 @@ def gain(
     return _interval(float(point), figures)
 
 
-def _interval(point: float, figures: list[Array]) -> Estimate:
+def _interval(point: float, figures: list[Array]) -> Interval:
     if not figures:
-        return Estimate(point, point, point)
+        return Interval(point, point, point)
     samples = np.concatenate(figures)
     samples = samples[~np.isnan(samples)]
     if not len(samples):
-        return Estimate(point, float("nan"), float("nan"))
+        return Interval(point, float("nan"), float("nan"))
     low, high = np.percentile(samples, [2.5, 97.5])
-    return Estimate(point, float(low), float(high))
+    return Interval(point, float(low), float(high))

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models_onnx.monitoring.intervals import Interval
 from models_onnx.spec import ModelSpec
 from models_onnx.workbench import metrics
-from models_onnx.workbench.metrics import Estimate, Metric, PatientRows, estimate, gain, sigmoid
+from models_onnx.workbench.metrics import Metric, PatientRows, estimate, gain, sigmoid
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.fitting.additive import Array
@@ -63,7 +64,7 @@ class Evaluator:
         if not events and self.replicates and "observed_expected" in figures:
             # every sample of people without events has none: the exact interval of a count (Garwood 1936) ends higher
             expected = float((sigmoid(odds) * self.cohort.weight[is_followed]).sum())
-            figures["observed_expected"] = rounded(Estimate(0.0, 0.0, -math.log(0.025) / expected))
+            figures["observed_expected"] = rounded(Interval(0.0, 0.0, -math.log(0.025) / expected))
         return {"n": int(counted.sum()), "events": int(events), **figures}
 
     def _figures(self, wanted: Mapping[str, Metric], odds: Array, rows: NDArray[np.bool_]) -> Figures:
@@ -151,7 +152,7 @@ class Evaluator:
         )
 
 
-def rounded(figure: Estimate) -> dict[str, float | None]:
+def rounded(figure: Interval) -> dict[str, float | None]:
     """Return a figure as it is written: four decimals, None where it cannot be computed."""
     ends = {"value": figure.value, "low": figure.low, "high": figure.high}
     return {name: None if np.isnan(value) else round(value, 4) for name, value in ends.items()}

@@ -1,7 +1,6 @@
 """From a training table to an artifact, in one readable function: cohort, folds, fit, compile, evaluate, manifest."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -9,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models_onnx.artifact.folder import Artifact
 from models_onnx.artifact.manifest import Manifest, MissingInputs
 from models_onnx.errors import TrainingRefused
 from models_onnx.spec import Fitted as FittedElsewhere
@@ -31,15 +31,7 @@ from models_onnx.workbench.training.fitting.fit import Fit
 BIN_PERCENTILES = (0, 25, 50, 65, 75, 82, 87, 90, 93, 95, 97, 98, 99)
 
 
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """The file and the manifest that belongs to it."""
-
-    manifest: Manifest
-    content: bytes
-
-
-def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: Progress) -> Trained:
+def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: Progress) -> Artifact:
     """Return the artifact of a specification and a table; the file depends on neither `replicates` nor the clock.
 
     CompileRefused where the file does not agree with the fitting library, TrainingRefused where the table does not fit.
@@ -75,7 +67,7 @@ def train(spec: ModelSpec, table: Table, seed: int, replicates: int, progress: P
     evaluation = evaluate(spec, cohort, predicted, threshold, seed, replicates, progress)
     parity = documents.parity(agreement)
     manifest = documents.manifest(described, content, seed, evaluation, parity, cohort)
-    return Trained(manifest, content)
+    return Artifact(manifest, content)
 
 
 def _refuse_one_outcome(spec: ModelSpec, cohort: Cohort) -> None:

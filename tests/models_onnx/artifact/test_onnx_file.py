@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
+from models_onnx.artifact.folder import Artifact
 from models_onnx.artifact.onnx_file import inspect_onnx, refuse_unsafe
 from models_onnx.errors import UnsafeModel
-from models_onnx.workbench.training.pipeline import Trained
 
 
 def model_of(*nodes: NodeProto, initializers: list[TensorProto] | None = None, **extra: object) -> ModelProto:
@@ -55,7 +55,7 @@ def test_any_bytes_are_read_or_refused_but_never_crash(content: bytes) -> None:
 
 
 @given(data=st.data())
-def test_a_damaged_file_is_read_or_refused_but_never_crashes(trained: Trained, data: st.DataObject) -> None:
+def test_a_damaged_file_is_read_or_refused_but_never_crashes(trained: Artifact, data: st.DataObject) -> None:
     content = bytearray(trained.content)
     for _ in range(data.draw(st.integers(1, 8))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))

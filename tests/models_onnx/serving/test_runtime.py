@@ -14,7 +14,6 @@ from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import ExplanationMismatch, ManifestRefused, WrongShape
 from models_onnx.serving.runtime import Model
 from models_onnx.workbench.training.data.cohort import Cohort
-from models_onnx.workbench.training.pipeline import Trained
 
 TYPICAL = {
     "age_years": 67, "sex_male": 1, "albumin_g_dl": 4.1, "alp_u_l": 80, "bun_mg_dl": 16, "creatinine_mg_dl": 1.0,
@@ -60,7 +59,7 @@ def test_any_floats_give_a_probability_that_adds_up(mortality: Model, values: li
         assert not (missing and outside)
 
 
-def test_a_file_whose_contributions_do_not_add_up_is_refused_at_the_call(trained: Trained, cohort: Cohort) -> None:
+def test_a_file_whose_contributions_do_not_add_up_is_refused_at_the_call(trained: Artifact, cohort: Cohort) -> None:
     proto = load_from_string(trained.content)
     base = next(each for each in proto.graph.initializer if each.name == "base")
     base.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(base) + 1e-3, "base"))
@@ -76,7 +75,7 @@ def changed(manifest: Manifest, **members: object) -> Manifest:
     return msgspec.structs.replace(manifest, **members)
 
 
-def test_a_manifest_that_says_otherwise_than_the_file_is_refused(trained: Trained) -> None:
+def test_a_manifest_that_says_otherwise_than_the_file_is_refused(trained: Artifact) -> None:
     manifest = trained.manifest
     swapped = (manifest.features[1], manifest.features[0], *manifest.features[2:])
     wider = (msgspec.structs.replace(manifest.features[0], trained_high=500.0), *manifest.features[1:])
@@ -90,7 +89,7 @@ def test_a_manifest_that_says_otherwise_than_the_file_is_refused(trained: Traine
             Model(Artifact(other, trained.content))
 
 
-def test_a_plain_model_without_an_explanation_is_refused(trained: Trained) -> None:
+def test_a_plain_model_without_an_explanation_is_refused(trained: Artifact) -> None:
     proto = load_from_string(trained.content)
     outputs = [each for each in proto.graph.output if each.name != "contributions"]
     del proto.graph.output[:]

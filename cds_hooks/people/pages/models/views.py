@@ -26,6 +26,7 @@ from models_onnx.model_card.calibration import calibration
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
 from models_onnx.model_card.schema import DECLARED
 from models_onnx.monitoring.alerting import alerting_of
+from models_onnx.monitoring.intervals import Interval
 
 _NO_MODEL = Failure("No such model", "No model of this name is served here.", "The start page lists those there are.")
 _MODEL_OUT = Failure(
@@ -98,14 +99,6 @@ GREEN = ("passed", "waived")
 _AGES = re.compile(r"(?P<low>\d\d)(?:-(?P<high>\d\d)| and over)")
 
 
-class FigureWithInterval(Struct, frozen=True):
-    """A figure with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 class Tested(Struct, frozen=True):
     """How the estimates held among these people; None where there was not enough data.
 
@@ -114,9 +107,9 @@ class Tested(Struct, frozen=True):
 
     people: int
     events: int
-    ranking: FigureWithInterval | None
-    happened: FigureWithInterval | None
-    slope: FigureWithInterval | None = None
+    ranking: Interval | None
+    happened: Interval | None
+    slope: Interval | None = None
 
 
 class Group(Struct, frozen=True):
@@ -134,7 +127,7 @@ class ModelEvaluation(Struct, frozen=True):
     how: str
     every: Tested
     latest: Tested
-    simple: FigureWithInterval | None
+    simple: Interval | None
     groups: tuple[Group, ...]
 
     def groups_of(self, age: float | None, sex: str) -> list[Group]:
@@ -167,10 +160,10 @@ def _tested(block: Mapping[str, Any]) -> Tested:
     return Tested(block.get("n", 0), events, *figures.values())
 
 
-def estimate_of(figure: Mapping[str, float | None] | None) -> FigureWithInterval | None:
+def estimate_of(figure: Mapping[str, float | None] | None) -> Interval | None:
     """Return a figure as a page shows it; None where it cannot be computed."""
     value, low, high = (figure.get(name) for name in ("value", "low", "high")) if figure else (None, None, None)
-    return None if value is None or low is None or high is None else FigureWithInterval(value, low, high)
+    return None if value is None or low is None or high is None else Interval(value, low, high)
 
 
 def _holds(name: str, age: float) -> bool:

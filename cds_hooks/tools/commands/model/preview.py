@@ -183,7 +183,6 @@ def _train(model_id: str, table: Path, folder: Path) -> tuple[Model, Preview, Pa
 
     Returns the model, that card and the folder of the draft, which lies beside a version that has been gated.
     """
-    from models_onnx.artifact.folder import Artifact
     from models_onnx.workbench.release.publishing import write_artifact
     from models_onnx.workbench.training.data.cohort import build_cohort, read_table
     from models_onnx.workbench.training.pipeline import train
@@ -193,7 +192,7 @@ def _train(model_id: str, table: Path, folder: Path) -> tuple[Model, Preview, Pa
     with progress_bars(quiet=False) as progress:
         trained = train(spec, read, SEED, _SAMPLES, progress)
     written = write_artifact(folder / model_id, trained.manifest, trained.content)
-    model = Model(Artifact(trained.manifest, trained.content))
+    model = Model(trained)
     X = build_cohort(spec, read.rows).X
     complete = X[~np.isnan(X).any(axis=1)]
     rows = complete if len(complete) else X

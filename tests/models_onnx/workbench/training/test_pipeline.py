@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from models_onnx.artifact.folder import Artifact
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.spec import ModelSpec, get_spec
 from models_onnx.workbench.gates.checks.explanation import check_explanation
@@ -18,7 +19,7 @@ from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.subject import Subject
 from models_onnx.workbench.training.commands import no_progress
 from models_onnx.workbench.training.data.cohort import Table, build_cohort
-from models_onnx.workbench.training.pipeline import Trained, train
+from models_onnx.workbench.training.pipeline import train
 from tests.models_onnx.invented import INVENTED
 from tests.models_onnx.workbench.training.template import write_template
 from tests.models_onnx.workbench.training.toy import complete, toy_table
@@ -27,7 +28,7 @@ from tests.models_onnx.workshop import KEYS, evidence
 pytestmark = pytest.mark.slow  # They train and judge whole models.
 
 
-def test_evaluation_says_n_and_events_of_every_group_and_marks_the_small_ones(trained: Trained) -> None:
+def test_evaluation_says_n_and_events_of_every_group_and_marks_the_small_ones(trained: Artifact) -> None:
     groups = trained.manifest.evaluation["subgroups"]
     assert {group["axis"] for group in groups} == set(INVENTED.subgroups)
     for group in groups:
@@ -48,7 +49,7 @@ def declared(folder: Path, estimator: Any, **more: Any) -> ModelSpec:
     return replace(spec, **{**plain, "estimator": estimator, **more})
 
 
-def trained_and_judged(spec: ModelSpec) -> tuple[Trained, Verdict]:
+def trained_and_judged(spec: ModelSpec) -> tuple[Artifact, Verdict]:
     """The model trained on the invented table, and what the gate explanation says of it with rows of the table."""
     rows = toy_table()
     told = train(spec, Table("toy_30d.csv", "0" * 64, rows), 1, 0, no_progress)
