@@ -21,7 +21,7 @@ COMMANDS = {
     "outcomes": Lazy("outcomes", "outcomes"),
     "monitor": Lazy("monitor", "monitor"),
     "data": Lazy("data", "data"),
-    "rules": Lazy("rules.main", "app"),
+    "rules": Lazy("rules", "app"),
     "knowledge": Lazy("knowledge", "app"),
     "check": Lazy("cds_hooks.tools.kit.commands.check", "check"),
     "accounts": Lazy("accounts", "accounts"),

@@ -8,6 +8,7 @@ import socket
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic, sleep
 from typing import Annotated
 
 import typer
@@ -65,15 +66,49 @@ def serve(
     sockets = [_listen(host, port, any_host=any_host), *_operator_sockets()]
     _check_start()
     if show:
-        # imported here: most starts need neither a client nor a terminal
-        from cds_hooks.tools.commands.showcase import show as show_cards
-
         address = f"http://{host}:{sockets[0].getsockname()[1]}"
-        threading.Thread(target=show_cards, args=(address,), daemon=True).start()
+        threading.Thread(target=_show_samples, args=(address,), daemon=True).start()
     if workers == 1:
         _run_until_stopped(DrainingServer(server_config(1), ends_with_terminal=ends_with_terminal), sockets)
     else:
         _serve_with(workers, sockets, ends_with_terminal=ends_with_terminal)
+
+
+def _show_samples(address: str) -> None:
+    """Wait until the server at the address is ready, send the sample calls and print their cards."""
+    # imported here: most starts need neither a client nor a terminal
+    import httpx
+
+    from cds_hooks.samples import SHOWCASE_DRAFT, SHOWCASE_PATIENT, list_samples
+    from cds_hooks.tools.kit.commands.call import call_sample
+    from cds_hooks.tools.kit.simulator.chart import ChartError
+
+    _wait_until_ready(address)
+    typer.echo(f"Serving on {address} (development profile: this machine only, unsigned calls).")
+    ordered_for = next(
+        sample.id for sample in list_samples() if any(order.draft == SHOWCASE_DRAFT for order in sample.orders)
+    )
+    try:
+        quiet = [*call_sample(address, SHOWCASE_PATIENT), *call_sample(address, ordered_for, SHOWCASE_DRAFT)]
+    except (ChartError, httpx.HTTPError) as error:
+        typer.echo(f"The samples were not answered: {error or type(error).__name__}", err=True)
+    else:
+        if quiet:
+            typer.echo(f"No card from {', '.join(quiet)}.")
+        typer.echo("All reasons: cds-hooks call CHART --service ID.")
+    typer.echo(f"Try it yourself: {address}/try. More patients: cds-hooks call. Stop with Ctrl-C.")
+
+
+def _wait_until_ready(address: str, seconds: float = 60) -> None:
+    import httpx
+
+    end = monotonic() + seconds
+    while monotonic() < end:
+        try:
+            if httpx.get(f"{address}/readyz", timeout=1).status_code == 200:
+                return
+        except httpx.HTTPError:
+            sleep(0.05)
 
 
 def _run_until_stopped(server: uvicorn.Server, sockets: list[socket.socket]) -> None:

@@ -1,8 +1,10 @@
 """`cds-hooks settings --services`: what this installation offers, and what clients send for it."""
 
-from datetime import UTC, datetime
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
-from msgspec import to_builtins
+from msgspec import Struct, field, to_builtins
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -10,11 +12,14 @@ from rich.table import Table
 from cds_hooks.call.dialects import UnknownDialect, profile_for
 from cds_hooks.call.protocol.hooks import WrongDeclaration
 from cds_hooks.call.services import services_for
+from cds_hooks.evidence.monitor.book import CountBook
 from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.settings import settings
 from cds_hooks.tools.commands.options import print_json, said_in_a_sentence
 from cds_hooks.tools.commands.record_options import record_url
 from cds_hooks.tools.kit.tables import print_table
+
+_STATES: Final = ("given", "null", "failed", "fetched", "unobtainable")
 
 
 def print_services(
@@ -38,14 +43,12 @@ def print_services(
 
 
 def _print_rates(url: str, days: int, client: str | None, service: str | None, as_json: bool) -> None:
-    from cds_hooks.evidence.monitor.book import CountBook
-    from cds_hooks.evidence.monitor.prefetch_rates import STATES, prefetch_rates
     from cds_hooks.evidence.record_views import open_follower
 
     with said_in_a_sentence(RecordUnavailable):
         follower = open_follower(settings(), url)
         follower.catch_up()
-        rates = prefetch_rates(CountBook(follower.views), datetime.now(UTC).date(), days, client, service)
+        rates = _rates(CountBook(follower.views), datetime.now(UTC).date(), days, client, service)
     if as_json:
         print_json([to_builtins(rate) | {"says": rate.sentence} for rate in rates])
         return
@@ -60,7 +63,41 @@ def _print_rates(url: str, days: int, client: str | None, service: str | None, a
         for column in ("key", "sent", "null", "failed", "fetched", "missing"):
             table.add_column(column, justify="left" if column == "key" else "right")
         for key, states in rate.keys.items():
-            shares = [f"{100 * states[state] / states.total():.0f}%" if states[state] else "" for state in STATES]
+            shares = [f"{100 * states[state] / states.total():.0f}%" if states[state] else "" for state in _STATES]
             table.add_row(key, *shares)
         print_table(table, console)
         console.print(rate.sentence, highlight=False)
+
+
+class ClientRates(Struct):
+    """One client and service: its calls, and how often each key had which state."""
+
+    client: str
+    service: str
+    calls: int = 0
+    keys: dict[str, Counter[str]] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """What a site asks in week one: how many keys come in at least half of the calls; null is an answer, too."""
+        sent = sum(2 * (states["given"] + states["null"]) >= states.total() for states in self.keys.values())
+        return f"{self.client} sends {sent} of {len(self.keys)} keys of {self.service}."
+
+
+def _rates(book: CountBook, until: date, days: int, client: str | None, service: str | None) -> list[ClientRates]:
+    """Return the rates of so many days up to and with a day, of one client and service where these are named.
+
+    Raises:
+        RecordUnavailable: The book cannot be read.
+    """
+    rates: dict[tuple[str, str], ClientRates] = {}
+    first = until - timedelta(days=days - 1)
+    for caller, called, kind, name, n in book.totals(("prefetch", "call"), first, until, "client, service"):
+        if client in (None, caller) and service in (None, called):
+            of_client = rates.setdefault((caller, called), ClientRates(caller, called))
+            if kind == "call":
+                of_client.calls += n
+            else:
+                key, _, state = name.rpartition(" ")
+                of_client.keys.setdefault(key, Counter())[state] += n
+    return [rates[key] for key in sorted(rates) if rates[key].keys]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cds_hooks.tools.commands.rules.main import app
+from cds_hooks.tools.commands.rules import app
 from tests.cds_hooks.calls import ORDERS, request_for
 from tests.conftest import ROOT
 from tests.each import each_row

@@ -42,14 +42,22 @@ from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.settings import Settings, settings, with_settings
 from cds_hooks.tools.commands.options import AsJson, as_sentence, failure, is_there, print_json, said_in_a_sentence
 from cds_hooks.tools.commands.record import site_rules
+from cds_hooks.tools.kit.commands.plain_group import PlainGroup
 from cds_hooks.tools.kit.tables import print_table
 from fhir.record.charts import read_charts
 from fhir.record.folder import ChartsRefused
 from fhir.terminology.plain_file import why_unreadable
 
 _MOST_NAMED = 5
+app = typer.Typer(
+    cls=PlainGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    help="Check the medication rules, and try them on charts.",
+)
 
 
+@app.command()
 def check(
     cases: Annotated[
         list[Path] | None,
@@ -206,6 +214,7 @@ def _files(given: list[Path]) -> Iterator[Path]:
             yield path
 
 
+@app.command("simulate")
 def simulate_folder(
     folder: Annotated[
         Path, typer.Argument(callback=is_there, metavar="FOLDER", help="Charts: Bundles or NDJSON, .gz too.")
