@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import partial
 from time import monotonic, sleep
 from types import MappingProxyType
 from typing import IO, Any, ClassVar, Final
@@ -24,9 +24,8 @@ from sqlalchemy import func, select
 
 from cds_hooks.evidence.decision_views.file import TABLES, Mark, Views, is_damaged, make_tables, write_mark
 from cds_hooks.evidence.storage.database import database_error_reason
-from cds_hooks.evidence.storage.decision import Decision, DecisionBasis, RecordUnavailable, is_trial, read_basis
-from cds_hooks.evidence.storage.queries import LISTED, newest_number, read_rows
-from cds_hooks.evidence.storage.sent import SentResponse, read_response
+from cds_hooks.evidence.storage.decision import RecordUnavailable, is_trial
+from cds_hooks.evidence.storage.queries import NUMBERED, DecisionRow, get_rows, newest_number, read_decisions, read_rows
 from cds_hooks.evidence.storage.tables import chain, decisions, events, feedback, removals
 from cds_hooks.telemetry.logs import log
 
@@ -40,27 +39,6 @@ processor time of one worker, and its calls waited for the interpreter meanwhile
 _CATCH_UP_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.01
 _FORGET_SECONDS: Final = 3_600.0
-
-
-class DecisionRow(Struct, frozen=True, dict=True):
-    """A decision with its number in the record; basis and answer are read once for all projections.
-
-    Raises:
-        msgspec.DecodeError: The basis or the answer that is asked for has another form.
-    """
-
-    sequence: int
-    decision: Decision
-
-    @cached_property
-    def basis(self) -> DecisionBasis:
-        """What it was based on."""
-        return read_basis(self.decision.basis)
-
-    @cached_property
-    def response(self) -> SentResponse:
-        """Its answer."""
-        return read_response(self.decision.response)
 
 
 class AnswerRow(Struct, frozen=True):
@@ -290,17 +268,15 @@ class Follower:
 
     def _rows(self, after: int, upto: int) -> Batch:
         """Return the rows between two numbers, but for those that were taken out."""
-        decided, answered, acts = (
-            read_rows(self._url, query.where(number > after, number <= upto).order_by(number))
-            for number, query in (
-                (decisions.c.sequence, select(decisions.c.sequence, *LISTED)),
-                (feedback.c.sequence, select(feedback)),
-                (events.c.sequence, select(events)),
-            )
+        number = decisions.c.sequence
+        decided = read_decisions(self._url, NUMBERED.where(number > after, number <= upto).order_by(number))
+        answered, acts = (
+            read_rows(self._url, select(table).where(number > after, number <= upto).order_by(number))
+            for table, number in ((feedback, feedback.c.sequence), (events, events.c.sequence))
         )
-        about = decisions_of(self._url, {row.decision for row in answered if row.decision})
+        about = get_rows(self._url, {row.decision for row in answered if row.decision})
         return Batch(
-            [DecisionRow(row[0], Decision(*row[1:])) for row in decided],
+            decided,
             [AnswerRow(row, about.get(row.decision)) for row in answered],
             acts,
         )
@@ -335,17 +311,3 @@ def _hand_over(projection: Projection, connection: sqlite3.Connection, batch: Ba
             name = type(projection).__name__
             log().error("a row of the record was not taken", reason=name, error_type=type(error).__name__)
     connection.execute("RELEASE projection")
-
-
-def decisions_of(url: str, ids: set[str], at_once: int = 50) -> dict[str, DecisionRow]:
-    """Return the decisions with these ids, by id.
-
-    Raises:
-        RecordUnavailable: The record cannot be read.
-    """
-    rows = dict[str, DecisionRow]()
-    wanted = sorted(ids)
-    for start in range(0, len(wanted), at_once):
-        query = select(decisions.c.sequence, *LISTED).where(decisions.c.id.in_(wanted[start : start + at_once]))
-        rows |= {row.id: DecisionRow(row[0], Decision(*row[1:])) for row in read_rows(url, query)}
-    return rows

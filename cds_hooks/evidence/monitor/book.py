@@ -14,9 +14,10 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from cds_hooks.evidence.decision_views.file import Views
-from cds_hooks.evidence.decision_views.follow import Batch, DecisionRow, Projection
+from cds_hooks.evidence.decision_views.follow import Batch, Projection
 from cds_hooks.evidence.monitor.search_index import TABLES, add_answer, add_decision, plain_subject
 from cds_hooks.evidence.storage.decision import is_trial
+from cds_hooks.evidence.storage.queries import DecisionRow
 from models_onnx.monitoring.figure import Incident, Key
 
 _TABLES: Final = """

@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from cds_hooks.call.hold_back.history import ACCEPTED
 from cds_hooks.evidence.decision_views.file import Views
-from cds_hooks.evidence.decision_views.follow import Batch, DecisionRow, Projection
+from cds_hooks.evidence.decision_views.follow import Batch, Projection
+from cds_hooks.evidence.storage.queries import DecisionRow
 from cds_hooks.evidence.storage.sent import SentCard
 
 By = Literal["unit", "service", "rule", "client"]

@@ -14,7 +14,7 @@ from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.monitor.book import CountBook
 from cds_hooks.evidence.monitor.search_index import candidates
 from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable
-from cds_hooks.evidence.storage.queries import DecisionFilter, FoundDecision, Place, decisions_at, find_places
+from cds_hooks.evidence.storage.queries import DecisionFilter, DecisionRow, Place, decisions_at, find_places
 
 _AT_ONCE: Final = 50
 _MOST_READ: Final = 2_000
@@ -46,7 +46,7 @@ def find_page(url: str, views: Views | None, wanted: DecisionFilter, before: Pla
         return _page(list(islice(find_places(url, wanted, before, _AT_ONCE), rows + 1)), rows)
     # the lines say all that the database would be asked for, and its planner is not led away from the numbers
     read = replace(wanted, service=None, client=None, outcome=None, answer=None, override=None, since=None, until=None)
-    found, places, count = list[FoundDecision](), candidates(views, wanted, before, _AT_ONCE), 0
+    found, places, count = list[DecisionRow](), candidates(views, wanted, before, _AT_ONCE), 0
     while places:
         decisions = decisions_at(url, read, [sequence for _, sequence in places])
         found += [decisions[sequence] for _, sequence in places if sequence in decisions]
@@ -59,7 +59,7 @@ def find_page(url: str, views: Views | None, wanted: DecisionFilter, before: Pla
     return _page(found, rows)
 
 
-def _page(found: list[FoundDecision], rows: int) -> FoundPage:
+def _page(found: list[DecisionRow], rows: int) -> FoundPage:
     older = found[rows - 1].position if len(found) > rows else None
     return FoundPage(tuple(row.decision for row in found[:rows]), older)
 

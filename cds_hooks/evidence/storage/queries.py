@@ -1,8 +1,9 @@
 """Reads decisions and feedback from the record, and stores feedback."""
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from zlib import crc32
 
 import msgspec
@@ -23,6 +24,7 @@ from cds_hooks.evidence.storage.database import (
 from cds_hooks.evidence.storage.decision import (
     TRIAL,
     Decision,
+    DecisionBasis,
     FeedbackItem,
     RecordUnavailable,
     decision_of,
@@ -30,7 +32,7 @@ from cds_hooks.evidence.storage.decision import (
     without_nul,
 )
 from cds_hooks.evidence.storage.entries import Event, write_event
-from cds_hooks.evidence.storage.sent import read_response
+from cds_hooks.evidence.storage.sent import SentResponse, read_response
 from cds_hooks.evidence.storage.tables import chain, charts, decisions, feedback
 
 
@@ -101,6 +103,8 @@ LISTED: Final = [
     decisions.c[field.name] for field in msgspec.structs.fields(Decision) if field.name not in ("facts", "chart")
 ]
 """The columns of a Decision as it is read for everything but a replay."""
+NUMBERED: Final = select(decisions.c.sequence, *LISTED)
+"""The query whose rows `read_decisions` reads."""
 _FEEDBACK = [feedback.c[field.name] for field in msgspec.structs.fields(FeedbackItem)]
 
 
@@ -112,6 +116,42 @@ def without_trials(table: Table) -> ColumnElement[bool]:
 def was_estimated_by(model: str) -> ColumnElement[bool]:
     """Return the condition that this model estimated a risk in a decision."""
     return decisions.c.estimated_by.contains(f" {model} ", autoescape=True)
+
+
+Place = tuple[int, int]
+"""The time of a decision (microseconds since 1970-01-01 UTC) and its number: decisions are listed in this order."""
+
+
+class DecisionRow(Struct, frozen=True, dict=True):
+    """A decision with its number in the record; basis and answer are read once for all who ask.
+
+    Raises:
+        msgspec.DecodeError: The basis or the answer that is asked for has another form.
+    """
+
+    sequence: int
+    decision: Decision
+
+    @cached_property
+    def basis(self) -> DecisionBasis:
+        """What it was based on."""
+        return read_basis(self.decision.basis)
+
+    @cached_property
+    def response(self) -> SentResponse:
+        """Its answer."""
+        return read_response(self.decision.response)
+
+    @property
+    def rules(self) -> set[str]:
+        """The rules whose findings are on the cards, and the subjects of the reasons for silence."""
+        on_cards = set[str]().union(*(card.rules for card in self.response.cards))
+        return on_cards | {subject for subject, _, _ in self.basis.silence}
+
+    @property
+    def position(self) -> Place:
+        """Where it stands in the order of time."""
+        return self.decision.decided_at, self.sequence
 
 
 class DecisionFilter(Struct, frozen=True):
@@ -172,29 +212,18 @@ class DecisionFilter(Struct, frozen=True):
             query = query.where(was_estimated_by(self.model))
         return query
 
-    def fits(self, decision: Decision) -> bool:
+    def fits(self, row: DecisionRow) -> bool:
         """Whether the rule, reason for silence, severity, or something held back is in this decision, where asked."""
-        if self.severity is not None and self.severity not in severities_of(decision):
+        if self.severity is not None and self.severity not in {card.indicator for card in row.response.cards}:
             return False
         if not (self.held_back or self.reason or self.rule):
             return True
-        silences = read_basis(decision.basis).silence
+        silences = row.basis.silence
         if self.held_back and not any(reason in self.held_back for _, reason, _ in silences):
             return False
         if self.reason is not None:
             return any(reason == self.reason and self.rule in (None, subject) for subject, reason, _ in silences)
-        return self.rule is None or self.rule in rules_of(decision)
-
-
-def rules_of(decision: Decision) -> set[str]:
-    """Return the rules whose findings are on the cards, and the subjects of the reasons for silence."""
-    on_cards = set[str]().union(*(card.rules for card in read_response(decision.response).cards))
-    return on_cards | {subject for subject, _, _ in read_basis(decision.basis).silence}
-
-
-def severities_of(decision: Decision) -> set[str]:
-    """Return the indicators of the cards that were given."""
-    return {card.indicator for card in read_response(decision.response).cards}
+        return self.rule is None or self.rule in row.rules
 
 
 def list_decisions(url: str, limit: int = 20, service: str | None = None, outcome: str | None = None) -> list[Decision]:
@@ -206,22 +235,6 @@ def list_decisions(url: str, limit: int = 20, service: str | None = None, outcom
     return list(islice(find_decisions(url, DecisionFilter(service=service, outcome=outcome), limit), limit))
 
 
-class FoundDecision(NamedTuple):
-    """A decision, and its number in the record."""
-
-    sequence: int
-    decision: Decision
-
-    @property
-    def position(self) -> "Place":
-        """Where it stands in the order of time."""
-        return self.decision.decided_at, self.sequence
-
-
-Place = tuple[int, int]
-"""The time of a decision (microseconds since 1970-01-01 UTC) and its number: decisions are listed in this order."""
-
-
 def find_decisions(url: str, wanted: DecisionFilter, at_once: int = 500) -> Iterator[Decision]:
     """Yield the decisions that the filter describes, the newest first.
 
@@ -230,26 +243,23 @@ def find_decisions(url: str, wanted: DecisionFilter, at_once: int = 500) -> Iter
     Raises:
         RecordUnavailable: there is no record.
     """
-    return (numbered.decision for numbered in find_places(url, wanted, None, at_once))
+    return (row.decision for row in find_places(url, wanted, None, at_once))
 
 
 def find_places(
     url: str, wanted: DecisionFilter, before: Place | None = None, at_once: int = 500
-) -> Iterator[FoundDecision]:
+) -> Iterator[DecisionRow]:
     """As `find_decisions`, from the place `before` on."""
-    query = wanted.narrow(select(decisions.c.sequence, *LISTED))
+    query = wanted.narrow(NUMBERED)
     query = query.order_by(decisions.c.decided_at.desc(), decisions.c.sequence.desc())
     most = min(at_once, 500)
-    rows = read_rows(url, _older_than(query, before).limit(most))
+    rows = read_decisions(url, _older_than(query, before).limit(most))
     while rows:
-        for row in rows:
-            numbered = FoundDecision(row[0], Decision(*row[1:]))
-            if wanted.fits(numbered.decision):
-                yield numbered
+        yield from filter(wanted.fits, rows)
         if len(rows) < most:
             return
         most = 500
-        rows = read_rows(url, _older_than(query, numbered.position).limit(most))
+        rows = read_decisions(url, _older_than(query, rows[-1].position).limit(most))
 
 
 def find_ids(url: str, wanted: DecisionFilter, at_once: int = 5_000) -> Iterator[str]:
@@ -291,15 +301,14 @@ def _older_than(query: Select[Any], before: Place | None) -> Select[Any]:
     return query.where(at <= before[0]).where(or_(at < before[0], sequence < before[1]))
 
 
-def decisions_at(url: str, wanted: DecisionFilter, numbers: Collection[int]) -> dict[int, FoundDecision]:
+def decisions_at(url: str, wanted: DecisionFilter, numbers: Collection[int]) -> dict[int, DecisionRow]:
     """Return those of the decisions with these numbers that the filter describes, by number.
 
     Raises:
         RecordUnavailable: there is no record.
     """
-    query = wanted.narrow(select(decisions.c.sequence, *LISTED)).where(decisions.c.sequence.in_(numbers))
-    read = (FoundDecision(row[0], Decision(*row[1:])) for row in read_rows(url, query))
-    return {numbered.sequence: numbered for numbered in read if wanted.fits(numbered.decision)}
+    query = wanted.narrow(NUMBERED).where(decisions.c.sequence.in_(numbers))
+    return {row.sequence: row for row in filter(wanted.fits, read_decisions(url, query))}
 
 
 def newest_number(url: str) -> int:
@@ -346,10 +355,13 @@ def get_decisions(url: str, ids: Collection[str]) -> dict[str, Decision]:
     Raises:
         RecordUnavailable: there is no record.
     """
-    if not ids:
-        return {}
-    rows = read_rows(url, select(*LISTED).where(decisions.c.id.in_(ids)))
-    return {row.id: Decision(*row) for row in rows}
+    return {decision_id: row.decision for decision_id, row in get_rows(url, ids).items()}
+
+
+def get_rows(url: str, ids: Collection[str]) -> dict[str, DecisionRow]:
+    """As `get_decisions`, each with its number."""
+    rows = read_decisions(url, NUMBERED.where(decisions.c.id.in_(ids))) if ids else ()
+    return {row.decision.id: row for row in rows}
 
 
 def facts_of(url: str, ids: Collection[str]) -> dict[str, bytes]:
@@ -399,6 +411,15 @@ def read_rows(url: str, query: Select[Any] | TextClause) -> Sequence[Any]:
         refuse_other_tables(parsed, error)
         reason = database_error_reason(error)
         raise RecordUnavailable(f"the record at {shown_url(parsed)} cannot be read: {reason}") from error
+
+
+def read_decisions(url: str, query: Select[Any]) -> list[DecisionRow]:
+    """Return the rows of a query that begins with `NUMBERED`.
+
+    Raises:
+        RecordUnavailable: there is no record, or the database does not answer.
+    """
+    return [DecisionRow(row[0], Decision(*row[1:])) for row in read_rows(url, query)]
 
 
 def _feedback_item(row: Any) -> FeedbackItem:

@@ -19,10 +19,10 @@ from cards.extension import WorklistEntry
 from cds_hooks.call.hold_back.history import SHOWN, read_history
 from cds_hooks.call.services._model import NOT_RELEASED
 from cds_hooks.evidence.decision_views.file import Views
-from cds_hooks.evidence.decision_views.follow import Batch, DecisionRow, Projection
+from cds_hooks.evidence.decision_views.follow import Batch, Projection
 from cds_hooks.evidence.storage.content import load_content, store_content
 from cds_hooks.evidence.storage.decision import each_scores
-from cds_hooks.evidence.storage.queries import get_decision
+from cds_hooks.evidence.storage.queries import DecisionRow, get_decision
 from models_onnx.equations.declaration import find_equations
 
 _DAY_SECONDS = 86_400.0

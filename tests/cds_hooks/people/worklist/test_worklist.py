@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from cards.extension import EXTENSION_KEY
 from cards.finding import Finding
 from cds_hooks.call.hold_back.history import SHOWN, Event, PatientHistory
-from cds_hooks.evidence.decision_views.follow import DecisionRow
 from cds_hooks.evidence.storage.decision import Decision
+from cds_hooks.evidence.storage.queries import DecisionRow
 from cds_hooks.people.worklist.worklist import (
     PatientNotes,
     PatientWork,
