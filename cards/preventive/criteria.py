@@ -411,9 +411,8 @@ def judge_services(record: PatientRecord, results: Sequence[FollowUp]) -> tuple[
 
 def _is_in_state(service: PreventiveService, record: PatientRecord) -> bool:
     """Whether the patient has the conditions for which alone a recommendation is."""
-    return all(
-        not groups or find_condition(record, *groups) is not None for groups in (service.only_with, service.also_with)
-    )
+    hits = [find_condition(record, *groups) for groups in (service.only_with, service.also_with) if groups]
+    return all(hit is not None and not re.search(service.unless_words, hit.words, re.IGNORECASE) for hit in hits)
 
 
 def _in_pregnancy(service: PreventiveService, record: PatientRecord) -> ServiceAnswer:
@@ -423,8 +422,9 @@ def _in_pregnancy(service: PreventiveService, record: PatientRecord) -> ServiceA
     if dated is None:
         text = "the week of the pregnancy is not on record"
         return judge(service, "not-charted", text) if service.from_week else by_interval(service, record)
-    if dated.weeks < service.from_week:
-        return judge(service, "risk", f"from week {service.from_week} of a pregnancy, now week {dated.weeks}")
+    if not service.from_week <= dated.weeks <= service.to_week:
+        text = f"from week {service.from_week} of a pregnancy on; this is week {dated.weeks}"
+        return judge(service, "risk", text)
     begun = record.as_of.date() - timedelta(days=dated.days)
     return newest_that_counts(service, record, lambda test: test.day is None or test.day >= begun)
 
@@ -440,7 +440,7 @@ def _judge(service: PreventiveService, record: PatientRecord, result: FollowUp |
     answer = DECIDERS.get(service.id, general)(service, record)
     if answer.state != "due":
         return answer
-    return _not_sent(service, record) or _met(service, record) or _settled(service, record) or answer
+    return _not_sent(service, record) or _settled(service, record) or _met(service, record) or answer
 
 
 def _outside(service: PreventiveService, record: PatientRecord) -> ServiceAnswer | None:
@@ -524,7 +524,7 @@ def _met(service: PreventiveService, record: PatientRecord) -> ServiceAnswer | N
         return judge(service, "done", f"{plain(taken[0].name, 60)} is taken")
     if any(allergy_to_class(record, name) is not None for name in service.met_by):
         return judge(service, "condition", "a reaction to it is on record")
-    return None
+    return judge(service, "at-risk", f"not on the medication list ({service.interval})") if service.met_by else None
 
 
 def _settled(service: PreventiveService, record: PatientRecord) -> ServiceAnswer | None:

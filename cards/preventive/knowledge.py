@@ -110,9 +110,9 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
     """One recommendation: for whom, what meets it and for how long, who said so and when it was read.
 
     `excluded` are condition groups (tables/condition_groups.csv) for which it is not meant, `only_with` those of which
-    one has to be on record, and `also_with` others of which one has to be, too. `from_week` is of a pregnancy, whose
-    tests count from its first day on. `met_by` are classes of medications that meet it. `needs` are resource types and
-    analytes without which it cannot be called due.
+    one has to be on record in other words than `unless_words`, and `also_with` others of which one has to be, too. The
+    weeks are of a pregnancy, whose tests count from its first day on. `met_by` are classes of medications that meet it.
+    `needs` are resource types and analytes without which it cannot be called due.
     """
 
     id: str
@@ -133,7 +133,9 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
     to_age: int | None = None
     only_with: tuple[str, ...] = ()
     also_with: tuple[str, ...] = ()
+    unless_words: str = "(?!)"
     from_week: int = 0
+    to_week: int = 45
     interval: str
     tests: tuple[Interval, ...]
     excluded: tuple[str, ...] = ()
