@@ -13,7 +13,7 @@ from msgspec import Struct
 from cards.rules.language.rule import LabOrder, NewOrder, Product, Sig
 from cards.rules.patient.orders import DraftOrder
 from cards.text import decapitalized
-from fhir.record.datatypes import parse_time
+from fhir.mapping.declined import is_open_order
 from fhir.record.record import PatientRecord
 from fhir.record.resources import ServiceRequest
 from fhir.terminology.analytes import LOINC, UCUM
@@ -127,11 +127,6 @@ def repeat(sig: Sig) -> Json:
     return often
 
 
-# FHIR R4 request-status: these orders are still to be done.
-_OPEN = frozenset({"draft", "active", "on-hold"})
-_OPEN_DAYS = 90.0
-
-
 class OrderableTest(Struct, frozen=True):
     """One order and the inputs of equations that it answers."""
 
@@ -192,10 +187,7 @@ def orderable_test_for(lacking: Collection[str]) -> OrderableTest | None:
 def is_ordered(record: PatientRecord, test: OrderableTest) -> bool:
     """Whether the test is ordered and still to be done."""
     for request in record.facts(ServiceRequest):
-        written = parse_time(request.authoredOn) if request.authoredOn else None
-        is_recent = written is None or written.whole_days(record.as_of_epoch) <= _OPEN_DAYS
-        is_open = request.status in _OPEN and request.doNotPerform is not True and not request.is_only_proposed
-        if not is_open or not is_recent or request.code is None:
+        if request.code is None or not is_open_order(request, record):
             continue
         if request.code.has(test.loinc) or any(map(test.called.search, request.code.texts)):
             return True

@@ -56,19 +56,19 @@ _STATUS_SYSTEM = "http://terminology.hl7.org/CodeSystem/immunization-recommendat
 
 def vaccine_order(item: GroupForecast, patient_id: str, knowledge: VaccineKnowledge) -> Json:
     """Return a draft ServiceRequest (FHIR R4) for the next dose, with the CVX code where CDC recommends one vaccine."""
-    names = _names(item, knowledge)
-    name = names[0] if len(names) == 1 else item.label
+    codings = _codings(item, knowledge)
+    name = codings[0]["display"] if len(codings) == 1 else item.label
     words = "Tdap vaccine" if item.for_pregnancy else f"{name} vaccine, dose {item.dose_number}"
     order = service_order(words, patient_id, item.as_of.isoformat())
     if len(item.vaccines) == 1:
-        order["code"]["coding"] = [{"system": CVX, "code": item.vaccines[0], "display": name}]
+        order["code"]["coding"] = codings or [{"system": CVX, "code": item.vaccines[0], "display": name}]
     return order
 
 
-def _names(item: GroupForecast, knowledge: VaccineKnowledge) -> list[str]:
+def _codings(item: GroupForecast, knowledge: VaccineKnowledge) -> list[dict[str, str]]:
     """Return the vaccines that CDC prefers for the next dose, if it names any."""
     vaccines = knowledge.schedule.vaccines
-    return [vaccines[code].name for code in item.vaccines if code in vaccines]
+    return [{"system": CVX, "code": code, "display": vaccines[code].name} for code in item.vaccines if code in vaccines]
 
 
 def immunization_recommendation(due: VaccinesDue, patient_id: str, knowledge: VaccineKnowledge) -> Json:
@@ -93,11 +93,7 @@ def immunization_recommendation(due: VaccinesDue, patient_id: str, knowledge: Va
 def _recommendation(item: GroupForecast, knowledge: VaccineKnowledge) -> Json:
     overdue = item.past_due is not None and item.past_due < item.as_of
     status = "overdue" if overdue else "due"
-    codings = [
-        {"system": CVX, "code": code, "display": knowledge.schedule.vaccines[code].name}
-        for code in item.vaccines
-        if code in knowledge.schedule.vaccines
-    ]
+    codings = _codings(item, knowledge)
     recommendation: Json = {
         "vaccineCode": [{**({"coding": codings} if codings else {}), "text": item.group}],
         "forecastStatus": {"coding": [{"system": _STATUS_SYSTEM, "code": status}]},
@@ -296,7 +292,8 @@ def _detail(
         why = _observed(item.reasons, date_shown)
         reason = "" if not why else " Same reason." if why == before else f" Because of {why}.".replace("….", "…")
         before = why
-        lines.append(_due_line(item, _names(item, knowledge), reason, has_doses=bool(charted.history.days)))
+        preferred = [coding["display"] for coding in _codings(item, knowledge)]
+        lines.append(_due_line(item, preferred, reason, has_doses=bool(charted.history.days)))
     for group, end in due.of_season:
         if group == INFLUENZA and group not in offered.season:
             continue

@@ -15,12 +15,11 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from cards.card import WebAddress
 from cards.extension import Fact
 from cards.preventive.chart import Done, declined, done, is_ordered, other_entries, results_of, tests_on_chart
-from cards.preventive.knowledge import PREVENTIVE, Order
+from cards.preventive.knowledge import Order
 from cards.preventive.recommendation import FOLLOW_UP, Recommendation, words_of
 from cards.text import format_number, plain, unit
 from fhir.mapping.condition_concepts import words_take_back
@@ -168,35 +167,13 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         return f"{centimetres:g} cm" if least <= centimetres < self.number_below else None
 
 
-class Settling(Struct, frozen=True):
-    """What settles every row of a screening."""
-
-    tests: tuple[str, ...] = ()
-    conditions: tuple[str, ...] = ()
-    medications: tuple[str, ...] = ()
-
-    def added_to(self, row: AbnormalResult) -> AbnormalResult:
-        """Return the row that these settle too."""
-        return replace(
-            row,
-            settled_by_tests=(*row.settled_by_tests, *self.tests),
-            settled_by_conditions=(*row.settled_by_conditions, *self.conditions),
-            settled_by_medications=(*row.settled_by_medications, *self.medications),
-        )
-
-
 class AbnormalResults(Struct):
-    """All rows, in the order in which they are told; `settled` by screening."""
+    """All rows, in the order in which they are told."""
 
     title: str
     reviewed: str
     status: str
-    settled: dict[str, Settling]
     rows: tuple[AbnormalResult, ...]
-
-    def __post_init__(self) -> None:
-        settled = (self.settled.get(row.screening, Settling()).added_to(row) for row in self.rows)
-        self.rows = tuple(replace(row, order=PREVENTIVE.coded(row.order)) for row in settled)
 
     @property
     def analytes(self) -> list[str]:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from cards.preventive.knowledge import tests_named
 from fhir.mapping.conditions import condition_status, condition_time
-from fhir.mapping.declined import Declined, declined_in_chart
+from fhir.mapping.declined import Declined, declined_in_chart, is_open_order
 from fhir.mapping.study_words import says_no_result
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time, newest_statement
@@ -29,8 +29,6 @@ from fhir.record.resources import (
 )
 from fhir.terminology.analytes import LOINC
 
-_OPEN: Final = frozenset({"draft", "active", "on-hold"})
-_OPEN_DAYS: Final = 90.0
 _STOPPED: Final = "stopped"
 _BEGUN: Final = frozenset({"completed", _STOPPED})
 _FINAL_REPORT: Final = USABLE_STATUS | {"appended"}
@@ -268,15 +266,8 @@ def _open_requests(record: PatientRecord) -> list[tuple[ServiceRequest, frozense
     return _that_name_one(
         (service_request, service_request.code)
         for service_request in record.facts(ServiceRequest)
-        if _is_open(service_request, record)
+        if is_open_order(service_request, record)
     )
-
-
-def _is_open(request: ServiceRequest, record: PatientRecord) -> bool:
-    if request.status not in _OPEN or request.is_only_proposed or request.doNotPerform is True:
-        return False
-    written = parse_time(request.authoredOn or "")
-    return written is None or written.whole_days(record.as_of_epoch) <= _OPEN_DAYS
 
 
 def _refused(record: PatientRecord) -> list[tuple[Declined, frozenset[str]]]:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from cards.extension import Fact
 from cards.preventive.abnormal import FollowUp
 from cards.preventive.chart import Done, declined, done, is_ordered, other_entries, results_of, years_after
-from cards.preventive.knowledge import PREVENTIVE, Order, PreventiveService
+from cards.preventive.knowledge import PREVENTIVE, PreventiveService
 from cards.preventive.recommendation import (
     ABNORMAL_RESULT,
     ServiceAnswer,
@@ -56,12 +56,9 @@ _LONG_INTERVAL_YEARS: Final = 5
 _RISK: Final = 0.10
 _LDL_OTHER_GUIDELINES: Final = 190.0
 _STATIN_OUTPUT: Final = "ascvd|10y"
-_NICOTINE, _VARENICLINE, _DENOSUMAB = "7407", "591622", "993449"
+_NICOTINE, _VARENICLINE = "7407", "591622"
 _DIABETES_DRUGS: Final = frozenset({"insulin", "biguanide", "sulfonylurea", "dpp4"})
-_FOR_BONES: Final = frozenset({"bisphosphonate", _DENOSUMAB})
-_STEROIDS: Final = frozenset({"corticosteroid"})
 _TO_STOP_SMOKING: Final = frozenset({_NICOTINE, _VARENICLINE})
-_CYTOLOGY: Final = Order("Cervical cancer screening: cytology", (PREVENTIVE.codes["cytology"],))
 
 
 def _colorectal(service: PreventiveService, record: PatientRecord) -> ServiceAnswer:
@@ -102,7 +99,7 @@ def _cervical(service: PreventiveService, record: PatientRecord) -> ServiceAnswe
     age = record.age_years() or 0
     if answer.state != "due" or age >= _HPV_FROM_AGE:
         return answer
-    return replace(answer, order=_CYTOLOGY)
+    return replace(answer, order=service.order_under_30)
 
 
 def _was_from_30(test: Done, record: PatientRecord) -> bool:
@@ -211,18 +208,6 @@ def _describes_aorta(test: Done) -> bool:
         and _UNSEEN.search(clause) is None
         for clause in re.split(r"[;|\n]|\.(?!\d)", test.result)
     )
-
-
-def _osteoporosis(service: PreventiveService, record: PatientRecord) -> ServiceAnswer:
-    treated = presence_of(record, _FOR_BONES)
-    if treated.medications:
-        return judge(service, "condition", f"the patient is treated with {plain(treated.medications[0].name, 60)}")
-    steroid = presence_of(record, _STEROIDS)
-    if steroid.medications:
-        taken = plain(steroid.medications[0].name, 60)
-        text = f"the patient takes {taken}: bone loss caused by a drug is assessed differently"
-        return judge(service, "condition", text)
-    return _naming_unreadable(by_interval(service, record), treated)
 
 
 def _diabetes(service: PreventiveService, record: PatientRecord) -> ServiceAnswer:
@@ -381,7 +366,6 @@ DECIDERS: Mapping[str, Callable[[PreventiveService, PatientRecord], ServiceAnswe
     "breast-cancer": _breast,
     "lung-cancer": _lung,
     "abdominal-aortic-aneurysm": _aneurysm,
-    "osteoporosis": _osteoporosis,
     "diabetes": _diabetes,
     "statin": _statin,
     "tobacco": _tobacco,
@@ -440,7 +424,7 @@ def _judge(service: PreventiveService, record: PatientRecord, result: FollowUp |
     answer = DECIDERS.get(service.id, general)(service, record)
     if answer.state != "due":
         return answer
-    return _not_sent(service, record) or _settled(service, record) or _met(service, record) or answer
+    return _not_sent(service, record) or _settled(service, record) or _met(service, record, answer)
 
 
 def _outside(service: PreventiveService, record: PatientRecord) -> ServiceAnswer | None:
@@ -517,14 +501,21 @@ def _not_sent(service: PreventiveService, record: PatientRecord) -> ServiceAnswe
     return judge(service, "not-sent", f"{' and '.join(lacking)} were not sent")
 
 
-def _met(service: PreventiveService, record: PatientRecord) -> ServiceAnswer | None:
-    """Not due after all: the medication is taken, or a reaction to it is on record."""
-    taken = presence_of(record, frozenset(service.met_by)).medications if service.met_by else ()
-    if taken:
-        return judge(service, "done", f"{plain(taken[0].name, 60)} is taken")
-    if any(allergy_to_class(record, name) is not None for name in service.met_by):
-        return judge(service, "condition", "a reaction to it is on record")
-    return judge(service, "at-risk", f"not on the medication list ({service.interval})") if service.met_by else None
+def _met(service: PreventiveService, record: PatientRecord, answer: ServiceAnswer) -> ServiceAnswer:
+    """Return the answer: not due where its medication is taken, with a reaction to it, or with one that is against it.
+
+    Only a recommendation of a medication itself is not for who reacts to it.
+    """
+    if not service.met_by:
+        return answer
+    for classes, because in ((service.met_by, "done"), (service.unless_taking, "condition")):
+        if taken := presence_of(record, frozenset(classes)).medications:
+            return judge(service, because, f"the patient takes {plain(taken[0].name, 60)}")
+    if service.also_with:
+        if any(allergy_to_class(record, name) is not None for name in service.met_by):
+            return judge(service, "condition", "a reaction to it is on record")
+        return replace(answer, text=f"not on the medication list ({service.interval})")
+    return _naming_unreadable(answer, presence_of(record, frozenset(service.met_by)))
 
 
 def _settled(service: PreventiveService, record: PatientRecord) -> ServiceAnswer | None:

@@ -96,14 +96,10 @@ class Interval(Struct, frozen=True):
 
 
 class Order(Struct, frozen=True):
-    """The order that a suggestion drafts: its words and its codes, none where no code with a source is available.
-
-    `code` is the name of one of the knowledge's codes, which `coded` puts in.
-    """
+    """The order that a suggestion drafts: its words and its codes, none where no code with a source is available."""
 
     text: str
     coding: tuple[dict[str, str], ...] = ()
-    code: str = ""
 
 
 class PreventiveService(Struct, frozen=True, kw_only=True):
@@ -111,8 +107,9 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
 
     `excluded` are condition groups (tables/condition_groups.csv) for which it is not meant, `only_with` those of which
     one has to be on record in other words than `unless_words`, and `also_with` others of which one has to be, too. The
-    weeks are of a pregnancy, whose tests count from its first day on. `met_by` are classes of medications that meet it.
-    `needs` are resource types and analytes without which it cannot be called due.
+    weeks are of a pregnancy, whose tests count from its first day on. `met_by` are classes of medications that meet it,
+    `unless_taking` those for whose takers it is not. `needs` are resource types and analytes without which it cannot be
+    called due.
     """
 
     id: str
@@ -140,8 +137,10 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
     tests: tuple[Interval, ...]
     excluded: tuple[str, ...] = ()
     met_by: tuple[str, ...] = ()
+    unless_taking: tuple[str, ...] = ()
     needs: tuple[str, ...]
     order: Order | None = None
+    order_under_30: Order | None = None
     note: str = ""
 
     def at_age(self, years: int | None) -> "PreventiveService":
@@ -156,7 +155,7 @@ class PreventiveService(Struct, frozen=True, kw_only=True):
 
 
 class PreventiveKnowledge(Struct, kw_only=True):
-    """All recommendations in the order of a card, every test and the codes of orders by their names."""
+    """All recommendations in the order of a card, and every test."""
 
     title: str
     as_of: str
@@ -165,16 +164,8 @@ class PreventiveKnowledge(Struct, kw_only=True):
     organisation: str
     source: str
     test_source: str
-    codes: dict[str, dict[str, str]]
     services: tuple[PreventiveService, ...]
     tests: Mapping[str, ScreeningTest]
-
-    def __post_init__(self) -> None:
-        self.services = tuple(replace(service, order=self.coded(service.order)) for service in self.services)
-
-    def coded(self, order: Order | None) -> Order | None:
-        """Return an order of the knowledge with the code that it names."""
-        return replace(order, coding=(self.codes[order.code],)) if order is not None and order.code else order
 
 
 PREVENTIVE: Final[PreventiveKnowledge] = msgspec.json.decode(

@@ -25,17 +25,14 @@ from cards.vaccines.patient import (
     Person,
 )
 from cards.vaccines.uncoded import TETANUS_BOOSTER, may_be_given, uncoded_doses
+from fhir.mapping.declined import is_open_order
 from fhir.mapping.immunizations import DoseToCheck
-from fhir.record.datatypes import CodeableConcept, parse_time
+from fhir.record.datatypes import CodeableConcept
 from fhir.record.record import PatientRecord
 from fhir.record.resources import MedicationRequest, ServiceRequest
 from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.medications import CVX
 from fhir.terminology.package_tables import package_rows
-
-# FHIR R4 request-status and medicationrequest-status: still to be done.
-_OPEN = frozenset({"draft", "active", "on-hold"})
-_OPEN_DAYS = 90.0
 
 
 def ordered_groups(record: PatientRecord, knowledge: VaccineKnowledge) -> frozenset[str]:
@@ -64,18 +61,11 @@ def _orders_vaccine(words: str, labels: Iterable[str]) -> bool:
 
 
 def _open_orders(record: PatientRecord) -> Iterator[CodeableConcept]:
-    requests: tuple[tuple[ServiceRequest | MedicationRequest, CodeableConcept | None], ...] = (
-        *((service_request, service_request.code) for service_request in record.facts(ServiceRequest)),
-        *(
-            (medication_request, medication_request.medicationCodeableConcept)
-            for medication_request in record.facts(MedicationRequest)
-        ),
-    )
-    for request, concept in requests:
-        if request.status not in _OPEN or request.is_only_proposed or concept is None or request.doNotPerform is True:
-            continue
-        written = parse_time(request.authoredOn) if request.authoredOn else None
-        if written is None or written.whole_days(record.as_of_epoch) <= _OPEN_DAYS:
+    requests: tuple[ServiceRequest | MedicationRequest, ...]
+    requests = (*record.facts(ServiceRequest), *record.facts(MedicationRequest))
+    for request in requests:
+        concept = request.code if isinstance(request, ServiceRequest) else request.medicationCodeableConcept
+        if concept is not None and is_open_order(request, record):
             yield concept
 
 
@@ -347,26 +337,17 @@ class _SharedDecision(NamedTuple):
     at_risk_of: frozenset[str]
 
 
-def _read_shared_decisions() -> tuple[_SharedDecision, ...]:
-    rows = package_rows("cards.vaccines", "data/shared_decisions.csv")
-    return tuple(
-        _SharedDecision(
-            row["group"],
-            _period(row["from_age"]),
-            _period(row["until_age"]),
-            row["started"] == "any",
-            row["risk"] == "any",
-            frozenset(row["risk"].split(";")) - {"any", "no", ""},
-        )
-        for row in rows
+_SHARED_DECISIONS: Final = tuple(
+    _SharedDecision(
+        row["group"],
+        parse_period(row["from_age"]) if row["from_age"] else None,
+        parse_period(row["until_age"]) if row["until_age"] else None,
+        row["started"] == "any",
+        row["risk"] == "any",
+        frozenset(row["risk"].split(";")) - {"any", "no", ""},
     )
-
-
-def _period(text: str) -> Period | None:
-    return parse_period(text) if text else None
-
-
-_SHARED_DECISIONS: Final[tuple[_SharedDecision, ...]] = _read_shared_decisions()
+    for row in package_rows("cards.vaccines", "data/shared_decisions.csv")
+)
 
 
 def _next_doses(forecast: GroupForecast) -> list[SeriesDose]:

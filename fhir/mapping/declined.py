@@ -1,4 +1,4 @@
-"""What the chart of the last year says the patient declined, or is not to be given: tests, referrals, medicines."""
+"""What the chart says the patient declined within a year, or is not to be given, and which orders are still open."""
 
 import re
 from collections.abc import Iterator, Set
@@ -30,6 +30,18 @@ _YES: Final = re.compile(r"\W*(?:yes|true)\b", re.IGNORECASE)
 _ASKED_DECLINED: Final = "asked-declined"  # FHIR R4, data-absent-reason
 _IN_FORCE: Final = frozenset({"draft", "active", "on-hold", "completed"})
 _NEVER_TRUE: Final = "entered-in-error"
+
+
+_OPEN: Final = frozenset({"draft", "active", "on-hold"})
+_OPEN_DAYS: Final = 90.0
+
+
+def is_open_order(order: ServiceRequest | MedicationRequest, record: PatientRecord) -> bool:
+    """Whether an order of the last 90 days, or of no day, is still to be done; a proposal and a ban are none."""
+    if order.status not in _OPEN or order.is_only_proposed or order.doNotPerform is True:
+        return False
+    written = parse_time(order.authoredOn or "")
+    return written is None or written.whole_days(record.as_of_epoch) <= _OPEN_DAYS
 
 
 class Declined(Struct, frozen=True, gc=False):

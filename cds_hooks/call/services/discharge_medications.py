@@ -156,7 +156,8 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
     names = " and no ".join(missing)
     beside = "; beside an anticoagulant ask which of the two" if "anticoagulant" in all_classes else ""
     headline = " and no ".join(name.partition(" (")[0] for name in missing)
-    card_text = CardText(
+    return _omission(
+        call,
         about="after-infarction",
         summary=f"After a heart attack no {headline} at discharge. Order what is missing, or write why not.",
         opening=(
@@ -165,10 +166,12 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
             "infarction were not looked for. Check for bleeding or intolerance that is not on record."
         ),
         guideline=_GUIDELINE,
-        topic=TOPICS["discharge"],
         facts=(Fact("infarction", text=words, effective=infarction.time.text, source=infarction.source),),
-        closing="Shown once before the discharge.",
     )
+
+
+def _omission(call: ServiceInput, **words: Any) -> Card:
+    card_text = CardText(topic=TOPICS["discharge"], closing="Shown once before the discharge.", **words)
     return guideline_card(card_text, call.card_identity())
 
 
@@ -185,7 +188,8 @@ def _anticoagulant_on_hold(call: ServiceInput) -> Card | None:
     if disease is None or drug is None or presence_of(record, frozenset({"anticoagulant"})).medications:
         return None
     name, words = plain(drug.name, 40), plain(disease.words, 60)
-    card_text = CardText(
+    return _omission(
+        call,
         about="anticoagulant-on-hold",
         summary=f"{capitalized(name)} is on hold and not resumed at discharge. Resume it, or write when and why not.",
         opening=(
@@ -194,11 +198,8 @@ def _anticoagulant_on_hold(call: ServiceInput) -> Card | None:
             "bleeding, an operation."
         ),
         guideline=_ANTICOAGULANT_LABEL,
-        topic=TOPICS["discharge"],
         facts=(Fact("disease", text=words, source=disease.source), Fact("held", text=name, source=drug.source)),
-        closing="Shown once before the discharge.",
     )
-    return guideline_card(card_text, call.card_identity())
 
 
 _ASKS_FOR_ANTICOAGULANT: Final = ("afib", "mechanical_valve", "vte")
