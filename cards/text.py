@@ -83,7 +83,13 @@ _GOES_ON = re.compile(
     r"(?:After|Also|Both|CPIC|Else|If|It|Not|Or|Otherwise|Some|That|The first|Then|The[sy]e?|This|Those|With(?:out)?)\b"
 )
 _NEXT_SENTENCE = re.compile(r"(?<=[.?!])(?<!\bSt\.) (?=[A-Z“])(?![^()]*\))")
-_THEN_ACT = re.compile(rf"; (?={_ACTION.pattern})", re.IGNORECASE)
+_THEN_ACT = re.compile(rf"[;:] (?={_ACTION.pattern})", re.IGNORECASE)
+_BY_WHOM = re.compile(
+    rf"(?:Beers|Boxed warning|CDC|FDA|Guideline|Label)(?: \d{{4}})?: {_ACTION.pattern}", re.IGNORECASE
+)
+"""As in "FDA: pause the statin"."""
+_OF_THE_FACT = re.compile(r"\b(?:it|patient|them|this|which)\b")
+_SHORT = 5
 
 
 def is_action(sentence: str) -> bool:
@@ -109,7 +115,8 @@ def actions_last(text: str) -> tuple[str, str]:
     parts: tuple[list[str], list[str]] = [], []
     is_of_action = False
     for sentence in filter(None, (part for whole in sentences(text) for part in _in_two(whole))):
-        is_of_action = is_action(sentence) or (is_of_action and _GOES_ON.match(sentence) is not None)
+        is_asked = is_action(sentence) or _BY_WHOM.match(sentence) is not None
+        is_of_action = is_asked or (is_of_action and _GOES_ON.match(sentence) is not None)
         parts[is_of_action].append(sentence)
     return " ".join(parts[0]), " ".join(parts[1])
 
@@ -117,7 +124,10 @@ def actions_last(text: str) -> tuple[str, str]:
 def _in_two(sentence: str) -> list[str]:
     """Return a fact and what to do about it as two sentences ("The label contraindicates it; ask the oncologist.")."""
     first, *rest = _THEN_ACT.split(sentence, maxsplit=1)
-    return [f"{first}.", capitalized(rest[0])] if rest and not is_action(first) else [sentence]
+    if not rest or is_action(first) or first.count("(") != first.count(")"):
+        return [sentence]
+    is_one = sentence[len(first)] == ":" and (len(first.split()) < _SHORT or _OF_THE_FACT.search(rest[0]))
+    return [sentence] if is_one else [f"{first}.", capitalized(rest[0])]
 
 
 UNITS = {

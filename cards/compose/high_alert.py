@@ -142,7 +142,7 @@ def uncovered_findings(
         is_certain=True,
         priority=0,
         facts=(Fact("draft", plain(medication.words), key, source=drafted.draft.name),),
-        summary=plain(medication.words, 40) or "a drug without a name",
+        summary=plain(medication.words, 40) or "an order without a drug name",
         detail=_what_was_checked(
             drafted,
             high_alert,
@@ -157,13 +157,14 @@ def uncovered_card(findings: Sequence[RuleFinding], uuid: str) -> Card:
     drug_names = list(dict.fromkeys(finding.summary for finding in findings))
     is_of_list = any(finding.group for finding in findings)
     names = first_few(drug_names, _MOST_NAMED)
-    unknown = f"{capitalized(names)}: not checked, because the name is not recognized."
+    unknown = f"{capitalized(names)}: not recognized, nothing was checked."
+    what = "high-alert drugs, their" if len(drug_names) > 1 else "high-alert drug, its"
     facts = tuple(fact for finding in findings for fact in finding.facts)
     parts = tuple(dict.fromkeys(str(fact.value) for fact in facts))
     finding = Finding(NOT_COVERED, NOT_COVERED, "once", parts=parts)
     return CardIdentity(uuid).card(
         "info",
-        f"Dose and use of {names} are not covered by these checks." if is_of_list else unknown,
+        f"{capitalized(names)}: {what} dose and use were not checked here." if is_of_list else unknown,
         "\n".join([*dict.fromkeys(finding.detail for finding in findings[:_MOST_NAMED]), _TO_DO]),
         _ISMP if is_of_list else _NAMES,
         CardExtension(finding=finding, output=NOT_COVERED, facts=facts),
@@ -177,12 +178,12 @@ def _what_was_checked(drafted: DraftMedication, high_alert: str | None, checked:
     reference = drafted.draft.resource.get("medicationReference")
     if not medication.words and isinstance(reference, dict):
         named = f"“{escape(str(reference.get('reference', '')), 60)}”"
-        return f"- **A drug without a name**: The order refers to {named}, which did not come. Nothing was checked."
-    name = escape(medication.words, 60) or "A drug without a name"
+        return f"- The order refers to {named}, which was not sent with it."
+    name = escape(medication.words, 60) or "An order without a drug name"
     if not medication.recognised:
-        return f"- **{name}**: {listed}Its name is not recognized, so nothing was checked."
-    left_out = ["its dose", "its use", *(["pregnancy", "breastfeeding"] if "pregnancy" not in checked else [])]
-    return f"- **{name}**: {listed}{capitalized(_and(checked))} were checked. Not checked: {_and(left_out)}."
+        return f"- **{name}**: {listed}No drug of this name is known here: no dose, allergy or interaction was checked."
+    left_out = ["dose", "use", *(["pregnancy", "breastfeeding"] if "pregnancy" not in checked else [])]
+    return f"- **{name}**: {listed}Checked: {_and(checked)}. Not checked: {_and(left_out)}."
 
 
 def _and(names: Sequence[str]) -> str:

@@ -7,11 +7,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.card import SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
+from cards.compose.orders import bullet, what_to_do
 from cards.extension import CardExtension, Fact, FindingReference
 from cards.finding import Finding
 from cards.replacements import may_be_stopped
 from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
-from cards.text import escape, first_few, plain
+from cards.text import actions_last, escape, first_few, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 
 MEDICATION_REVIEW: Final = "medication-review"
@@ -102,7 +103,9 @@ def _summary(lines: Sequence[_Line]) -> str:
 def _detail(lines: Sequence[_Line]) -> Iterator[str]:
     """Yield a line for each finding; that of a single one does not say the headline and the source again."""
     if _is_headline(lines):
-        yield f"- {lines[0].finding.detail}"
+        facts, actions = actions_last(lines[0].finding.detail)
+        yield from bullet(facts)
+        yield from bullet(what_to_do(lines[0].finding.summary, actions, None))
         # Of a pair both dates count: which drug is the newer one decides what is done.
         without = _OF_DRAFT[1:] if lines[0].finding.partners else _OF_DRAFT
         if charted := _facts(lines[0].finding, without=without):

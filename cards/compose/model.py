@@ -77,9 +77,13 @@ def in_100(probability: float) -> int:
 
 def not_known(missing: Sequence[Missing], counts: str = "each counts as the group's average") -> str:
     """One sentence that names every input without a usable value and what that means; '' when all are there."""
-    words = {"absent": "not recorded", "stale": "too old", "refused": "not usable", "unknown": "not known"}
-    descriptions = [f"{gap.feature.words} ({words[gap.reason]})" for gap in missing]
-    return f"**Not known or old:** {', '.join(descriptions)}; {counts}." if descriptions else ""
+    words = {"absent": "Not recorded", "stale": "Too old", "refused": "Not usable", "unknown": "Not known"}
+    names = {reason: [gap.feature.words for gap in missing if gap.reason == reason] for reason in words}
+    told = "; ".join(
+        f"**{words[reason].lower() if place else words[reason]}:** {', '.join(of_reason)}"
+        for place, (reason, of_reason) in enumerate((reason, of) for reason, of in names.items() if of)
+    )
+    return f"{told} ({counts})." if told else ""
 
 
 def _absence(manifest: Manifest, prediction: Prediction, vector: FeatureVector) -> str:

@@ -44,8 +44,8 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
     listed = [finding for finding in findings if not any(finding.is_implied_by(other) for other in findings)]
     first, forbidding = listed[0], [finding for finding in listed if _forbids(finding)]
     # A test before the first dose says nothing where the drug is critically forbidden: it is not given at all.
-    is_never = any(finding.indicator == "critical" for finding in forbidding)
-    listed = [finding for finding in listed if finding.rule != _TEST_FIRST or not is_never]
+    if any(finding.indicator == "critical" for finding in forbidding):
+        listed = [finding for finding in listed if not _asks_for_test(finding)]
     suggestions: list[Suggestion] = []
     first_offer: Suggestion | None = None
     for finding in listed:
@@ -73,7 +73,15 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
     return card, withheld
 
 
-_TEST_FIRST: Final = "pgx-test-before"
+_TESTS_FIRST: Final = ("pgx-test-before", "mon-before-", "mon-hepatitis-b")
+
+
+def _asks_for_test(finding: RuleFinding) -> bool:
+    """Whether it only says that something is not known."""
+    is_of_facts = any(fact.name not in DRUG_FACTS for fact in finding.facts)
+    return finding.rule.startswith(_TESTS_FIRST) or (finding.indicator == "info" and not is_of_facts)
+
+
 _OF_DISEASES: Final = "dz-label-"
 
 
@@ -187,12 +195,12 @@ def _lines(
         more, to_do = actions_last(finding.asks_if_taken if is_settled else finding.detail)
         more, to_do = _beyond(more, finding.summary), _beyond(to_do, f"{first.summary} {actions}")
         lead = _beyond_headline(finding, first, only_fact=is_settled)
-        if _is_said(lead, said):
+        if _is_said(lead.replace("contraindicated", "") if first.forbids else lead, said):
             facts, actions = f"{facts} {_beyond(more, said)}", f"{actions} {to_do}"
         else:
-            added += _bullet(f"**{lead}** {more} {to_do}{_of_the_line([finding], first)}")
-    yield from _bullet(facts)
-    yield from _bullet(_to_do(first.summary, f"{actions} {asked}".strip(), offer))
+            added += bullet(f"**{lead}** {more} {to_do}{_of_the_line([finding], first)}")
+    yield from bullet(facts)
+    yield from bullet(what_to_do(first.summary, f"{actions} {asked}".strip(), offer))
     yield from added
     if others:
         briefly = " ".join(
@@ -202,19 +210,25 @@ def _lines(
         yield f"- {briefly}{_of_the_line(others, findings[0])}"
     reasons = _charted(findings)
     why = f"Why: {'; '.join(reasons)}." if reasons else ""
-    yield from _bullet(f"{why} {told}" if why else f"Note: {told}" if told else "")
+    yield from bullet(f"{why} {told}" if why else f"Note: {told}" if told else "")
     labels = dict.fromkeys(
         _HOW_READ.sub("", evidence.label) for finding in (*lines, *others) for evidence in finding.evidence[:2]
     )
-    if sources := [label for label in labels if label != _HOW_READ.sub("", source)]:
+    if sources := [label for label in labels if _document(label) != _document(source)]:
         yield f"{OTHER_SOURCES} {'; '.join(sources)}."
+
+
+def _document(label: str) -> str:
+    """Return the label without its section, which names the source a second time."""
+    return _HOW_READ.sub("", label).partition(" label (US), ")[0]
 
 
 _HOW_READ = re.compile(r"(?:, set [0-9a-f]{8})?, read (?:in a copy )?\d{4}-\d\d-\d\d$")
 """What stands behind a label that was read; a card has it of its own source, which is looked up by it."""
 
 
-def _bullet(text: str) -> Iterator[str]:
+def bullet(text: str) -> Iterator[str]:
+    """Yield a text as a point of a list; nothing where it is empty."""
     if words := text.split():
         yield " ".join(("-", *words))
 
@@ -224,15 +238,16 @@ _RECONSIDER: Final = "Cancel this order, or note why it is needed."
 _FORBIDS: Final = re.compile(r"(?:adjust a dose or monitor|avoid|do not|never)\b", re.IGNORECASE)
 _HOLDS: Final = re.compile(rf"{_FORBIDS.pattern}|(?:consider )?(?:avoid|hold|not |repeat|stop|withhold)", re.IGNORECASE)
 """What a headline asks for in general; the detail or the button says what to do instead."""
-_VAGUE: Final = re.compile(
-    r"Avoid (?:it(?: if possible)?|the pair)\.|Consider another drug(?:, or a lower dose)?\.|Repeat the test\."
-)
+_VAGUE: Final = re.compile(r"Avoid (?:it(?: if possible)?|the pair)\.|Repeat the test\.")
 _CHOICE: Final = re.compile(r"(?:(?<=\. )|^)(?:choose|consider)\b", re.IGNORECASE)
 
 
-def _to_do(summary: str, actions: str, offer: Suggestion | None) -> str:
+def what_to_do(summary: str, actions: str, offer: Suggestion | None) -> str:
     """Return what to do: what the first button does where it is advised, and what headline and detail ask for."""
-    actions = " ".join(step for step in sentences(actions) if not _VAGUE.fullmatch(step)) or actions
+    steps = [step for step in sentences(actions) if not _VAGUE.fullmatch(step)]
+    if sum(_CHOICE.match(step) is not None for step in steps) > 1:
+        steps = [step for step in steps if not step.startswith("Consider another drug")]
+    actions = " ".join(steps) or actions
     asked = [clause for clause in _CLAUSE.split(summary)[1:] if is_action(clause)]
     is_advised, takes_away = offer is not None and offer.is_recommended, offer is not None and _takes_draft_away(offer)
     if actions or takes_away:
@@ -241,7 +256,7 @@ def _to_do(summary: str, actions: str, offer: Suggestion | None) -> str:
     steps = [f"{capitalized(clause.removesuffix('.'))}." for clause in asked] + [actions] * bool(actions)
     if offer is not None and is_advised and takes_away:
         steps = steps if _ENDS_THE_ORDER.search(" ".join(steps)) else [f"{offer.label}.", *steps]
-    elif offer is not None and is_advised and not (actions and _names(offer, f"{summary} {actions}")):
+    elif offer is not None and is_advised and not _names(offer, actions):
         steps = [f"{offer.label}.", actions]  # in place of what the headline asks for in general
     elif offer is not None and not steps:
         steps = [_RECONSIDER if takes_away else f"{offer.label}."]

@@ -117,19 +117,15 @@ def _with_order(due: Iterable[ServiceAnswer]) -> list[ServiceAnswer]:
 def _detail(
     due: Sequence[ServiceAnswer], judged: Sequence[ServiceAnswer], not_sent: Iterable[str], lines: int
 ) -> Iterable[str]:
-    ordered = _with_order(due)[:lines]
-    yield from (f"- {', '.join(map(_service_title, same))}: {text}." for text, same in _by_text(ordered))
-    remaining = [answer for answer in due if answer not in ordered]
-    if remaining:
-        if lines == _LINES:
-            yield from (f"- {_service_title(item)}: {_text(item)}." for item in remaining)
-        else:
-            yield f"- {'Also due' if ordered else 'Due'}: {', '.join(item.row.short for item in remaining)}."
+    shown = sorted(due, key=lambda answer: answer.order is None)[:lines]
+    yield from (f"- {', '.join(map(_service_title, same))}: {text}." for text, same in _by_text(shown))
+    if remaining := [answer.row.short for answer in due if answer not in shown]:
+        yield f"- Also due: {', '.join(remaining)}."
     abnormal = [answer for answer in judged if answer.because == "abnormal"]
     yield from (f"- Follow up: {answer.row.short}, {_text(answer)}." for answer in abnormal)
     unknown = _by_text(answer for answer in judged if answer.state == "not known" and lines == _LINES)
     later = [answer for answer in judged if answer.because == FOR_CHECK_UP]
-    named = [*ordered, *(remaining if lines == _LINES else ())]
+    named = list(shown)
     if later and lines == _LINES and len(due) <= _SUMMARY_NAMES:
         named += later
         texts = (f"{', '.join(map(_service_title, same))}: {text}" for text, same in _by_text(later))

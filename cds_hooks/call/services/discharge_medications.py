@@ -159,7 +159,7 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
     return _omission(
         call,
         about="after-infarction",
-        summary=f"After a heart attack no {headline} at discharge. Order what is missing, or write why not.",
+        summary=f"Heart attack, no {headline} at discharge. Order it, or note why not.",
         opening=(
             f"**{words}** ({day}): no **{names}** is ordered or stated. The guideline recommends a high-intensity "
             f"statin and, for 12 months, aspirin with a P2Y12 inhibitor{beside}. Other medications after an "

@@ -417,8 +417,8 @@ def _how_counted(context: RuleContext) -> str:
     """Return what the sum holds: of one order only that as-needed doses count, which it may not have."""
     if counted(context, ACETAMINOPHEN):
         return (
-            "Combination products are counted, and as-needed orders at their maximum. If only one of these orders is "
-            "to be given at a time, say so in them."
+            "Combination products are counted, and as-needed orders at their maximum. Cancel or reduce one order, or "
+            "write in both that they are alternatives."
         )
     as_needed = "As-needed doses are counted at their maximum. " if context.drafted.dose.as_needed else ""
     return f"{as_needed}Check the dose and its unit."

@@ -94,7 +94,7 @@ def _summary(advice: Advice, genes: str, harm: str, drug: str) -> str:
     if advice.band == "unknown_allele":
         unknown = next(result for result in advice.results if not result.keys)
         return f"{result_words(unknown)} cannot be interpreted: no advice about {drug} without the phenotype."
-    danger = f": {harm}" if harm and harm not in genes else ""
+    danger = f": {'it can recur' if harm in genes else harm}" if harm else ""
     return f"{capitalized(drug)}, {genes}{danger}. {_MEANS.get(advice.band, 'Check it')}."
 
 

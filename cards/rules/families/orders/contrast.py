@@ -46,13 +46,17 @@ def _reaction_facts(wanted: Spec, context: RuleContext) -> list[Fact]:
     return [
         Fact(
             "allergy",
-            plain(f"{reaction.words}: {_reaction_of(reaction)}", 80),
+            plain(f"{_named(reaction, wanted['to'])}: {_reaction_of(reaction)}", 80),
             wanted["to"],
             effective=reaction.date,
             source=reaction.source,
         )
         for reaction in _matching(wanted, context)
     ]
+
+
+def _named(reaction: ContrastReaction, to: str) -> str:
+    return f"{to} contrast (code {reaction.words})" if reaction.words.isdigit() else reaction.words
 
 
 def _reaction_of(reaction: ContrastReaction) -> str:
@@ -65,21 +69,9 @@ def _words_of(to: str, context: RuleContext) -> str | None:
     return _reaction_of(first) if first is not None else None
 
 
-def _entry_of(to: str, context: RuleContext) -> str | None:
-    first = next(iter(_reactions(context, to)), None)
-    if first is None:
-        return None
-    recorded = f", recorded {first.date}" if first.date else ""
-    return f"Entry: {plain(first.words, 60)}{recorded}."
-
-
-_ENTRY = f"Entry: {'e' * 60}, recorded 2026-11-20."
-
 PLACEHOLDERS = {
     "iodine_reaction": Placeholder(lambda context: _words_of("iodinated", context), "r" * _LONGEST_REACTION),
-    "iodine_entry": Placeholder(lambda context: _entry_of("iodinated", context), _ENTRY),
     "gadolinium_reaction": Placeholder(lambda context: _words_of("gadolinium", context), "r" * _LONGEST_REACTION),
-    "gadolinium_entry": Placeholder(lambda context: _entry_of("gadolinium", context), _ENTRY),
 }
 
 

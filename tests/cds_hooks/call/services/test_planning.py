@@ -43,7 +43,7 @@ def test_a_missing_input_is_named_on_the_card(tmp_path: Path, as_of: datetime) -
     (card,) = _answer(tmp_path, "planning-talk", as_of, lambda prefetch: _replace(prefetch, "2345-7", None)).json()[
         "cards"
     ]
-    assert "Glucose (not recorded)" in card["detail"]
+    assert "**Not recorded:** Glucose" in card["detail"]
     assert card["extension"]["org.cds-hooks-onnx"]["missing"] == ["glucose_mg_dl"]
 
 
