@@ -136,9 +136,9 @@ def _load(side: Side, server: Server, path: str, body: Path, plan: Plan, times: 
         keep_decisions=path != bare.PATH,
         times=times,
     )
-    before = server.cpu_seconds()
+    before = sum(server.cpu_seconds())
     tally = RunningLoad(order).tally()
-    used = server.cpu_seconds() - before
+    used = sum(server.cpu_seconds()) - before
     side.tallies.append(tally)
     side.cpu_us.append(1e6 * used / tally.answered_in_all if tally.answered_in_all else 0.0)
 

@@ -19,6 +19,7 @@ import psutil
 from benchmarks.charts import ROOT
 from benchmarks.connection import ChangingRequest
 from benchmarks.subject import WrongAnswer
+from cds_hooks.evidence import record_views
 from tests.live import free_port
 
 _START_SECONDS = 30.0
@@ -46,14 +47,17 @@ class Server:
         except psutil.NoSuchProcess:
             return []
 
-    def cpu_seconds(self) -> float:
-        """Processor time used so far by all its processes."""
-        times = [process.cpu_times() for process in self.processes()]
-        return float(sum(time.user + time.system for time in times))
+    def cpu_seconds(self) -> tuple[float, float]:
+        """Processor time used so far by all its processes but those that follow the record, and by these."""
+        seconds = {False: 0.0, True: 0.0}
+        for process in self.processes():
+            times = process.cpu_times()
+            seconds[_follows(process)] += times.user + times.system
+        return seconds[False], seconds[True]
 
     def resident_mb(self) -> list[float]:
-        """Resident memory of each process that serves (with workers: not the one that only watches them), in MB."""
-        processes = self.processes()
+        """Resident memory of each process that serves, in MB: not of what watches workers or follows the record."""
+        processes = [process for process in self.processes() if not _follows(process)]
         return [process.memory_info().rss / 2**20 for process in processes[len(processes) > 1 :]]
 
     def call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
@@ -82,6 +86,10 @@ class Server:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
             self.kill()
+
+
+def _follows(process: psutil.Process) -> bool:
+    return record_views.__name__ in process.cmdline()
 
 
 @contextmanager
