@@ -36,7 +36,7 @@ from cds_hooks.call.prefetch.state import (
 from cds_hooks.call.protocol.body import encode_response
 from cds_hooks.call.protocol.originals import NOTHING_SENT, Sent
 from cds_hooks.call.protocol.request import CDSRequest, EntryLimits, read_request
-from cds_hooks.call.protocol.visit_memory import KeptChart, SentChart, SentPrefetches
+from cds_hooks.call.protocol.visit_memory import KeptChart, SentChart
 from cds_hooks.call.services import Advice, Advisor, ServiceInput
 from cds_hooks.call.services._service import no_card
 from cds_hooks.call.stages import Call
@@ -595,22 +595,16 @@ class ReceivedBody:
     def __init__(self, body: bytes) -> None:
         self.size = len(body)
         self._body = body
-        self._sent_before: SentPrefetches | None = None
 
     def read_request(self, call: Call) -> CDSRequest:
         """Return the request that the body is; see `protocol/request.py` for what it raises."""
         limits = call.components.settings
-
-        def recall(patient_id: str) -> SentPrefetches | None:
-            self._sent_before = call.components.visits.of_patient(call.client.name, patient_id)
-            return self._sent_before
-
         return read_request(
             self._body,
             call.service.answers,
             call.client.profile.dialect.actual_hook,
             EntryLimits(limits.max_entries_per_key, limits.max_entries),
-            recall,
+            partial(call.components.visits.of_patient, call.client.name),
         )
 
     def prefetch(self, call: Call, request: CDSRequest) -> FilledPrefetch:
@@ -626,26 +620,25 @@ class ReceivedBody:
 
     def read_chart(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[PatientRecord, KeptChart]:
         """Return the facts of the resources; BadRequest where one of them is about another patient."""
-        settings, patient_id, sent_before = call.components.settings, request.context.patient_id, self._sent_before
+        settings, patient_id = call.components.settings, request.context.patient_id
         read = request.read
         prefetch = read if read is not None and read.is_kept and read.has_all(filled.values) else None
         chart = prefetch.chart if prefetch is not None else None
         if chart is None:
             chart = self._read(request, filled, keeps=settings.keep_facts)
-            if sent_before is not None and prefetch is not None:
-                sent_before.keep_chart(prefetch, chart)
+            if prefetch is not None:
+                prefetch.chart = chart
         resources = chart.resources.with_refusals(
             (*request.refusals, *filled.refusals, *chart.refusals, *filled.state.refusals)
         )
         requested, encounter = filled.state.looked_up, request.context.encounter_id
         read_with = (requested, encounter, tuple(resources.refusals), call.as_of.date(), tables_in_use())
-        record = chart.records.get(read_with)
-        if record is None:
+        kept_with, record = chart.record or (None, None)
+        if record is None or kept_with != read_with:
             opted_out = settings.opt_out_codes
             record = record_of_resources(resources, patient_id, call.as_of, requested, encounter, opted_out)
             record = filled.state.known_in(record)
-            if prefetch is not None and sent_before is not None:
-                sent_before.keep_record(prefetch, read_with, record)
+            chart.record = read_with, record
         return record, chart.kept
 
     @staticmethod

@@ -30,9 +30,11 @@ from fhir.record.refusals import Refusal
 
 _OBJECT_BYTES: Final = 128
 """What an object of JSON takes as a resource or a part of one, beside its texts; measured at 40 to 110."""
+_TEXTS: Final = 3
+"""How often the texts of a prefetch are kept: as they came, as they were read, and as they are recorded."""
 _KEPT_SECONDS: Final = 300.0
 _SWEEP_SECONDS: Final = 15.0
-_RESOURCE_BYTES: Final = 500
+_RESOURCE_BYTES: Final = 1_000
 """What a resource takes in what is made of it: its places, its parts by analyte, and itself where it is changed."""
 _PATIENT_BYTES: Final = 1_000
 _REFUSAL_BYTES: Final = 600
@@ -51,7 +53,7 @@ class KeptChart(Struct):
     """Whether the row is in the record, where it stays for a day at least."""
 
 
-class SentChart(Struct, frozen=True):
+class SentChart(Struct):
     """The resources of one call, whatever is asked of them and when."""
 
     resources: ReadResources
@@ -59,13 +61,8 @@ class SentChart(Struct, frozen=True):
     refusals: Sequence[Refusal]
     """Long texts that were not read."""
     kept: KeptChart
-    records: dict[tuple[Any, ...], PatientRecord] = {}
-    """Records of earlier calls, by what else they were read with."""
-
-    @property
-    def count(self) -> int:
-        """How many resources it has."""
-        return sum(map(len, self.resources.by_type.values()))
+    record: tuple[tuple[Any, ...], PatientRecord] | None = None
+    """The record of the last call, with what else it was read with."""
 
 
 class ReadPrefetch(Struct):
@@ -77,7 +74,7 @@ class ReadPrefetch(Struct):
     is_kept: bool = False
     """Whether it is in the memory for the next call."""
     size: int = 0
-    """How many bytes of memory it and what was made of it count for."""
+    """How many bytes of memory it and what is made of it count for."""
     chart: SentChart | None = None
     state: tuple[object, Any] | None = None
     """The templates that it was looked through for, and the state of their keys (`prefetch/state.py`)."""
@@ -109,30 +106,14 @@ class SentPrefetches:
 
     def keep(self, sent: bytes, read: ReadPrefetch) -> None:
         """Keep what was read of these bytes."""
-        size = 2 * len(sent) + _OBJECT_BYTES * count_sign(sent, b"{") + _REFUSAL_BYTES * len(read.refusals)
+        size = _TEXTS * len(sent) + _OBJECT_BYTES * count_sign(sent, b"{") + _REFUSAL_BYTES * len(read.refusals)
+        size += _RECORD_BYTES + _RESOURCE_BYTES * sent.count(b'"resourceType"')
         _, replaced = self._read.get(len(sent), (None, None))
         if self._add(self, size - (replaced.size if replaced is not None else 0)):
             if replaced is not None:
                 replaced.is_kept = False
             read.is_kept, read.size = True, size
             self._read[len(sent)] = sent, read
-
-    def keep_chart(self, read: ReadPrefetch, chart: SentChart) -> None:
-        """Keep what was made of a prefetch."""
-        row = chart.kept.row
-        size = len(row.content if row else b"") + _RESOURCE_BYTES * chart.count
-        if self._add(self, size):
-            read.chart = chart
-            read.size += size
-
-    def keep_record(self, read: ReadPrefetch, read_with: tuple[Any, ...], record: PatientRecord) -> None:
-        """Keep what is known of the patient for the next call."""
-        if read.chart is None:
-            return
-        size = _RECORD_BYTES + _RESOURCE_BYTES * read.chart.count
-        if self._add(self, size):
-            read.chart.records[read_with] = record
-            read.size += size
 
 
 class VisitMemory:
