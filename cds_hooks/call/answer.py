@@ -1,8 +1,8 @@
 """Answers one hook call in six stages: read, complete, understand, advise, hold back, write. Read this module first.
 
 A call that came in, a call that an event made and a replay pass through the same stages: they differ in where the
-request comes from (`Source`) and in what happens to the answer (`Sink`). docs/architecture.md draws the stages with the
-files behind them.
+request comes from (`Source`) and in whether the answer is recorded. docs/architecture.md draws the stages with
+the files behind them.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -189,18 +189,8 @@ class Answered(Struct, frozen=True):
     selected: Selected
 
 
-class Sink(Protocol):
-    """Takes the answer to a call, or the error in its place."""
-
-    async def take(self, call: Call, answer: Answered) -> None:
-        """Take an answer; when this returns the answer may be sent."""
-
-    async def refuse(self, call: Call, received: Received | None, error: HookError) -> None:
-        """Take the error of a call of which only so much is known."""
-
-
-async def invoke(call: Call, source: Source, sink: Sink) -> Answered:
-    """Answer one hook call; returns when the sink has taken the answer.
+async def invoke(call: Call, source: Source, recording: "Recording | None" = None) -> Answered:
+    """Answer one hook call; returns when the answer, or the error in its place, is recorded, if it is to be.
 
     Raises:
         HookError: The call cannot be answered; `errors.py` maps each subclass to an HTTP status. A call that cannot be
@@ -217,9 +207,11 @@ async def invoke(call: Call, source: Source, sink: Sink) -> Answered:
             selected = await hold_back(call, advised)
             answer = await turn.compute(write, call, selected)
     except (PreconditionFailed, CallTimedOut) as error:
-        await sink.refuse(call, received, error)
+        if recording is not None:
+            await recording.refuse(call, received, error)
         raise
-    await sink.take(call, answer)
+    if recording is not None:
+        await recording.take(call, answer)
     return answer
 
 
@@ -680,7 +672,7 @@ class ReceivedBody:
 
 
 class Recording:
-    """The sink of the calls that come in: the decision is committed, then what is shown is counted and remembered."""
+    """Records the calls that come in: the decision is committed, then what is shown is counted and remembered."""
 
     async def take(self, call: Call, answer: Answered) -> None:
         """Commit the decision; RecordFailed where that cannot be done, because without a record there is no advice."""

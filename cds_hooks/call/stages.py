@@ -1,50 +1,21 @@
 """What every stage of a call is given: the parts of the server, who calls which service, and where it is computed."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from time import perf_counter
-from types import TracebackType
-from typing import Final, ParamSpec, Protocol, Self, TypeVar
+from typing import Final
 
 from msgspec import Struct
 
 from cds_hooks.call.components import ServerComponents
-from cds_hooks.call.computing import CallUnderWay
+from cds_hooks.call.computing import AtOnce, CallUnderWay
 from cds_hooks.call.hold_back.released import Released
 from cds_hooks.call.security import TrustedClient
 from cds_hooks.call.services import Advisor, Service
 from cds_hooks.call.services._model import Predict
 from cds_hooks.telemetry.tracing import CallTrace
 
-Args = ParamSpec("Args")
-Result = TypeVar("Result")
-
 SENT_AS_TRIAL: Final = "cds_hooks.trial"
 """Member of the ASGI scope of a call that /try sends within this process; no client can set it."""
-
-
-class StageRunner(Protocol):
-    """Computes the stages of one call: `cds_hooks/call/computing.py` for a call that came in."""
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    async def compute(self, work: Callable[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs) -> Result:
-        """Return what the work returns."""
-
-    async def compute_async(
-        self, work: Callable[Args, Awaitable[Result]], /, *args: Args.args, **kwargs: Args.kwargs
-    ) -> Result:
-        """Return what the work returns, which waits for models."""
-
-    def has_waited(self) -> None:
-        """Note that the call has waited for something, so that others may have their turn before it goes on."""
-
-    def weigh(self, size: int, order_size: int) -> None:
-        """Note how many bytes were fetched for the call, and how many bytes its orders are."""
 
 
 class Stopwatch:
@@ -77,7 +48,7 @@ class Call(Struct, frozen=True, kw_only=True):
     service: Service
     client: TrustedClient
     components: ServerComponents
-    turn: StageRunner
+    turn: AtOnce
     predict: Predict
     stages: Stopwatch
     decision_id: str

@@ -16,7 +16,8 @@ import msgspec
 from msgspec import NODEFAULT, Raw, Struct
 
 from cds_hooks.call.prefetch.fetch import FilledPrefetch
-from cds_hooks.call.prefetch.state import MOST_STATES, KeyState, PrefetchState, Templates
+from cds_hooks.call.prefetch.state import KeyState, PrefetchState, Templates
+from cds_hooks.call.prefetch.template import Template
 from cds_hooks.call.protocol.hooks import Context
 from cds_hooks.call.protocol.request import CDSRequest
 from cds_hooks.evidence.storage.content import store_content
@@ -206,29 +207,17 @@ class FactsOfCall:
         return Raw(_encode(members))
 
     def filled(self, templates: Templates) -> FilledPrefetch:
-        """Return the prefetch as it was known then, without its resources: those are in `record`.
-
-        What follows from the same states is remembered with the templates, as it is of a call that came in.
-        """
-        recorded = bytes(self._basis.prefetch).decode()
-        is_plain = not self._facts.texts and not self._facts.other
-        state = templates.state_by_pattern.get(recorded) if is_plain else None
-        if state is None:
-            state = PrefetchState(self._key_states(templates, _states.decode(recorded)), self._facts.other)
-            if is_plain and len(templates.state_by_pattern) < MOST_STATES:
-                templates.state_by_pattern[recorded] = state
-        return FilledPrefetch({}, state)
-
-    def _key_states(self, templates: Templates, recorded: Mapping[str, Any]) -> tuple[KeyState, ...]:
-        recorded_templates = (template for template in templates if template.key in recorded)
-        return tuple(
-            self._state(KeyState(template, "given"), recorded[template.key]) for template in recorded_templates
+        """Return the prefetch as it was known then, without its resources: those are in `record`."""
+        recorded = _states.decode(self._basis.prefetch)
+        states = tuple(
+            self._state(template, recorded[template.key]) for template in templates if template.key in recorded
         )
+        return FilledPrefetch({}, PrefetchState(states, self._facts.other))
 
-    def _state(self, key_state: KeyState, recorded: Any) -> KeyState:
+    def _state(self, template: Template, recorded: Any) -> KeyState:
         members = recorded if isinstance(recorded, dict) else {"state": recorded}
-        text = self._facts.texts.get(key_state.template.key, "")
-        return KeyState(key_state.template, members["state"], members.get("reason", ""), members.get("cause", ""), text)
+        text = self._facts.texts.get(template.key, "")
+        return KeyState(template, members["state"], members.get("reason", ""), members.get("cause", ""), text)
 
     @property
     def sent(self) -> tuple[bytes, ...]:

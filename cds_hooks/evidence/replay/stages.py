@@ -1,11 +1,11 @@
 """A recorded call in the stages of `cds_hooks/call/answer.py`: from its chart and the facts beside it, not recorded."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from datetime import datetime
-from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any
 
-from cds_hooks.call.answer import Answered, Received, invoke
+from cds_hooks.call.answer import Answered, invoke
+from cds_hooks.call.computing import AtOnce
 from cds_hooks.call.hold_back.reasons import SILENT_MODE
 from cds_hooks.call.prefetch.facts import FactsOfCall
 from cds_hooks.call.prefetch.fetch import FilledPrefetch
@@ -14,7 +14,6 @@ from cds_hooks.call.protocol.request import CDSRequest, request_of_context
 from cds_hooks.call.security import TrustedClient
 from cds_hooks.call.services import Service
 from cds_hooks.call.stages import Call, Stopwatch
-from cds_hooks.errors import HookError
 from cds_hooks.evidence.replay.basis import Basis
 from cds_hooks.evidence.replay.site import ReplaySite
 from cds_hooks.evidence.storage.decision import Decision
@@ -22,9 +21,6 @@ from cds_hooks.evidence.storage.sent import read_response
 from fhir.record.record import PatientRecord
 
 _SILENT_USER = "Silent mode for the user:"
-
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
 
 
 def answer_again(
@@ -47,7 +43,7 @@ def answer_again(
         service=service,
         client=client,
         components=site.components,
-        turn=_AtOnce(),
+        turn=AtOnce(),
         predict=site.predict,
         stages=Stopwatch(None),
         decision_id=decision.id,
@@ -55,7 +51,7 @@ def answer_again(
         released=released,
         silent_user=_why_silent(basis),
     )
-    return _result(invoke(call, _KeptFacts(decision, facts), _Unrecorded()))
+    return _result(invoke(call, _KeptFacts(decision, facts)))
 
 
 class _KeptFacts:
@@ -97,46 +93,6 @@ class _KeptFacts:
 
     def release(self) -> None:
         """Keep the facts: they are small."""
-
-
-class _AtOnce:
-    """The turn of a call that nobody waits for."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is under way."""
-
-    async def compute(
-        self, work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
-    ) -> _Result:
-        """Return what the work returns."""
-        return work(*args, **kwargs)
-
-    async def compute_async(
-        self, work: Callable[_Arguments, Awaitable[_Result]], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
-    ) -> _Result:
-        """Return what the work returns."""
-        return await work(*args, **kwargs)
-
-    def has_waited(self) -> None:
-        """Nothing is waited for."""
-
-    def weigh(self, size: int, order_size: int) -> None:
-        """No call is large here."""
-
-
-class _Unrecorded:
-    """The sink of a call that is only computed."""
-
-    async def take(self, call: Call, answer: Answered) -> None:
-        """Keep nothing."""
-
-    async def refuse(self, call: Call, received: Received | None, error: HookError) -> None:
-        """Keep nothing."""
 
 
 def _result(answering: Coroutine[Any, Any, Answered]) -> Answered:
