@@ -14,27 +14,23 @@ _numbers = count(randrange(1_000_000))
 
 
 class ChangingRequest:
-    """One request whose times and ids are others each time it is sent, or after it was sent `times` times.
+    """One request whose times and ids are others each time it is sent.
 
     A service may remember what it parsed. In a hospital the next call is about another patient, at other times; a
     benchmark that sends the same bytes again would measure the memory. Times change by less than ten minutes; the ids
     that `bodies.with_marked_ids` marked, and the hookInstance, end in the number of the call.
     """
 
-    def __init__(self, request: bytes, times: int = 1) -> None:
-        self._times, self._sent, self._bytes = times, 0, b""
+    def __init__(self, request: bytes) -> None:
         request = _TIME.sub(rb"\1" + _CHANGING_TIME, request)
         request = request.replace(b"--" + NUMBER_MARK.encode(), b"--" + _CHANGING_NUMBER)
         self._request = _INSTANCE.sub(rb"\1" + _CHANGING_NUMBER, request)
 
     def next(self) -> bytes:
         """Return the bytes to send."""
-        if self._sent % self._times == 0:
-            number = next(_numbers)
-            request = self._request.replace(_CHANGING_TIME, b"%d:%02d" % divmod(number % 600, 60))
-            self._bytes = request.replace(_CHANGING_NUMBER, b"%07d" % (number % 10_000_000))
-        self._sent += 1
-        return self._bytes
+        number = next(_numbers)
+        request = self._request.replace(_CHANGING_TIME, b"%d:%02d" % divmod(number % 600, 60))
+        return request.replace(_CHANGING_NUMBER, b"%07d" % (number % 10_000_000))
 
 
 def request_bytes(path: str, body: bytes) -> bytes:

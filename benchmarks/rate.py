@@ -22,8 +22,7 @@ import uvloop
 
 from benchmarks.charts import load_patients
 from benchmarks.connection import ChangingRequest, request_bytes
-from benchmarks.load import share_out_cores
-from benchmarks.servers import Server, running_service
+from benchmarks.servers import Server, running_service, share_out_cores
 from benchmarks.subject import discover
 from benchmarks.visits import HOOKS_OF_A_VISIT, bodies_of, cut_chart
 

@@ -154,8 +154,17 @@ def service_command() -> list[str]:
     return [program(), "serve", "--host", "127.0.0.1", "--port", "{port}"]
 
 
-def bare_command(app: str = "benchmarks.bare:app") -> list[str]:
-    """Return the bare handler under the same server program with the same flags."""
-    flags = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
-    flags += ["--no-proxy-headers", "--no-server-header"]
-    return [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", "{port}", *flags]
+@dataclass(frozen=True)
+class Cores:
+    """Which core is whose; None: the operating system decides."""
+
+    server: set[int] | None
+    generator: int | None
+
+
+def share_out_cores() -> Cores:
+    """Return the last core for the generator, the others for the server (one core only where there are two)."""
+    if not hasattr(os, "sched_setaffinity"):
+        return Cores(None, None)
+    cores = sorted(os.sched_getaffinity(0))
+    return Cores(set(cores[:-1]), cores[-1]) if len(cores) > 1 else Cores(None, None)

@@ -12,8 +12,7 @@ from time import perf_counter
 from rich.table import Column, Table
 
 from benchmarks.charts import ROOT
-from benchmarks.load import Cores
-from benchmarks.servers import program, running_service
+from benchmarks.servers import Cores, program, running_service
 
 GOALS = {"to ready": 1.0, "to the first answer": 1.0, "cds-hooks --help": 0.15, "cds-hooks call": 0.6}
 WORKER_GOAL_MB = 150

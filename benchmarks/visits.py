@@ -38,14 +38,9 @@ def visit_times(visits: int) -> Table:
     Each is interleaved with the bare handler, which is sent the same bodies.
     """
     with service_in_process() as service:
-        patients = [patient for patient in load_patients(datetime.now(UTC)) if patient.drafts]
-        patient = min(patients, key=lambda patient: len(patient.resources))
-        drafts = [patient.drafts[0] for patient in patients]
         entries = discover(service.call_json)
         opening = sum(entry["hook"] == _OPENING for entry in entries)
-        figures = [
-            _measure(service, _calls_of_a_visit(entries, patient, drafts, size), size, visits) for size in SIZES_KB
-        ]
+        figures = [_measure(service, calls_of_a_visit(entries, size), size, visits) for size in SIZES_KB]
         return _table(figures, opening)
 
 
@@ -83,8 +78,11 @@ def take_times(app: InProcess, bodies: Calls) -> list[float]:
     return times
 
 
-def _calls_of_a_visit(entries: list[Json], patient: Patient, drafts: list[Json], size_kb: int) -> Calls:
-    chart = cut_chart(patient, size_kb)
+def calls_of_a_visit(entries: list[Json], size_kb: int) -> Calls:
+    """Return the calls of a visit about a chart of this size to the services that discovery lists."""
+    patients = [patient for patient in load_patients(datetime.now(UTC)) if patient.drafts]
+    chart = cut_chart(min(patients, key=lambda patient: len(patient.resources)), size_kb)
+    drafts = [patient.drafts[0] for patient in patients]
     opening = bodies_of(entries, _OPENING, chart, drafts[:1])
     selects: Calls = []
     for number in range(1, _SELECTS + 1):  # each after one more order
