@@ -1,10 +1,14 @@
-"""One request of the load generator, whose times and ids change from call to call."""
+"""Requests of a simulated client, whose times and ids change from call to call."""
 
 import re
 from itertools import count
 from random import randrange
+from typing import Any
+
+import orjson
 
 _TIME = re.compile(rb"(T\d\d:\d)\d:\d\d")
+_LIMIT = re.compile(r"&_count=\d+")
 _INSTANCE = re.compile(rb'("hookInstance": ?"[0-9a-f-]{29})\d{7}')
 # Control characters never stand in JSON, so what they mark is found again by a plain search; as long as what they mark.
 _CHANGING_TIME, _CHANGING_NUMBER = b"\x01" * 4, b"\x02" * 7
@@ -18,7 +22,7 @@ class ChangingRequest:
 
     A service may remember what it parsed. In a hospital the next call is about another patient, at other times; a
     benchmark that sends the same bytes again would measure the memory. Times change by less than ten minutes; the ids
-    that `bodies.with_marked_ids` marked, and the hookInstance, end in the number of the call.
+    that `with_marked_ids` marked, and the hookInstance, end in the number of the call.
     """
 
     def __init__(self, request: bytes) -> None:
@@ -37,3 +41,26 @@ def request_bytes(path: str, body: bytes) -> bytes:
     """Return the bytes of a POST of JSON to loopback, keep-alive."""
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     return head.encode() + b"\r\n\r\n" + body
+
+
+def without_limits(service: dict[str, Any]) -> dict[str, Any]:
+    """Return the discovery entry with templates that ask for every resource of their kind, not the newest so many.
+
+    Results by name keep their number: they are not a page of a larger answer.
+    """
+    queries = service["prefetch"].items()
+    return service | {
+        "prefetch": {key: query if key == "namedResults" else _LIMIT.sub("", query) for key, query in queries}
+    }
+
+
+def with_marked_ids(request: dict[str, Any]) -> bytes:
+    """Return the request with a number (`ChangingRequest`) behind the patient's id and references to it.
+
+    So all that is about the patient differs from call to call, to the byte.
+    """
+    patient = request["context"]["patientId"]
+    text = orjson.dumps(request).decode()
+    for before in ('"', "Patient/"):
+        text = text.replace(f'{before}{patient}"', f'{before}{patient}--{NUMBER_MARK}"')
+    return text.encode()

@@ -13,9 +13,8 @@ import orjson
 from rich.table import Column, Table
 
 from benchmarks import bare
-from benchmarks.bodies import with_marked_ids, without_limits
 from benchmarks.charts import Patient, load_patients
-from benchmarks.connection import NUMBER_MARK
+from benchmarks.connection import NUMBER_MARK, with_marked_ids, without_limits
 from benchmarks.in_process import InProcess, service_in_process
 from benchmarks.subject import discover
 from cds_hooks.tools.kit.simulator.chart import Chart, ChartError

@@ -13,12 +13,13 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
-from benchmarks.bodies import build_body
 from benchmarks.charts import Patient, load_patients
+from benchmarks.connection import with_marked_ids, without_limits
 from cds_hooks.call.services import find_services
 from cds_hooks.server.app import create_app
 from cds_hooks.settings import settings
-from cds_hooks.tools.kit.simulator.chart import ChartError
+from cds_hooks.tools.kit.simulator.chart import Chart, ChartError
+from cds_hooks.tools.kit.simulator.request import build_request
 from tests.constants import settings_with
 from tests.live import record_in
 
@@ -72,7 +73,8 @@ def _requests(service: str, hook: str, patients: Iterable[Patient]) -> Iterator[
     found = []
     for patient in patients:
         try:
-            found.append(json.loads(build_body(entry, patient)))
+            request = build_request(without_limits(entry), Chart(patient.resources), patient.drafts)
+            found.append(json.loads(with_marked_ids(request)))
         except ChartError:
             continue  # the hook needs what this chart does not have
     assert found
