@@ -24,7 +24,7 @@ from fhir.mapping.medications.sig import (
     read_sig,
     said_instead,
 )
-from fhir.mapping.medications.sig_frequency import MEALS_A_DAY
+from fhir.mapping.medications.sig_frequency import MEALS_A_DAY, find_frequencies, normalise_sig
 from fhir.mapping.medications.sig_steps import steps_of
 from fhir.record.datatypes import (
     DAY_SECONDS,
@@ -838,18 +838,11 @@ def _ratio_of_masses(stated: DoseAmount, amount: DoseAmount, identity: Medicatio
     return theirs[0].high / ours[0].high
 
 
-# What a sig that says nothing of an amount consists of: "daily", "by mouth every 6 hours as needed", "nightly".
-_OFTEN_WORD = re.compile(
-    r"daily|nightly|weekly|monthly|yearly|annually|hourly|once|twice|thrice|one|two|three|four|times?|an?|per|each|every|in|the|at|by|as|with|and|needed"
-    r"|q(?:d|od|day|am|pm|hs|id|ds|24|12)|od|hs|b\.?i\.?d\.?|t\.?i\.?d\.?|bd|tds|h(?:ou)?rs?|h|days?|weeks?|months?|x"
-    r"|morning|evening|noon|night|bedtime|am|pm|p\.?o\.?|oral(?:ly)?|mouth|i[vm]|sl|neb(?:ulized)?|sc|sq|subcut(?:aneously)?|p\.?r\.?n\.?"
-    r"|food|meals?|before|after|a\.?c\.?|p\.?c\.?|breakfast|lunch|dinner|täglich|tgl\.?|jour|par|die|al|giorno|día|cada|hor[ae]s|ore|alle|stunden"
-    r"|heures|toutes|les|over|min(?:ute)?s?|ivpb|infuse[dn]?|infusion|once|now|stat"
-)
-_TIMES_WORD = re.compile(r"q\d{1,2}(?:-\d{1,2})?h(?:rs?|ours?)?|q\d{1,2}d|\dx|x\d|\d{1,2}/(?:d|day|j|die)")
-_BEFORE_NUMBER, _AFTER_NUMBER = (
-    frozenset({"every", "q", "x", "alle", "cada", "les", "over"}),
-    ("h", "time", "x", "day", "week"),
+# What stands beside how often in a sig that names no amount: "by mouth every 6 hours", "once now IV over 30 minutes".
+_BESIDE_HOW_OFTEN = re.compile(
+    r"\b(?:over|x|for) ?\d+(?: ?(?:-|to) ?\d+)? ?(?:h(?:(?:ou)?rs?)?|min(?:ute)?s?|days?|doses?)?\b"
+    r"|\b(?:once|one time|now|stat|daily|by|mouth|po|oral(?:ly)?|i[vm]|sl|sc|sq|subcut(?:aneously)?|neb(?:ulized)?|ivpb"
+    r"|infuse[dn]?|infusion|with|before|after|and|in|the|at|as|food|meals?|ac|pc|needed|prn|per|x)(?![\w/])|[,. ]"
 )
 
 
@@ -864,20 +857,14 @@ _DOSE_FOLLOWS = re.compile(r"\bthen\b|\d ?(?:m?c?g|ml|units?|tab|cap|puff|spray|
 def _says_only_how_often(sig: Sig, text: str) -> bool:
     """Whether the words say how often, or over how long, and no amount: "Zocor 40 mg" with "nightly"."""
     often, _, why = _WHY.sub("\n", text.lower(), count=1).partition("\n")
-    words = often.replace(",", " ").split()
+    words = normalise_sig(often)
     if _DOSE_FOLLOWS.search(why) or sig.parts or sig.maximum is not None:
         return False
-    if sig.times_high is None and "over" not in words:
+    if sig.times_high is None and re.search(r"\bover\b", words) is None:
         return False
-    return all(
-        _OFTEN_WORD.fullmatch(word) or _TIMES_WORD.fullmatch(word) or _counts_times(previous, word, following)
-        for previous, word, following in zip(["", *words][: len(words)], words, [*words, ""][1:], strict=True)
-    )
-
-
-def _counts_times(previous: str, word: str, following: str) -> bool:
-    """Whether a number counts hours, times or days and no tablets."""
-    return word.isdigit() and (previous in _BEFORE_NUMBER or following.startswith(_AFTER_NUMBER))
+    for time in reversed(find_frequencies(words)):
+        words = f"{words[: time.start]} {words[time.end :]}"
+    return not _BESIDE_HOW_OFTEN.sub("", words)
 
 
 def _is_of_one_strength(identity: MedicationIdentity, text: str) -> bool:

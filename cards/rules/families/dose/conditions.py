@@ -1,6 +1,5 @@
 """The conditions that only rules of doses use, and why a maximum dose could not be compared."""
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -19,9 +18,8 @@ from cards.rules.families.dose.excess import (
     TEN_FOLD_NARROW,
     Excess,
 )
-from cards.rules.families.dose.knowledge import ADULT_YEARS
+from cards.rules.families.dose.knowledge import ADULT_YEARS, WORDS, says
 from cards.rules.families.dose.rows import (
-    DEPOT,
     age_for,
     lacks_form,
     limits_of_route,
@@ -105,96 +103,60 @@ def _words(context: RuleContext) -> str:
     return f"{context.medication.dose_form} {context.medication.words}"
 
 
-def _says(pattern: str) -> Callable[[RuleContext], Truth]:
-    """Return whether the words or the form of the drug have what the pattern says."""
-    compiled = re.compile(pattern, re.IGNORECASE)
-    return lambda context: compiled.search(_words(context)) is not None
+def _drug_says(name: str) -> Callable[[RuleContext], bool]:
+    return lambda context: says(name, _words(context))
 
 
-_names_depot = _says(DEPOT.pattern)
+def _order_says(name: str) -> Callable[[RuleContext], bool]:
+    return lambda context: says(name, f"{_words(context)} {_sigs(context)}")
 
 
 def _is_depot(context: RuleContext) -> Truth:
     # What is injected as a suspension stays where it is put: it is not for a vein either.
     is_slow = context.medication.is_slow_release or "suspension" in _words(context).casefold()
-    return _names_depot(context) or (context.medication.is_injected and is_slow)
-
-
-_names_salt = _says(r"\b(?:23\.4|14\.6) ?%|\b(?:234|146) ?mg ?/ ?ml\b|\b(?:4|2\.5) ?m?eq ?/ ?ml\b")
-_DILUTED = re.compile(r"\b(?:add|added|dilut\w*|mixed|tpn|parenteral|admixture|bag|in \d+ ?(?:ml|l))\b", re.IGNORECASE)
+    return says("depot", _words(context)) or (context.medication.is_injected and is_slow)
 
 
 def _is_undiluted_salt(context: RuleContext) -> Truth:
     sigs = " ".join(dosage.text for dosage in context.drafted.order.dosageInstruction)[:1000]
-    return _names_salt(context) and _DILUTED.search(f"{_words(context)} {sigs}") is None
-
-
-# Of 2 to 7.5 %; 0.9 % is as salty as blood, and a concentrate is a rule of its own.
-_names_hypertonic = _says(r"\b(?:2|3|5|7\.5) ?%|\bhypertonic|\bhyperton")
-_names_water = _says(r"\bd5w\b|\bd5 ?water|\b5 ?%|\b50 ?(?:mg|g) ?/ ?(?:ml|l)\b")
-_names_sodium = _says(r"sodium|nacl|saline|ringer|natri")
-
-
-_CONTINUOUS: Final = re.compile(
-    r"\bcontinuous|\bdrip\b|dauerinfusion|kontinuierlich|en continu|continu[ao]\b", re.IGNORECASE
-)
-_TIMED: Final = re.compile(
-    r"\b(?:over|for|during|über|ueber|für|en|durante|sur|pendant) \d|\bbolus|\bonce\b|einmal|\bstop", re.IGNORECASE
-)
+    return says("concentrate", _words(context)) and not says("diluted", f"{_words(context)} {sigs}")
 
 
 def _runs_on(context: RuleContext) -> Truth:
     """Whether it runs by the hour without an end; the volume of a bag ends no infusion that is called continuous."""
     sigs = _sigs(context)
-    if context.drafted.dose.single or context.drafted.dose.times_per_day or _TIMED.search(sigs):
+    if context.drafted.dose.single or context.drafted.dose.times_per_day or says("timed", sigs):
         return False
     is_open = any(step.way == "drip" and step.dose is None for step in steps_of(context))
-    return is_open or _CONTINUOUS.search(sigs) is not None
+    return is_open or says("continuous", sigs)
 
 
-_BOLUS: Final = re.compile(r"\bbolus|\bpush\b|\bwide open\b|\bstat\b|\bnow\b", re.IGNORECASE)
 _QUICKLY_HOURS: Final = 2.0
 _MOST_ML_PER_KG: Final = 6.0
 """Three boluses of 2 mL/kg of sodium chloride 3 % (Crit Care 2013;17:206)."""
 _KG_WITHOUT_WEIGHT: Final = 80.0
-_names_three_percent = _says(r"\b(?:3|5|7\.5) ?%|\bhypertonic|\bhyperton")
 
 
 def _is_large_salt_bolus(context: RuleContext) -> Truth:
     """Whether more than three boluses of hypertonic salt are given at once; without a weight, for 80 kg."""
     hours = max((step.hours for step in steps_of(context) if step.hours), default=None)
-    is_once = context.drafted.dose.single or _BOLUS.search(_sigs(context)) is not None
+    is_once = context.drafted.dose.single or says("bolus", _sigs(context))
     if not (hours <= _QUICKLY_HOURS if hours is not None else is_once):
         return False
     doses = (step.dose for step in steps_of(context) if step.dose is not None and step.dose.unit.kind == "mL")
     volumes = [dose.high * dose.unit.factor for dose in doses]
     most = _MOST_ML_PER_KG * (context.weight_kg or _KG_WITHOUT_WEIGHT)
-    return _is_alone(context) and _names_three_percent(context) and max(volumes, default=0.0) > most
+    return _is_alone(context) and says("three percent", _words(context)) and max(volumes, default=0.0) > most
 
 
 def _is_alone(context: RuleContext) -> bool:
     return len(context.medication.rxcuis) == 1
 
 
-_CRUSHED: Final = re.compile(
-    r"(?<!not )(?<!n't )(?<!never )\bcrush|(?<!nicht )zerm[oö]rser|(?<!nicht )gem[oö]rser"
-    r"|[eé]cras[eé]|triturar|machacar"
-    r"|\b(?:peg|ng|og|nj|gj|g|j|n\.g\.)[- ]?tube|gastrostomy|gastrostomie|nasogastric|magensonde|via sonde|sonda nasog"
-    r"|\b(?:via|per|through|über) (?:the )?(?:peg|ng|ngt|og|nj)\b",
-    re.IGNORECASE,
-)
-_BENZYL_ALCOHOL: Final = re.compile(r"bacteriostatic|benzyl alcohol|benzylalkohol", re.IGNORECASE)
-_names_benzyl_alcohol = _says(_BENZYL_ALCOHOL.pattern)
-
-
 def _sigs(context: RuleContext) -> str:
     dosages = instructions_of(context.drafted.order)
     routes = (dosage.route.words for dosage in dosages if dosage.route is not None)
     return " ".join([order_text(context.drafted.order), context.medication.route, *routes])[:2000]
-
-
-def _is_crushed(context: RuleContext) -> Truth:
-    return _CRUSHED.search(f"{_words(context)} {_sigs(context)}") is not None
 
 
 # Weight
@@ -333,26 +295,10 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
         lambda context: len(context.drafted.order.dosageInstruction) <= 1,
         "the order has one dosage instruction",
     ),
-    flag(
-        "one_mg_per_ml",
-        _says(r"(?<![\d.,])1 ?mg ?/ ?(?:1 ?)?ml\b|\b1 ?: ?1[, ]?000\b"),
-        "the words of the drug say 1 mg/mL or 1:1000",
-    ),
-    flag(
-        "three_quarters_percent",
-        _says(r"\b0?[.,]75 ?%|\b7[.,]5 ?mg ?/ ?ml\b"),
-        "the words of the drug say 0.75 % or 7.5 mg/mL",
-    ),
-    flag("ten_percent", _says(r"\b10 ?%|\b100 ?mg ?/ ?ml\b"), "the words of the drug say 10 % or 100 mg/mL"),
-    flag(
-        "u_500",
-        _says(r"\bu[- ]?500\b|\b500 ?(?:\[?i?u(?:nt)?\]?|units?) ?/ ?ml\b"),
-        "the words of the drug say 500 units/mL",
-    ),
     flag("undiluted_salt", _is_undiluted_salt, "it is a concentrate, and no words of the order dilute it"),
     flag(
         "hypertonic_salt",
-        lambda context: _is_alone(context) and _names_hypertonic(context),
+        lambda context: _is_alone(context) and says("hypertonic", _words(context)),
         "it is a salt solution of 2 to 7.5 %",
     ),
     flag("runs_on", _runs_on, "it runs by the hour, and the order names neither a time nor a volume at which it ends"),
@@ -365,15 +311,11 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
     ),
     flag(
         "water",
-        lambda context: _is_alone(context) and not _names_sodium(context) and _names_water(context),
+        lambda context: _is_alone(context) and says("water", _words(context)) and not says("sodium", _words(context)),
         "it is glucose of 5 % without salt, which is as good as water",
     ),
-    flag("crushed", _is_crushed, "the order says to crush it or to give it through a tube"),
-    flag(
-        "benzyl_alcohol",
-        lambda context: _names_benzyl_alcohol(context) or _BENZYL_ALCOHOL.search(_sigs(context)) is not None,
-        "the words of the order say that it is bacteriostatic or preserved with benzyl alcohol",
-    ),
+    *(flag(row.name, _drug_says(row.name), row.meaning) for row in WORDS.values() if row.condition == "drug"),
+    *(flag(row.name, _order_says(row.name), row.meaning) for row in WORDS.values() if row.condition == "order"),
     flag("depot", _is_depot, "the words or the form of the drug say that it is a depot injection"),
     flag("day_named", lambda context: bool(context.drafted.dose.on_days), "the order names a day of the week"),
 )

@@ -102,8 +102,10 @@ class Excess(Struct, frozen=True):
     @property
     def is_slight(self) -> bool:
         """Whether it is so little over a limit that is not a firm maximum that nothing is to be said."""
-        if self.is_far_over or self.is_ten_fold or (self.is_firm and not self.has_open_end):
+        if self.is_far_over or self.is_ten_fold:
             return False
+        if self.is_firm and not self.has_open_end:
+            return self.limit.per_kg and self.times < ROUNDING  # "3 mL" of a syringe that has no 2.94 mL
         if self.has_open_end or (self.of_adult and self.limit.per_kg and not self.limit.is_for_adults):
             return True
         if self.limit.is_usual_start and self.limit.is_lead:

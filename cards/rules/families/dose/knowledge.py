@@ -25,9 +25,10 @@ number; `page` names a copy of a label that was read. `ten_fold_from` is ten tim
 `lifetime.csv` holds the doses of a lifetime, `sources.csv` the documents.
 """
 
+import re
 from collections.abc import Mapping
 from math import inf
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -274,6 +275,26 @@ def evidence_of(limit: Limit) -> Evidence:
 
 LIMITS: Final[Mapping[str, tuple[Limit, ...]]] = _read_limits()
 """The maximum doses by RxNorm ingredient."""
+
+
+class Words(Struct, frozen=True):
+    """One row of words.csv: what words of a drug or an order mean, and where a rule may ask for them."""
+
+    name: str
+    condition: Literal["", "drug", "order"]
+    meaning: str
+    pattern: re.Pattern[str]
+
+
+WORDS: Final[Mapping[str, Words]] = {
+    row["name"]: Words(row["name"], row["condition"], row["meaning"], re.compile(row["words"], re.IGNORECASE))  # type: ignore[arg-type]  # our own table
+    for row in _rows("words.csv")
+}
+
+
+def says(name: str, text: str) -> bool:
+    """Return whether a text has the words of this row of words.csv."""
+    return WORDS[name].pattern.search(text) is not None
 
 
 LIFETIME_MG_M2: Final[Mapping[str, float]] = {row["rxcui"]: float(row["most_mg_m2"]) for row in _rows("lifetime.csv")}

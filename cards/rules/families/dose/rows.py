@@ -1,31 +1,16 @@
 """Which rows of limits are about an order: by its route, its form, how it is given, the age and the weight."""
 
 import math
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec.structs import replace
 
-from cards.rules.families.dose.knowledge import ADULT_YEARS, DRIPS, LIMITS, Limit
+from cards.rules.families.dose.knowledge import ADULT_YEARS, DRIPS, LIMITS, Limit, says
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import order_text
 from fhir.mapping.medications.administration import CONTAINER, Administration, Measure, administrations
 from fhir.mapping.medications.identity import MedicationIdentity
-
-_TWELVE_HOURS = re.compile(r"\bsr\b|\b12 ?h(?:ou)?r|sustained", re.I)
-_TWENTY_FOUR_HOURS = re.compile(r"\bxl\b|\b24 ?h(?:ou)?r", re.I)
-
-
-DEPOT: Final = re.compile(
-    r"decanoa+t|enanth?at|palmita+t|pamoat|extencilline|tardocillin|benzath?in"
-    r"|microsphere|liposom|exparel|lauroxil|long[- ]acting|d[eé]p[oô]t|bicillin"
-    r"|sustenna|trinza|hafyera|maintena|asimtufii|aristada|consta\b|rykindo|perseris|uzedy|relprevv|sublocade|brixadi"
-    r"|methylprednisolone acetate|depo-?(?:medrol|provera|subq)|valerate|cypionate|relday|\blar\b|soluspan"
-    r"|acuphase|(?:extended|prolonged)[- ]release (?:inj|susp)|procaine\b",
-    re.IGNORECASE,
-)
-"""Words of what is injected and stays where it is put."""
 
 
 def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
@@ -33,14 +18,13 @@ def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
     if not form:
         return True
     words = f"{medication.dose_form} {medication.words}"
-    if medication.is_injected and DEPOT.search(words):
+    if medication.is_injected and says("depot", words):
         return form == "slow"
     if not medication.is_slow_release:
         return None if not medication.dose_form else form == "immediate"
     if form in ("immediate", "slow"):
         return form == "slow"
-    patterns = {"12 h": _TWELVE_HOURS, "24 h": _TWENTY_FOUR_HOURS}
-    forms = [form_name for form_name, pattern in patterns.items() if pattern.search(words)]
+    forms = [form_name for form_name in ("12 h", "24 h") if says(form_name, words)]
     return form in forms if forms else None
 
 
@@ -67,16 +51,9 @@ def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator
     yield from (row for kind, row in possible.items() if kind not in of_any_form)
 
 
-_NEBULISED = re.compile(
-    r"\bneb|n[eé]buli[sz]|aerosolterapia|verne[bv]el|inhalationslösung|fertiginhalat", re.IGNORECASE
-)
-
-
 _LOCAL_ROUTES = ("intrathecal", "flush")
 
 
-_INTRAVENOUS = re.compile(r"\b(?:iv|ivpb|ivp|intravenous\w*|i\.v\.)", re.IGNORECASE)
-_SWALLOWED = re.compile(r"\boral|by mouth|\bpo\b|\btab|\bcap|peroral", re.IGNORECASE)
 # RxNorm has diltiazem, octreotide and dihydroergotamine by mouth, in doses far over those of their injections.
 _SWALLOWED_TOO: Final = frozenset({"3443", "7617", "3418"})
 
@@ -89,13 +66,13 @@ def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     # What is given into the epidural space is absorbed from there: more than is injected elsewhere it may not be.
     is_injected = medication.is_injected or "epidural" in words
     if medication.systemic is False and not is_injected:
-        routes = {"nebulised" if _NEBULISED.search(words) else "aerosol"}
+        routes = {"nebulised" if says("nebulised", words) else "aerosol"}
     else:
         is_injected |= all(row.route.startswith(("in", "flush")) for row in rows)
         routes = {"any", "injected" if is_injected else ""}
     routes |= {route for route in _LOCAL_ROUTES if route in words}
-    routes |= {"intravenous"} if _INTRAVENOUS.search(written) else set()
-    if _SWALLOWED.search(f"{written} {medication.dose_form}"):
+    routes |= {"intravenous"} if says("intravenous", written) else set()
+    if says("swallowed", f"{written} {medication.dose_form}"):
         routes -= {"injected"}
     return [row for row in rows if row.route in routes or (row.route and written.startswith(row.route))]
 
@@ -129,7 +106,7 @@ def _rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
         rows = [row for row in rows if age in row.ages]
     not_injected = [row for row in rows if row.route != "injected"]
     if len(not_injected) < len(rows) and not medication.is_injected:
-        is_swallowed = _SWALLOWED.search(order_text(context.drafted.order)) is not None
+        is_swallowed = says("swallowed", order_text(context.drafted.order))
         # "diltiazem 120 mg, 1 tablet twice daily"
         rows = not_injected if is_swallowed or lacks_form(context, rxcui) else rows
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
@@ -246,13 +223,14 @@ def _says_an_hour(step: Administration, row: Limit) -> bool:
 def per_hour_of(context: RuleContext, row: Limit) -> float | None:
     """Return the most that the order says to run in an hour, in the unit of the row; None where it does not say.
 
-    A limit of drips measures what the patient gets in an hour, and one of the rate at which a drip begins its least.
+    A limit of drips measures what the patient gets in an hour, and one of the rate at which a drip begins its least:
+    where that can hardly be meant, the most is told.
     """
     measure, is_drip = measure_of(context, row), row.population in DRIPS
     steps = steps_of(context)
     speeds = [step.in_an_hour(measure) if is_drip else step.speed(measure) for step in steps]
-    end = 0 if row.population == "drip start" else 1
-    return max((speed[end] for speed in speeds if speed is not None), default=None)
+    least_of_start = (row.ten_fold_from or row.most) if row.population == "drip start" else 0.0
+    return max((most if least >= least_of_start else least for least, most in filter(None, speeds)), default=None)
 
 
 def _fits_weight(row: Limit, context: RuleContext) -> bool:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.rules.families.dose.excess import TOLERANCE, Excess, is_of_cytostatic
-from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose
+from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose, says
 from cards.rules.families.dose.rows import (
     age_for,
     has_no_dose,
@@ -24,7 +24,7 @@ from cards.rules.families.dose.rows import (
     steps_of,
 )
 from cards.rules.patient.context import RuleContext
-from cards.rules.patient.orders import CurrentMedication, is_beside, is_other_name
+from cards.rules.patient.orders import CurrentMedication, is_beside, is_other_name, order_text
 from fhir.mapping.medications.administration import Measure, in_a_day
 from fhir.mapping.medications.daily_dose import DailyDose, instructions_of
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -229,7 +229,8 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
         return is_meant
     is_alone = row.per_dose or row.unit != "mg"
     is_least = row.unit == "mg" and context.drafted.dose.daily(row.rxcui) is None
-    is_one_dose = is_least and not (is_whole or row.per_dose or row.per_hour)
+    has_open_end = _has_open_end(row, context)
+    is_one_dose = is_least and not (is_whole or row.per_dose or row.per_hour or has_open_end)
     is_of_combination = is_least and bool(context.drafted.dose.least_per_dose)
     return Excess(
         row,
@@ -240,7 +241,7 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
         _largest_kg(context) if row.per_kg and not context.weight_kg else None,
         _largest_m2(context) if row.per_area and body_surface_m2(context) is None else None,
         is_one_dose and not is_of_combination,
-        _has_open_end(row, context),
+        has_open_end,
     )
 
 
@@ -344,6 +345,8 @@ def _is_meant(row: Limit, context: RuleContext) -> bool | None:
     if row.setting == "outpatient" and not _is_outpatient(context):
         return False
     if row.setting == "not inpatient" and is_inpatient(context.session.record):
+        return False
+    if row.setting == "not anesthesia" and says("anesthesia", order_text(context.drafted.order)):
         return False
     is_often = context.drafted.dose.times_per_day is not None and not context.drafted.dose.single
     if row.population in ("continued", "daily") and not is_often:

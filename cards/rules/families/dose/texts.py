@@ -5,21 +5,25 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from msgspec.structs import replace
+
 from cards.rules.engine.family import Placeholder, TableRow
 from cards.rules.families.dose import lifetime
 from cards.rules.families.dose.excess import TEN_FOLD, Excess
 from cards.rules.families.dose.knowledge import ADULT_YEARS, FORMS, Limit, evidence_of
-from cards.rules.families.dose.rows import limits_of_route
+from cards.rules.families.dose.rows import limits_of_route, steps_of
 from cards.rules.families.dose.sums import body_surface_m2, implausible, judged, labelled_from, wants_weight
 from cards.rules.patient.context import RuleContext
 from cards.text import capitalized, format_dose, format_number
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.mapping.medications.sig import is_rate
 from fhir.mapping.weights import format_kg, judged_weight
 from fhir.terminology.conditions import CONDITION_GROUPS
 
 _LEAD = "No label was read for this maximum."
 _ALARM = "So many times the usual dose is mostly an error of unit, decimal point or number."
 _ONE_DOSE = "The order does not say how often: one dose was counted."
+_OPEN_END = "The order does not say how long the infusion runs: a whole day was counted."
 _LEAST = "The order does not say which ingredient its mass is of: the least possible dose was counted."
 _PIECES = re.compile(r"\b(?:tab(?:let)?s?|cap(?:sule|let)?s?)\b", re.IGNORECASE)
 _OLDEST_NAMED = 150
@@ -42,7 +46,21 @@ def weight_gap(context: RuleContext) -> str:
 def worst_excess(context: RuleContext) -> Excess | None:
     """Return the worst excess, or the limit that a child's dose is far under."""
     dose = judged(context)
-    return dose.excess or dose.under_tenth
+    excess = dose.excess or dose.under_tenth
+    return _by_the_hour(excess) if excess is not None and _runs_by_the_hour(excess.limit, context) else excess
+
+
+def _runs_by_the_hour(limit: Limit, context: RuleContext) -> bool:
+    """Whether the limit of a day measures an order that says only what runs in an hour or a minute."""
+    is_of_day = not (limit.per_dose or limit.per_hour or limit.per_week or limit.per_area)
+    is_round = math.isclose(float(f"{limit.most / 24.0:.2g}"), limit.most / 24.0)
+    steps = steps_of(context) if is_of_day and is_round else ()
+    return bool(steps) and all(step.rates and all(map(is_rate, step.rates)) for step in steps)
+
+
+def _by_the_hour(excess: Excess) -> Excess:
+    limit = replace(excess.limit, most=excess.limit.most / 24.0, per_hour=True)
+    return replace(excess, limit=limit, amount=excess.amount / 24.0)
 
 
 def _over_drug(context: RuleContext) -> str | None:
@@ -79,7 +97,12 @@ def amount(context: RuleContext) -> str | None:
     is_at_largest = excess.largest_kg is not None or excess.largest_m2 is not None
     is_part = excess.is_least or excess.is_one_dose or is_at_largest
     least = "at least " if is_part and not amount_text.startswith("over") else ""
-    return f"{least}{amount_text} {_unit(limit, context)}{f' with {orders}' if number else ''}"
+    return f"{least}{_with_unit(amount_text, limit, context)}{f' with {orders}' if number else ''}"
+
+
+def _with_unit(amount_text: str, limit: Limit, context: RuleContext) -> str:
+    unit = _unit(limit, context)
+    return f"{amount_text} {unit.replace('units', 'unit', 1) if amount_text == '1' else unit}"
 
 
 def _most(context: RuleContext) -> str | None:
@@ -96,9 +119,9 @@ def _most(context: RuleContext) -> str | None:
         phrase = "the usual dose of"
     elif limit.population == "first order":
         phrase = "the usual maximum first dose of"
-    most = format_number(limit.most * _micrograms_in(limit, context), decimals=2)
-    name = _unit(limit, context)
-    return f"{phrase} {most} {name.replace('units', 'unit', 1) if most == '1' else name}{form}{where}"
+    most = limit.most * _micrograms_in(limit, context)
+    most_text = format_number(most, decimals=2 if most >= 1.0 else 3)
+    return f"{phrase} {_with_unit(most_text, limit, context)}{form}{where}"
 
 
 def _child_dosed(context: RuleContext) -> str:
@@ -119,6 +142,7 @@ def _note(context: RuleContext) -> str:
         else []
     )
     notes += [_LEAST] if excess.is_least else [_ONE_DOSE] if excess.is_one_dose else []
+    notes += [_OPEN_END] if excess.has_open_end else []
     if excess.largest_kg is not None:
         weight = f"{capitalized(weight_gap(context))}: counted with {format_number(excess.largest_kg)} kg"
         notes.append(f"{weight}, the largest plausible weight at this age.")
