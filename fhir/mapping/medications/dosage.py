@@ -840,9 +840,9 @@ def _ratio_of_masses(stated: DoseAmount, amount: DoseAmount, identity: Medicatio
 
 # What stands beside how often in a sig that names no amount: "by mouth every 6 hours", "once now IV over 30 minutes".
 _BESIDE_HOW_OFTEN = re.compile(
-    r"\b(?:over|x|for) ?\d+(?: ?(?:-|to) ?\d+)? ?(?:h(?:(?:ou)?rs?)?|min(?:ute)?s?|days?|doses?)?\b"
-    r"|\b(?:once|one time|now|stat|daily|by|mouth|po|oral(?:ly)?|i[vm]|sl|sc|sq|subcut(?:aneously)?|neb(?:ulized)?|ivpb"
-    r"|infuse[dn]?|infusion|with|before|after|and|in|the|at|as|food|meals?|ac|pc|needed|prn|per|x)(?![\w/])|[,. ]"
+    r"\b(?:over|x|for) ?\d+(?: ?(?:-|to) ?\d+)? ?(?:h(?:ou)?r?s?|min\w*|d(?:ays?)?|w(?:ee)?ks?|months?|doses?)?\b"
+    r"|\b(?:once|one time|now|stat|daily|by|mouth|po|oral(?:ly)?|i[vm]|sl|sc|sq|subcut(?:aneously)?|neb(?:ulized)?"
+    r"|ivpb|infuse[dn]?|infusion|with|before|after|and|in|the|at|as|food|meals?|ac|pc|needed|prn|per|x)(?![\w/])|[,. ]"
 )
 
 

@@ -26,6 +26,7 @@ _ONE_DOSE = "The order does not say how often: one dose was counted."
 _OPEN_END = "The order does not say how long the infusion runs: a whole day was counted."
 _LEAST = "The order does not say which ingredient its mass is of: the least possible dose was counted."
 _PIECES = re.compile(r"\b(?:tab(?:let)?s?|cap(?:sule|let)?s?)\b", re.IGNORECASE)
+_BY_TIME = re.compile(r"\ban hour\b|\ba minute\b")
 _OLDEST_NAMED = 150
 _UNITS = {"unit": "units", "meq": "mEq", "mmol": "mmol"}
 
@@ -51,11 +52,10 @@ def worst_excess(context: RuleContext) -> Excess | None:
 
 
 def _runs_by_the_hour(limit: Limit, context: RuleContext) -> bool:
-    """Whether the limit of a day measures an order that says only what runs in an hour or a minute."""
+    """Whether a limit of a day that its source gives by time measures an order that says only what runs in an hour."""
     is_of_day = not (limit.per_dose or limit.per_hour or limit.per_week or limit.per_area)
-    is_round = math.isclose(float(f"{limit.most / 24.0:.2g}"), limit.most / 24.0)
-    steps = steps_of(context) if is_of_day and is_round else ()
-    return bool(steps) and all(step.rates and all(map(is_rate, step.rates)) for step in steps)
+    steps = steps_of(context) if is_of_day and _BY_TIME.search(limit.note) else ()
+    return len(steps) == 1 and not steps[0].hours and bool(steps[0].rates) and all(map(is_rate, steps[0].rates))
 
 
 def _by_the_hour(excess: Excess) -> Excess:
