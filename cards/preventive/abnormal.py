@@ -18,12 +18,21 @@ from msgspec import Struct
 
 from cards.card import WebAddress
 from cards.extension import Fact
-from cards.preventive.chart import Done, declined, done, is_ordered, other_entries, results_of, tests_on_chart
+from cards.preventive.chart import (
+    Done,
+    declined,
+    done,
+    is_ordered,
+    marked_critical,
+    other_entries,
+    results_of,
+    tests_on_chart,
+)
 from cards.preventive.knowledge import Order
 from cards.preventive.recommendation import FOLLOW_UP, Recommendation, words_of
 from cards.text import format_number, plain, unit
 from fhir.mapping.condition_concepts import words_take_back
-from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition
+from fhir.mapping.conditions import condition_status, condition_time, find_condition
 from fhir.mapping.medications.active import (
     active_medications,
     ended_medications,
@@ -64,6 +73,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
 
     `title` and `needed` are templates with {value}, {finding}, {test}, {taken} and {days}. `words` and `unless` are
     looked for in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name.
+    `marked_critical`: of whichever test the laboratory marks the result as critical and no other row reads it.
     `beside_positive`: only where this test is positive, in the same report or on its day or later; `beside`: only
     where all of these hold too. `any_entry`: every report counts that says it, whatever its name. `settled_by_names`:
     words in the name of a medication that is taken; `settled_by_course`: these medications settle it also where they
@@ -89,6 +99,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     positive: bool = False
     beside_positive: str = ""
     incomplete: bool = False
+    marked_critical: bool = False
     any_entry: bool = False
     icd10: tuple[str, ...] = ()
     number_from: float | None = None
@@ -131,6 +142,8 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         """Return what of the result it is that this row means, "" if it has no words of its own; None if it is not."""
         if self.incomplete:
             return "" if test.is_incomplete else None
+        if self.marked_critical:
+            return test.result
         is_named_otherwise = self._patterns[2].search(test.words.lower()) is not None
         if is_named_otherwise or (self.positive and test.is_positive is False):
             return None
@@ -213,6 +226,7 @@ def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
         if not row.measured.isdisjoint(analytes)
         or (coded and row.icd10)
         or (has_other_names and row.any_entry)
+        or (row.marked_critical and record.derive(marked_critical))
         or not tests.isdisjoint(row.tests)
     ]
 
@@ -315,6 +329,8 @@ def _number_facts(record: PatientRecord, result: Measurement) -> tuple[Fact, ...
 
 def _open_words(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
     others = record.derive(_findings_under_other_names) if row.any_entry else ()
+    if row.marked_critical:
+        others = record.derive(marked_critical)
     dated = results_of(record, row.tests, others, incomplete=row.incomplete)
     for entry in dated:
         finding = row.finding_in(entry)
@@ -330,10 +346,10 @@ def _open_words(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
         finding = _as_charted(entry, finding)
         return _open(row, record, entry.time, (_fact(entry),), finding=finding, test=words_of(entry))
     problem = _charted_problem(row, record)
-    if problem is None or _is_settled(row, record, problem.time, problem.source):
+    if problem is None or problem.time is None or _is_settled(row, record, problem.time, problem.source):
         return None
-    fact = Fact(name=row.id, text=plain(problem.words, 80), effective=problem.time.text, source=problem.source)
-    return _open(row, record, problem.time, (fact,), finding=plain(problem.words, 60), test=plain(problem.words, 60))
+    words = plain(problem.words, 60)
+    return _open(row, record, problem.time, (_fact(problem),), finding=words, test=words)
 
 
 _ELSEWHERE: Final = re.compile(
@@ -405,23 +421,17 @@ def _is_normal_after(row: AbnormalResult, later: Done, time: FhirTime) -> bool:
     )
 
 
-class _Problem(Struct, frozen=True):
-    words: str
-    time: FhirTime
-    source: str
-
-
-def _charted_problem(row: AbnormalResult, record: PatientRecord) -> _Problem | None:
+def _charted_problem(row: AbnormalResult, record: PatientRecord) -> Done | None:
     """Return the newest active problem whose ICD-10 code is one of the row's."""
     if not row.icd10:
         return None
     problems = [
-        _Problem(concept.words, time, f"Condition/{condition.id}")
+        Done(row.id, time, f"Condition/{condition.id}", concept.words)
         for condition, concept, codes in record.derive(_active_by_icd10)
         if any(code.replace(".", "").startswith(row.icd10) and not words_take_back(concept, code) for code in codes)
         and (time := condition_time(condition, record)) is not None
     ]
-    return max(problems, key=lambda problem: problem.time.instant, default=None)
+    return max(problems, key=lambda problem: problem.time.instant if problem.time is not None else 0.0, default=None)
 
 
 def _active_by_icd10(record: PatientRecord) -> list[tuple[Condition, CodeableConcept, list[str]]]:
@@ -457,7 +467,8 @@ def _is_settled(row: AbnormalResult, record: PatientRecord, time: FhirTime, sour
 def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirTime | None) -> bool:
     for group in row.settled_by_conditions:
         hit = find_condition(record, group)
-        if hit is not None and (group not in _OF_THIS_RESULT or _is_since(hit, time)):
+        is_older = hit and time and hit.time and hit.time.last_day < time.last_day
+        if hit is not None and not (is_older and group in _OF_THIS_RESULT):
             return True
     keys = frozenset(row.settled_by_medications)
     if keys and presence_of(record, keys).medications:
@@ -480,10 +491,6 @@ def _courses_since(record: PatientRecord, time: FhirTime) -> list[MedicationIden
             when = dose.effectiveDateTime or (dose.effectivePeriod.start if dose.effectivePeriod is not None else None)
             courses.append((identify_product(dose, record.medications), parse_time(when or "")))
     return [identity for identity, when in courses if when is not None and when.last_day >= time.last_day]
-
-
-def _is_since(hit: ConditionHit, time: FhirTime | None) -> bool:
-    return time is None or hit.time is None or hit.time.last_day >= time.last_day
 
 
 def _is_settled_by_test(name: str, record: PatientRecord, time: FhirTime, source: str) -> bool:

@@ -35,6 +35,7 @@ _FINAL_REPORT: Final = USABLE_STATUS | {"appended"}
 # HL7 v3 ObservationInterpretation.
 _POSITIVE_CODES: Final = frozenset({"POS", "A", "AA", "DET", "RR", "WR"})
 _NEGATIVE_CODES: Final = frozenset({"NEG", "N", "ND", "NR"})
+_CRITICAL_CODES: Final = frozenset({"HH", "LL", "AA"})
 _NEGATED: Final = re.compile(
     r"\bnegative for [^.;]*|\b(?:previous\w*|prior|formerly)\b[^.;,]*|\bpositive control\b"
     r"|\b(?:no|none|neither|never)(?: [\w-]+){0,4}? (?:positive|reactive|detected|present)\b"
@@ -204,6 +205,22 @@ def other_entries(record: PatientRecord) -> list[Done]:
     return [*(entry for entry in (*reports, *parts) if entry.result), *problems]
 
 
+def marked_critical(record: PatientRecord) -> list[Done]:
+    """Return the results of no analyte that the laboratory marks as critical, if none of that name is newer."""
+    parts = [part for part in record.screening_parts() if part[0].status in USABLE_STATUS]
+    marked = [part for part in parts if _codes_of(part) & _CRITICAL_CODES]
+    names = {part[1].code.words for part in marked}
+    newest: dict[str, CodedPart] = {}
+    for part in sorted(parts, key=lambda part: part[0].effectiveDateTime or "") if names else ():
+        if part[1].code.words in names:
+            newest[part[1].code.words] = part
+    return [_of_result("", part) for part in newest.values() if _codes_of(part) & _CRITICAL_CODES]
+
+
+def _codes_of(part: CodedPart) -> set[str]:
+    return {coding.code for concept in part[1].interpretation for coding in concept.coding}
+
+
 def is_ordered(record: PatientRecord, name: str) -> str | None:
     """Return the open order of the last 90 days that names the test, as Type/id; None where there is none."""
     for request, names in record.derive(_open_requests):
@@ -246,22 +263,6 @@ def _chart_words(concept: CodeableConcept) -> list[str]:
     return [words for words in texts if words]
 
 
-def _completed(record: PatientRecord) -> list[tuple[Procedure, frozenset[str]]]:
-    return _that_did_one(
-        (procedure, procedure.code) for procedure in record.facts(Procedure) if procedure.status in _BEGUN
-    )
-
-
-def _final_reports(record: PatientRecord) -> list[tuple[DiagnosticReport, frozenset[str]]]:
-    reports = record.facts(DiagnosticReport)
-    return _that_did_one((report, report.code) for report in reports if report.status in _FINAL_REPORT)
-
-
-def _final_parts(record: PatientRecord) -> list[tuple[CodedPart, frozenset[str]]]:
-    parts = (part for part in record.screening_parts() if part[0].status in USABLE_STATUS and _has_value(part))
-    return _that_did_one((part, part[1].code) for part in parts)
-
-
 def _open_requests(record: PatientRecord) -> list[tuple[ServiceRequest, frozenset[str]]]:
     return _that_name_one(
         (service_request, service_request.code)
@@ -276,10 +277,12 @@ def _refused(record: PatientRecord) -> list[tuple[Declined, frozenset[str]]]:
 
 def _that_name_tests(record: PatientRecord) -> dict[str, list[tuple[_Read, Any]]]:
     """Procedures, then reports, then results by the tests that they name, each with what reads it; most name none."""
+    reports = record.facts(DiagnosticReport)
+    parts = [part for part in record.screening_parts() if part[0].status in USABLE_STATUS and _has_value(part)]
     kinds: tuple[tuple[_Read, list[tuple[Any, frozenset[str]]]], ...] = (
-        (_of_procedure, record.derive(_completed)),
-        (_of_report, record.derive(_final_reports)),
-        (_of_result, record.derive(_final_parts)),
+        (_of_procedure, _that_did_one((item, item.code) for item in record.facts(Procedure) if item.status in _BEGUN)),
+        (_of_report, _that_did_one((item, item.code) for item in reports if item.status in _FINAL_REPORT)),
+        (_of_result, _that_did_one((part, part[1].code) for part in parts)),
     )
     by_test: dict[str, list[tuple[_Read, Any]]] = {}
     for read, entries in kinds:
@@ -382,7 +385,7 @@ def _has_value(part: CodedPart) -> bool:
 
 def _is_positive(part: CodedPart) -> bool | None:
     """Return what the codes and words of a result say; None where they say neither."""
-    codes = {coding.code for concept in part[1].interpretation for coding in concept.coding}
+    codes = _codes_of(part)
     if codes & _POSITIVE_CODES:
         return True
     if codes & _NEGATIVE_CODES:

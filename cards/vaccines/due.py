@@ -401,8 +401,9 @@ def _labels(group: str) -> tuple[str, ...]:
 
 def _forbidden(forecasts: list[GroupForecast], charted: ChartedPerson) -> tuple[ForbiddenVaccine, ...]:
     by_group: dict[str, ForbiddenVaccine] = {}
+    complete = {forecast.group for forecast in forecasts if forecast.status is SeriesStatus.COMPLETE}
     for forecast in forecasts:
-        if forecast.status is SeriesStatus.CONTRAINDICATED and not _is_covered(forecast, forecasts):
+        if forecast.status is SeriesStatus.CONTRAINDICATED and forecast.group not in complete:
             items: list[Contraindication] = [
                 item for candidate in forecast.best for item in candidate.forecast.contraindicated_by
             ]
@@ -446,11 +447,3 @@ def _checks_of(
     for texts, is_whole in ((whole, True), (one_vaccine, False)):
         if texts:
             yield VaccineToCheck(item, next(iter(texts.values())), tuple(texts), is_whole)
-
-
-def _is_covered(forecast: GroupForecast, forecasts: list[GroupForecast]) -> bool:
-    """Whether another series of the same group is complete."""
-    return any(
-        other_forecast.group == forecast.group and other_forecast.status is SeriesStatus.COMPLETE
-        for other_forecast in forecasts
-    )

@@ -12,7 +12,7 @@ over 40 seconds.
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Iterator, Sequence, Set
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
@@ -354,10 +354,7 @@ def _allergies(record: PatientRecord) -> Iterator[PatientObservation]:
         is_possible = is_severe or (allergy.criticality != "low" and allergy_grade(allergy) == "unknown")
         if not meanings and is_possible:
             # "Shingrix", "MMR vaccine": to a vaccine in words; where nothing says how severe it was, it is asked first.
-            for code in severe_reactions_to(words):
-                yield PatientObservation(code, None, source, words, is_open=not is_severe)
-        if not meanings and (is_severe or (allergy.criticality != "low" and allergy_grade(allergy) == "unknown")):
-            for code in _substances_named(words):
+            for code in (*severe_reactions_to(words), *_substances_named(words)):
                 yield PatientObservation(code, None, source, words, is_open=not is_severe)
 
 
@@ -379,7 +376,7 @@ def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
     ]
     medication_by_key = {key: medication for medication, keys in reversed(systemic) for key in keys}
     charted = record.derive(charted_groups)
-    for observation, kind, key in _terms_named(medication_by_key.keys() | charted):
+    for observation, kind, key in _CHART_TERMS:
         if kind in _OF_MEDICATIONS:
             if (medication := medication_by_key.get(key)) is not None:
                 yield PatientObservation(observation, _day(medication.authored), medication.source, medication.name)
@@ -448,25 +445,12 @@ _SUBSTANCES: Final[dict[str, str]] = {
 _OF_MEDICATIONS: Final = ("class", "ingredient")
 
 
-def _read_chart_terms() -> tuple[tuple[str, str, str], ...]:
-    rows = package_rows("cards.vaccines", "data/chart_terms.csv")
-    return tuple(
-        (
-            row["observation"],
-            row["kind"],
-            row["key"] if row["kind"] in _OF_MEDICATIONS else CONDITION_GROUPS[row["key"]].key,
-        )
-        for row in rows
-    )
-
-
 _TO_CHECK: Final = "group to check"
-_CHART_TERMS: Final[tuple[tuple[str, str, str], ...]] = _read_chart_terms()
-_TERMS_BY_KEY: Final[dict[str, list[tuple[int, tuple[str, str, str]]]]] = {}
-for _position, _term in enumerate(_CHART_TERMS):
-    _TERMS_BY_KEY.setdefault(_term[2], []).append((_position, _term))
-
-
-def _terms_named(keys: Set[str]) -> list[tuple[str, str, str]]:
-    """Return the terms with one of these keys, in the order of the table."""
-    return [term for _, term in sorted(entry for key in _TERMS_BY_KEY.keys() & keys for entry in _TERMS_BY_KEY[key])]
+_CHART_TERMS: Final = tuple(
+    (
+        row["observation"],
+        row["kind"],
+        row["key"] if row["kind"] in _OF_MEDICATIONS else CONDITION_GROUPS[row["key"]].key,
+    )
+    for row in package_rows("cards.vaccines", "data/chart_terms.csv")
+)

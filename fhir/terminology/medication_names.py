@@ -118,7 +118,7 @@ _SWALLOWED = re.compile(
 # A hormone that these name is put into the uterus and acts there, as the brands that are sold for it alone.
 _INTRAUTERINE = re.compile(
     r"\b(?:intra-?ut[eé]rin\w*|(?:lng-?)?iu[ds]s?|iucds?|coils?|(?:hormon\w{0,3}-?)?spiral(?:en?)?|stérilets?|diu|siu"
-    r"|mirena|kyleena|jaydess|liletta|skyla|donasert)\b",
+    r"|mirena|kyleena|jaydess|liletta|levosert|benilexa|skyla|donasert)\b",
     re.IGNORECASE,
 )
 _LEVONORGESTREL = "6373"
