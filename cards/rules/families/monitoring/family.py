@@ -2,7 +2,7 @@
 
 import re
 
-from cards.rules.conditions.condition import TEXTS, Condition, Predicate, Spec, Truth, flag, needs, no_facts
+from cards.rules.conditions.condition import TEXT, TEXTS, Condition, Predicate, Spec, Truth, flag, needs, no_facts
 from cards.rules.conditions.words.numbers import needs_of_lab
 from cards.rules.engine.family import Family, Fill, Placeholder
 from cards.rules.language.rule import OrderChange, Sig
@@ -10,6 +10,7 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, name_of, why_none
 from cards.rules.patient.orders import order_text
 from cards.text import capitalized, format_number
+from fhir.record.resources import DiagnosticReport, Observation, Procedure, ServiceRequest
 
 # ASH 2018: up to 12 weeks when stable. Warfarin label 2.2: INR 2 to 3, with a mechanical valve 2.5 to 3.5.
 _STABLE_DAYS = 84
@@ -39,6 +40,21 @@ def _results_known(spec: Spec) -> Predicate:
         return all(context.session.record.was_requested(analyte) for analyte in analytes)
 
     return Predicate(test, no_facts, frozenset(f"lab:{analyte}" for analyte in analytes))
+
+
+def _test_named(spec: Spec) -> Predicate:
+    """Whether a result, report, procedure or order has such a name: a test counts that has no number of ours."""
+    words = re.compile(spec["test_named"], re.IGNORECASE)
+
+    def test(context: RuleContext) -> Truth:
+        record = context.session.record
+        codes = [result.code for result in record.facts(Observation)]
+        codes += [report.code for report in record.facts(DiagnosticReport)]
+        codes += [procedure.code for procedure in record.facts(Procedure)]
+        codes += [order.code for order in record.facts(ServiceRequest)]
+        return any(words.search(" ".join((*code.texts, code.words))) is not None for code in codes if code is not None)
+
+    return Predicate(test, no_facts, frozenset({"tests"}))
 
 
 def _for_malaria(context: RuleContext) -> bool:
@@ -128,6 +144,14 @@ FAMILY = Family(
             TEXTS,
             lambda spec: f"results of {' and '.join(spec['results_known'])} came with the call",
             lambda spec: needs("Observation", analytes=spec["results_known"]),
+        ),
+        Condition(
+            "test_named",
+            "a result, a report, a procedure or an order on record has words of this pattern in its name",
+            _test_named,
+            TEXT,
+            lambda _: "such a test is on record by its name",
+            needs("Observation", "Procedure", "ServiceRequest"),
         ),
         flag("for_malaria", _for_malaria, "for malaria, or weekly", frozenset({"frequency"})),
     ),
