@@ -1,6 +1,7 @@
 """Tests that a drug needs: the placeholders, conditions and corrections that only these rules use."""
 
 import re
+from typing import Any
 
 from cards.rules.conditions.condition import TEXT, TEXTS, Condition, Predicate, Spec, Truth, flag, needs, no_facts
 from cards.rules.conditions.words.numbers import needs_of_lab
@@ -48,10 +49,9 @@ def _test_named(spec: Spec) -> Predicate:
 
     def test(context: RuleContext) -> Truth:
         record = context.session.record
-        codes = [result.code for result in record.facts(Observation)]
-        codes += [report.code for report in record.facts(DiagnosticReport)]
-        codes += [procedure.code for procedure in record.facts(Procedure)]
-        codes += [order.code for order in record.facts(ServiceRequest)]
+        facts: list[Any] = [*record.facts(Observation), *record.facts(DiagnosticReport)]
+        facts += [*record.facts(Procedure), *record.facts(ServiceRequest)]
+        codes = [fact.code for fact in facts]
         return any(words.search(" ".join((*code.texts, code.words))) is not None for code in codes if code is not None)
 
     return Predicate(test, no_facts, frozenset({"tests"}))
