@@ -48,10 +48,8 @@ def _test_named(spec: Spec) -> Predicate:
     words = re.compile(spec["test_named"], re.IGNORECASE)
 
     def test(context: RuleContext) -> Truth:
-        record = context.session.record
-        facts: list[Any] = [*record.facts(Observation), *record.facts(DiagnosticReport)]
-        facts += [*record.facts(Procedure), *record.facts(ServiceRequest)]
-        codes = [fact.code for fact in facts]
+        kinds: tuple[Any, ...] = (Observation, DiagnosticReport, Procedure, ServiceRequest)
+        codes = [fact.code for kind in kinds for fact in context.session.record.facts(kind)]
         return any(words.search(" ".join((*code.texts, code.words))) is not None for code in codes if code is not None)
 
     return Predicate(test, no_facts, frozenset({"tests"}))
