@@ -30,13 +30,6 @@ from models_onnx.packages import GROUPS, Package, modules_in, packages
 
 T = TypeVar("T")
 _UNKNOWN_MEMBER = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
-_GONE = {
-    ("FollowUp", "competing"): (
-        " any more: a row whose time another event ended must not count as lost, so give it an event of 0 and the "
-        "horizon as its time"
-    ),
-}
-"""What is to be done instead of a member that declarations had."""
 
 
 class DeclaringFile(Struct, frozen=True):
@@ -86,7 +79,7 @@ class DeclaringFile(Struct, frozen=True):
             member = ""
             if isinstance(fault, TypeError) and (unknown := _UNKNOWN_MEMBER.search(str(fault))):
                 kind, member = unknown.groups()
-                text = f"{kind} has no {member}{_GONE.get((kind, member), '')}"
+                text = f"{kind} has no {member}"
             raise self.fault(text, member, self._line_in(fault)) from fault
 
     def _line_in(self, fault: BaseException) -> int:

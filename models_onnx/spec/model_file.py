@@ -65,7 +65,7 @@ class FileAxis(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def of_table(self) -> ColumnOf:
         """Return how the groups are read from the table."""
-        return _bands(self.column, self.bands) if self.bands else _texts(self.column, self.values)
+        return bands_of(self.column, self.bands) if self.bands else _texts(self.column, self.values)
 
 
 class FileOutcome(Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,15 +81,6 @@ class FileOrigin(Struct, frozen=True, forbid_unknown_fields=True):
 
     run_id: str
     metrics: dict[str, float] = {}
-
-
-class FileRecalibration(Struct, frozen=True, forbid_unknown_fields=True):
-    """Intercept and slope are estimated anew on the rows of these years (docs/adding/model.md)."""
-
-    column: str
-    since: float
-    until: float
-    words: _Words
 
 
 class ModelFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,7 +113,14 @@ class ModelFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     missing_inputs: MissingKind | None = None
     never_inputs: tuple[str, ...] = ()
     origin: FileOrigin | None = None
-    recalibration: FileRecalibration | None = None
+    recalibration: Period | None = None
+
+
+_AS_IT_STANDS = (
+    "version", "title", "intended_use", "users", "decision_role", "not_for", "cautions", "table", "period", "capacity",
+    "capacities", "missing_inputs", "recalibration",
+)  # fmt: skip
+"""The members that a ModelSpec has in the same form."""
 
 
 def model_files(folder: Path) -> list[DeclaringFile]:
@@ -156,31 +154,17 @@ def read_model_file(file: DeclaringFile) -> dict[str, Any]:
 def _members(declared: ModelFile, model_id: str, folder: Path) -> dict[str, Any]:
     names = tuple(item.feature for item in declared.inputs)
     return {
+        **{name: getattr(declared, name) for name in _AS_IT_STANDS},
         "id": model_id,
-        "version": declared.version,
-        "title": declared.title,
         "outcome": OutcomeSpec(declared.outcome.column, declared.outcome.words, declared.outcome.horizon_days),
-        "intended_use": declared.intended_use,
-        "users": declared.users,
-        "decision_role": declared.decision_role,
-        "not_for": declared.not_for,
-        "cautions": declared.cautions,
         "population": Population(declared.population, declared.age_low),
-        "table": declared.table,
-        "period": declared.period,
         "cohort_words": declared.population,
         "exclusions": tuple(_too_young(declared)),
         "inputs": tuple(InputSpec(name) for name in names),
         "derived": {item.feature: item.of_table for item in declared.inputs},
         "always_required": tuple(item.feature for item in declared.inputs if item.required),
         "estimator": _fitted(declared, folder),
-        "missing_inputs": declared.missing_inputs,
-        "recalibration": None
-        if declared.recalibration is None
-        else Period(**msgspec.structs.asdict(declared.recalibration)),
         "reference_words": declared.population,
-        "capacity": declared.capacity,
-        "capacities": declared.capacities,
         "simple_inputs": tuple(name for name in ("age_years", "sex_male") if name in names) or names[:1],
         "subgroups": {axis: of.of_table for axis, of in declared.subgroups.items()},
         "needs": {name: _column(column, None, 1.0) for name, column in declared.needs.items()},
@@ -236,7 +220,9 @@ def _texts(column: str, values: Mapping[str, str]) -> ColumnOf:
     return read
 
 
-def _bands(column: str, bands: tuple[float, ...]) -> ColumnOf:
+def bands_of(column: str, bands: tuple[float, ...]) -> ColumnOf:
+    """Return how the groups of a number are read from the table: "18-44", "45 and over"; none where it is missing."""
+
     def band(value: float) -> str | None:
         lower = [low for low in bands if value >= low]
         if not lower:

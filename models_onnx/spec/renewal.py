@@ -17,11 +17,12 @@ from msgspec import Struct
 from models_onnx.errors import DeclarationError
 from models_onnx.spec.cohort import ColumnOf, Recalibration
 from models_onnx.spec.estimators import Fitted
+from models_onnx.spec.model_file import bands_of
 
 RENEWAL = "{name}.renewal.json"
 """Beside the declarations, for a version `id@version`."""
 _NOT_RECORDED = "not recorded"
-_OLDEST_BAND = 80
+_BANDS = (0, 10, 20, 30, 40, 50, 60, 70, 80)
 
 Declared = TypeVar("Declared")
 
@@ -96,17 +97,8 @@ def _axes(features: tuple[str, ...], groups: tuple[str, ...]) -> dict[str, Colum
     if "sex_male" in features:
         axes["sex"] = lambda rows: rows["sex_male"].map({1.0: "male", 0.0: "female"}).fillna(_NOT_RECORDED)
     if "age_years" in features:
-        axes["age band"] = _age_band
+        axes["age band"] = lambda rows: bands_of("age_years", _BANDS)(rows).fillna(_NOT_RECORDED)
     return axes | {name: partial(_group, name) for name in groups}
-
-
-def _age_band(rows: Any) -> Any:
-    low = (rows["age_years"] // 10 * 10).clip(upper=_OLDEST_BAND)
-    return low.map(lambda years: _NOT_RECORDED if years != years else _band(int(years)))
-
-
-def _band(low: int) -> str:
-    return f"{low}-{low + 9}" if low < _OLDEST_BAND else f"{low} and over"
 
 
 def _group(name: str, rows: Any) -> Any:
