@@ -191,7 +191,7 @@ def _text(path: Path, form: str) -> Source:
     options += ", hive_partitioning = false"
     return (
         f"read_csv(?, columns = ?, compression = ?, {options})",
-        [_literal(path), names, _packing(path), sign, _LONGEST_LINE],
+        [_literal(path), names, "gzip" if is_packed(path) else "none", sign, _LONGEST_LINE],
         columns,
     )
 
@@ -221,10 +221,6 @@ def _parquet(connection: Any, path: Path) -> Source:
 def _literal(path: Path) -> str:
     """Return the file of this very name for DuckDB: not those that its signs stand for."""
     return _GLOB_SIGN.sub(r"[\1]", str(path))
-
-
-def _packing(path: Path) -> str:
-    return "gzip" if is_packed(path) else "none"
 
 
 def _quoted(name: str) -> str:

@@ -100,7 +100,10 @@ def remove_old(url: str, client: str, before: int, file: Path, actor: str, signe
             if _count(connection, client, before) != run.decisions:
                 raise RecordUnavailable("a hold was set or released meanwhile, so nothing was taken out; try again")
             write_event(connection, RETENTION_EVENT, actor, entry)
-            connection.execute(insert(removals), [_removal(span, run.name) for span in _spans(numbers)])
+            connection.execute(
+                insert(removals),
+                [{"first_number": first, "last_number": last, "run": run.name} for first, last in _spans(numbers)],
+            )
         for name in reversed(_PLAIN):
             for batch in _batches(old[name]):
                 with engine.begin() as connection:
@@ -163,10 +166,6 @@ def _spans(numbers: list[int]) -> list[tuple[int, int]]:
         follows = spans and spans[-1][1] + 1 == number
         spans[len(spans) - bool(follows) :] = [(spans[-1][0] if follows else number, number)]
     return spans
-
-
-def _removal(span: tuple[int, int], name: str) -> dict[str, Any]:
-    return {"first_number": span[0], "last_number": span[1], "run": name}
 
 
 def _batches(sequences: list[int]) -> Iterator[list[int]]:

@@ -86,7 +86,9 @@ def causes(
 
     Models and rules that it does not mention are left out. Where nothing is another, that is said, too.
     """
-    sentences = [] if recorded_day.date() == replayed_day.date() else [_day(recorded_day, replayed_day)]
+    sentences = []
+    if recorded_day.date() != replayed_day.date():
+        sentences = [f"day: recorded as of {recorded_day.date()}, replayed as of {replayed_day.date()}"]
     if then is None:
         return (*sentences, "the decision names no configuration that is on record, so nothing more can be compared")
     changed: dict[str, list[str]] = {}
@@ -99,10 +101,6 @@ def causes(
     return tuple(sentences) or (
         "nothing that is in force has changed: what was remembered then is not all on record, or this is a fault",
     )
-
-
-def _day(recorded: datetime, replayed: datetime) -> str:
-    return f"day: recorded as of {recorded.date()}, replayed as of {replayed.date()}"
 
 
 def _short(value: Any) -> str:

@@ -59,7 +59,7 @@ def check_fairness(subject: Subject, evidence: Evidence) -> Verdict:
         if rule == "all":
             faults += gap_faults(axis, known_groups, widening)
         rows += [_row(axis, group) for group in members]
-    judged = {axis for axis in declared for group in groups if group["axis"] == axis and _enough(group)}
+    judged = {group["axis"] for group in groups if group["events"] >= ENOUGH_FOR_RATIO}.intersection(declared)
     if not judged:
         raise Insufficient(f"No group has {ENOUGH_FOR_RATIO} events; nothing can be said about {', '.join(declared)}.")
     few = [row for row in rows if row["state"] == "insufficient"]
@@ -202,10 +202,6 @@ def _few_words(row: Mapping[str, Any]) -> str:
 def _latest(group: Group) -> Group:
     latest: Group = group.get("latest", group)
     return latest if "observed_expected" in latest else group
-
-
-def _enough(group: Group) -> bool:
-    return bool(group["events"] >= ENOUGH_FOR_RATIO)
 
 
 def _half(figure: Mapping[str, Any]) -> float:

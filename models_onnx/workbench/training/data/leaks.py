@@ -200,7 +200,7 @@ def alone(cohort: Cohort) -> dict[str, float]:
     """Return the AUROC of each input by itself, whichever way round: by its values, or by whether it is there."""
     is_followed = cohort.weight > 0
     return {
-        name: _separates_at_all(cohort.X[is_followed, position], cohort.y[is_followed])
+        name: separates(cohort.X[is_followed, position], cohort.y[is_followed])
         for position, name in enumerate(cohort.features)
     }
 
@@ -212,17 +212,17 @@ def _too_good(alone: Mapping[str, float]) -> Iterator[str]:
             yield Suspicion(f"{name} alone reaches an AUROC of {value:.2f}: it may know the outcome", (name,))
 
 
-def separates(column: Array, y: NDArray[np.int64]) -> float:
-    """Return the AUROC of a column by itself, whichever way round; a missing value counts as the middle one."""
-    if np.isnan(column).all():
+def separates(column: Array, y: Events) -> float:
+    """Return the AUROC of a column by itself, whichever way round: by its values, or by whether it is there.
+
+    A missing value counts as the middle one.
+    """
+    missing = np.isnan(column)
+    if missing.all():
         return 0.5
-    score = np.where(np.isnan(column), np.nanmedian(column), column)
-    value = float(auroc(Ranked.of(score, np.asarray(y, dtype=np.int64)), np.ones((1, len(y))))[0])
-    return max(value, 1.0 - value)
-
-
-def _separates_at_all(column: Array, y: Events) -> float:
-    return max(separates(column, y), separates(np.isnan(column).astype(np.float64), y))
+    scores = (np.where(missing, np.nanmedian(column), column), missing.astype(np.float64))
+    areas = [float(auroc(Ranked.of(score, y), np.ones((1, len(y))))[0]) for score in scores]
+    return max(max(area, 1.0 - area) for area in areas)
 
 
 def _table_content(spec: ModelSpec, cohort: Cohort) -> pd.DataFrame:
