@@ -48,7 +48,7 @@ class Fact(Struct, frozen=True, omit_defaults=True, gc=False):
         A brand, a code or another language: "lorazepam: Tavor 1 mg (2026-11-02)".
         """
         if self.name in _OF_ORDER:
-            return f"ordered {self.dated_text(limit)}"
+            return f"ordered {'for ' if self.name == 'duration' else ''}{self.dated_text(limit)}"
         meaning = self.hidden_meaning
         is_old_name = meaning.casefold() in self.text.casefold().replace("potassemia", "kalemia")
         return self.dated_text(limit) if is_old_name else f"{meaning}: {self.dated_text(limit)}"

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 from fhir.mapping.genomics.tables import keys_of_phenotype
 from fhir.terminology.medications import INGREDIENT_BY_NAME, INGREDIENTS
+from fhir.terminology.package_tables import package_rows
 
 Row: TypeAlias = Mapping[str, str]
 
@@ -63,7 +64,7 @@ def import_release(folder: Path, version: str) -> tuple[dict[str, str], list[str
         "cpic_drugs.csv": _written(_cpic_drugs(rows, actions, _rows(folder / "guidelines.csv"))),
         "fda_drugs.csv": _written(_fda_drugs(fda, cpic)),
         "data/recommendations.csv": _written([{**row, "source": f"CPIC {version}"} for row in rows]),
-        "data/actions.csv": _written(_action(actions[name]) for name in sorted(used)),
+        "data/actions.csv": _written(_action(actions[name], _OURS.get(name)) for name in sorted(used)),
         "data/fda.csv": _written(
             [{**row, "source": f"FDA table {version}{_LABELS.get(row['rxcui'], '')}"} for row in fda]
         ),
@@ -170,9 +171,15 @@ _ACTION_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def _action(row: Row) -> dict[str, str]:
+_OURS: Final = {row["action"]: row for row in package_rows("cards.rules.families.genes", "data/actions.csv")}
+"""The sentences of the cards, which stay where the release still means the same."""
+
+
+def _action(row: Row, ours: Row | None) -> dict[str, str]:
     columns = {name: row.get(name) or "" for name in _ACTION_COLUMNS}
-    return {"action": row["action_id"], "class": row["class"], "instruction": row["instruction"], **columns}
+    is_same = ours is not None and all(ours[name] == columns[name] for name in ("start_pct_low", "day_mg_limit"))
+    instruction = ours["instruction"] if ours is not None and is_same else row["instruction"]
+    return {"action": row["action_id"], "class": row["class"], "instruction": instruction, **columns}
 
 
 def _cpic_drugs(rows: Sequence[Row], actions: Mapping[str, Row], guidelines: Iterable[Row]) -> Iterator[dict[str, str]]:

@@ -103,9 +103,7 @@ def _summary(lines: Sequence[_Line]) -> str:
 def _detail(lines: Sequence[_Line]) -> Iterator[str]:
     """Yield a line for each finding; that of a single one does not say the headline and the source again."""
     if _is_headline(lines):
-        facts, actions = actions_last(lines[0].finding.detail)
-        yield from bullet(facts)
-        yield from bullet(what_to_do(lines[0].finding.summary, actions, None))
+        yield from _of_headline(lines[0].finding)
         # Of a pair both dates count: which drug is the newer one decides what is done.
         without = _OF_DRAFT[1:] if lines[0].finding.partners else _OF_DRAFT
         if charted := _facts(lines[0].finding, without=without):
@@ -121,6 +119,13 @@ def _detail(lines: Sequence[_Line]) -> Iterator[str]:
     remaining = lines[len(in_full) :]
     if remaining:
         yield f"- Also: {'; '.join(f'{escape(line.names, 80)} ({_labels(line.finding)})' for line in remaining)}."
+
+
+def _of_headline(finding: RuleFinding) -> Iterator[str]:
+    """Yield what a card says below the headline of its only finding: what can happen, and what to do."""
+    facts, actions = actions_last(finding.detail)
+    yield from bullet(facts)
+    yield from bullet(what_to_do(finding.summary, actions, None))
 
 
 def _detail_in_brief(lines: Sequence[_Line]) -> Iterator[str]:
@@ -211,6 +216,10 @@ def _genes_summary(ranked: Sequence[RuleFinding], *, is_new: bool) -> str:
 
 
 def _genes_detail(ranked: Sequence[RuleFinding]) -> Iterator[str]:
+    if len(ranked) == 1:
+        yield from _of_headline(ranked[0])
+        yield from bullet(f"Why: {'; '.join(_gene_result(fact) for fact in ranked[0].facts if fact.name == 'gene')}.")
+        return
     in_full = ranked if len(ranked) <= _GENES_LINES else ranked[: _GENES_LINES - 1]
     for finding in in_full:
         results = "; ".join(_gene_result(fact) for fact in finding.facts if fact.name == "gene")

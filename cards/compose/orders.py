@@ -332,18 +332,9 @@ def _by_line(findings: Sequence[RuleFinding]) -> tuple[list[RuleFinding], list[R
 
 
 def _beyond_headline(finding: RuleFinding, headline: RuleFinding, *, only_fact: bool = False) -> str:
-    """Return the summary of a line without what the headline asks for in the same words: a card has one such dose.
-
-    `only_fact`: its first sentence, which names the danger, without what it asks for.
-    """
-    first, *asked = _inline(finding).split(". ")
-    if only_fact:
-        return f"{first.removesuffix('.')}."
-    said = _inline(headline).removesuffix(".").split(". ")[1:]
-    if asked and finding.group == headline.group and finding.facts == headline.facts:
-        return ". ".join(asked)  # the headline has the danger already
-    kept = [first, *(sentence for sentence in asked if sentence.removesuffix(".") not in said)]
-    return f"{'. '.join(kept).removesuffix('.')}."
+    """Return the summary of a line without what the headline asks for: its danger alone where `only_fact`."""
+    whole = sentences(_inline(finding))
+    return whole[0] if only_fact else _beyond(" ".join(whole), headline.summary) or whole[0]
 
 
 def _inline(finding: RuleFinding) -> str:

@@ -24,7 +24,7 @@ TYPES: Final = (ANSWER, STEPS, DOCUMENT, ALTERNATIVE, INSURANCE)
 ASSOCIATED: Final = "davinci-associated-resource"
 _COVERED: Final = {
     "covered": "Covered",
-    "conditional": "Coverage depends on information that is missing",
+    "conditional": "Coverage depends on conditions that the order does not show",
     "not-covered": "Not a benefit of this plan",
 }
 _PA: Final = {
@@ -95,6 +95,7 @@ def document_card(annotated: Annotated, identity: CardIdentity) -> Card | None:
     detail = f"{_heading(annotated)}\n\n{escape(describe(annotated.answer))}."
     detail += f" The rule is in force from {policy.effective_from}"
     detail += f" to {policy.effective_to}." if policy.effective_to is not None else "."
+    detail += "\n- **To do:** Read the rule before the order is signed."
     return _card(annotated, identity, DOCUMENT, summary, detail, links=links)
 
 

@@ -1,6 +1,5 @@
 """The sentences of a finding about genes: the result with its date, what it means for the drug, what else to know."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from cards.extension import Fact
@@ -130,6 +129,8 @@ def _is_usual(phenotype: str) -> bool:
 _POPULATIONS: Mapping[str, str] = {
     "never had the drug": "for a first course",
     "coronary: acute coronary syndrome or PCI": "in acute coronary syndrome or PCI",
+    "cardiovascular, neither ACS nor PCI": "in other heart and vessel disease",
+    "neurovascular (stroke, TIA)": "after a stroke or TIA",
     "never had the drug, no alternative available": "for a first course, with no alternative available",
 }
 _STRENGTHS: Mapping[str, str] = {
@@ -149,22 +150,21 @@ def detail(context: RuleContext) -> str | None:
 def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
     row = advice.row
     if row is not None and not is_quiet(row.action.name):
-        for_whom = f" ({_POPULATIONS.get(row.population, row.population)})" if row.population != "any" else ""
+        for_whom = f" {_POPULATIONS.get(row.population, f'({row.population})')}" if row.population != "any" else ""
         # An instruction of FDA's table says so itself.
         is_fda = row.source.startswith("FDA")
-        instruction = capitalized(_with_verb(_of_patient(row.action.instruction, context)))
+        instruction = capitalized(_of_patient(row.action.instruction, context))
         if advice.band == "indication_unknown":
             whom = _POPULATIONS.get(row.population, row.population)
             instruction, for_whom = f"{capitalized(whom)} {decapitalized(instruction)}", ""
         elif advice.band in _FIRST:
             yield f"{_FIRST[advice.band]} Then {decapitalized(instruction)}."
+        names = [] if _names_alternatives(row.action) else _fitting_alternatives(row.action, context)
+        instruction += f", such as {' or '.join(names)}" if names else ""
         if advice.band not in _FIRST:
             yield f"{instruction}{for_whom}." if is_fda else f"{instruction}."
         if not is_fda and advice.band not in _FIRST:
             yield f"{_STRENGTHS.get(row.source, row.source)}{for_whom}."
-        names = [] if _names_alternatives(row.action) else _fitting_alternatives(row.action, context)
-        if names:
-            yield f"Consider {' or '.join(names)} instead."
         if row.action.levels:
             yield "Drug levels guide the dose."
         if not is_fda:
@@ -208,24 +208,11 @@ def _names_alternatives(action: Action) -> bool:
     return all(alternative.strip().lower() in words for alternative in action.alternatives.split(";"))
 
 
-def _with_verb(instruction: str) -> str:
-    """Return "choose another statin" for "another statin", "give half of the dose" for "half of the dose"."""
-    return next((f"{verb} {instruction}" for verb, start in _VERBS.items() if start.match(instruction)), instruction)
-
-
 _FIRST: Mapping[str, str] = {
     "preliminary": "Confirm the result first.",
     "transplant": "Ask the laboratory first for a new interpretation.",
 }
 """What comes before the advice of a result that may not hold."""
-_VERBS: Mapping[str, re.Pattern[str]] = {
-    "choose": re.compile(r"(?:another|an?) "),
-    "give": re.compile(r"(?:\d|half|one tenth)"),
-    "give the": re.compile(r"(?:lowest|usual|shortest) "),
-    "use a": re.compile(r"lower start"),
-    "use it": re.compile(r"with caution"),
-}
-"""The verbs that the table's instructions leave out."""
 
 
 def _phenoconversion(advice: Advice, context: RuleContext) -> Iterator[str]:
