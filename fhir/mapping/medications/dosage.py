@@ -374,9 +374,8 @@ def _in_one_unit(
     low: float, low_unit: DoseUnit | None, high: float, unit: DoseUnit
 ) -> tuple[DoseAmount | None, Problem]:
     """Return a range in the unit of its end: "50 mcg to 1 mg", "1 mcg/min to 5 mg/h"."""
-    if low_unit is None or replace(low_unit, factor=unit.factor, span_days=unit.span_days) != unit:
-        return None, DoseProblem("the dose range has two units")
-    if (low_unit.span_days is None) != (unit.span_days is None):
+    is_alike = low_unit is not None and replace(low_unit, factor=unit.factor, span_days=unit.span_days) == unit
+    if low_unit is None or not is_alike or (low_unit.span_days is None) != (unit.span_days is None):
         return None, DoseProblem("the dose range has two units")
     low *= low_unit.factor / unit.factor * (unit.span_days or 1.0) / (low_unit.span_days or 1.0)
     return DoseAmount(min(low, high), max(low, high), unit), None

@@ -101,6 +101,8 @@ def _rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     over an amount for each kilogram is information up to twice that, since small children may be given more of it.
     """
     medication, rows = context.medication, limits_of_route(rxcui, context.medication)
+    if says("nebulised", order_text(context.drafted.order)):
+        rows = [row for row in LIMITS.get(rxcui, ()) if row.route in ("nebulised", "any")]
     age = age_for(rows, context)
     if age is not None and age >= ADULT_YEARS:  # those of other ages are for children, or beside them
         rows = [row for row in rows if age in row.ages]

@@ -10,7 +10,7 @@ import re
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.rules.families.dose.excess import TOLERANCE, Excess, is_of_cytostatic
+from cards.rules.families.dose.excess import TEN_FOLD, TOLERANCE, Excess, is_of_cytostatic
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose, says
 from cards.rules.families.dose.rows import (
     age_for,
@@ -224,7 +224,7 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
         return None
     if amount <= row.most * (1.0 + TOLERANCE):
         return False if is_whole else None
-    is_meant = _is_meant(row, context)
+    is_meant = _is_meant(row, context, is_once_too=amount >= TEN_FOLD * row.most and not is_of_cytostatic(row.rxcui))
     if is_meant is not True:
         return is_meant
     is_alone = row.per_dose or row.unit != "mg"
@@ -340,18 +340,18 @@ def least_in_a_day(context: RuleContext, measure: Measure) -> tuple[float | None
     return (in_a_day(steps, measure)[0], False) if len(context.medication.rxcuis) == 1 else (None, False)
 
 
-def _is_meant(row: Limit, context: RuleContext) -> bool | None:
-    """Whether condition, setting and population are those of the row."""
+def _is_meant(row: Limit, context: RuleContext, *, is_once_too: bool = False) -> bool | None:
+    """Whether condition, setting and population are those of the row; `is_once_too`: no single dose is so high."""
     if row.setting == "outpatient" and not _is_outpatient(context):
         return False
     if row.setting == "not inpatient" and is_inpatient(context.session.record):
         return False
     if row.setting == "not anesthesia" and says("anesthesia", order_text(context.drafted.order)):
         return False
-    is_often = context.drafted.dose.times_per_day is not None and not context.drafted.dose.single
+    is_often = is_once_too or (context.drafted.dose.times_per_day is not None and not context.drafted.dose.single)
     if row.population in ("continued", "daily") and not is_often:
         return False
-    if row.population == "daily" and (context.times_per_week or 0.0) < 5.0:
+    if row.population == "daily" and not is_once_too and (context.times_per_week or 0.0) < 5.0:
         return False
     if row.population == "first order" and context.new_start is not True:
         return False

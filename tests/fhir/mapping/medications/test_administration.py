@@ -8,7 +8,10 @@ from tests.each import for_rows
 from tests.fhir.builders import order
 
 STRUCTURED = {"doseAndRate": [{"doseQuantity": {"value": 10, "unit": "mg"}}]}
-A_MINUTE = {"doseAndRate": [{"rateQuantity": {"value": 1, "unit": "mg/min"}}]}
+
+
+def _rate(**quantity: object) -> dict[str, Any]:
+    return {"doseAndRate": [{"rateQuantity": quantity}]}
 
 
 def _steps(*dosages: str | dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -29,8 +32,10 @@ def _steps(*dosages: str | dict[str, Any]) -> list[tuple[Any, ...]]:
     [
         (["10 mg IV, give at 1 mg/min"], [("dose", 10, 1, None)]),
         (["10 mg IV", "give at 1 mg/min"], [("dose", 10, 1, None)]),
-        ([STRUCTURED, A_MINUTE], [("dose", 10, 1, None)]),
-        ([A_MINUTE], [("drip", None, 1, None)]),
+        ([STRUCTURED, _rate(value=1, unit="mg/min")], [("dose", 10, 1, None)]),
+        ([_rate(value=1, unit="mg/min")], [("drip", None, 1, None)]),
+        ([_rate(value=480, unit="mg/d")], [("drip", None, 480, None)]),
+        ([_rate(value=5, unit="mg/h", comparator="<")], [("drip", None, 5, None)]),
         (["10 mg IV over 5 minutes"], [("dose", 10, None, 0.083)]),
         (["100 mg IV infusion at 2 mg/h"], [("drip", 100, 2, None)]),
         (["2 to 4 mg/h, titrate by 1 mg/h"], [("drip", None, 4, None)]),
