@@ -11,7 +11,7 @@ import os
 import sqlite3
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -260,18 +260,21 @@ class Follower:
         return bool(self.views.read("PRAGMA user_version")[0][0] == self.version)
 
     def _batches(self, after: int, at_once: int) -> Iterator[tuple[Mark, Batch]]:
-        query = select(chain.c.sequence, chain.c.hash).order_by(chain.c.sequence).limit(at_once)
-        while links := read_rows(self._url, query.where(chain.c.sequence > after)):
-            upto = links[-1].sequence
-            yield Mark(upto, bytes(links[-1].hash)), self._rows(after, upto)
+        query = select(chain.c.sequence, chain.c.hash, chain.c.of_table).order_by(chain.c.sequence).limit(at_once)
+        is_more = True
+        while is_more and (links := read_rows(self._url, query.where(chain.c.sequence > after))):
+            upto, is_more = links[-1].sequence, len(links) == at_once
+            yield Mark(upto, bytes(links[-1].hash)), self._rows(after, upto, {link.of_table for link in links})
             after = upto
 
-    def _rows(self, after: int, upto: int) -> Batch:
-        """Return the rows between two numbers, but for those that were taken out."""
+    def _rows(self, after: int, upto: int, tables: Collection[str]) -> Batch:
+        """Return the rows of these tables between two numbers, but for those that were taken out."""
         number = decisions.c.sequence
         decided = read_decisions(self._url, NUMBERED.where(number > after, number <= upto).order_by(number))
         answered, acts = (
             read_rows(self._url, select(table).where(number > after, number <= upto).order_by(number))
+            if table.name in tables
+            else ()
             for table, number in ((feedback, feedback.c.sequence), (events, events.c.sequence))
         )
         about = get_rows(self._url, {row.decision for row in answered if row.decision})
