@@ -546,7 +546,14 @@ class ReadResources:
             return
         self.parts_of(OTHER)
         yield from self.unread
-        came = ANALYTES.keys() & (self.by_analyte or {}).keys()
+        by_analyte = self.by_analyte or {}
+        came = ANALYTES.keys() & by_analyte.keys()
         for key in sorted(came if requested is None else came & requested, key=ANALYTE_POSITION.__getitem__):
-            if ANALYTES[key].kind != "code":
-                yield from (self.results.get(key) or self.results_of(key, as_of_epoch)).refusals()
+            if (analyte := ANALYTES[key]).kind == "code":
+                continue
+            # Mostly nobody has asked for it, and its newest value can be used: nothing is refused that is newer.
+            if key not in self.results:
+                newest, _ = newest_parts(by_analyte[key])
+                if type(measure(analyte, newest, as_of_epoch)) is Measurement:
+                    continue
+            yield from self.results_of(key, as_of_epoch).refusals()
