@@ -114,14 +114,6 @@ class CountBook:
         self.views = views
         self.open = views.open
 
-    def counted_to(self) -> int:
-        """Return the number of the newest row of the record that was counted; 0 where none was.
-
-        Raises:
-            RecordUnavailable: The views cannot be read.
-        """
-        return self.views.mark().sequence
-
     def totals(self, kinds: Sequence[str], first: date, last: date, by: str) -> list[tuple[Any, ...]]:
         """Return the counts of these kinds in these days, both included: what `by` names, kind, name and number.
 

@@ -38,11 +38,6 @@ class Basis(OfBasis, frozen=True, dict=True, kw_only=True):
         scores: dict[str, Any] | None = _scores.decode(self.scores_as_recorded)
         return scores
 
-    @property
-    def score_id(self) -> str:
-        """The id of the model or equation whose scores these are; empty where there are none."""
-        return str((self.scores or {}).get("id", ""))
-
 
 _features: Final = msgspec.json.Decoder(dict[str, tuple[float, str, str]])
 _scores: Final = msgspec.json.Decoder(dict[str, Any] | None)

@@ -223,7 +223,7 @@ class Replayer:
         if not first:
             return Verdict(decision=decision.id, service=decision.service, outcome="same")
         then, now = self._content(row.basis.config), self._site.in_force
-        about = {row.basis.score_id, *(load["id"] for load in orjson.loads(decision.models))}
+        about = {(row.basis.scores or {}).get("id", ""), *(load["id"] for load in orjson.loads(decision.models))}
         about |= mentioned(orjson.loads(decision.response), row.response or {})
         about |= {subject for subject, *_ in (*row.basis.silence, *(row.looked or ()))}
         reasons = causes(then, now, about, row.basis.as_of, row.as_of or row.basis.as_of)

@@ -44,7 +44,7 @@ class CountKeeper:
 
     def _behind(self, newest: int, error: RecordUnavailable) -> Counted:
         try:
-            waiting = newest - self._book.counted_to()
+            waiting = newest - self._book.views.mark().sequence
         except RecordUnavailable:
             text = "Searches by rule, service or outcome look through the record as it is, which takes longer."
             return Counted(None, f"The counts cannot be used: {error}. {text}")
