@@ -31,20 +31,11 @@ ENOUGH_EVENTS: Final = 100
 """With fewer events nothing is said of which version is better (responsible-ai.md 5.2)."""
 
 
-class _Computed(Struct):
-    id: str = ""
-    version: str = ""
-    sha256: str = ""
-    probability: float | None = None
-    is_due: bool | None = None
-    beside: tuple["_Computed", ...] = ()
-
-
-class Estimated(Struct, frozen=True):
+class Estimated(Struct, frozen=True, kw_only=True):
     """What one version came to: its file, its estimate, and whether its card was due."""
 
-    version: str
-    sha256: str
+    version: str = ""
+    sha256: str = ""
     probability: float
     is_due: bool
 
@@ -104,12 +95,10 @@ def _assumed(decision: Decision, complete: dict[tuple[str, str], str], label: La
 
 def _estimates(basis: DecisionBasis, model: str) -> Iterator[Estimated]:
     of_model = next(scores for scores in each_scores(basis.scores) if scores.get("id") == model)
-    scores = msgspec.convert(of_model, _Computed)
     is_due = not any(subject == model and reason == _BELOW for subject, reason, _ in basis.silence)
-    for computed in (scores, *scores.beside):
-        if computed.probability is not None:
-            due = is_due if computed is scores else bool(computed.is_due)
-            yield Estimated(computed.version, computed.sha256, computed.probability, due)
+    for computed in (of_model | {"is_due": is_due}, *of_model.get("beside", ())):
+        if computed.get("probability") is not None:
+            yield msgspec.convert(computed | {"is_due": bool(computed.get("is_due"))}, Estimated)
 
 
 def table_rows(rows: Iterable[Followed], features: Sequence[str], outcome: str) -> Iterator[dict[str, Any]]:
