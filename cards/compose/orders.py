@@ -45,7 +45,8 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
     first, forbidding = listed[0], [finding for finding in listed if _forbids(finding)]
     # A test before the first dose says nothing where the drug is critically forbidden: it is not given at all.
     if any(finding.indicator == "critical" for finding in forbidding):
-        listed = [finding for finding in listed if not _asks_for_test(finding)]
+        is_new = all(check.session.is_new_start(part, drafted) for part in drafted.medication.ingredients)
+        listed = [finding for finding in listed if not _asks_for_test(finding, is_new_start=is_new)]
     suggestions: list[Suggestion] = []
     first_offer: Suggestion | None = None
     for finding in listed:
@@ -76,10 +77,11 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
 _TESTS_FIRST: Final = ("pgx-test-before", "mon-before-", "mon-hepatitis-b")
 
 
-def _asks_for_test(finding: RuleFinding) -> bool:
-    """Whether it only says that something is not known."""
+def _asks_for_test(finding: RuleFinding, *, is_new_start: bool) -> bool:
+    """Whether it asks for a test before the first dose, or of a new drug for what is not known; an INR stays."""
     is_of_facts = any(fact.name not in DRUG_FACTS for fact in finding.facts)
-    return finding.rule.startswith(_TESTS_FIRST) or (finding.indicator == "info" and not is_of_facts)
+    is_gap = is_new_start and finding.indicator == "info" and not is_of_facts
+    return finding.rule.startswith(_TESTS_FIRST) or (is_gap and finding.rule != "mon-warfarin-inr")
 
 
 _OF_DISEASES: Final = "dz-label-"

@@ -24,7 +24,7 @@ TYPES: Final = (ANSWER, STEPS, DOCUMENT, ALTERNATIVE, INSURANCE)
 ASSOCIATED: Final = "davinci-associated-resource"
 _COVERED: Final = {
     "covered": "Covered",
-    "conditional": "Coverage depends on conditions that the order does not show",
+    "conditional": "Coverage depends on facts not in the order",
     "not-covered": "Not a benefit of this plan",
 }
 _PA: Final = {

@@ -21,7 +21,6 @@ from fhir.mapping.weights import format_kg, judged_weight
 from fhir.terminology.conditions import CONDITION_GROUPS
 
 _LEAD = "No label was read for this maximum."
-_ALARM = "So many times the usual dose is mostly an error of unit, decimal point or number."
 _ONE_DOSE = "The order does not say how often: one dose was counted."
 _OPEN_END = "The order does not say how long the infusion runs: a whole day was counted."
 _LEAST = "The order does not say which ingredient its mass is of: the least possible dose was counted."
@@ -164,7 +163,7 @@ def _note(context: RuleContext) -> str:
             notes.append(f"The weight is over {age} old: weigh before the dose.")
     notes += [f"Body surface {format_number(area, decimals=2)} m2."] if area and excess.limit.per_area else []
     notes += ["An order that this one replaces is not counted."] if excess.beside else []
-    notes += [_ALARM] if excess.limit.is_alarm else [_LEAD] if excess.limit.is_lead else []
+    notes += [_LEAD] if excess.limit.is_lead and not excess.limit.is_alarm else []
     return " ".join(filter(None, notes))
 
 
