@@ -323,13 +323,13 @@ def _detail(
         f"{escape(_SENTENCE_END.split(_SEE.sub('', check.text))[0], 160)} {_applies_to(check)}"
         for check in due.to_check
     ]
-    if charted.guillain_barre is not None and _names_influenza(due):
+    named_seasons = {group for group, _ in due.of_season}
+    if charted.guillain_barre is not None and INFLUENZA in {item.group for item in due.due} | named_seasons:
         lines.append(
             f"- Check first: {_observed([charted.guillain_barre])}. Within 6 weeks of an earlier dose it is a "
             "precaution (ACIP 2024). Not now: Influenza."
         )
     lines += ["", f"{WHY} {_basis(charted)}"]
-    named_seasons = {group for group, _ in due.of_season}
     seasons = ", ".join(
         f"{group} (the schedule used here ended {end})" for group, end in due.seasons_over if group not in named_seasons
     )
@@ -338,10 +338,6 @@ def _detail(
     if not_judged:
         lines.append(f"Not judged: {'; '.join(not_judged)}.")
     return lines
-
-
-def _names_influenza(due: VaccinesDue) -> bool:
-    return INFLUENZA in {item.group for item in due.due} | {group for group, _ in due.of_season}
 
 
 def _applies_to(check: VaccineToCheck) -> str:
@@ -490,13 +486,10 @@ def _observed(items: Iterable[PatientObservation], date_shown: date | None = Non
     """Return what was observed and since when; `date_shown` is a date that the sentence has already."""
     return "; ".join(
         dict.fromkeys(
-            f"{escape(item.words or item.code, 40)}{_since(item) if item.since != date_shown else ''}" for item in items
+            f"{escape(item.words or item.code, 40)}{f' ({item.since})' if item.since not in (None, date_shown) else ''}"
+            for item in items
         )
     )
-
-
-def _since(item: PatientObservation) -> str:
-    return f" ({item.since})" if item.since is not None else ""
 
 
 def _forbidden_lines(items: Iterable[ForbiddenVaccine]) -> Iterable[str]:
