@@ -249,7 +249,9 @@ _NEVER_DENIED = frozenset(key for key in CONDITION_GROUPS if "absent" in key) | 
 """Groups that say what is not there, and plans: "no gallbladder" and "consult: advance care planning" deny nothing."""
 
 
-_OF_TITLE = re.compile(r"\w(?<!patient)(?<!pt),? without\b|\b(?:of|in) newborn\b|\badequacy testing\b", re.IGNORECASE)
+_OF_TITLE = re.compile(
+    r",? without\b.*?(?= with\b|[,;.]|$)|\b(?:of|in) newborn\b|\badequacy testing for\b", re.IGNORECASE
+)
 """What an ICD title denies has a code of its own ("Calculus of gallbladder without cholecystitis"), and the newborn of
 a title is the patient."""
 
@@ -259,9 +261,10 @@ def _is_taken_back(text: str, coded: Collection[str]) -> bool:
 
     A code says by itself that the patient has it: words that are not clear do not take it back.
     """
-    if not _NEVER_DENIED.isdisjoint(coded) or _OF_TITLE.search(text):
+    if not _NEVER_DENIED.isdisjoint(coded):
         return False
-    mentions = [mention for mention in groups_in_words(text) if mention.group in coded]
+    read = (groups_in_words(words) for words in (_OF_TITLE.sub("", text), text))
+    mentions = next(filter(None, ([mention for mention in named if mention.group in coded] for named in read)), [])
     assertions = [mention.assertion for mention in mentions]
     if any(map(_is_stated_plan, mentions)) or any(
         assertion.is_of_patient or assertion.polarity == "unclear" for assertion in assertions
