@@ -73,7 +73,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
 
     `title` and `needed` are templates with {value}, {finding}, {test}, {taken} and {days}. `words` and `unless` are
     looked for in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name.
-    `marked_critical`: of whichever test the laboratory marks the result as critical and no other row reads it.
+    `marked_critical`: of whichever test the laboratory marks the result as critical, if no other row tells it.
     `beside_positive`: only where this test is positive, in the same report or on its day or later; `beside`: only
     where all of these hold too. `any_entry`: every report counts that says it, whatever its name. `settled_by_names`:
     words in the name of a medication that is taken; `settled_by_course`: these medications settle it also where they
@@ -142,8 +142,6 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         """Return what of the result it is that this row means, "" if it has no words of its own; None if it is not."""
         if self.incomplete:
             return "" if test.is_incomplete else None
-        if self.marked_critical:
-            return test.result
         is_named_otherwise = self._patterns[2].search(test.words.lower()) is not None
         if is_named_otherwise or (self.positive and test.is_positive is False):
             return None
@@ -213,7 +211,20 @@ def open_results(record: PatientRecord) -> tuple[FollowUp, ...]:
             result = _open_number(row, record) if row.analytes else _open_words(row, record)
             if result is not None:
                 by_screening[row.screening] = result
-    return tuple(by_screening.values())
+    results = list(by_screening.values())
+    told = {fact.source for result in results for fact in result.facts}
+    marked = [entry for entry in record.derive(marked_critical) if entry.source not in told]
+    for row in (row for row in ABNORMAL_RESULTS.rows if row.marked_critical):
+        results += filter(None, (_open_marked(row, record, entry) for entry in marked))
+    return tuple(results)
+
+
+def _open_marked(row: AbnormalResult, record: PatientRecord, entry: Done) -> FollowUp | None:
+    """Return what the laboratory marks as critical and no other row tells; each is one of its own."""
+    if entry.time is None or not 0 <= entry.time.whole_days(record.as_of_epoch) <= (row.newest_days or 0):
+        return None
+    finding = plain(entry.result, 60)
+    return _open(row, record, entry.time, (_fact(entry),), finding=finding, test=plain(words_of(entry), 60))
 
 
 def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
@@ -226,7 +237,6 @@ def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
         if not row.measured.isdisjoint(analytes)
         or (coded and row.icd10)
         or (has_other_names and row.any_entry)
-        or (row.marked_critical and record.derive(marked_critical))
         or not tests.isdisjoint(row.tests)
     ]
 
@@ -329,8 +339,6 @@ def _number_facts(record: PatientRecord, result: Measurement) -> tuple[Fact, ...
 
 def _open_words(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
     others = record.derive(_findings_under_other_names) if row.any_entry else ()
-    if row.marked_critical:
-        others = record.derive(marked_critical)
     dated = results_of(record, row.tests, others, incomplete=row.incomplete)
     for entry in dated:
         finding = row.finding_in(entry)

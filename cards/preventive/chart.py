@@ -206,13 +206,13 @@ def other_entries(record: PatientRecord) -> list[Done]:
 
 
 def marked_critical(record: PatientRecord) -> list[Done]:
-    """Return the results of no analyte that the laboratory marks as critical, if none of that name is newer."""
-    parts = [part for part in record.screening_parts() if part[0].status in USABLE_STATUS]
-    marked = [part for part in parts if _codes_of(part) & _CRITICAL_CODES]
-    names = {part[1].code.words for part in marked}
+    """Return the results that the laboratory marks as critical, if none of that name is newer."""
+    keys = (*record.analytes, "")
+    parts = [part for key in {*keys, "screening"} for part in record.resources.parts_of(key)]
+    names = {part[1].code.words for part in parts if part[1].interpretation and _codes_of(part) & _CRITICAL_CODES}
     newest: dict[str, CodedPart] = {}
     for part in sorted(parts, key=lambda part: part[0].effectiveDateTime or "") if names else ():
-        if part[1].code.words in names:
+        if part[1].code.words in names and part[0].status in USABLE_STATUS:
             newest[part[1].code.words] = part
     return [_of_result("", part) for part in newest.values() if _codes_of(part) & _CRITICAL_CODES]
 

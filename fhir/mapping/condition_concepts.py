@@ -250,7 +250,7 @@ _NEVER_DENIED = frozenset(key for key in CONDITION_GROUPS if "absent" in key) | 
 
 
 _OF_TITLE = re.compile(
-    r",? without\b.*?(?= with\b|[,;.]|$)|\b(?:of|in) newborn\b|\badequacy testing for\b", re.IGNORECASE
+    r",? without\b.*?(?= with\b|[,;.]|$)|\b(?:of|in) newborn(?=,|$)|\badequacy testing for\b", re.IGNORECASE
 )
 """What an ICD title denies has a code of its own ("Calculus of gallbladder without cholecystitis"), and the newborn of
 a title is the patient."""

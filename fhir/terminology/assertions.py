@@ -140,7 +140,9 @@ _ALLERGY_NOUN = re.compile(
     r"allerg(?:y|ies|ien?|ia|ieën|i)|alergias?|unverträglichkeit|intolerance|(?:hyper)?sensitivity|reaction"
 )
 # "Family stroke" and "DM2; family: HTN", not "lives with family"; "Ruled out: PE", not "PE ruled out: CTA normal".
-_ONLY_FIRST = frozenset({("family",), ("neg",), ("negative",), ("ruled", "out", ":"), ("excluded", ":")})
+_ONLY_FIRST = frozenset(
+    {("family",), ("neg",), ("negative",), ("ruled", "out"), ("ruled", "out", ":"), ("excluded", ":")}
+)
 _NO = frozenset({("no",), ("keine",), ("kein",), ("geen",), ("aucune",), ("nessuna",), ("sin",), ("sem",)})
 
 

@@ -19,6 +19,7 @@ _LONGEST = 120
 _TAG = re.compile(r"\((?:hcc|cms[/-]hcc|cms hcc|disorder|finding|situation|event)\)")
 _DIGRAPH = re.compile(r"[ao]e")
 _PUNCTUATION = re.compile(r"[^a-z0-9]+")
+_WITHOUT = re.compile(r",? without\b[^,;.]*", re.IGNORECASE)
 _TAIL = re.compile(r" (?:with|without|due to|secondary to|associated with)(?: .*)?$")
 _SAME_DISEASE = re.compile(
     r"\b(?:acute on chronic|acute|active|bilateral|chronic|controlled|current|known|left|longstanding|nos|recurrent"
@@ -40,7 +41,7 @@ def code_of_words(words: str) -> str | None:
     """
     if len(words) > _LONGEST:
         return None
-    if not is_of_patient(words, 0):
+    if not is_of_patient(_WITHOUT.sub("", words), 0):
         return None
     text = _plain(words)
     for variant in (text, _TAIL.sub("", text)):

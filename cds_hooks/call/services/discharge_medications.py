@@ -178,8 +178,8 @@ def _omission(call: ServiceInput, **words: Any) -> Card:
 def _anticoagulant_on_hold(call: ServiceInput) -> Card | None:
     """Return that an anticoagulant by mouth is still on hold with a disease that asks for it, and nothing is instead.
 
-    Its label: boxed warning, "Premature discontinuation of any oral anticoagulant ... increases the risk of thrombotic
-    events".
+    The label of apixaban: boxed warning, "Premature discontinuation of any oral anticoagulant ... increases the risk of
+    thrombotic events".
     """
     record = call.record
     disease = find_condition(record, *_ASKS_FOR_ANTICOAGULANT)
@@ -191,10 +191,10 @@ def _anticoagulant_on_hold(call: ServiceInput) -> Card | None:
     return _omission(
         call,
         about="anticoagulant-on-hold",
-        summary=f"{capitalized(name)} is on hold and not resumed at discharge. Resume it, or write when and why not.",
+        summary=f"{capitalized(name)} is still on hold at discharge. Write whether and when it is resumed.",
         opening=(
-            f"**{escape(words)}**{disease.in_brackets}: no other anticoagulant is active. To stop an oral "
-            "anticoagulant early raises the risk of a thrombosis (boxed warning). Check why it was held: "
+            f"**{escape(words)}**{disease.in_brackets}: no other anticoagulant is active. To stop any oral "
+            "anticoagulant early raises the risk of a thrombosis (boxed warning of apixaban). Check why it was held: "
             "bleeding, an operation."
         ),
         guideline=_ANTICOAGULANT_LABEL,
