@@ -224,7 +224,8 @@ def _excess(row: Limit, context: RuleContext, of_adult: bool) -> Excess | bool |
         return None
     if amount <= row.most * (1.0 + TOLERANCE):
         return False if is_whole else None
-    is_meant = _is_meant(row, context, is_once_too=amount >= TEN_FOLD * row.most and not is_of_cytostatic(row.rxcui))
+    is_once_too = amount >= TEN_FOLD * row.most and not (row.is_lead or is_of_cytostatic(row.rxcui))
+    is_meant = _is_meant(row, context, is_once_too=is_once_too)
     if is_meant is not True:
         return is_meant
     is_alone = row.per_dose or row.unit != "mg"
