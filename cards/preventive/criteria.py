@@ -30,7 +30,7 @@ from cards.preventive.recommendation import (
 )
 from cards.text import format_number, plain
 from fhir.mapping.allergies import allergy_to_class
-from fhir.mapping.conditions import ConditionHit, find_condition
+from fhir.mapping.conditions import find_condition
 from fhir.mapping.gestation import gestation
 from fhir.mapping.medications.active import Presence, presence_of
 from fhir.mapping.tobacco import SmokingHistory, smoking_history
@@ -56,9 +56,9 @@ _LONG_INTERVAL_YEARS: Final = 5
 _RISK: Final = 0.10
 _LDL_OTHER_GUIDELINES: Final = 190.0
 _STATIN_OUTPUT: Final = "ascvd|10y"
-_NICOTINE, _VARENICLINE = "7407", "591622"
+_SIDES: Final = ("left", "right")
 _DIABETES_DRUGS: Final = frozenset({"insulin", "biguanide", "sulfonylurea", "dpp4"})
-_TO_STOP_SMOKING: Final = frozenset({_NICOTINE, _VARENICLINE})
+_TO_STOP_SMOKING: Final = frozenset({"7407", "591622"})  # nicotine, varenicline
 
 
 def _colorectal(service: PreventiveService, record: PatientRecord) -> ServiceAnswer:
@@ -109,15 +109,10 @@ def _was_from_30(test: Done, record: PatientRecord) -> bool:
 
 def _breast(service: PreventiveService, record: PatientRecord) -> ServiceAnswer:
     bilateral = done(record, "mastectomy_bilateral")
-    sides = [_one_sided(side, record) for side in ("left", "right")]
+    sides = [find_condition(record, f"breast_absent_{it}") or done(record, f"mastectomy_{it}") for it in _SIDES]
     if bilateral or all(sides):
         return judge(service, "condition", f"both breasts were removed{_when(bilateral[0]) if bilateral else ''}")
     return by_interval(service, record)
-
-
-def _one_sided(side: str, record: PatientRecord) -> bool:
-    absent = find_condition(record, f"breast_absent_{side}")
-    return absent is not None or bool(done(record, f"mastectomy_{side}"))
 
 
 def _when(test: Done) -> str:
@@ -186,6 +181,7 @@ _WIDTH: Final = re.compile(
     r"calib|kaliber|diam|durchmess|an[eé][uv]r|ectas|dilat|unremark|normal|unauff|regelrecht|\d\s?[cm]m\b",
     re.IGNORECASE,
 )
+_SENTENCES: Final = re.compile(r"[;|\n]|\.(?!\d)")
 _UNSEEN: Final = re.compile(
     r"obscur|limited|not (?:well |fully )?(?:seen|visuali|evaluat|assess)|nicht (?:beurteil|einseh)|non (?:vis|val)",
     re.IGNORECASE,
@@ -194,20 +190,13 @@ _UNSEEN: Final = re.compile(
 
 def _aorta_described(record: PatientRecord) -> list[Done]:
     """Return the reports, newest first, in which a sentence says how wide the abdominal aorta is."""
-    return [
-        test for test in results_of(record, (), record.derive(other_entries)) if test.result and _describes_aorta(test)
-    ]
+    tests = (test for test in results_of(record, (), record.derive(other_entries)) if test.result)
+    return [test for test in tests if any(_is_of_aorta(test, clause) for clause in _SENTENCES.split(test.result))]
 
 
-def _describes_aorta(test: Done) -> bool:
-    return any(
-        _AORTA.search(clause) is not None
-        and _WIDTH.search(clause) is not None
-        and _BELLY.search(f"{test.words} {clause}") is not None
-        and _OTHER_AORTA.search(clause) is None
-        and _UNSEEN.search(clause) is None
-        for clause in re.split(r"[;|\n]|\.(?!\d)", test.result)
-    )
+def _is_of_aorta(test: Done, clause: str) -> bool:
+    is_of_belly = _AORTA.search(clause) and _WIDTH.search(clause) and _BELLY.search(f"{test.words} {clause}")
+    return bool(is_of_belly) and not (_OTHER_AORTA.search(clause) or _UNSEEN.search(clause))
 
 
 def _diabetes(service: PreventiveService, record: PatientRecord) -> ServiceAnswer:
@@ -446,7 +435,11 @@ def _outside(service: PreventiveService, record: PatientRecord) -> ServiceAnswer
     if service.sex is not None and sex != service.sex and not has_organ:
         return judge(service, "sex", f"for {'women' if service.sex == 'female' else 'men'}")
     hit = find_condition(record, *service.excluded) if service.excluded else None
-    return _for_condition(service, hit) if hit is not None else None
+    if hit is None:
+        return None
+    when = f" ({hit.time.date})" if hit.time is not None else ""
+    text = f"it does not apply with {plain(hit.words or hit.code, 60)}{when}; it is for people at average risk"
+    return judge(service, "condition", text)
 
 
 def _has_cervix(record: PatientRecord) -> bool | None:
@@ -485,13 +478,6 @@ _ORGANS: Final[Mapping[str, Callable[[PatientRecord], bool | None]]] = {
     "breast-cancer": lambda record: _stated(record, _BREASTS),
 }
 """What is charted of the organ that a screening is about, which goes before the sex."""
-
-
-def _for_condition(service: PreventiveService, hit: ConditionHit) -> ServiceAnswer:
-    words = plain(hit.words or hit.code, 60)
-    when = f" ({hit.time.date})" if hit.time is not None else ""
-    text = f"it does not apply with {words}{when}; it is for people at average risk"
-    return judge(service, "condition", text)
 
 
 def _not_sent(service: PreventiveService, record: PatientRecord) -> ServiceAnswer | None:

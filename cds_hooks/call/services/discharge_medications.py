@@ -182,7 +182,7 @@ def _anticoagulant_on_hold(call: ServiceInput) -> Card | None:
     thrombotic events".
     """
     record = call.record
-    disease = find_condition(record, *_ASKS_FOR_ANTICOAGULANT)
+    disease = find_condition(record, "afib", "mechanical_valve", "vte")
     held = (drug for drug in held_medications(record) if drug.identity.classes & {"doac", "vka"})
     drug = next(held, None)
     if disease is None or drug is None or presence_of(record, frozenset({"anticoagulant"})).medications:
@@ -202,7 +202,6 @@ def _anticoagulant_on_hold(call: ServiceInput) -> Card | None:
     )
 
 
-_ASKS_FOR_ANTICOAGULANT: Final = ("afib", "mechanical_valve", "vte")
 _ANTICOAGULANT_LABEL: Final = Source(
     label="Eliquis (apixaban) label (US), boxed warning",
     url="https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid=e9481622-7cc6-418a-acb6-c5450daae9b0",
