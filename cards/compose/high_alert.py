@@ -158,13 +158,12 @@ def uncovered_card(findings: Sequence[RuleFinding], uuid: str) -> Card:
     is_of_list = any(finding.group for finding in findings)
     names = first_few(drug_names, _MOST_NAMED)
     unknown = f"{capitalized(names)}: not recognized, nothing was checked."
-    what = "high-alert drugs, their" if len(drug_names) > 1 else "high-alert drug, its"
     facts = tuple(fact for finding in findings for fact in finding.facts)
     parts = tuple(dict.fromkeys(str(fact.value) for fact in facts))
     finding = Finding(NOT_COVERED, NOT_COVERED, "once", parts=parts)
     return CardIdentity(uuid).card(
         "info",
-        f"{capitalized(names)}: {what} dose and use were not checked here." if is_of_list else unknown,
+        f"{capitalized(names)}: high-alert, only partly checked here." if is_of_list else unknown,
         "\n".join([*dict.fromkeys(finding.detail for finding in findings[:_MOST_NAMED]), _TO_DO]),
         _ISMP if is_of_list else _NAMES,
         CardExtension(finding=finding, output=NOT_COVERED, facts=facts),
@@ -183,7 +182,8 @@ def _what_was_checked(drafted: DraftMedication, high_alert: str | None, checked:
     if not medication.recognised:
         return f"- **{name}**: {listed}No drug of this name is known here: no dose, allergy or interaction was checked."
     left_out = ["dose", "use", *(["pregnancy", "breastfeeding"] if "pregnancy" not in checked else [])]
-    return f"- **{name}**: {listed}Checked: {_and(checked)}. Not checked: {_and(left_out)}."
+    done = capitalized(_and(checked))
+    return f"- **{name}**: {listed}Not checked: {_and(left_out)}. {done} were: findings have a card."
 
 
 def _and(names: Sequence[str]) -> str:

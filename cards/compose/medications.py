@@ -118,7 +118,8 @@ def _detail(lines: Sequence[_Line]) -> Iterator[str]:
     yield from in_full
     remaining = lines[len(in_full) :]
     if remaining:
-        yield f"- Also: {'; '.join(f'{escape(line.names, 80)} ({_labels(line.finding)})' for line in remaining)}."
+        named = (f"{escape(line.names, 80)} ({line.finding.evidence[0].label})" for line in remaining)
+        yield f"- Also: {'; '.join(named)}."
 
 
 def _of_headline(finding: RuleFinding) -> Iterator[str]:
@@ -129,7 +130,7 @@ def _of_headline(finding: RuleFinding) -> Iterator[str]:
 
 
 def _detail_in_brief(lines: Sequence[_Line]) -> Iterator[str]:
-    yield f"- **{_sentence(lines[0])}** ({_labels(lines[0].finding)})"
+    yield f"- **{_sentence(lines[0])}** ({lines[0].finding.evidence[0].label})"
     if remaining := lines[1:]:
         names = dict.fromkeys(finding.drug for line in remaining for finding in line.findings)
         count = f"{len(remaining)} more findings" if len(remaining) > 1 else "one more finding"
@@ -146,7 +147,7 @@ def _sentence(line: _Line) -> str:
 def _line(line: _Line) -> str:
     charted = _facts(line.finding)
     on_record = f" On record: {charted}." if charted else ""
-    return f"- **{_sentence(line)}** {line.finding.detail}{on_record} ({_labels(line.finding)})"
+    return f"- **{_sentence(line)}** {line.finding.detail}{on_record} ({line.finding.evidence[0].label})"
 
 
 _OF_DRAFT: Final = ("draft", "daily_dose")
@@ -159,10 +160,6 @@ def _facts(finding: RuleFinding, without: tuple[str, ...] = (*_OF_DRAFT, "medica
     # "eGFR 25 mL/min/1.73 m² on …" has been said where the summary has "eGFR 25".
     shown = (fact for fact in facts if fact.is_always_shown or " ".join(fact.text.split()[:2]) not in text)
     return "; ".join(dict.fromkeys(fact.explained_text(120) for fact in shown))
-
-
-def _labels(finding: RuleFinding) -> str:
-    return finding.evidence[0].label
 
 
 def _offers(lines: Sequence[_Line]) -> Iterator[Suggestion]:

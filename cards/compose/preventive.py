@@ -118,7 +118,7 @@ def _detail(
     due: Sequence[ServiceAnswer], judged: Sequence[ServiceAnswer], not_sent: Iterable[str], lines: int
 ) -> Iterable[str]:
     shown = sorted(due, key=lambda answer: answer.order is None)[:lines]
-    yield from (f"- {', '.join(map(_service_title, same))}: {text}." for text, same in _by_text(shown))
+    yield from (f"- {', '.join(f'**{answer.name}**' for answer in same)}: {text}." for text, same in _by_text(shown))
     if remaining := [answer.row.short for answer in due if answer not in shown]:
         yield f"- Also due: {', '.join(remaining)}."
     abnormal = [answer for answer in judged if answer.because == "abnormal"]
@@ -128,7 +128,7 @@ def _detail(
     named = list(shown)
     if later and lines == _LINES and len(due) <= _SUMMARY_NAMES:
         named += later
-        texts = (f"{', '.join(map(_service_title, same))}: {text}" for text, same in _by_text(later))
+        texts = (f"{', '.join(f'**{answer.name}**' for answer in same)}: {text}" for text, same in _by_text(later))
         yield f"- For a check-up: {'; '.join(texts)}."
     yield ""
     lacking = list(not_sent)
@@ -147,10 +147,6 @@ def _by_text(judged: Iterable[ServiceAnswer]) -> list[tuple[str, list[ServiceAns
     for answer in judged:
         groups.setdefault(_text(answer), []).append(answer)
     return list(groups.items())
-
-
-def _service_title(answer: ServiceAnswer) -> str:
-    return f"**{answer.name}**"
 
 
 def _citations(named: Iterable[ServiceAnswer]) -> Iterable[str]:

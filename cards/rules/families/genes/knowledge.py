@@ -195,14 +195,7 @@ REQUIRED_TESTS: Final[Mapping[str, TestBefore]] = {
 """The tests that are required or recommended before a drug, by RxNorm code."""
 
 
-def _read_harms() -> Mapping[str, Sequence[Mapping[str, str]]]:
-    by_gene: dict[str, list[Mapping[str, str]]] = {}
-    for row in _rows("harms.csv"):
-        by_gene.setdefault(row["gene"], []).append(row)
-    return by_gene
-
-
-HARMS: Final = _read_harms()
+HARMS: Final = _rows("harms.csv")
 """What can happen by gene: for which phenotypes and drugs, in the words of CPIC's implications and of FDA's table."""
 
 

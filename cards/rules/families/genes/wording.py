@@ -101,9 +101,8 @@ def _harm(results: Iterable[GeneResult], rxcui: str) -> str:
     """Return what can happen with these results, as CPIC or FDA says; "" where neither says."""
     for result in results:
         meant = " ".join(result.phenotypes).lower()
-        for row in HARMS.get(result.gene, ()):
-            drugs = row["drugs"]
-            if (not drugs or rxcui in drugs.split(";")) and any(word in meant for word in row["phenotypes"].split(";")):
+        for row in (row for row in HARMS if row["gene"] == result.gene and rxcui in (row["drugs"] or rxcui).split(";")):
+            if any(word in meant for word in row["phenotypes"].split(";")):
                 return row["harm"]
     return ""
 
@@ -157,13 +156,13 @@ def _sentences(advice: Advice, context: RuleContext) -> Iterator[str]:
         if advice.band == "indication_unknown":
             whom = _POPULATIONS.get(row.population, row.population)
             instruction, for_whom = f"{capitalized(whom)} {decapitalized(instruction)}", ""
-        elif advice.band in _FIRST:
-            yield f"{_FIRST[advice.band]} Then {decapitalized(instruction)}."
+        elif advice.band in _NOT_FIRM:
+            yield f"{_MEANS[advice.band]}. Then {decapitalized(instruction)}."
         names = [] if _names_alternatives(row.action) else _fitting_alternatives(row.action, context)
         instruction += f", such as {' or '.join(names)}" if names else ""
-        if advice.band not in _FIRST:
+        if advice.band not in _NOT_FIRM:
             yield f"{instruction}{for_whom}." if is_fda else f"{instruction}."
-        if not is_fda and advice.band not in _FIRST:
+        if not is_fda and advice.band not in _NOT_FIRM:
             yield f"{_STRENGTHS.get(row.source, row.source)}{for_whom}."
         if row.action.levels:
             yield "Drug levels guide the dose."
@@ -208,11 +207,8 @@ def _names_alternatives(action: Action) -> bool:
     return all(alternative.strip().lower() in words for alternative in action.alternatives.split(";"))
 
 
-_FIRST: Mapping[str, str] = {
-    "preliminary": "Confirm the result first.",
-    "transplant": "Ask the laboratory first for a new interpretation.",
-}
-"""What comes before the advice of a result that may not hold."""
+_NOT_FIRM = ("preliminary", "transplant")
+"""Of a result that may not hold: another step comes before the advice."""
 
 
 def _phenoconversion(advice: Advice, context: RuleContext) -> Iterator[str]:
