@@ -207,13 +207,14 @@ def other_entries(record: PatientRecord) -> list[Done]:
 
 def marked_critical(record: PatientRecord) -> list[Done]:
     """Return the results that the laboratory marks as critical, if none of that name is newer."""
-    keys = (*record.analytes, "")
-    parts = [part for key in {*keys, "screening"} for part in record.resources.parts_of(key)]
-    names = {part[1].code.words for part in parts if part[1].interpretation and _codes_of(part) & _CRITICAL_CODES}
-    newest: dict[str, CodedPart] = {}
-    for part in sorted(parts, key=lambda part: part[0].effectiveDateTime or "") if names else ():
-        if part[1].code.words in names and part[0].status in USABLE_STATUS:
-            newest[part[1].code.words] = part
+    parts = [
+        (key if key not in ("", "screening") else part[1].code.words, part)
+        for key in record.analytes
+        for part in record.resources.parts_of(key)
+    ]
+    names = {name for name, part in parts if part[1].interpretation and _codes_of(part) & _CRITICAL_CODES}
+    usable = [(name, part) for name, part in parts if name in names and part[0].status in USABLE_STATUS]
+    newest = dict(sorted(usable, key=lambda named: named[1][0].effectiveDateTime or ""))
     return [_of_result("", part) for part in newest.values() if _codes_of(part) & _CRITICAL_CODES]
 
 
