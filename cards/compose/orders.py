@@ -241,9 +241,6 @@ _FORBIDS: Final = re.compile(r"(?:adjust a dose or monitor|avoid|do not|never)\b
 _HOLDS: Final = re.compile(rf"{_FORBIDS.pattern}|(?:consider )?(?:avoid|hold|not |repeat|stop|withhold)", re.IGNORECASE)
 """What a headline asks for in general; the detail or the button says what to do instead."""
 _VAGUE: Final = re.compile(r"Avoid (?:it(?: if possible)?|the pair)\.|Repeat the test\.")
-_EXCLUDED: Final = re.compile(r"contraindicated(?: below \d+)?(?:[.:]| \()")
-_DECIDES: Final = ("Ask ", "Check ", "Order ", "Use ")
-"""How a step begins that decides whether the order is canceled at all."""
 _CHOICE: Final = re.compile(r"(?:(?<=\. )|^)(?:choose|consider)\b", re.IGNORECASE)
 
 
@@ -254,9 +251,7 @@ def what_to_do(summary: str, actions: str, offer: Suggestion | None) -> str:
         steps = [step for step in steps if not step.startswith("Consider another drug")]
     actions = " ".join(steps) or actions
     asked = [clause for clause in _CLAUSE.split(summary)[1:] if is_action(clause)]
-    takes_away = offer is not None and _takes_draft_away(offer)
-    is_excluded = _EXCLUDED.search(summary) is not None and not actions.startswith(_DECIDES)
-    is_advised = offer is not None and (offer.is_recommended or (takes_away and is_excluded))
+    is_advised, takes_away = offer is not None and offer.is_recommended, offer is not None and _takes_draft_away(offer)
     if actions or takes_away:
         general = _HOLDS if is_advised and takes_away else _FORBIDS
         asked = [clause for clause in asked if not general.match(clause) and not _is_begun(clause, actions)]
