@@ -130,8 +130,10 @@ Json = dict[str, Any]
 OURS = {rule.id for rule in rule_book().rules}
 # Bands that the case itself allows in place of the one it names.
 # The clopidogrel label says "avoid": a new start of the two is a warning since 2026-11-23 (oc-053 says info), and so is
-# warfarin that is begun beside an NSAID since 2026-11-25 (oc-043 says info).
+# warfarin that is begun beside an NSAID since 2026-11-25 (oc-043 says info). The label contraindicates nitrofurantoin
+# under a clearance of 60, and Beers agrees under 30 (oc-028 says warning).
 ALTERNATIVES = {
+    "oc-028": ("renal-nitrofurantoin", "lt30", "critical"),
     "oc-043": ("ddi-warfarin-nsaid", "new", "warning"),
     "oc-019": ("renal-metformin", "lt30", "warning"),
     "oc-053": ("ddi-clopidogrel-ppi", "new", "warning"),

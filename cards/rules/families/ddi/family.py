@@ -253,7 +253,6 @@ _BY_DRUG: Final = {
     "tizanidine_rise": {"ciprofloxacin": "10-fold with ciprofloxacin", "fluvoxamine": "33-fold with fluvoxamine"},
     "cyclosporine_limit": {
         "atorvastatin": "The daily limit of atorvastatin is 10 mg.",
-        "rosuvastatin": "The daily limit of rosuvastatin is 5 mg.",
         "lovastatin": "The daily limit of lovastatin is 20 mg.",
     },
     "pravastatin_limit": {"pravastatin": "The pravastatin label allows 20 mg."},
