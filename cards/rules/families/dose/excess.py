@@ -127,7 +127,8 @@ class Excess(Struct, frozen=True):
             return self.amount >= limit.ten_fold_from
         if is_first and limit.per_kg:
             return self.times >= TEN_FOLD_FIRST
-        is_low = (limit.is_narrow and not is_first) or not (limit.is_lead or limit.is_wide or is_first)
+        is_lead_of_dose = limit.is_lead and not limit.per_kg
+        is_low = (limit.is_narrow and not is_first) or not (is_lead_of_dose or limit.is_wide or is_first)
         return self.times >= (TEN_FOLD_NARROW if is_low else TEN_FOLD)
 
     @property
