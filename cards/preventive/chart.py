@@ -17,7 +17,7 @@ from fhir.mapping.conditions import condition_status, condition_time
 from fhir.mapping.declined import Declined, declined_in_chart, is_open_order
 from fhir.mapping.study_words import says_no_result
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
-from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time, newest_statement
+from fhir.record.measurement import USABLE_STATUS, CodedPart, effective_time, newest_parts, newest_statement
 from fhir.record.record import PatientRecord
 from fhir.record.resources import (
     Condition,
@@ -206,16 +206,23 @@ def other_entries(record: PatientRecord) -> list[Done]:
 
 
 def marked_critical(record: PatientRecord) -> list[Done]:
-    """Return the results that the laboratory marks as critical, if none of that name is newer."""
-    parts = [
-        (key if key not in ("", "screening") else part[1].code.words, part)
-        for key in record.analytes
-        for part in record.resources.parts_of(key)
-    ]
-    names = {name for name, part in parts if part[1].interpretation and _codes_of(part) & _CRITICAL_CODES}
-    usable = [(name, part) for name, part in parts if name in names and part[0].status in USABLE_STATUS]
-    newest = dict(sorted(usable, key=lambda named: named[1][0].effectiveDateTime or ""))
-    return [_of_result("", part) for part in newest.values() if _codes_of(part) & _CRITICAL_CODES]
+    """Return the results that the laboratory marks as critical, if no value of that name has a newer date."""
+    usable: dict[str, list[CodedPart]] = {}
+    for key in record.analytes:
+        for part in record.resources.parts_of(key):
+            if part[0].status in USABLE_STATUS and (_is_critical(part) or _replaces(part)):
+                usable.setdefault(key if key not in ("", "screening") else part[1].code.words, []).append(part)
+    marked = (parts for parts in usable.values() if any(map(_is_critical, parts)))
+    last = (newest_parts(parts)[1] for parts in marked)
+    return [_of_result("", next(filter(_is_critical, parts))) for parts in last if any(map(_is_critical, parts))]
+
+
+def _is_critical(part: CodedPart) -> bool:
+    return bool(part[1].interpretation and _codes_of(part) & _CRITICAL_CODES)
+
+
+def _replaces(part: CodedPart) -> bool:
+    return _has_value(part) and effective_time(part[0]) is not None
 
 
 def _codes_of(part: CodedPart) -> set[str]:
