@@ -223,8 +223,9 @@ def screening_imaging_named(words: str) -> Iterator[str]:
 
 
 _NO_RESULT = re.compile(
-    r"\b(?:not (?:done|performed|tested|obtained|collected|available|evaluable)|unsatisfactory|inadequate|insufficient|clotted"
-    r"|ha?emoly[sz]ed|invalid|indeterminate specimen|rejected|cancel+ed|unknown|never|pending|refused|declined)\b",
+    r"\b(?:not (?:done|performed|tested|obtained|collected|available|evaluable)|unsatisfactory|inadequate|insufficient"
+    r"|clotted|ha?emoly[sz]ed|invalid|indeterminate specimen|rejected|cancel+ed|unknown|never|pending|refused"
+    r"|declined)\b",
     re.IGNORECASE,
 )
 
