@@ -69,6 +69,7 @@ def test_an_enormous_dose_is_found_where_a_dose_is_said_to_be_looked_for(
 
 _KIDNEYS_ARE_BAD = (
     {"labs": [["creatinine", 12.0], ["body_weight", 70]]},
+    {"labs": [["creatinine", 2.0], ["body_weight", 60]]},
     {"age": 85, "labs": [["creatinine", 2.6], ["body_weight", 60]]},
     {"labs": [["egfr", 40]], "conditions": ["dialysis"]},
 )
