@@ -7,7 +7,6 @@ import os
 import sys
 from threading import Thread
 from time import sleep
-from typing import Final
 
 from sqlalchemy import URL
 
@@ -21,9 +20,6 @@ from cds_hooks.evidence.storage.database import kept_connections
 from cds_hooks.people.worklist.worklist import PatientWork
 from cds_hooks.settings import Settings, settings
 from cds_hooks.telemetry.logs import configure_logs, failure_place, log
-
-_NICE: Final = 10
-"""The calls of the server come first; on a busy processor it still takes more than 100 rows a second."""
 
 
 def open_follower(configured: Settings, url: str | URL | None = None) -> Follower:
@@ -52,7 +48,6 @@ def _follow_for_server(lock: int) -> None:
     configured = settings()
     configure_logs(configured.log_level)
     use_site_keys(configured)
-    os.nice(_NICE)
     follower = open_follower(configured)
     follower.inherit(lock)
     Thread(target=_end_with_server, daemon=True).start()
