@@ -31,7 +31,7 @@ async def test_each_example_of_the_gallery_shows_its_card_on_the_next_day_too(tm
         "order": "Metformin is contraindicated",
         "risk": "Planning ahead: 5-year outlook worse",
         "interaction": "NSAID with lisinopril and furosemide",
-        "gene": "New: SLCO1B1",
+        "gene": "New: Atorvastatin, SLCO1B1",
         "vaccines": "vaccines are due",
         "payer": "Facet joint injection, lumbar: see the Medicare rule",
     }
