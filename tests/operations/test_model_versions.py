@@ -93,7 +93,7 @@ def test_a_version_is_computed_in_shadow_then_answers_some_then_all_and_is_taken
     in_use = version_of(answer())
     assert "beside" not in _scores(url), "a version that no act names does nothing"
 
-    switch(url, "shadow", "model", NEW_VERSION, version=sha256)
+    switch(url, "shadow", "model", NEW_VERSION, version=sha256, salt=_salt_with(view))
     until(lambda: bool(answer()) and "beside" in _scores(url))
     scores = _scores(url)
     assert scores["version"] == in_use, "the version in use answers"
@@ -101,7 +101,7 @@ def test_a_version_is_computed_in_shadow_then_answers_some_then_all_and_is_taken
     assert (beside["version"], beside["sha256"], beside["is_due"]) == ("3.0.0", sha256, True)
     assert beside["probability"] == scores["probability"], "the same trees under another number"
 
-    switch(url, "canary", "model", NEW_VERSION, version=sha256, share=99, salt=_salt_with(view))
+    switch(url, "canary", "model", NEW_VERSION, version=sha256, share=99)
     until(lambda: version_of(answer()) == "3.0.0")
     assert [each["version"] for each in _scores(url)["beside"]] == [in_use], "the other one is compared"
 
