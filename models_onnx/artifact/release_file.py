@@ -15,8 +15,6 @@ from models_onnx.artifact.keys import Keys, Signer
 from models_onnx.errors import HashMismatch, SignatureRefused
 
 RELEASE = "release.json"
-PREVIEW = "preview.json"
-"""The card of one person, which `model preview` keeps beside a draft that nobody signed."""
 RELEASE_FORMAT = "cds-hooks-onnx/release/1"
 DRAFT = "draft"
 """The state of a release whose gates were not recorded, or are not all green."""

@@ -47,7 +47,7 @@ def refuse_incomplete_card(card: Card) -> None:
 
 
 def still_to_do(part: Any, path: str = "") -> Iterator[str]:
-    """Yield where in dicts, lists and tuples a text has the word TODO, which `model preview` drafts."""
+    """Yield where in dicts, lists and tuples a text has the word TODO."""
     if isinstance(part, dict):
         for name, value in part.items():
             yield from still_to_do(value, f"{path}.{name}" if path else str(name))

@@ -2,7 +2,7 @@
 
 It says the same as a Python declaration with `estimator=Fitted(...)` (docs/adding/model.md): for each input of the
 file its feature here and its column of the table, the outcome, and for whom the model is.
-`cds-hooks model preview` drafts one. What is wrong with a file is one error with file, line and fault.
+What is wrong with a file is one error with file, line and fault.
 """
 
 from collections.abc import Mapping
@@ -27,6 +27,7 @@ from models_onnx.spec.cohort import (
 )
 from models_onnx.spec.cohort import PopulationSpec as Population
 from models_onnx.spec.estimators import Fitted
+from models_onnx.spec.logged import LoggedModel, read_logged
 
 SUFFIX = ".model.toml"
 _Words = Annotated[str, Meta(min_length=1)]
@@ -76,15 +77,11 @@ class FileOutcome(Struct, frozen=True, forbid_unknown_fields=True):
     horizon_days: float
 
 
-class FileOrigin(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the file was logged, and what was measured there; said on the card, never judged."""
-
-    run_id: str
-    metrics: dict[str, float] = {}
-
-
 class ModelFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one file declares; the members are those of ModelSpec and Fitted."""
+    """What one file declares; the members are those of ModelSpec and Fitted.
+
+    `source` may be a folder that MLflow has logged: its run and metrics are said on the card, and never judged.
+    """
 
     source: str
     trained_on: str = ""
@@ -112,7 +109,6 @@ class ModelFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     answer: Literal["probability", "log odds"] = "probability"
     missing_inputs: MissingKind | None = None
     never_inputs: tuple[str, ...] = ()
-    origin: FileOrigin | None = None
     recalibration: Period | None = None
 
 
@@ -175,9 +171,13 @@ def _members(declared: ModelFile, model_id: str, folder: Path) -> dict[str, Any]
 
 
 def _fitted(declared: ModelFile, folder: Path) -> Fitted:
+    source, trained_on = declared.source, declared.trained_on
+    if (folder / source).is_dir():
+        logged = read_logged(folder / source)
+        source, trained_on = str(logged.file.relative_to(folder)), _with_run(trained_on, logged)
     return Fitted(
-        declared.source,
-        trained_on=_trained_on(declared),
+        source,
+        trained_on=trained_on,
         columns=tuple(item.called or item.feature for item in declared.inputs),
         groups=declared.groups,
         answer=declared.answer,
@@ -187,12 +187,10 @@ def _fitted(declared: ModelFile, folder: Path) -> Fitted:
     )
 
 
-def _trained_on(declared: ModelFile) -> str:
-    if declared.origin is None:
-        return declared.trained_on
-    figures = ", ".join(f"{name} {value:g}" for name, value in sorted(declared.origin.metrics.items()))
-    run = f"MLflow run {declared.origin.run_id}{f', which measured {figures}' if figures else ''}"
-    return f"{declared.trained_on} ({run})" if declared.trained_on.strip() else run
+def _with_run(trained_on: str, logged: LoggedModel) -> str:
+    figures = ", ".join(f"{name} {value:g}" for name, value in sorted(logged.metrics.items()))
+    run = f"MLflow run {logged.run_id}{f', which measured {figures}' if figures else ''}"
+    return f"{trained_on} ({run})" if trained_on.strip() else run
 
 
 def _too_young(declared: ModelFile) -> list[CohortExclusion]:

@@ -11,7 +11,7 @@ from cards.rules.language.rule import Evidence
 from cds_hooks.telemetry.logs import log
 from models_onnx.artifact.folder import MODEL, VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
-from models_onnx.artifact.release_file import PREVIEW, RELEASE, Release, parse_release
+from models_onnx.artifact.release_file import RELEASE, Release, parse_release
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import read_card
 from models_onnx.serving.registry import ARTIFACTS, model_ids, version_ids
@@ -29,20 +29,8 @@ class GateRow(msgspec.Struct, frozen=True):
     clears: str = ""
 
 
-class Preview(msgspec.Struct, frozen=True):
-    """The card of one person of the table, which `model preview` keeps beside a draft."""
-
-    summary: str
-    detail: str
-    options: tuple[str, ...] = ()
-
-
 class _GateReport(msgspec.Struct):
     results: list[GateRow] = []
-
-
-def _read_preview(folder: Path) -> Preview:
-    return msgspec.json.decode((folder / PREVIEW).read_bytes(), type=Preview)
 
 
 def _read_gates(folder: Path) -> list[GateRow]:
@@ -79,7 +67,9 @@ class ModelFiles:
         return {name: manifest for name, manifest in manifests.items() if manifest is not None}
 
     def card(self, model_id: str) -> dict[str, Any] | None:
-        """Return the card inside the file of that model; None where there is none."""
+        """Return the card inside the file of that model; None where there is none, as in a draft that nobody signed."""
+        if self.release(model_id) is None:
+            return None
         return self._once("card", model_id, lambda folder: read_card((folder / MODEL).read_bytes()))
 
     def release(self, model_id: str) -> Release | None:
@@ -90,11 +80,6 @@ class ModelFiles:
     def gates(self, model_id: str) -> list[GateRow]:
         """Return the gate report of that model; empty where there is none."""
         return self._once("gates", model_id, _read_gates) or []
-
-    def preview(self, model_id: str) -> Preview | None:
-        """Return the card of a draft, as `model preview` kept it; None of any other model."""
-        folder = self._folders.get(model_id)
-        return self._once("preview", model_id, _read_preview) if folder and (folder / PREVIEW).is_file() else None
 
     def _once(self, file: str, model_id: str, how: Callable[[Path], _T]) -> _T | None:
         folder = self._folders.get(model_id)

@@ -20,7 +20,6 @@ from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.artifact.release_file import (
     ADDRESSED,
     DRAFT,
-    PREVIEW,
     RELEASE,
     RELEASE_FORMAT,
     FileDigest,
@@ -59,15 +58,11 @@ def publish(folder: Path, signer: Signer, words: dict[str, Any] | None = None) -
     refuse_incomplete_card(card)
     if to_do := sorted(still_to_do(msgspec.to_builtins(manifest))):
         raise CardIncomplete(f"{manifest.id}: these are still to be written: {', '.join(to_do)}")
-    (folder / PREVIEW).unlink(missing_ok=True)
     return sign_with_card(folder, signer, words)
 
 
 def sign_with_card(folder: Path, signer: Signer, words: dict[str, Any]) -> Release:
-    """Write card, manifest and release of a trained draft, whatever its card still lacks.
-
-    Only `publish` makes a release that is kept: what this writes is for the gates of a preview.
-    """
+    """Write card, manifest and release of a trained draft, whatever its card still lacks."""
     manifest = read_manifest(folder)
     content = (folder / MODEL).read_bytes()
     refuse_unsafe(content)
@@ -136,7 +131,7 @@ def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> Path:
     """
     folder = _folder_of_new(folder, manifest)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (RELEASE, CARD, GATES, PREVIEW):  # what was written about the files before
+    for name in (RELEASE, CARD, GATES):  # what was written about the files before
         (folder / name).unlink(missing_ok=True)
     write_whole(folder / MODEL, content)
     write_whole(folder / MANIFEST, encode_manifest(manifest))

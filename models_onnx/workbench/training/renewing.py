@@ -1,7 +1,6 @@
 """New versions of models: renewed from the table of `data --followed`, or taken in as somebody else fitted them."""
 
 import re
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,15 @@ from fhir.terminology.plain_file import unreadable
 from models_onnx.artifact.folder import VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused, UnknownModel
-from models_onnx.model_card.schema import NOT_RECORDED, still_to_do
+from models_onnx.model_card.schema import NOT_RECORDED
 from models_onnx.serving.registry import ARTIFACTS, Version, find_version, versions
-from models_onnx.spec import Fitted, ModelSpec, get_spec
+from models_onnx.spec import ModelSpec, get_spec
 from models_onnx.spec.model_file import SUFFIX
 from models_onnx.spec.renewal import RENEWAL, Renewal, renewed_spec
-from models_onnx.workbench.release.card import declared_words, merge_words, refuse_incomplete_words, write_words
+from models_onnx.workbench.release.card import declared_words, merge_words, write_words
 from models_onnx.workbench.training.commands import train_model
 from models_onnx.workbench.training.crossvalidate import Progress
 from models_onnx.workbench.training.data.cohort import read_csv
-from models_onnx.workbench.training.sources import MLMODEL
 
 _GROUPS = ("race", "ethnicity")
 _NUMBER = re.compile(r"(\d+)\.(\d+)(?:\.\d+)*(?:\+.*)?$")
@@ -122,27 +120,13 @@ def adopt(declaration: Path, data: Path, out: Path, seed: int, replicates: int, 
     Raises:
         ModelError: the fitted model, the declaration or the table cannot be used.
     """
-    if (declaration / MLMODEL).is_file():
-        raise TrainingRefused(
-            f"{declaration} is a model that MLflow has logged and says neither whom it is for nor what its inputs are "
-            "here: cds-hooks model preview drafts the declaration NAME.model.toml with its run and metrics; import that"
-        )
     if not declaration.is_file():
         raise TrainingRefused(
             f"{unreadable(declaration)}: nothing was imported. docs/adding/model.md shows a declaration"
         )
-    if not declaration.name.endswith((SUFFIX, ".py")):
+    if not declaration.name.endswith(SUFFIX):
         raise TrainingRefused(
             f"{declaration.name} is no declaration: write one called {declaration.stem}{SUFFIX} that names this file "
             "(docs/adding/model.md), and import that"
         )
-    spec = get_spec(declaration.name.removesuffix(SUFFIX).removesuffix(".py"), declaration.parent)
-    if not isinstance(spec.estimator, Fitted):
-        raise TrainingRefused(
-            f"{declaration.name} declares an estimator that is fitted here. To import, take Fitted from "
-            "models_onnx.spec and write estimator=Fitted(SOURCE, trained_on='WHOM IT WAS TRAINED ON')"
-        )
-    if to_do := [path.removeprefix("estimator.") for path in still_to_do(asdict(spec))]:
-        raise TrainingRefused(f"{declaration.name}: these are still to be written: {', '.join(to_do)}")
-    refuse_incomplete_words(spec.id, declaration.parent, spec.subgroups)
-    return train_model(spec.id, data, out, seed, replicates, progress, declaration.parent)
+    return train_model(declaration.name.removesuffix(SUFFIX), data, out, seed, replicates, progress, declaration.parent)

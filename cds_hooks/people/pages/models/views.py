@@ -17,7 +17,6 @@ from cds_hooks.people.pages.pictures import pictures
 from cds_hooks.people.pages.rules.standing import ModelStanding
 from cds_hooks.people.pages.server import PageServer
 from cds_hooks.people.web.charts import round_scale
-from cds_hooks.people.web.markdown import render_markdown
 from cds_hooks.people.web.numbers import LEAST_EVENTS, format_unit, format_value, words_of
 from cds_hooks.people.web.site import HEADERS, Failure, PageRefusal
 from models_onnx.artifact.manifest import Manifest, ModelInput
@@ -45,11 +44,7 @@ def routes(server: PageServer) -> list[Route]:
     def models() -> Response:
         standings = [standing_of(server, name, manifest) for name, manifest in files.manifests().items()]
         present = [standing for standing in standings if standing is not None]
-        drafts = [
-            (name, manifest.title, sum(gate.status not in GREEN for gate in files.gates(name)))
-            for name, manifest in files.manifests().items()
-            if files.preview(name) is not None
-        ]
+        drafts = [(name, manifest.title) for name, manifest in files.manifests().items() if not files.release(name)]
         return server.page(
             "models/models.html",
             models=present,
@@ -64,13 +59,7 @@ def routes(server: PageServer) -> list[Route]:
         manifest = files.manifest(model_id)
         if manifest is None:
             raise PageRefusal(_NO_MODEL)
-        shown = files.preview(model_id)
-        values = {
-            **model_values(manifest, None if shown else files.card(model_id)),
-            "preview": shown and {"summary": shown.summary, "detail": render_markdown(shown.detail)},
-            "options": shown.options if shown else (),
-            "preview_gates": [gate for gate in files.gates(model_id) if gate.status not in GREEN] if shown else [],
-        }
+        values = model_values(manifest, files.card(model_id))
         return server.page("models/model.html", standing_here=standing_of(server, model_id, manifest), **values)
 
     def card(model_id: str) -> Response:
@@ -95,7 +84,6 @@ def standing_of(server: PageServer, model_id: str, manifest: Manifest) -> ModelS
     return server.committee.model(model_id, release, manifest.title, server.files.gates(model_id), waivers)
 
 
-GREEN = ("passed", "waived")
 _AGES = re.compile(r"(?P<low>\d\d)(?:-(?P<high>\d\d)| and over)")
 
 

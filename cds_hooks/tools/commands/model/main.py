@@ -5,7 +5,6 @@ import typer
 from cds_hooks.tools.commands.lazy import Lazy, lazy_group
 
 COMMANDS = {
-    "preview": Lazy("model.preview", "preview"),
     "train": Lazy("model.train", "train"),
     "import": Lazy("model.train", "import_"),
     "sign": Lazy("model.train", "sign"),
@@ -17,4 +16,4 @@ app = typer.Typer(cls=lazy_group(COMMANDS), add_completion=False, no_args_is_hel
 
 @app.callback()
 def _group() -> None:
-    """Preview, train, import, sign and gate the models."""
+    """Train, import, sign and gate the models."""

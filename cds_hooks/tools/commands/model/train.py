@@ -22,6 +22,7 @@ from cds_hooks.tools.commands.model.console import (
 from cds_hooks.tools.commands.options import AsJson, print_json
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.keys import Signer, local_signer, maintainers, public_file
+from models_onnx.errors import CardIncomplete
 from models_onnx.serving.registry import ARTIFACTS, find_version
 from models_onnx.spec import REPLICATES, SEED, get_spec
 
@@ -130,9 +131,7 @@ def signer() -> Signer:
 def import_(
     declaration: Annotated[
         Path,
-        typer.Argument(
-            metavar="DECLARATION", help="The file NAME.model.toml, or NAME.py whose estimator is Fitted(...)."
-        ),
+        typer.Argument(metavar="DECLARATION", help="The file NAME.model.toml."),
     ],
     data: Data = None,
     out: Out = ARTIFACTS,
@@ -142,17 +141,26 @@ def import_(
 ) -> None:
     """Take in a model that was fitted elsewhere; nothing is fitted, and a pickle is never read.
 
-    Its declaration (docs/adding/model.md) names it: an ONNX file, or a LightGBM text or XGBoost JSON file. It is
-    compiled exactly and evaluated on the table's rows, people whom it was not trained
-    on.
+    Its declaration (docs/adding/model.md) names it: an ONNX file, a LightGBM text or XGBoost JSON file, or a folder
+    that MLflow has logged. It is compiled exactly and evaluated on the table's rows, people whom it was not trained on.
+    While texts of the declaration or of the card are still to be written it is a draft that is not signed, whose card
+    the development profile shows.
 
-    Exit codes: 0 taken in, 2 the file, the declaration, the card or the table cannot be used.
+    Exit codes: 0 taken in and signed, 1 a draft, 2 the file, the declaration or the table cannot be used.
 
-    Example: cds-hooks model import mine/falls_1y.py --data tables --out trained
+    Example: cds-hooks model import mine/falls_1y.model.toml --data tables --folder own
     """
     with problems():
         from models_onnx.workbench.training.renewing import adopt
 
         with progress_bars(as_json) as progress:
             trained = adopt(declaration, data or settings().data_dir, out, seed, replicates, progress)
-        publish_trained(trained, declaration.parent, data, as_json)
+        try:
+            publish_trained(trained, declaration.parent, data, as_json)
+        except CardIncomplete as unwritten:
+            typer.echo(
+                f"A draft, not signed: {unwritten}.\nUntil then the development profile shows its card, marked as a "
+                f"preview: CDS_MODELS_FOLDER={out} cds-hooks serve",
+                err=True,
+            )
+            raise typer.Exit(1) from unwritten

@@ -15,7 +15,7 @@ from models_onnx.artifact.release_file import Release
 def model_page(site: Site, manifest: Manifest, *files: Any) -> str:
     """The page of a model; `files` are the card and what was evaluated after it."""
     values = model_values(manifest, *files)
-    values |= {"standing_here": None, "preview": None, "options": (), "preview_gates": []}
+    values |= {"standing_here": None}
     return render("models/model.html", site=site, root="../", **values)
 
 

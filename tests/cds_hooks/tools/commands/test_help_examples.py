@@ -27,7 +27,6 @@ NOT_RUN = {
     "serve": "serves until it is interrupted: tests/cds_hooks/tools/commands/test_serve.py starts it",
     "model train": "trains for minutes: `make retrain` trains every model again and compares the files",
     "model gates": "reads the whole training table for minutes: tests/cds_hooks/tools/commands/test_model_artifacts.py",
-    "model preview": "needs a model from elsewhere: tests/cds_hooks/tools/commands/test_preview.py brings one",
     "knowledge check": "needs a folder of artifacts: tests/cds_hooks/tools/commands/test_knowledge.py does",
     "knowledge evaluate": "reads its lines from a pipe: tests/cds_hooks/tools/commands/test_knowledge.py does",
     "model import": "needs a model from elsewhere: tests/cds_hooks/tools/commands/test_model_artifacts.py brings one",

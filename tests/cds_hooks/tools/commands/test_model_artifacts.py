@@ -90,9 +90,9 @@ def test_sign_without_words_for_the_card_says_which_file_is_missing(shelf: Path)
 
 
 def test_a_file_needs_a_declaration(tmp_path: Path) -> None:
-    undeclared = run("import", str(tmp_path / "falls_1y.py"))
+    undeclared = run("import", str(tmp_path / "falls_1y.model.toml"))
     assert undeclared.exit_code == 2
-    assert "falls_1y.py is not there" in undeclared.stderr
+    assert "falls_1y.model.toml is not there" in undeclared.stderr
 
 
 def test_what_cannot_be_trusted_is_said_in_a_sentence_before_anything_is_served(tmp_path: Path) -> None:

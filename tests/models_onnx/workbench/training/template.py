@@ -6,7 +6,7 @@ from pathlib import Path
 def write_template(name: str, folder: Path) -> None:
     """Writes the three files into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {f"{name}.py": _SPEC.replace("NAME", name), f"{name}.card.json": _CARD, f"{name}.cases.csv": _CASES}
+    texts = {f"{name}.py": _SPEC.replace("NAME", name), f"{name}.card.json": CARD, f"{name}.cases.csv": _CASES}
     for file, text in texts.items():
         (folder / file).write_text(text, encoding="utf-8")
 
@@ -69,7 +69,7 @@ SPEC = ModelSpec(
 )
 '''
 
-_CARD = """{
+CARD = """{
  "attributes": {
   "details.developer": "",
   "details.funding": "",

@@ -20,7 +20,10 @@ from tests.models_onnx.workbench.training.toy import NAMES, adopted, adults, dec
 
 pytestmark = pytest.mark.slow  # They adopt and judge whole models.
 
-GROUPS = "groups={'person': ('age_years', 'sex_male'), 'laboratory': ('creatinine_mg_dl', 'albumin_g_dl')}"
+GROUPS = """[groups]
+person = ["age_years", "sex_male"]
+laboratory = ["creatinine_mg_dl", "albumin_g_dl"]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,7 @@ def test_a_perceptron_of_a_file_is_adopted_judged_and_explained_by_groups(
 ) -> None:
     content, probability = network
     (tmp_path / "net.onnx").write_bytes(content)
-    declare(tmp_path, f"Fitted('net.onnx', trained_on='people of another year', {GROUPS})")
+    declare(tmp_path, "net.onnx", GROUPS)
     model = adopted(run, tmp_path)
     told = model.predict_rows(table().to_numpy())
     filled = table().fillna({item.name: item.reference_value for item in model.manifest.features})

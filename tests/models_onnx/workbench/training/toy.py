@@ -14,7 +14,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.tools.commands.model.main import app
 from models_onnx.model_card.schema import DECLARED
 from models_onnx.serving.registry import load_model
-from tests.models_onnx.workbench.training.template import write_template
+from tests.models_onnx.workbench.training.template import CARD, write_template
 
 
 def toy_table(people: int = 900) -> pd.DataFrame:
@@ -65,24 +65,50 @@ def adults(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["age_years"] >= 18]
 
 
-def declare(folder: Path, estimator: str, **changed: str) -> Path:
-    """A declaration with this estimator, and a table of other people than those below."""
-    write_template("toy_30d", folder)
+def declare(folder: Path, source: str = "toy.onnx", more: str = "", **changed: str) -> Path:
+    """A declaration of this file with `more` members, and a table of other people than those below."""
+    (folder / "toy_30d.card.json").write_text(CARD)
     complete(folder / "toy_30d.card.json")
-    path = folder / "toy_30d.py"
-    text = path.read_text().replace("AdditiveLogistic(knots=3, C=0.3)", estimator)
-    text = text.replace("    AdditiveLogistic,\n", "    AdditiveLogistic,\n    Fitted,\n")
+    text = DECLARATION.format(source=source, more=more)
     for old, new in changed.items():
+        assert old in text
         text = text.replace(old, new)
-    path.write_text("import numpy as np\n" + _IMPORTS + text)
+    path = folder / "toy_30d.model.toml"
+    path.write_text(text)
     toy_table(700).drop(columns="fold").to_csv(folder / "toy_30d.csv", index=False)
     return path
 
 
-_IMPORTS = """from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+DECLARATION = """
+source = "{source}"
+trained_on = "people of another year"
+version = "0.1.0"
+title = "Event within 30 days, adults"
+table = "toy_30d.csv"
+patient = "patient"
+period = "2020"
+population = "adults"
+age_low = 18
+intended_use = "Gives clinicians information to consider. Used in patient-view."
+users = "physicians and nurses"
+not_for = ["emergencies"]
+cautions = ["The people are invented."]
+outcome = {{ column = "event", words = "had the event within 30 days", horizon_days = 30 }}
+{more}
+[subgroups]
+sex = {{ column = "sex" }}
+[[input]]
+feature = "age_years"
+required = true
+[[input]]
+feature = "sex_male"
+column = "sex"
+values = {{ female = 0, male = 1 }}
+required = true
+[[input]]
+feature = "creatinine_mg_dl"
+[[input]]
+feature = "albumin_g_dl"
 """
 
 
@@ -95,7 +121,7 @@ def elsewhere() -> tuple[pd.DataFrame, Any]:
 def adopted(run: Callable[..., Any], folder: Path) -> Any:
     """The model as it was adopted, from the folder of artifacts."""
     out = folder / "trained"
-    told = run("import", folder / "toy_30d.py", "--data", folder, "--out", out, "--replicates", 0)
+    told = run("import", folder / "toy_30d.model.toml", "--data", folder, "--out", out, "--replicates", 0)
     assert told.exit_code == 0, told.output
     return load_model("toy_30d", out, own_keys(Settings()))
 
