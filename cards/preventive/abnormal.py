@@ -30,6 +30,7 @@ from cards.preventive.chart import (
 )
 from cards.preventive.knowledge import Order
 from cards.preventive.recommendation import FOLLOW_UP, Recommendation, words_of
+from cards.rules.patient.measurements import measurement_fact, newer_bound
 from cards.text import format_number, plain, unit
 from fhir.mapping.condition_concepts import words_take_back
 from fhir.mapping.conditions import condition_status, condition_time, find_condition
@@ -63,9 +64,14 @@ class Threshold(Struct, frozen=True):
     over: float = -inf
     below: float = inf
 
-    def holds(self, value: float) -> bool:
-        """Whether a value is abnormal: one that another unit gives, 6.993, is below 7."""
-        return value >= self.at_least and self.over < value < self.below
+    def holds(self, result: Measurement) -> bool:
+        """Whether a value is abnormal: one that another unit gives, 6.993, is below 7; so is one of "<7"."""
+        value, side = result.value, result.side
+        if side is None:
+            return value >= self.at_least and self.over < value < self.below
+        if side in ("<", "<="):
+            return self.at_least == self.over == -inf and (value < self.below or (value == self.below and side == "<"))
+        return self.below == inf and value >= max(self.at_least, self.over)
 
 
 class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
@@ -73,7 +79,8 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
 
     `title` and `needed` are templates with {value}, {finding}, {test}, {taken} and {days}. `words` and `unless` are
     looked for in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name.
-    `marked_critical`: of whichever test the laboratory marks the result as critical, if no other row tells it.
+    `marked_critical`: of whichever test the laboratory marks the result as critical, if no other row tells it and it
+    is not what these problems bring with them (`usual_with`, by analyte).
     `beside_positive`: only where this test is positive, in the same report or on its day or later; `beside`: only
     where all of these hold too. `any_entry`: every report counts that says it, whatever its name. `settled_by_names`:
     words in the name of a medication that is taken; `settled_by_course`: these medications settle it also where they
@@ -111,6 +118,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     sex: Literal["male", "female"] | None = None
     from_age: int | None = None
     to_age: int | None = None
+    usual_with: dict[str, tuple[str, ...]] = {}
     settled_by_tests: tuple[str, ...] = ()
     settled_by_conditions: tuple[str, ...] = ()
     settled_by_medications: tuple[str, ...] = ()
@@ -223,6 +231,8 @@ def _open_marked(row: AbnormalResult, record: PatientRecord, entry: Done) -> Fol
     """Return what the laboratory marks as critical and no other row tells; each is one of its own."""
     if entry.time is None or not 0 <= entry.time.whole_days(record.as_of_epoch) <= (row.newest_days or 0):
         return None
+    if find_condition(record, *row.usual_with.get(entry.test, ())) is not None:
+        return None
     finding = plain(entry.result, 60)
     return _open(row, record, entry.time, (_fact(entry),), finding=finding, test=plain(words_of(entry), 60))
 
@@ -296,8 +306,13 @@ def _abnormal(thresholds: Iterable[Threshold], row: AbnormalResult, record: Pati
     return [
         value
         for limit in thresholds
-        if (value := record.newest(limit.analyte, row.newest_days)) is not None and limit.holds(value.value)
+        if (value := _newest(record, limit.analyte, row.newest_days)) is not None and limit.holds(value)
     ]
+
+
+def _newest(record: PatientRecord, analyte: str, days: int | None) -> Measurement | None:
+    """Return the newest value, or the number of a newer result that says only on which side of it the value lies."""
+    return newer_bound(record, analyte, days) or record.newest(analyte, days)
 
 
 def _is_followed_by_normal_a1c(record: PatientRecord, glucose: Measurement) -> bool:
@@ -318,20 +333,16 @@ def _value(record: PatientRecord, result: Measurement, limits: Iterable[float]) 
         pair = [record.newest("sbp"), record.newest("dbp")]
         return f"{'/'.join(f'{pressure.value:.0f}' for pressure in pair if pressure is not None)} mmHg"
     decimals = 2 if result.value < _SMALL and result.analyte != "hba1c" else 1
-    number = format_number(result.value, limits, decimals)
-    value = f"{number} {unit(result.unit)}"
+    number, side = format_number(result.value, limits, decimals), result.side or ""
+    value = f"{side}{number} {unit(result.unit)}"
     if not isclose(result.charted_value, result.value):
-        value = f"{result.charted_value:g} {unit(result.charted_unit)} ({value})"
+        value = f"{side}{result.charted_value:g} {unit(result.charted_unit)} ({value})"
     return f"{ANALYTES[result.analyte].words} {value}"
 
 
 def _number_facts(record: PatientRecord, result: Measurement) -> tuple[Fact, ...]:
-    names = ("sbp", "dbp") if result.analyte in _PRESSURES else (result.analyte,)
-    newest = [measurement for name in names if (measurement := record.newest(name)) is not None]
-    return tuple(
-        Fact(item.analyte, value=item.value, unit=item.unit, effective=item.time.text, source=item.source)
-        for item in newest
-    )
+    pair = map(record.newest, ("sbp", "dbp")) if result.analyte in _PRESSURES else (result,)
+    return tuple([measurement_fact(item) for item in pair if item is not None])
 
 
 # Words of reports and results

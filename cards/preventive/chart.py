@@ -27,7 +27,7 @@ from fhir.record.resources import (
     Procedure,
     ServiceRequest,
 )
-from fhir.terminology.analytes import LOINC
+from fhir.terminology.analytes import LOINC_SYSTEMS
 
 _STOPPED: Final = "stopped"
 _BEGUN: Final = frozenset({"completed", _STOPPED})
@@ -36,6 +36,7 @@ _FINAL_REPORT: Final = USABLE_STATUS | {"appended"}
 _POSITIVE_CODES: Final = frozenset({"POS", "A", "AA", "DET", "RR", "WR"})
 _NEGATIVE_CODES: Final = frozenset({"NEG", "N", "ND", "NR"})
 _CRITICAL_CODES: Final = frozenset({"HH", "LL", "AA"})
+_CRITICAL_WORDS: Final = re.compile(r"\b(?<!not )(?<!non-)(?:critical|panic)", re.IGNORECASE)
 _NEGATED: Final = re.compile(
     r"\bnegative for [^.;]*|\b(?:previous\w*|prior|formerly)\b[^.;,]*|\bpositive control\b"
     r"|\b(?:no|none|neither|never)(?: [\w-]+){0,4}? (?:positive|reactive|detected|present)\b"
@@ -207,18 +208,20 @@ def other_entries(record: PatientRecord) -> list[Done]:
 
 def marked_critical(record: PatientRecord) -> list[Done]:
     """Return the results that the laboratory marks as critical, if no value of that name has a newer date."""
-    usable: dict[str, list[CodedPart]] = {}
+    usable: dict[tuple[str, str], list[CodedPart]] = {}
     for key in record.analytes:
         for part in record.resources.parts_of(key):
             if part[0].status in USABLE_STATUS and (_is_critical(part) or _replaces(part)):
-                usable.setdefault(key if key not in ("", "screening") else part[1].code.words, []).append(part)
-    marked = (parts for parts in usable.values() if any(map(_is_critical, parts)))
-    last = (newest_parts(parts)[1] for parts in marked)
-    return [_of_result("", next(filter(_is_critical, parts))) for parts in last if any(map(_is_critical, parts))]
+                name = "" if key not in ("", "screening") else part[1].code.words
+                usable.setdefault((key, name), []).append(part)
+    marked = ((key, parts) for (key, _), parts in usable.items() if any(map(_is_critical, parts)))
+    last = ((key, list(filter(_is_critical, newest_parts(parts)[1]))) for key, parts in marked)
+    return [_of_result(key, parts[0]) for key, parts in last if parts]
 
 
 def _is_critical(part: CodedPart) -> bool:
-    return bool(part[1].interpretation and _codes_of(part) & _CRITICAL_CODES)
+    words = " ".join(concept.words for concept in part[1].interpretation)
+    return bool(words) and (bool(_codes_of(part) & _CRITICAL_CODES) or _CRITICAL_WORDS.search(words) is not None)
 
 
 def _replaces(part: CodedPart) -> bool:
@@ -267,7 +270,11 @@ def _says_not_done(concept: CodeableConcept) -> bool:
 
 
 def _chart_words(concept: CodeableConcept) -> list[str]:
-    texts = [concept.text] if concept.text else [coding.display for coding in concept.coding if coding.system != LOINC]
+    texts = (
+        [concept.text]
+        if concept.text
+        else [coding.display for coding in concept.coding if coding.system not in LOINC_SYSTEMS]
+    )
     return [words for words in texts if words]
 
 

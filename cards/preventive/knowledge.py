@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from cards.card import WebAddress
 from fhir.record.datatypes import CodeableConcept
-from fhir.terminology.analytes import LOINC
+from fhir.terminology.analytes import LOINC_SYSTEMS
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system
 
@@ -78,7 +78,7 @@ class ScreeningTest(Struct, frozen=True, dict=True, kw_only=True):
         return self._named_otherwise is None or self._named_otherwise.search(words) is None
 
     def _is_code(self, system: str | None, code: str) -> bool:
-        if system == LOINC or (system is None and "-" in code):
+        if system in LOINC_SYSTEMS or (system is None and "-" in code):
             return code in self.loinc
         if code_system(system) == "snomed":
             return code in self.snomed

@@ -58,7 +58,10 @@ _LASTING = re.compile(
 )
 _ACUTE_ALONE = re.compile(r"(?!.*\bchronic)(?=.*\bacute\b.*\brespiratory failure)", re.IGNORECASE)
 # ICD-10: what begins around the birth; it stays on lists of older children, who have it no more.
-_OF_NEWBORN = re.compile(r"P(?!37|77|78\.?81)\d\d|.*\b(?:of|in) (?:the )?(?:newborn|neonate)\b", re.IGNORECASE)
+_OF_NEWBORN = re.compile(
+    r"P(?!37|77|78\.?81)\d\d|.*\b(?:of|in) (?:the )?(?:newborn|neonate)\b|.*\bneonatal\b.*(?:bleed|ha?emorrhage)",
+    re.IGNORECASE,
+)
 _YEAR = re.compile(
     r"(?<![\d.,/-])(?:\d{1,2}[/.]){0,2}((?:19|20)\d\d)(?:-\d\d){0,2}(?![\d%/-]|[.,]\d"
     r"| ?(?:mg|mcg|ml|iu|units?|kcal|g)\b)",
@@ -382,12 +385,13 @@ def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
     is_tissue_valve = hit.key == MECHANICAL_VALVE and _TISSUE_VALVE.search(hit.words) is not None
     if is_tissue_valve or (hit.time is not None and hit.time.is_after(record.as_of_epoch)):
         return False
+    if record.age_years() and _OF_NEWBORN.match(hit.code or hit.words) is not None:
+        return False
     if hit.key == "pregnancy":
         return hit.status != "past" and is_current_pregnancy(record, hit.time)
     if hit.key in _ACUTE_DAYS and (began := began_by(hit)) is not None:
         return hit.status != "past" and began.whole_days(record.as_of_epoch) <= _ACUTE_DAYS[hit.key]
-    is_of_newborn = _OF_NEWBORN.match(hit.code or hit.words) is not None
-    if _is_long_over(hit, record) or (is_of_newborn and record.age_years()):
+    if _is_long_over(hit, record):
         return False
     history = CONDITION_GROUPS[hit.key].history
     if history == "5 years":

@@ -15,7 +15,7 @@ from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition, Encounter, Observation, Procedure
-from fhir.terminology.analytes import LOINC
+from fhir.terminology.analytes import LOINC_SYSTEMS
 from fhir.terminology.assertions import states
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import (
@@ -90,7 +90,7 @@ def _signs(record: PatientRecord) -> PregnancySigns:
                 _sort_in(signs, use, observation, coding.code, record)
                 break
         else:
-            is_coded = any(coding.system == LOINC for coding in observation.code.coding)
+            is_coded = any(coding.system in LOINC_SYSTEMS for coding in observation.code.coding)
             if not is_coded and (use := _meaning_of_name(observation.code)) is not None:
                 _sort_in(signs, use, observation, "", record)
     for visit in record.facts(Encounter):

@@ -21,7 +21,7 @@ from fhir.mapping.study_words import (
     says_contrast,
     screening_imaging_named,
 )
-from fhir.terminology.analytes import LOINC
+from fhir.terminology.analytes import LOINC_OR_UNNAMED
 from fhir.terminology.medications import table_rows
 
 _URGENT = frozenset({"stat", "asap"})
@@ -193,7 +193,7 @@ def read_study(resource: Mapping[str, Any]) -> Study:
     code = resource.get("code")
     codings = [coding for coding in _list(code, "coding") if isinstance(coding, Mapping)]
     coded = tuple(
-        str(coding["code"]) for coding in codings if coding.get("code") and coding.get("system") in (LOINC, None)
+        str(coding["code"]) for coding in codings if coding.get("code") and coding.get("system") in LOINC_OR_UNNAMED
     )
     text = code.get("text") if isinstance(code, Mapping) else None
     words = str(

@@ -15,7 +15,8 @@ from fhir.terminology.analytes import (
     ANALYTE_BY_CODE,
     ANALYTES,
     ANSWER,
-    LOINC,
+    LOINC_OR_UNNAMED,
+    LOINC_SYSTEMS,
     Analyte,
     analyte_of_full_name,
     analyte_of_name,
@@ -29,6 +30,7 @@ from fhir.terminology.imported import analytes_by_code, is_used
 
 # README of the medication tables: "newest usable value (unit known, plausible, final, not haemolysed)".
 USABLE_STATUS = frozenset({"final", "amended", "corrected"})
+_CORRECTED = frozenset({"amended", "corrected"})
 ENTERED_IN_ERROR = "entered-in-error"
 STATUS_NEVER_USED = frozenset({ENTERED_IN_ERROR, "cancelled"})
 UNDATED = float("inf")
@@ -161,7 +163,7 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
         for coding in observation.code.coding:
             code = coding.code
             key = key_of(code)
-            if key is not None and (coding.system == LOINC or coding.system is None or _OF_LOINC not in code):
+            if key is not None and (coding.system in LOINC_OR_UNNAMED or _OF_LOINC not in code):
                 parts[key].append((observation, observation, code))
                 break
         else:
@@ -170,7 +172,7 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
             for coding in component.code.coding:
                 code = coding.code
                 key = key_of_number(code)
-                if key is not None and (coding.system == LOINC or coding.system is None or _OF_LOINC not in code):
+                if key is not None and (coding.system in LOINC_OR_UNNAMED or _OF_LOINC not in code):
                     parts[key].append((observation, component, code))
                     break
             else:
@@ -211,7 +213,7 @@ def _analyte_of_code_or_name(code: CodeableConcept, unit: str) -> str | None:
         if (imported := imported_meaning(coding.system, coding.code)) is not None and imported.analyte:
             return imported.analyte
     texts = [*code.texts]
-    if any(coding.system == LOINC for coding in code.coding):
+    if any(coding.system in LOINC_SYSTEMS for coding in code.coding):
         return next((key for text in texts if (key := analyte_of_full_name(text)) is not None), None)
     if unit:
         texts += [f"{text} {unit}" for text in texts]  # "urea" is urea nitrogen in mmol/L only
@@ -249,7 +251,7 @@ def refusal_of_unread(others: Iterable[CodedPart]) -> list[Refusal]:
 def _name_of_unread(concept: CodeableConcept) -> tuple[str, str] | None:
     """Return the name and the code of a result of no analyte; None where LOINC or pack-years say what it is."""
     codings = concept.coding
-    if any(coding.system == LOINC or coding.code in PACK_YEARS for coding in codings):
+    if any(coding.system in LOINC_SYSTEMS or coding.code in PACK_YEARS for coding in codings):
         return None
     code = next((f"{coding.system or ''}|{coding.code}" for coding in codings if coding.code), "text")
     words = concept.text or next((coding.display for coding in codings if coding.display), None)
@@ -257,7 +259,10 @@ def _name_of_unread(concept: CodeableConcept) -> tuple[str, str] | None:
 
 
 def newest_parts(parts: Sequence[CodedPart]) -> tuple[CodedPart, list[CodedPart]]:
-    """Return the newest of them, of equal ones the first, and all of its instant; one without a date is the newest."""
+    """Return the newest of them, of equal ones the first, and all of its instant; one without a date is the newest.
+
+    A corrected report replaces the others of its instant.
+    """
     if len(parts) == 1:
         return parts[0], [parts[0]]
     last = _of_the_last_days(parts)
@@ -268,7 +273,9 @@ def newest_parts(parts: Sequence[CodedPart]) -> tuple[CodedPart, list[CodedPart]
         if _is_newer(part[0], newest[0]):
             newest = part
     instant = _recency(newest[0])
-    return newest, [part for part in last if part is newest or _recency(part[0]) == instant]
+    at_once = [part for part in last if part is newest or _recency(part[0]) == instant]
+    corrected = [part for part in at_once if part[0].status in _CORRECTED]
+    return (corrected[0], corrected) if corrected else (newest, at_once)
 
 
 def _of_the_last_days(parts: Sequence[CodedPart]) -> list[CodedPart]:

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cache
+from typing import Final
 
 from msgspec import Struct
 
@@ -20,6 +21,9 @@ from fhir.terminology.semantic_tags import without_any_tag
 from fhir.terminology.units import normal_unit, unit_parts
 
 LOINC = "http://loinc.org"
+LOINC_SYSTEMS: Final = frozenset({LOINC, "urn:oid:2.16.840.1.113883.6.1"})
+"""The addresses of LOINC: older interfaces name a code system by its object identifier."""
+LOINC_OR_UNNAMED: Final = LOINC_SYSTEMS | {None}
 UCUM = "http://unitsofmeasure.org"
 ANSWER = "answer"
 """The kind of a test that is positive (1) or negative (0)."""

@@ -32,7 +32,7 @@ from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord, relative_reference, whose, without_runs
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
 from fhir.record.statuses import status_of_r4
-from fhir.terminology.analytes import LOINC
+from fhir.terminology.analytes import LOINC_OR_UNNAMED
 from fhir.terminology.medications import CVX_SYSTEMS, VACCINE, Ingredient
 
 # FHIR's id, and what real servers send beyond it; a slash or a blank would make another reference of it.
@@ -335,7 +335,7 @@ def open_tests(resources: Iterable[object]) -> frozenset[str]:
         and not request.is_only_proposed
         and request.code is not None
         for coding in request.code.coding
-        if coding.code and coding.system in (LOINC, None)
+        if coding.code and coding.system in LOINC_OR_UNNAMED
     )
 
 

@@ -33,7 +33,7 @@ from fhir.record.resources import (
     Observation,
     OperationOutcome,
 )
-from fhir.terminology.analytes import LOINC
+from fhir.terminology.analytes import LOINC_SYSTEMS
 
 State = Literal["given", "null", "failed", "fetched", "unobtainable"]
 """given: the client sent it. null: the client asked and found none. failed: the client could not get it and said so.
@@ -598,7 +598,9 @@ def _holds_any(value: Any, codes: Collection[str], analytes: Set[str]) -> bool:
     if any(coding.code in codes for observation in observations for coding in observation.code.coding):
         return True
     without_loinc = (
-        observation for observation in observations if all(coding.system != LOINC for coding in observation.code.coding)
+        observation
+        for observation in observations
+        if all(coding.system not in LOINC_SYSTEMS for coding in observation.code.coding)
     )
     return not analytes.isdisjoint(parts_by_analyte(without_loinc))
 

@@ -13,7 +13,7 @@ from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.prefetch.template import PRESSURE, PRESSURE_PANELS
 from fhir.record.folder import ChartsRefused, FolderTally, Head, lines_by_patient
 from fhir.record.measurement import GENOMICS, SCREENING
-from fhir.terminology.analytes import ANALYTES, LOINC
+from fhir.terminology.analytes import ANALYTES, LOINC_SYSTEMS
 from models_onnx.errors import BatchRefused
 
 # Keys of questions for which Observations without a known code are read too (PatientRecord.genetic_observations).
@@ -46,7 +46,7 @@ class Wanted:
         components = head.component if isinstance(head.component, list) else ()
         own = list(_codings(head.code))
         inner = [coding for item in components if isinstance(item, dict) for coding in _codings(item.get("code"))]
-        has_loinc = any(coding.get("system") == LOINC for coding in own)
+        has_loinc = any(coding.get("system") in LOINC_SYSTEMS for coding in own)
         return not has_loinc or any(coding.get("code") in self.codes for coding in (*own, *inner))
 
 

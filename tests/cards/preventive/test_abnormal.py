@@ -1,6 +1,7 @@
 """Abnormal results without a follow-up: which are told, what settles them, and what only looks like one."""
 
 from datetime import timedelta
+from typing import Any
 
 from cards.preventive.abnormal import ABNORMAL_RESULTS, FollowUp, open_results
 from fhir.record.record import read_record
@@ -46,6 +47,30 @@ def rows(*resources: Json, patient: Json | None = None) -> list[str]:
 
 def pressure(systolic: float, diastolic: float, when: str = "2026-11-20") -> tuple[Json, Json]:
     return number("8480-6", systolic, "mm[Hg]", when), number("8462-4", diastolic, "mm[Hg]", when)
+
+
+def lab(loinc: str, value: float, unit: str, side: str = "", **more: Any) -> Json:
+    """A result of the day, with a comparator where the laboratory gives only a side."""
+    charted = number(loinc, value, unit, "2026-11-20")
+    return charted | {"valueQuantity": charted["valueQuantity"] | ({"comparator": side} if side else {})} | more
+
+
+BY_OID = {"coding": [{"system": "urn:oid:2.16.840.1.113883.6.1", "code": "2823-3"}]}
+CRITICAL: Json = {"interpretation": [{"text": "Critical high"}]}
+QUIET: list[tuple[Json, ...]] = [
+    (lab("2345-7", 500, "mg/dL", ">", id="g"), problem("E11.9")),
+    (lab("777-3", 40, "10*3/uL", "<"),),
+    (lab("2823-3", 7.2, "mmol/L", id="first"), lab("2823-3", 4.2, "mmol/L", id="second", status="corrected")),
+    (lab("2160-0", 9.4, "mg/dL", **CRITICAL), problem("Z99.2")),
+    (lab("2692-2", 290, "mosm/kg", interpretation=[{"text": "Not critical"}]),),
+]
+
+
+@for_rows("entries", QUIET)
+def test_a_side_that_decides_nothing_a_corrected_report_and_what_dialysis_brings_are_quiet(
+    entries: tuple[Json, ...],
+) -> None:
+    assert rows(*entries) == []
 
 
 TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
@@ -144,6 +169,10 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((number("6301-6", 5.2, "{INR}", "2026-11-20"),), None, "inr-high"),
     ((number("6301-6", 11, "{INR}", "2026-11-20"),), None, "inr-over-10"),
     ((number("2951-2", 164, "mmol/L", "2026-11-20"),), None, "sodium-very-high"),
+    ((lab("2345-7", 600, "mg/dL", ">"), problem("E11.9")), None, "glucose-hyperosmolar"),
+    ((lab("777-3", 5, "10*3/uL", "<"),), None, "platelets-severe"),
+    ((lab("2823-3", 6.6, "mmol/L", code=BY_OID),), None, "potassium-severe"),
+    ((lab("2692-2", 390, "mosm/kg", **CRITICAL),), None, "laboratory-critical"),
     ((number("2951-2", 157, "mmol/L", "2026-11-20"),), None, "sodium-high"),
     ((number("19123-9", 0.8, "mg/dL", "2026-11-20"),), None, "magnesium-low"),
     ((number("2777-1", 0.8, "mg/dL", "2026-11-20"),), None, "phosphate-very-low"),

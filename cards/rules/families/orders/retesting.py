@@ -19,7 +19,7 @@ from fhir.mapping.study_words import loinc_of_words
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.resources import Observation, ServiceRequest
-from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC
+from fhir.terminology.analytes import ANALYTE_BY_LOINC, LOINC_OR_UNNAMED
 
 OBSERVATIONS = needs("Observation")
 """What a condition needs that looks at results."""
@@ -60,7 +60,7 @@ def _ordered(context: RuleContext) -> str:
 
 def _result_codes(observation: Observation) -> Iterable[str]:
     """Return the LOINC codes of a result; where it has none, that of the test which its words name."""
-    codes = [entry.code for entry in observation.code.coding if entry.code and entry.system in (LOINC, None)]
+    codes = [entry.code for entry in observation.code.coding if entry.code and entry.system in LOINC_OR_UNNAMED]
     if codes:
         return codes
     return [loinc for text in observation.code.texts if (loinc := loinc_of_words(text)) is not None]

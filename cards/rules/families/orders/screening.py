@@ -20,7 +20,7 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import USABLE_STATUS, effective_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import DiagnosticReport, Observation, Procedure
-from fhir.terminology.analytes import LOINC
+from fhir.terminology.analytes import LOINC_OR_UNNAMED
 from fhir.terminology.assertions import states
 
 _LONGEST_DAYS = 3650.0
@@ -87,7 +87,7 @@ def _newest_by_group(record: PatientRecord) -> Mapping[str, _Done]:
 def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTime | None, str, bool]]:
     for observation in record.facts(Observation):
         coding = observation.code.coding
-        words = "" if any(entry.system in (LOINC, None) for entry in coding) else observation.code.text
+        words = "" if any(entry.system in LOINC_OR_UNNAMED for entry in coding) else observation.code.text
         groups = screening_groups_of((entry.code for entry in coding), words)
         if groups and observation.status in USABLE_STATUS:
             value = observation.valueCodeableConcept
