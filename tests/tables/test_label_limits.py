@@ -155,12 +155,12 @@ UNITS_OF_LABELS = (1, 1000, 0.001, 1.44, 24, 0.024, 1440, 60, 0.06)
 
 
 def _holds(quote: str, amount: float) -> bool:
-    """Whether the quote has the amount, or one dose of it with so many times a day."""
+    """Whether the quote has the amount, or one dose of it with so many times a day, or every other day."""
     written = [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*(?:\.\d+)?", quote)]
     return any(
         math.isclose(number * times * unit, amount)
         for number in written
-        for times in (*TIMES_A_DAY, 7)
+        for times in (*TIMES_A_DAY, 7, 0.5)
         for unit in UNITS_OF_LABELS
     )
 

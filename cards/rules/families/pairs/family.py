@@ -38,8 +38,9 @@ from fhir.terminology.package_tables import package_rows
 
 _PACKAGE: Final = "cards.rules.families.pairs"
 _FLUCONAZOLE: Final = "4450"
-_DOSE: Final = re.compile(r"(from|over|over or unknown|under or unknown) ([\d.]+) mg(?: a day)?")
-"""The doses that a row is about, those of the drug on its first side; a loading dose is not over a dose a day."""
+_DOSE: Final = re.compile(r"(from|over|always over|over or unknown|under or unknown) ([\d.]+) mg(?: a day)?")
+"""The doses that a row is about, those of the drug on its first side; a loading dose is not over a dose a day, and what
+is taken as needed is not always over it."""
 _BEGUN_OVER_DAYS_AGO: Final = {"opioid_up_to_7_days": 7.0}
 """The opioid that is taken is meant unless it is known to have begun in so many days; one begun later is not."""
 _SAYS: Final = {
@@ -90,15 +91,16 @@ class Pair(Struct, frozen=True):
             counts = self.unless in _LOCAL_TOO or (self.unless == "on_skin" and _is_on_mucosa(drug))
             if drug.systemic is False and not counts:
                 return False
-        if self.unless == "injected":
-            return not any(drug.is_injected for drug in drugs)
+        orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
+        if self.unless in ("injected", "injected_once"):
+            once = self.unless == "injected_once"
+            return not any(drug.is_injected and (dose.single or not once) for drug, dose in orders)
         if self.unless == "in_catheter":
             return not any(_CATHETER.search(_words_of(drug, order)) for drug, order in _orders(context, partner))
         if self.unless == "not_neuraxial":
             return any(_NEURAXIAL.search(_words_of(drug, order)) for drug, order in _orders(context, partner))
         if self.unless == "injected_only":
             return all(drug.is_injected for drug in drugs)
-        orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
         single_counts = self.unless != "single_fluconazole" and "cyp3a4_inhibitor_moderate" not in self.keys
         if not single_counts and any(drug.has(_FLUCONAZOLE) and dose.single for drug, dose in orders):
             return False
@@ -132,7 +134,9 @@ def _is_meant_dose(dose: DailyDose, rxcui: str, how: str, mg: float) -> bool:
     day = dose.daily(rxcui)
     if day is None:
         return how.endswith("or unknown")
-    return day.low < mg if how.startswith("under") else day.high > mg and not dose.single
+    if how.startswith("under"):
+        return day.low < mg
+    return (day.low if how == "always over" else day.high) > mg and not dose.single
 
 
 def _is_high_dose(context: RuleContext, partner: CurrentMedication) -> bool:

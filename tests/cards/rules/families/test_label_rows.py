@@ -65,8 +65,11 @@ def test_a_disease_fires_for_each_drug_and_each_group_and_is_silent_without(ever
         patient = {"conditions": [[groups[0], days] if days else groups[0], *beside]} | (
             {"sex": "female", "age": 30} if "pregnancy" in beside else {}
         )
+        over, most = _over_and_most(parts)
+        over |= {"route": route} if (route := rule.trigger.draft[0].route) else {}
         for drug in _names(rule.trigger.draft):
-            assert _found(rule, patient, {"drug": drug}, as_of) == [band.id], drug
+            assert _found(rule, patient, {"drug": drug} | over, as_of) == [band.id], drug
+            assert not most or _found(rule, patient, {"drug": drug} | most, as_of) == [], drug
         name = _names(rule.trigger.draft)[0]
         unrelated = "osteoarthritis" if "gout" in groups else "gout"
         assert _found(rule, {"conditions": [unrelated]}, {"drug": name}, as_of) == []
@@ -76,7 +79,8 @@ def test_a_disease_fires_for_each_drug_and_each_group_and_is_silent_without(ever
         if without:
             assert _found(rule, {"conditions": [groups[0], *beside, *without]}, {"drug": name}, as_of) == []
 
-    for_each([*_of_template("dz-label", every), *_of_template("dz-recent", every)], fires)
+    templates = ("dz-label", "dz-recent", "dz-liver")
+    for_each([row for name in templates for row in _of_template(name, every)], fires)
 
 
 @EVERY
@@ -104,7 +108,7 @@ def _over_and_most(parts: list[Json]) -> tuple[Json, Json]:
         for part in parts
         if "derived" not in part and "lab" not in part
         for word, limit in part.items()
-        if word not in ("new_start", "slow_release")
+        if isinstance(limit, dict) and "gt" in limit
     }
     if "times_per_week" in limits:
         return {"dose": "10 mg", "times": 2}, {"dose": "10 mg", "times": limits["times_per_week"] / 7}
