@@ -203,7 +203,7 @@ async def invoke(call: Call, source: Source, recording: "Recording | None" = Non
             call = as_trial(call, received)
             received = await complete(call, received)
             understood = await turn.compute(understand, call, received)
-            advised = await turn.compute_async(advise, call, understood)
+            advised = await turn.compute(advise, call, understood)
             selected = await hold_back(call, advised)
             answer = await turn.compute(write, call, selected)
     except (PreconditionFailed, CallTimedOut) as error:
@@ -307,7 +307,7 @@ def understand(call: Call, received: Received) -> Understood:
     return Understood(request, filled.state, record, chart, originals, refusals, None, groups, roles)
 
 
-async def advise(call: Call, understood: Understood) -> Advised:
+def advise(call: Call, understood: Understood) -> Advised:
     """Return what the advisors of the service find; where none is asked the reason only.
 
     Raises:
@@ -322,7 +322,7 @@ async def advise(call: Call, understood: Understood) -> Advised:
     failures: dict[str, Exception] = {}
     for advisor in call.advisors(understood.request.hook):
         try:
-            advice = await _find(call, advisor, service_input)
+            advice = _find(call, advisor, service_input)
             advice_by_advisor[advisor.id] = _in_words_of_country(advice, partial(_log_failed, call, advisor.id))
         except Exception as error:
             failures[advisor.id] = error
@@ -339,7 +339,7 @@ async def advise(call: Call, understood: Understood) -> Advised:
     return Advised(understood, advice, checked, config)
 
 
-async def _find(call: Call, advisor: Advisor, service_input: ServiceInput) -> Advice:
+def _find(call: Call, advisor: Advisor, service_input: ServiceInput) -> Advice:
     why_off = call.released.why_off(advisor.id, call.client.name)
     if why_off is not None:
         return no_card(advisor.id, SWITCHED_OFF, why_off)
@@ -347,7 +347,7 @@ async def _find(call: Call, advisor: Advisor, service_input: ServiceInput) -> Ad
     for key in advisor.needs.required if advisor.requires_at_once else ():
         service_input.prefetch.require(key)
     silence = advisor.reason_against(service_input.record)
-    return await advisor.find(service_input) if silence is None else Advice(silences=[silence])
+    return advisor.find(service_input) if silence is None else Advice(silences=[silence])
 
 
 def _log_failed(call: Call, advisor: str, failure: Exception) -> None:

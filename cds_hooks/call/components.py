@@ -13,7 +13,7 @@ from cds_hooks.call.prefetch.fetch import PrefetchFetcher
 from cds_hooks.call.protocol.visit_memory import VisitMemory
 from cds_hooks.call.security import Trust
 from cds_hooks.call.services import Service
-from cds_hooks.call.services._model import Predict, Predictor, SiteThresholds, site_thresholds
+from cds_hooks.call.services._model import SiteThresholds, site_thresholds
 from cds_hooks.evidence.storage.content import UserNames, open_user_names
 from cds_hooks.evidence.storage.decision import DecisionLog
 from cds_hooks.evidence.storage.opening import open_decision_log
@@ -32,8 +32,6 @@ class ServerComponents:
     decisions: DecisionLog
     metrics: Metrics
     computing: Computing
-    predict: Predict
-    """Runs a model for the calls of one event loop."""
     fetching: PrefetchFetcher
     restraint: Restraint
     models: ModelApprovals
@@ -82,7 +80,6 @@ def open_components(
         open_decision_log(configured.database_url),
         Metrics(),
         Computing(configured.call_seconds),
-        Predictor().predict,
         PrefetchFetcher(trust, configured.fetch_milliseconds),
         restraint,
         ModelApprovals(configured.model_state, approvals, lambda: (configured.as_of or datetime.now(UTC)).date()),

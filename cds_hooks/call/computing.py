@@ -12,7 +12,7 @@ nothing faster: it lets the loop answer small calls in between. docs/decisions/0
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import inf
@@ -176,12 +176,6 @@ class AtOnce:
         """Return what the work returns."""
         return work(*args, **kwargs)
 
-    async def compute_async(
-        self, work: Callable[_Arguments, Awaitable[_Result]], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
-    ) -> _Result:
-        """Return what the work returns, which waits for models."""
-        return await work(*args, **kwargs)
-
     def has_waited(self) -> None:
         """Note that the call has waited for something, so that others may have their turn before it goes on."""
 
@@ -226,21 +220,6 @@ class CallUnderWay(AtOnce):
             return await self._computing.compute_beside_the_loop(self._client, partial(work, *args, **kwargs))
         begun = await self._take_turn()
         result = work(*args, **kwargs)
-        self._note(begun)
-        return result
-
-    async def compute_async(
-        self, work: Callable[_Arguments, Awaitable[_Result]], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
-    ) -> _Result:
-        """Return the same of a work that waits for something; on a thread it has an event loop of its own."""
-
-        async def run() -> _Result:
-            return await work(*args, **kwargs)
-
-        if self._is_large or self._computing.is_slow(self._client):
-            return await self._computing.compute_beside_the_loop(self._client, lambda: asyncio.run(run()))
-        begun = await self._take_turn()
-        result = await work(*args, **kwargs)
         self._note(begun)
         return result
 

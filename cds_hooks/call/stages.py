@@ -13,6 +13,7 @@ from cds_hooks.call.security import TrustedClient
 from cds_hooks.call.services import Advisor, Service
 from cds_hooks.call.services._model import Predict
 from cds_hooks.telemetry.tracing import CallTrace
+from models_onnx.serving.runtime import Model
 
 SENT_AS_TRIAL: Final = "cds_hooks.trial"
 """Member of the ASGI scope of a call that /try sends within this process; no client can set it."""
@@ -49,12 +50,12 @@ class Call(Struct, frozen=True, kw_only=True):
     client: TrustedClient
     components: ServerComponents
     turn: AtOnce
-    predict: Predict
     stages: Stopwatch
     decision_id: str
     as_of: datetime
     released: Released
     """What may show cards, to the end of this call; the digest of what is in force with it is recorded."""
+    predict: Predict = Model.predict
     trace: CallTrace | None = None
     from_event: bool = False
     """Whether no client waits for the answer: an event made the call (`cds_hooks/add_ons/events/rescoring.py`)."""
@@ -85,7 +86,7 @@ def open_call(
         client=client,
         components=components,
         turn=CallUnderWay(components.computing, client.name, size),
-        predict=components.predict if trace is None else trace.timed("model", components.predict),
+        predict=Model.predict if trace is None else trace.timed("model", Model.predict),
         stages=Stopwatch(trace),
         decision_id=decision_id,
         as_of=components.settings.as_of or datetime.now(UTC),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, ClassVar, Final, ParamSpec, TypeVar
 
@@ -120,15 +120,15 @@ class CallTrace:
         if self._tracer is not None:
             self._stages.append((name, self._epoch(started), self._epoch(ended)))
 
-    def timed(self, name: str, work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    def timed(self, name: str, work: Callable[P, T]) -> Callable[P, T]:
         """Return the same work, remembered as a stage."""
         if self._tracer is None:
             return work
 
-        async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        def run(*args: P.args, **kwargs: P.kwargs) -> T:
             started = perf_counter()
             try:
-                return await work(*args, **kwargs)
+                return work(*args, **kwargs)
             finally:
                 self.stage(name, started, perf_counter())
 

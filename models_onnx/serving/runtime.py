@@ -6,7 +6,7 @@ Strength by share of the sum of absolute contributions (responsible-ai 7.4): fro
 from 5 % one. Shown factors + rest = margin - base, exactly what separates this person from the reference.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
@@ -129,29 +129,21 @@ class Model:
             ExplanationMismatch: |margin - base - sum of contributions| is above 1e-5 * max(1, |margin|), which no file
                 that passed the compiler should ever do.
         """
-        return self.predict_each([values])[0]
-
-    def predict_each(self, vectors: Sequence[NDArray[np.float64]]) -> list[Prediction]:
-        """Return one prediction for each vector, in one run and with the same checks; each equal to `predict`."""
-        for values in vectors:
-            if values.shape != (len(self.features),):
-                raise WrongShape(f"{self.manifest.id} takes {len(self.features)} values, got shape {values.shape}")
-        rows = self.predict_rows(np.array(vectors))
-        return [self._prediction(rows, row) for row in range(len(vectors))]
-
-    def _prediction(self, rows: Predictions, row: int) -> Prediction:
+        if values.shape != (len(self.features),):
+            raise WrongShape(f"{self.manifest.id} takes {len(self.features)} values, got shape {values.shape}")
+        rows = self.predict_rows(values[np.newaxis])
         return Prediction(
-            rows.probability[row].item(),
-            rows.margin[row].item(),
+            rows.probability.item(),
+            rows.margin.item(),
             self._base,
-            rows.contributions[row],
-            rows.missing[row],
-            rows.out_of_range[row],
-            rows.percentile[row].item(),
-            rows.observed_rate[row].item(),
-            rows.observed_low[row].item(),
-            rows.observed_high[row].item(),
-            int(rows.observed_count[row]),
+            rows.contributions[0],
+            rows.missing[0],
+            rows.out_of_range[0],
+            rows.percentile.item(),
+            rows.observed_rate.item(),
+            rows.observed_low.item(),
+            rows.observed_high.item(),
+            int(rows.observed_count.item()),
         )
 
     def predict_rows(self, values: NDArray[np.float64]) -> Predictions:

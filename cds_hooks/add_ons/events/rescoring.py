@@ -208,7 +208,6 @@ class Rescoring:
             client=client,
             components=components,
             turn=CallUnderWay(components.computing, client.name, size),
-            predict=components.predict,
             stages=Stopwatch(None),
             decision_id=due.decision_id,
             as_of=components.settings.as_of or datetime.now(UTC),

@@ -174,7 +174,7 @@ _LONGEST_NOTE: Final = 50_000
 """The most characters of a note that are read while an EHR waits: about 20 pages, read in some 0.2 s."""
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One card with both quotes of each disagreement, else the reason for none."""
     chart = _chart(call)
     words = words_of_card(chart)

@@ -136,17 +136,17 @@ def _refuse_features_of_stays(declared: ServiceFile, features: tuple[Feature, ..
         raise file.fault(text, "hook")
 
 
-async def _never(call: ServiceInput) -> Advice:
+def _never(call: ServiceInput) -> Advice:
     """Not reached: `Service.require_model` has answered the call before."""
     raise AssertionError(f"{call.request.hook} reached a service whose model cannot be served")
 
 
-async def _find_by_model(declared: ServiceFile, of_chart: ChartModel, call: ServiceInput) -> Advice:
+def _find_by_model(declared: ServiceFile, of_chart: ChartModel, call: ServiceInput) -> Advice:
     """One info card where the estimate is among the highest of the reference cohort, else the reason for none."""
     if call.is_preview and why_withheld(of_chart.model) is not None:
         call = replace(call, why_withheld=lambda _model: None)
     text = partial(_text_of_model, declared, of_chart, call)
-    return await advise_by_model(call, of_chart, of_chart.inputs(call.record), text)
+    return advise_by_model(call, of_chart, of_chart.inputs(call.record), text)
 
 
 def _text_of_model(
@@ -202,7 +202,7 @@ def _of_equation(declared: ServiceFile, file: DeclaringFile) -> Advisor:
     )
 
 
-async def _find_by_equation(declared: ServiceFile, equation: Equation, least: float, call: ServiceInput) -> Advice:
+def _find_by_equation(declared: ServiceFile, equation: Equation, least: float, call: ServiceInput) -> Advice:
     """One info card where the result reaches the declared value, else the reason for none."""
     output = equation.output(declared.output)
     below = f"{equation.title} is below {_in_words(output, least)}."

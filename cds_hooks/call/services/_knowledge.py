@@ -4,7 +4,7 @@ Nothing of this is imported in a server that names no folder. What a plan says o
 here it is given the resources of the call as the client sent them, and its outcomes become cards and silences.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -57,9 +57,7 @@ def _plain(text: str) -> str:
     return "".join(sign if sign.isalnum() or sign in " _.,:;/()*+-" else "-" for sign in text)[:120]
 
 
-def _advisor(
-    artifact: Artifact, hooks: tuple[str, ...], find: Callable[[Artifact, ServiceInput], Awaitable[Advice]]
-) -> Advisor:
+def _advisor(artifact: Artifact, hooks: tuple[str, ...], find: Callable[[Artifact, ServiceInput], Advice]) -> Advisor:
     requested = frozenset(artifact.reads) - _NOT_ASKED_FOR
     return Advisor(
         id=artifact.id,
@@ -84,7 +82,7 @@ def _description(artifact: Artifact) -> str:
     return text if len(text) <= 400 else text[:399].rstrip() + "…"
 
 
-async def _find(artifact: Artifact, call: ServiceInput) -> Advice:
+def _find(artifact: Artifact, call: ServiceInput) -> Advice:
     """Give the plan what the call brought; a card for each action whose conditions are true, else its silence."""
     drafts = _drafts(call)
     outcomes = apply(
@@ -114,7 +112,7 @@ async def _find(artifact: Artifact, call: ServiceInput) -> Advice:
     return advice
 
 
-async def _count_gaps(artifact: Artifact, call: ServiceInput) -> Advice:
+def _count_gaps(artifact: Artifact, call: ServiceInput) -> Advice:
     """Put what a quality measure counts as not done on the worklist; a measure is not a card."""
     as_of = call.record.as_of
     gaps = gaps_in_care(

@@ -1,12 +1,7 @@
-"""One estimate by a model for services: batched over the calls of one event loop turn, with a fallback model.
+"""One estimate by a model for advisors, with a model for fewer values where the first one lacks its inputs."""
 
-Calls that arrive together wait for each other for one turn of the event loop: a run of sixteen rows costs little more
-than a run of one. A single call does not wait.
-"""
-
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 from msgspec import Struct, field
@@ -29,7 +24,7 @@ from models_onnx.serving.eligibility import (
 )
 from models_onnx.serving.runtime import Model, Prediction
 
-Predict: TypeAlias = Callable[[Model, NDArray[np.float64]], Awaitable[Prediction]]
+Predict: TypeAlias = Callable[[Model, NDArray[np.float64]], Prediction]
 
 
 class SiteThresholds(Struct, frozen=True):
@@ -123,57 +118,6 @@ class ChartModel(Struct, frozen=True):
 WhyWithheld: TypeAlias = Callable[[Model], str | None]
 """Says why a model shows no cards at a site; None where it does."""
 
-_MOST_PREDICTIONS: Final = 64
-_Waiting = list[tuple[NDArray[np.float64], asyncio.Future[Prediction]]]
-
-
-class Predictor:
-    """Runs models for the calls of an event loop together; a large call has a loop of its own."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[tuple[Model, asyncio.AbstractEventLoop], _Waiting] = {}
-        self._lately: dict[tuple[Model, bytes], Prediction] = {}
-        """The services of one visit ask the same model about the same patient (docs/caches.md)."""
-
-    async def predict(self, model: Model, values: NDArray[np.float64]) -> Prediction:
-        """Return the prediction for one vector; raises what `Model.predict` raises, for this vector only."""
-        if (kept := self._lately.get((model, values.tobytes()))) is not None:
-            return kept
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Prediction] = loop.create_future()
-        waiting = self._waiting.get((model, loop))
-        if waiting is None:
-            self._waiting[model, loop] = [(values, future)]
-            loop.call_soon(self._run, model, loop)
-        else:
-            waiting.append((values, future))
-        return await future
-
-    def _run(self, model: Model, loop: asyncio.AbstractEventLoop) -> None:
-        waiting = self._waiting.pop((model, loop))
-        try:
-            predictions = model.predict_each([values for values, _ in waiting])
-        except Exception:
-            _one_by_one(model, waiting)  # so that a fault of one row stays with its own call
-            return
-        if len(self._lately) >= _MOST_PREDICTIONS:
-            self._lately.clear()
-        for (values, future), prediction in zip(waiting, predictions, strict=True):
-            self._lately[model, values.tobytes()] = prediction
-            if not future.cancelled():
-                future.set_result(prediction)
-
-
-def _one_by_one(model: Model, waiting: _Waiting) -> None:
-    for values, future in waiting:
-        if future.cancelled():
-            continue
-        try:
-            future.set_result(model.predict(values))
-        except Exception as error:
-            future.set_exception(error)
-
-
 NOT_RELEASED = "model-not-released"
 """The reason code of a model whose release state or gates allow no card (docs/models/gates.md)."""
 
@@ -230,7 +174,7 @@ def age_in(vector: FeatureVector) -> float | None:
     return next((value.value for value in ages), None)
 
 
-async def estimate(
+def estimate(
     predict: Predict, vector: FeatureVector, model: Model, twin: Model, why_withheld: WhyWithheld
 ) -> ModelEstimate:
     """Return the model's estimate; the twin's where the model is refused for what is missing and the twin is not.
@@ -238,12 +182,12 @@ async def estimate(
     Where neither may be shown, `refused` is the model's own reason. `vector` has the model's features, the twin's among
     them. `why_withheld` says why a model shows no cards at this site.
     """
-    estimate_of_model = await _by(predict, vector, model, why_withheld)
+    estimate_of_model = _by(predict, vector, model, why_withheld)
     if not twin_may_take_over(model.manifest, estimate_of_model.refused):
         return estimate_of_model
     if isinstance(twin, AbsentModel):
         return _without_twin(estimate_of_model)
-    estimate_of_twin = await _by(predict, vector.only(twin.features), twin, why_withheld)
+    estimate_of_twin = _by(predict, vector.only(twin.features), twin, why_withheld)
     return estimate_of_model if estimate_of_twin.refused is not None else estimate_of_twin
 
 
@@ -264,11 +208,11 @@ def _out_of_all_range(model: Model, vector: FeatureVector) -> WhyNot | None:
     return WhyNot(model.manifest.id, OUT_OF_RANGE, text, tuple(gap.feature.name for gap in strange))
 
 
-async def _by(predict: Predict, vector: FeatureVector, model: Model, why_withheld: WhyWithheld) -> ModelEstimate:
+def _by(predict: Predict, vector: FeatureVector, model: Model, why_withheld: WhyWithheld) -> ModelEstimate:
     refused = lacks_inputs(model.manifest, vector.values)
     if refused is not None:
         return ModelEstimate(model, None, vector, refused)
-    prediction = await predict(model, vector.values)
+    prediction = predict(model, vector.values)
     refused = None if may_be_scored(model.manifest, prediction) else not_scored(model.manifest, vector.values)
     if refused is None:
         refused = _out_of_all_range(model, vector)

@@ -18,7 +18,7 @@ _SHORT_OF_LIFE: Final = 50
 choice. USPSTF names life expectancy (colorectal 2021, lung 2021) without a number of this kind."""
 
 
-async def short_outlook(call: ServiceInput) -> str | None:
+def short_outlook(call: ServiceInput) -> str | None:
     """Why a benefit of later years is not reminded of, by the model; None where it expects more or says nothing."""
     record = call.record
     if isinstance(OUTLOOK, AbsentModel) or not_in_population(OUTLOOK.manifest, record.age_years()) is not None:
@@ -26,7 +26,7 @@ async def short_outlook(call: ServiceInput) -> str | None:
     vector = outlook_inputs(record)
     if lacks_inputs(OUTLOOK.manifest, vector.values) is not None or call.why_withheld(OUTLOOK) is not None:
         return None
-    deaths = people_shown(await call.predict(OUTLOOK, vector.values))
+    deaths = people_shown(call.predict(OUTLOOK, vector.values))
     if deaths < _SHORT_OF_LIFE:
         return None
     return f"about {deaths} in 100 people with such results died within 5 years, before the benefit would come"

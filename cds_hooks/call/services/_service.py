@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from inspect import iscoroutinefunction
@@ -235,7 +235,7 @@ def no_card(subject: str, reason: str, text: str) -> Advice:
     return Advice(silences=[WhyNot(subject, reason, text)])
 
 
-async def advise_by_model(
+def advise_by_model(
     call: ServiceInput, chart_model: ChartModel, vector: FeatureVector, text: Callable[[ModelEstimate], CardText]
 ) -> Advice:
     """One card where the estimate is among the highest of the model's reference cohort, else the reason.
@@ -244,7 +244,7 @@ async def advise_by_model(
     exclusions.
     """
     chosen = call.choose(chart_model.model)
-    estimated = await estimate(call.predict, vector, chosen.model, chart_model.twin, call.why_withheld)
+    estimated = estimate(call.predict, vector, chosen.model, chart_model.twin, call.why_withheld)
     model, refused = estimated.model, estimated.refused
     advice = Advice(features=estimated.vector, models=(reference_of(model),))
     if refused is not None:
@@ -253,7 +253,7 @@ async def advise_by_model(
     scores, age = scores_of(model, estimated.prediction), age_in(estimated.vector)
     advice.scores = scores
     if chosen.beside and model is chosen.model:
-        advice.scores = {**scores, "beside": await _of_versions(call, chart_model, estimated, chosen.beside)}
+        advice.scores = {**scores, "beside": _of_versions(call, chart_model, estimated, chosen.beside)}
         advice.models += tuple(map(reference_of, chosen.beside))
     if chart_model.is_due(model, scores, age, call.thresholds):
         identity = call.card_identity(call.model_url(model.manifest.id))
@@ -277,14 +277,14 @@ def _below(call: ServiceInput, chart_model: ChartModel, manifest: Manifest, age:
     return f"The estimate is not among the highest {100 * share:g} in 100 of {manifest.row_words} aged {band.words}."
 
 
-async def _of_versions(
+def _of_versions(
     call: ServiceInput, chart_model: ChartModel, estimated: ModelEstimate, beside: Sequence[Model]
 ) -> list[dict[str, Any]]:
     """Return what other versions of the model compute from the same inputs; their faults cost the answer nothing."""
     compared: list[dict[str, Any]] = []
     for model in beside:
         try:
-            prediction = await call.predict(model, estimated.vector.values)
+            prediction = call.predict(model, estimated.vector.values)
         except Exception as error:
             compared.append({**reference_of(model), "error": type(error).__name__})
         else:
@@ -303,7 +303,7 @@ class Advisor:
     `description`, `usage_requirements` and `extension` are those of a service that has this advisor alone.
 
     Raises:
-        DeclarationError: the id is not part of an address, a hook is not known, or `find` is not a coroutine function.
+        DeclarationError: the id is not part of an address, a hook is not known, or `find` is a coroutine function.
     """
 
     id: str
@@ -314,7 +314,7 @@ class Advisor:
     usage_requirements: str
     needs: Needs
     """What it reads."""
-    find: Callable[[ServiceInput], Awaitable[Advice]]
+    find: Callable[[ServiceInput], Advice]
     """Returns cards, or the reason for none. What it raises costs no other advisor."""
     rank: VisitRank = VisitRank.FINDING
     """What is lost if its cards are missed at an opening; a card of another rank says so in its notes."""
@@ -356,8 +356,8 @@ class Advisor:
             if name not in LIBRARY:
                 text = f"{self.id}: there is no hook {name!r}; there are {', '.join(LIBRARY)}"
                 raise DeclarationError(text, name)
-        if not iscoroutinefunction(self.find):
-            raise DeclarationError(f"{self.id}: find must be declared with `async def`", "find")
+        if iscoroutinefunction(self.find):
+            raise DeclarationError(f"{self.id}: find is declared with `def`, without `async`", "find")
         templates_for(self.needs)  # what no template brings is said at once
 
     def asking_for(self, resources: Collection[str]) -> "Advisor":

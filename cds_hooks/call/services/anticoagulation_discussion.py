@@ -58,7 +58,7 @@ _TALK_OFFER = ("Plan a talk about anticoagulation", "Draft order: benefits, blee
 _OVER_65 = "age over 65"
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One card where the yearly risk of stroke is 2 % or more and no anticoagulant is active, else the reason."""
     record = call.record
     vector = map_features(record, FEATURES)

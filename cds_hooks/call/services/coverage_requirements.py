@@ -25,7 +25,7 @@ _CODES: Final = (
 )  # fmt: skip
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """Give a system action for each order that a payer answers, or cards; a reason for each order without an answer."""
     from cds_hooks.call.services._coverage import advise  # loaded by the first call only
 

@@ -111,7 +111,7 @@ NO_SCORES = tuple(
 """For which stays neither score is: the model of `readmission-follow-up` may be."""
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One card of the first score that can be worked out and is high, else the reasons of both."""
     vector = map_features(call.record, FEATURES)
     charts = [

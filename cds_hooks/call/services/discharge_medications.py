@@ -49,7 +49,7 @@ class _Active(Struct, frozen=True):
     draft: DraftOrder
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One card for each order that goes home and has a finding, and a reason for everything that says nothing."""
     record = call.record
     destination = discharge_destination(record)

@@ -42,7 +42,7 @@ def _book() -> RuleBook:
     return rule_book().of_families(lambda name: name == "genes")
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One card where a new result matters to a drug that is taken, else the reason for none."""
     record = call.record
     readings = {reading.source: reading for reading in _readings(record)}

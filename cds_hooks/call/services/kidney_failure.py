@@ -80,7 +80,7 @@ _NOT_OF_FAILURE: Final = (
 )
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One card for a rise of creatinine or an eGFR under 15 that nephrology has not seen, else the reason."""
     record = call.record
     rise, failure = acute_rise(record), kidney_failure(record)

@@ -82,7 +82,7 @@ _BMI = features_named(("bmi_kg_m2",))
 _APART_DAYS = 92.0  # labs of one day, or at most 3 months apart
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One card where FIB-4 is not low in somebody with a reason for it and nobody looked further, else the reason."""
     record = call.record
     vector = without_stays(record, map_features(record, EQUATION.features), emergencies=True)

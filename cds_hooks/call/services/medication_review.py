@@ -80,7 +80,7 @@ def review_book() -> RuleBook:
     return whole_book().of_families(lambda name: name not in _OF_ORDERS_ONLY)
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One card where something that is taken does not fit, else the reason for none."""
     record = call.record
     medications = taken_medications(record, OriginalOrders(call.sent))

@@ -60,7 +60,7 @@ _KIDNEY_SOURCES = {
 }
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One card where the 5-year risk reaches the site's threshold and nobody was asked yet, else the reason."""
     record = call.record
     if not is_chronic(record):

@@ -26,7 +26,7 @@ _ALWAYS_JUDGED = 20
 """So many drafts are within the pairs beside the 10,000 entries that a key of prefetch may hold."""
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One card for each drafted order with a finding, and a reason for every rule and draft that says nothing."""
     context: Any = call.request.context
     call.require_at_most(getattr(context, "selections", ()), "context.selections")

@@ -30,7 +30,7 @@ _KEY: Final = "dispatched"
 _LONGEST_REFERENCE: Final = 80
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One card for each dispatched study or test with a finding, and a reason for everything that says nothing."""
     context: Any = call.request.context
     wanted = tuple(

@@ -82,7 +82,7 @@ WISHES = frozenset({"75773-2"})
 """LOINC: goals, preferences and priorities for medical treatment (PACIO, advance directive interoperability)."""
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One info card for a serious illness or an estimate among the highest, else the reason for none."""
     record = call.record
     illness = _serious_illness(record)
@@ -94,7 +94,7 @@ async def find(call: ServiceInput) -> Advice:
     call.prefetch.require("labs")
     vector = outlook_inputs(record)
     diagnoses = _diagnoses_beside(record)
-    advice = await advise_by_model(call, OF_CHART, vector, partial(_text, call, diagnoses))
+    advice = advise_by_model(call, OF_CHART, vector, partial(_text, call, diagnoses))
     advice.features = vector  # what the full panel was asked of, where the small one is used
     return advice
 

@@ -54,7 +54,7 @@ AT_CHECK_UPS: Final = frozenset({"hepatitis-c", "hiv"})
 _NOT_FOR: Final = frozenset({"age", "sex"})
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One card where a service is due, and for each of the others the reason why it is not, or is not known."""
     record = call.record
     results = record.derive(open_results)
@@ -64,7 +64,7 @@ async def find(call: ServiceInput) -> Advice:
         return advice
     judged = record.derive(_judged)
     if any(answer.state == "due" for answer in judged):
-        outlook, in_check_up = await short_outlook(call), is_check_up(call)
+        outlook, in_check_up = short_outlook(call), is_check_up(call)
         judged = tuple(answer if answer.state != "due" else _changed(answer, outlook, in_check_up) for answer in judged)
     states = preventive_states(judged, today(call))
     advice = Advice(

@@ -44,9 +44,9 @@ DESTINATION_UNKNOWN = (
 )
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One info card where the estimate of the model is high, else the reason for none."""
-    return await advise_by_model(call, OF_CHART, OF_CHART.inputs(call.record), partial(_text, call))
+    return advise_by_model(call, OF_CHART, OF_CHART.inputs(call.record), partial(_text, call))
 
 
 def _text(call: ServiceInput, estimate: ModelEstimate) -> CardText:

@@ -73,7 +73,7 @@ _LIPIDS_OLD_DAYS = 365
 _FROM = {"intermediate": "5 to under 10 in 100", "high": "10 in 100 or more"}
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One card where the risk is intermediate or high and no statin is active, else the reason for none.
 
     The talk needs a visit, and where no disease asks for it, one in which a reminder has its place.
@@ -90,7 +90,7 @@ async def find(call: ServiceInput) -> Advice:
         return advice
     (card,) = advice.cards
     is_for_disease = indication is not None and indication.about in OF_DISEASE
-    if not is_for_disease and (outlook := await short_outlook(call)) is not None:
+    if not is_for_disease and (outlook := short_outlook(call)) is not None:
         advice.cards, advice.silences = [], [WhyNot(EQUATION.id, "outside-population", f"{capitalized(outlook)}.")]
     elif card.own_extension.missing:
         pass  # a test to order has a reminder's rules of its own

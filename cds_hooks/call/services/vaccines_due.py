@@ -33,7 +33,7 @@ _UNREAD_SHOWN = 2
 _LONGEST_WORDS = 60
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One card where a vaccine is due today, else the reason for none."""
     record = call.record
     forecast = record.derive(_forecast)

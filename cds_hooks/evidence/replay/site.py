@@ -17,7 +17,6 @@ from cds_hooks.call.security import TrustedClient
 from cds_hooks.call.security.trust import DevelopmentTrust, development_client
 from cds_hooks.call.security.trust_file import read_trust_file
 from cds_hooks.call.services import Service, every_service, services_for, versions_for
-from cds_hooks.call.services._model import Predictor
 from cds_hooks.call.trusted_models import AbsentModel
 from cds_hooks.evidence.replay.memory import RecordedRestraint
 from cds_hooks.evidence.storage.content import UserNames
@@ -74,7 +73,7 @@ class ReplaySite:
         loaded = (model for service in self.services.values() for model in service.models)
         return next((model for model in loaded if not isinstance(model, AbsentModel) and _id(model) == model_id), None)
 
-    async def predict(self, model: Model, values: NDArray[float64]) -> Prediction:
+    def predict(self, model: Model, values: NDArray[float64]) -> Prediction:
         """Return the prediction by the model, or by the candidate that has its id and its inputs."""
         return self.candidates.get(_id(model), model).predict(values)
 
@@ -116,7 +115,6 @@ def open_site(
         _NothingRecorded(),
         Metrics(),
         Computing(configured.call_seconds),
-        Predictor().predict,
         PrefetchFetcher(DevelopmentTrust(), configured.fetch_milliseconds),
         restraint,
         ModelApprovals(configured.model_state, approvals, lambda: restraint.day),

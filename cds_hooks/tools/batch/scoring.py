@@ -6,7 +6,6 @@ estimated over many charts at once, which gives the same bits.
 Which models and equations are asked of many charts: by name, or all that may be used at this site.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,7 +41,7 @@ from models_onnx.equations.calculate import (
 from models_onnx.equations.declaration import Equation, find_equations
 from models_onnx.errors import BatchRefused, EquationRefused
 from models_onnx.serving.registry import model_ids
-from models_onnx.serving.runtime import Model, Prediction
+from models_onnx.serving.runtime import Model
 
 AsItStood = Callable[[list[bytes], datetime], list[bytes]]
 """The resources of a chart as they stood at an instant in the past."""
@@ -221,11 +220,7 @@ _LATER = Score("", "")
 
 def _one_by_one(chart_model: ChartModel, record: PatientRecord, vector: FeatureVector) -> Score:
     """Scores a chart with an implausible value in the way of the service, which reports the value itself."""
-
-    async def predict(model: Model, values: NDArray[np.float64]) -> Prediction:
-        return model.predict(values)
-
-    estimated = asyncio.run(estimate(predict, vector, chart_model.model, chart_model.twin, lambda _model: None))
+    estimated = estimate(Model.predict, vector, chart_model.model, chart_model.twin, lambda _model: None)
     name = chart_model.model.manifest.id
     if estimated.refused is not None:
         return Score(record.patient_id, name, reason=estimated.refused.reason, reason_text=estimated.refused.text)

@@ -8,7 +8,7 @@ from fhir.mapping.features.feature import map_features
 from st_marys_cds.sleep import FEATURES
 
 
-async def find(call: ServiceInput) -> Advice:
+def find(call: ServiceInput) -> Advice:
     """One info card for somebody who takes a sleeping pill, else the reason for none."""
     vector = map_features(call.record, FEATURES)
     if vector.missing:
