@@ -21,7 +21,6 @@ from models_onnx.errors import DeclarationError
 GROUPS: Final = {
     "cds_hooks.call.services": ("SERVICE", "id", "service"),
     "cds_hooks.call.dialects": ("DIALECT", "id", "dialect"),
-    "cds_hooks.call.hold_back": ("CHECK", "title", "hold-back check"),
     "cds_hooks.people.pages": ("DOOR", "path", "page"),
     "fhir.mapping.features": ("FEATURES", "name", "features"),
     "models_onnx.equations.published": ("EQUATION", "id", "equation"),

@@ -13,7 +13,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cds_hooks.call.components import ServerComponents, open_components
 from cds_hooks.call.configuration import prompt_versions, served_versions, service_approval_counts
 from cds_hooks.call.dialects import find_dialects
-from cds_hooks.call.hold_back.checks import site_checks
 from cds_hooks.call.routes.coverage import coverage_routes
 from cds_hooks.call.routes.entrance import (
     BodyReader,
@@ -138,7 +137,6 @@ def _refuse_wrong_parts() -> None:
 
         find_equations()
         find_dialects()
-        site_checks()
         all_doors()
 
 

@@ -72,8 +72,8 @@ class CardSettings(BaseSettings):
     )
     packages: str = Field(
         default="",
-        description="Names of installed packages from outside that bring services, dialects, features, equations, "
-        "hold-back checks or pages of the hospital's own, separated by commas; no other package is loaded. Behind a "
+        description="Names of installed packages from outside that bring services, dialects, features, equations "
+        "or pages of the hospital's own, separated by commas; no other package is loaded. Behind a "
         "trust file two people approve each version (docs/adding/package.md).",
     )
     terminology: Path | None = Field(

@@ -18,9 +18,8 @@ import msgspec
 import orjson
 import pytest
 
-from cards.card import Card, Source, check_card
+from cards.card import Card, check_card
 from cards.extension import EXTENSION_KEY
-from cds_hooks.call.hold_back.checks import Caller, CheckedCall, SiteCheck
 from cds_hooks.call.services import Service, every_service, find_services
 from cds_hooks.people.pages.doors import Door
 from cds_hooks.samples.loader import list_samples, load_draft, load_patient
@@ -263,23 +262,6 @@ def _refuses(declared: Equation, values: dict[str, Any], name: str) -> None:
         refused_inputs = refused.inputs
     assert refused_inputs is not None, f"{declared.id} takes {name} = {values.get(name)}"
     assert name in refused_inputs, f"the refusal of {name} names {refused_inputs}"
-
-
-# Hold-back checks
-
-
-def test_a_check_of_the_site_says_what_it_is_and_gives_a_sentence(site_check: SiteCheck) -> None:
-    assert site_check.title
-    assert site_check.lets_through.endswith(".")
-    card = Card(uuid="c1", summary="A vaccine is due.", indicator="info", source=Source(label="x"))
-    call = CheckedCall(Caller("ehr", "p1", "vaccines-due", "patient-view"), AS_OF.timestamp())
-    first, again = (asyncio.run(_reason(site_check, card, call)) for _ in range(2))
-    assert first == again, "it gives another answer to the same question"
-    assert first is None or first.endswith(".")
-
-
-async def _reason(site_check: SiteCheck, card: Card, call: CheckedCall) -> str | None:
-    return await site_check.card(card, call)
 
 
 # Pages

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from cds_hooks.call.hold_back.checks import SiteCheck
 from cds_hooks.people.pages.doors import Door
 from tests.contracts.contracts import SAMPLE_NAMES
 
@@ -33,6 +32,4 @@ def _words(part: Any) -> str:
             return "-".join(part)
         case Door():
             return part.path
-        case SiteCheck():
-            return part.title
     return repr(part)

@@ -1,14 +1,13 @@
 """Decides what of a call is shown, and gives the first reason against every other finding, card and suggestion.
 
 `check_findings` and `choose_cards` ask in this order: is it released? was it answered or shown lately, and is no worse?
-was it accepted a moment ago? do more important cards leave it room? does a package from outside hold it back? has the
-budget room? does the user's role order it? Findings of medication rules are asked about while a service decides, before
-a card is composed. A guide to a question of your own: docs/adding/hold-back-check.md.
+was it accepted a moment ago? do more important cards leave it room? has the budget room? does the user's role order it?
+Findings of medication rules are asked about while a service decides, before a card is composed. A guide to a question
+of your own: docs/adding/hold-back-check.md.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
 from typing import Final
 
 from msgspec import Struct, field
@@ -45,7 +44,6 @@ from cds_hooks.call.hold_back.reasons import (
     NOT_FOR_THIS_USER,
     SHOWN_BEFORE,
     SILENT_MODE,
-    SITE_CHECK,
     WORKLIST,
 )
 from cds_hooks.call.hold_back.released import KNOWLEDGE, Released, words_name
@@ -53,8 +51,8 @@ from cds_hooks.call.hold_back.visit import MOST_CARDS, CardNotes, VisitRank, by_
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.settings.packages import PACKAGE, rule_of_package
 from fhir.record.refusals import WhyNot
-from models_onnx.declarations import Declaration, declarations_of_packages, origin_of
-from models_onnx.packages import Package, packages
+from models_onnx.declarations import origin_of
+from models_onnx.packages import packages
 
 OVERRIDDEN_BEFORE: Final = "Overridden by a colleague"
 """How the sentence on a card begins that tells of a colleague's answer."""
@@ -201,7 +199,6 @@ async def choose_cards(cards: Sequence[Card], call: CheckedCall, *, is_replay: b
     if not is_replay:
         shown = call.without(shown, [_why_remembered(card, call) for card in shown])
         shown = _choose_at_opening(shown, call) if is_opening else _choose_follow_up(shown, call)
-    shown = call.without(shown, [await _why_of_packages(card, call) for card in shown])
     if not is_replay:
         shown = await _choose_within_budgets(shown, call)
     return [_with_offers(card, call) for card in shown]
@@ -388,43 +385,6 @@ def _entry(card: Card, call: CheckedCall, because: str) -> WorklistEntry:
     reminder = call.notes_of(card).reminder
     headline = WorklistEntry(test=card.summary, purpose=call.subject_of(card), because="")
     return replace(reminder or headline, because=because)
-
-
-class SiteCheck(Struct, frozen=True, kw_only=True):
-    """What a package from outside declares as `CHECK`: a reason of the hospital's own to hold cards back.
-
-    `card` returns the reason in a sentence, or None; it is never asked about a critical card.
-    """
-
-    title: str
-    lets_through: str
-    card: Callable[[Card, CheckedCall], Awaitable[str | None]]
-
-
-def site_checks() -> tuple[Declaration[SiteCheck], ...]:
-    """Return the checks of packages from outside.
-
-    Raises:
-        DeclarationError: One is declared wrongly.
-    """
-    return _checks_of(packages())
-
-
-@cache
-def _checks_of(_packages: tuple[Package, ...]) -> tuple[Declaration[SiteCheck], ...]:
-    return tuple(declarations_of_packages("cds_hooks.call.hold_back", SiteCheck))
-
-
-async def _why_of_packages(card: Card, call: CheckedCall) -> WhyNot | None:
-    """Return why a check of a package from outside holds the card back; one that is not approved is not asked."""
-    for declaration in site_checks() if card.indicator != "critical" else ():
-        package, check = declaration.file.package, declaration.value
-        if package is None or why_package_withheld(call, (package.name,)) is not None:
-            continue
-        if (text := await check.card(card, call)) is not None:
-            words = f"{check.title}: {text} {check.lets_through} ({package.words})"
-            return WhyNot(call.subject_of(card), SITE_CHECK, words)
-    return None
 
 
 async def _choose_within_budgets(cards: Sequence[Card], call: CheckedCall) -> list[Card]:

@@ -22,7 +22,6 @@ SHOWN_BEFORE: Final = "said-once"
 FROM_EVENT: Final = "from-event"
 WORKLIST: Final = "worklist"
 LOOP_GUARD: Final = "loop-guard"
-SITE_CHECK: Final = "site-check"
 BUDGET: Final = "budget"
 NOT_FOR_THIS_ROLE: Final = "not-for-this-role"
 
@@ -123,11 +122,6 @@ REASONS: Final = (
         "Three cards at an opening, the same test once in 90 days, one follow-up at discharge",
         "Time: the next day, or 90 days after the test that was offered; a reminder stands in the worklist.",
         remembers=True,
-    ),
-    Reason(
-        (SITE_CHECK,),
-        "A check of a package from outside",
-        "What the reason says, a critical card, or a switch of the package (docs/adding/package.md).",
     ),
     Reason(
         (BUDGET,),
