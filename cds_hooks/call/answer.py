@@ -1,7 +1,7 @@
 """Answers one hook call in six stages: read, complete, understand, advise, hold back, write. Read this module first.
 
 A call that came in, a call that an event made and a replay pass through the same stages: they differ in where the
-request comes from (`Source`) and in whether the answer is recorded. docs/architecture.md draws the stages with
+request comes from (`Source`), and a replay records nothing. docs/architecture.md draws the stages with
 the files behind them.
 """
 
@@ -19,8 +19,9 @@ from cards.card import Action, Card
 from cards.country_words import card_of_country, silences_of_country, text_of_country
 from cards.extension import WorklistEntry
 from cards.rules.engine.governance import SWITCHED_OFF
+from cds_hooks.call.computing import CallUnderWay
 from cds_hooks.call.dialects import shape_cards
-from cds_hooks.call.hold_back.checks import Caller, CheckedCall, refuse_user, why_package_withheld
+from cds_hooks.call.hold_back.checks import Caller, CheckedCall, choose_cards, refuse_user, why_package_withheld
 from cds_hooks.call.hold_back.history import PatientHistory
 from cds_hooks.call.hold_back.reasons import LOOKED, SILENT_MODE, has_looked, in_words, looked_at
 from cds_hooks.call.model_versions import Choose, in_use
@@ -87,7 +88,7 @@ _NOT_ASKED: Final = frozenset((FAILED, SWITCHED_OFF, "required-data-missing"))
 
 
 class Source(Protocol):
-    """Where the request and the chart of a call come from."""
+    """Where the request and the chart of a call come from: a body, or the record."""
 
     def read_request(self, call: Call) -> CDSRequest:
         """Return the typed request."""
@@ -106,9 +107,6 @@ class Source(Protocol):
     def originals(self, filled: FilledPrefetch, record: PatientRecord) -> Sent:
         """Return the JSON in which the client's own orders can be found."""
 
-    def release(self) -> None:
-        """Give the memory of the request back."""
-
 
 class Received(Struct):
     """The request of a call, where its chart comes from, and what of its prefetch is there."""
@@ -122,10 +120,9 @@ class Received(Struct):
     """Why nothing is computed for this call; None where it is answered."""
 
     def release(self) -> None:
-        """Give the memory of body and resources back; the states of the prefetch keys stay."""
+        """Give the memory of the resources back; the states of the prefetch keys stay."""
         self.request.prefetch.clear()
         self.filled = FilledPrefetch({}, self.filled.state)
-        self.source.release()
 
 
 class Understood(Struct, frozen=True):
@@ -189,8 +186,8 @@ class Answered(Struct, frozen=True):
     selected: Selected
 
 
-async def invoke(call: Call, source: Source, recording: "Recording | None" = None) -> Answered:
-    """Answer one hook call; returns when the answer, or the error in its place, is recorded, if it is to be.
+async def invoke(call: Call, body: bytes) -> Answered:
+    """Answer one hook call that came in; returns when the answer, or the error in its place, is recorded.
 
     Raises:
         HookError: The call cannot be answered; `errors.py` maps each subclass to an HTTP status. A call that cannot be
@@ -198,20 +195,19 @@ async def invoke(call: Call, source: Source, recording: "Recording | None" = Non
     """
     received: Received | None = None
     try:
-        async with call.turn as turn:
-            received = await turn.compute(read, call, source)
+        async with CallUnderWay(call.components.computing, call.client.name, len(body)) as turn:
+            received = await turn.compute(read, call, ReceivedBody(body))
             call = as_trial(call, received)
-            received = await complete(call, received)
+            received = await complete(call, received, turn)
             understood = await turn.compute(understand, call, received)
             advised = await turn.compute(advise, call, understood)
-            selected = await hold_back(call, advised)
+            cards = await choose_cards(advised.advice.cards, advised.checked)
+            selected = hold_back(call, advised, cards)
             answer = await turn.compute(write, call, selected)
     except (PreconditionFailed, CallTimedOut) as error:
-        if recording is not None:
-            await recording.refuse(call, received, error)
+        await _commit(call, _refusal(call, received, error))
         raise
-    if recording is not None:
-        await recording.take(call, answer)
+    await _record(call, answer)
     return answer
 
 
@@ -250,7 +246,7 @@ def _why_no_advice(call: Call, request: CDSRequest) -> WhyNot | None:
     return refuse_user(call.service.id, request.context.user_id)
 
 
-async def complete(call: Call, received: Received) -> Received:
+async def complete(call: Call, received: Received, turn: CallUnderWay) -> Received:
     """Return the request with everything that could be had in time.
 
     What cannot be had is not an error: the state of its key has the reason.
@@ -267,9 +263,9 @@ async def complete(call: Call, received: Received) -> Received:
             call.trace.headers if call.trace is not None else None,
         )
         received = replace(received, filled=filled)
-        call.turn.has_waited()
+        turn.has_waited()
         call.stages.end("fetch")
-    call.turn.weigh(received.filled.fetched_bytes, received.request.order_bytes)
+    turn.weigh(received.filled.fetched_bytes, received.request.order_bytes)
     prefetch = received.filled.state
     if not call.is_trial:
         call.components.metrics.prefetched(
@@ -445,11 +441,10 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall) -> 
     )
 
 
-async def hold_back(call: Call, advised: Advised) -> Selected:
+def hold_back(call: Call, advised: Advised, cards: Sequence[Card]) -> Selected:
     """Return the cards that are shown now, with a reason for each that is not."""
     advice, checked = advised.advice, advised.checked
     unread = advised.understood.unread(call.service.advisors)
-    cards = await call.components.restraint.choose(advice.cards, checked)
     call.stages.end("decide")
     reasons = [reason for reason in dict.fromkeys(checked.withheld.values()) if reason not in advice.silences]
     silences = advice.silences + reasons + unread
@@ -585,7 +580,6 @@ class ReceivedBody:
     """A call that came in: everything is in the bytes of its body, or is fetched for it."""
 
     def __init__(self, body: bytes) -> None:
-        self.size = len(body)
         self._body = body
 
     def read_request(self, call: Call) -> CDSRequest:
@@ -666,37 +660,29 @@ class ReceivedBody:
         """Return the body and the pages that were fetched."""
         return Sent((self._body, *filled.bodies), () if filled.bodies else record.resources.kinds)
 
-    def release(self) -> None:
-        """Give the memory of the body back."""
-        self._body = b""
 
+async def _record(call: Call, answer: Answered) -> None:
+    """Commit the decision, then count and remember what is shown.
 
-class Recording:
-    """Records the calls that come in: the decision is committed, then what is shown is counted and remembered."""
-
-    async def take(self, call: Call, answer: Answered) -> None:
-        """Commit the decision; RecordFailed where that cannot be done, because without a record there is no advice."""
-        chart = answer.selected.advised.understood.chart
-        await _commit(call, answer.decision, chart.row if chart is not None and not chart.is_committed else None)
-        if chart is not None:
-            chart.is_committed = True
-        components, selected, trace = call.components, answer.selected, call.trace
-        if not call.is_trial:
-            components.restraint.note_shown(selected.cards, selected.advised.checked)
-        call.stages.end("record")
-        hook, cards, silences = answer.decision.hook, selected.cards, selected.silences
-        if not call.is_trial:
-            found_by = {uuid: notes.advisor for uuid, notes in selected.advised.checked.notes.items()}
-            components.metrics.answered(call.service.id, hook, cards, silences, call.stages.seconds, found_by)
-            record = selected.advised.understood.record
-            components.metrics.not_understood(call.client.name, gaps(record), unreadable_codes(record))
-        if trace is not None:
-            trace.say(hook=hook, cards=len(cards), silences=len(silences), bytes=len(answer.decision.response))
-            trace.count_prefetch(state.state for state in selected.advised.understood.prefetch.states)
-
-    async def refuse(self, call: Call, received: Received | None, error: HookError) -> None:
-        """Commit that the call was answered with an error."""
-        await _commit(call, _refusal(call, received, error))
+    RecordFailed where it cannot be committed, because without a record there is no advice.
+    """
+    chart = answer.selected.advised.understood.chart
+    await _commit(call, answer.decision, chart.row if chart is not None and not chart.is_committed else None)
+    if chart is not None:
+        chart.is_committed = True
+    components, selected, trace = call.components, answer.selected, call.trace
+    if not call.is_trial:
+        components.restraint.note_shown(selected.cards, selected.advised.checked)
+    call.stages.end("record")
+    hook, cards, silences = answer.decision.hook, selected.cards, selected.silences
+    if not call.is_trial:
+        found_by = {uuid: notes.advisor for uuid, notes in selected.advised.checked.notes.items()}
+        components.metrics.answered(call.service.id, hook, cards, silences, call.stages.seconds, found_by)
+        record = selected.advised.understood.record
+        components.metrics.not_understood(call.client.name, gaps(record), unreadable_codes(record))
+    if trace is not None:
+        trace.say(hook=hook, cards=len(cards), silences=len(silences), bytes=len(answer.decision.response))
+        trace.count_prefetch(state.state for state in selected.advised.understood.prefetch.states)
 
 
 def _refusal(call: Call, received: Received | None, error: HookError) -> Decision:

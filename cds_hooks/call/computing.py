@@ -159,31 +159,7 @@ def refuse_late(begun: float) -> None:
         raise Overloaded("The server has more calls than it can answer in time. Send this one again in a second.")
 
 
-class AtOnce:
-    """Computes the stages of a call for which nobody waits, as of one that is answered again."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing is under way."""
-
-    async def compute(
-        self, work: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
-    ) -> _Result:
-        """Return what the work returns."""
-        return work(*args, **kwargs)
-
-    def has_waited(self) -> None:
-        """Note that the call has waited for something, so that others may have their turn before it goes on."""
-
-    def weigh(self, size: int, order_size: int) -> None:
-        """Note how many bytes were fetched for the call, and how many bytes its orders are."""
-
-
-class CallUnderWay(AtOnce):
+class CallUnderWay:
     """Computes one call, which counts as under way between the beginning and the end of an `async with`.
 
     Raises:

@@ -7,7 +7,6 @@ from typing import Final
 from msgspec import Struct
 
 from cds_hooks.call.components import ServerComponents
-from cds_hooks.call.computing import AtOnce, CallUnderWay
 from cds_hooks.call.hold_back.released import Released
 from cds_hooks.call.security import TrustedClient
 from cds_hooks.call.services import Advisor, Service
@@ -49,7 +48,6 @@ class Call(Struct, frozen=True, kw_only=True):
     service: Service
     client: TrustedClient
     components: ServerComponents
-    turn: AtOnce
     stages: Stopwatch
     decision_id: str
     as_of: datetime
@@ -74,18 +72,16 @@ def open_call(
     client: TrustedClient,
     components: ServerComponents,
     decision_id: str,
-    size: int,
     trace: CallTrace | None = None,
     *,
     is_trial: bool = False,
 ) -> Call:
-    """Return the call that came in with a body of `size` bytes, which is recorded under `decision_id`."""
+    """Return the call that came in, which is recorded under `decision_id`."""
     released = components.releases.current
     return Call(
         service=service,
         client=client,
         components=components,
-        turn=CallUnderWay(components.computing, client.name, size),
         predict=Model.predict if trace is None else trace.timed("model", Model.predict),
         stages=Stopwatch(trace),
         decision_id=decision_id,

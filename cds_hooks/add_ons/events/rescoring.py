@@ -22,9 +22,8 @@ from cds_hooks.add_ons.events.facts import Fact, chart_of, codes_of
 from cds_hooks.add_ons.events.inbox import DeadLetter, Inbox
 from cds_hooks.add_ons.events.outbox import add_to_outbox
 from cds_hooks.add_ons.events.v2.intake import read_frame
-from cds_hooks.call.answer import ReceivedBody, Recording, invoke
+from cds_hooks.call.answer import invoke
 from cds_hooks.call.components import ServerComponents
-from cds_hooks.call.computing import CallUnderWay
 from cds_hooks.call.dialects import DEVELOPMENT
 from cds_hooks.call.prefetch.template import Template
 from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, PATIENT_VIEW
@@ -144,7 +143,6 @@ class Rescoring:
         self._fhir_server, self._complete = declaration.fhir_server, declaration.complete
         self._inbox, self._components, self._services = inbox, components, services
         self._client_name, self._client, self._now = client_name, client, now
-        self._recording = Recording()
         self.computed = 0
         """How many decisions were made because of events."""
 
@@ -184,7 +182,7 @@ class Rescoring:
                 await asyncio.to_thread(self._settle, due, None)
                 return
             try:
-                answer = await invoke(self._call(due, service, client, len(body)), ReceivedBody(body), self._recording)
+                answer = await invoke(self._call(due, service, client), body)
             except (RecordFailed, CallTimedOut):
                 await asyncio.to_thread(self._postpone, due)
                 return
@@ -201,13 +199,12 @@ class Rescoring:
         url = self._components.settings.database_url
         return bool(read_rows(url, select(decisions.c.id).where(decisions.c.id == decision_id)))
 
-    def _call(self, due: Due, service: Service, client: TrustedClient, size: int) -> Call:
+    def _call(self, due: Due, service: Service, client: TrustedClient) -> Call:
         components = self._components
         return Call(
             service=service,
             client=client,
             components=components,
-            turn=CallUnderWay(components.computing, client.name, size),
             stages=Stopwatch(None),
             decision_id=due.decision_id,
             as_of=components.settings.as_of or datetime.now(UTC),

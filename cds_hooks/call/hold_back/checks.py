@@ -185,23 +185,29 @@ def check_findings(call: CheckedCall) -> SuppressionCheck:
     )
 
 
-async def choose_cards(cards: Sequence[Card], call: CheckedCall, *, is_replay: bool = False) -> list[Card]:
+async def choose_cards(cards: Sequence[Card], call: CheckedCall) -> list[Card]:
     """Return the cards to show now; `call` takes in why the others are not shown, and what is kept for the worklist.
 
-    At an opening that card comes first whose miss does the most harm. A replay asks only what decides the same again
-    whatever was shown since.
+    At an opening that card comes first whose miss does the most harm.
     """
-    if not cards:
-        return []
+    shown = _choose(cards, call) if cards else []
+    shown = await _choose_within_budgets(shown, call)
+    return [_with_offers(card, call) for card in shown]
+
+
+def choose_again(cards: Sequence[Card], call: CheckedCall) -> list[Card]:
+    """Return the cards of a replay, which asks only what decides the same again whatever was shown since."""
+    return [_with_offers(card, call) for card in _choose(cards, call, is_replay=True)]
+
+
+def _choose(cards: Sequence[Card], call: CheckedCall, *, is_replay: bool = False) -> list[Card]:
     is_opening = call.caller.hook == PATIENT_VIEW
     shown = by_harm(cards, call.notes_of) if is_opening else list(cards)
     shown = call.without(shown, [_why_card_not_released(card, call) for card in shown])
     if not is_replay:
         shown = call.without(shown, [_why_remembered(card, call) for card in shown])
         shown = _choose_at_opening(shown, call) if is_opening else _choose_follow_up(shown, call)
-    if not is_replay:
-        shown = await _choose_within_budgets(shown, call)
-    return [_with_offers(card, call) for card in shown]
+    return shown
 
 
 def why_not_released(rule: str, call: CheckedCall, band: str, indicator: Indicator = "info") -> WhyNot | None:

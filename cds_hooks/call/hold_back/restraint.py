@@ -14,7 +14,7 @@ from cards.rules.engine.governance import (
     all_rule_versions,
 )
 from cds_hooks.call.hold_back.budgets import Budgets
-from cds_hooks.call.hold_back.checks import CheckedCall, check_findings, choose_cards
+from cds_hooks.call.hold_back.checks import CheckedCall, check_findings
 from cds_hooks.call.hold_back.history import Histories, answers_to, shown_events
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, is_trial
@@ -58,10 +58,6 @@ class Restraint:
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:
         """Return what says of a finding why it is not shown in this call."""
         return check_findings(call)
-
-    async def choose(self, cards: Sequence[Card], call: CheckedCall) -> list[Card]:
-        """Return the cards to show now; `call` takes in the reasons against the others."""
-        return await choose_cards(cards, call)
 
     def approval_counts(self) -> dict[str, int] | None:
         """How many rules show their findings here and how many run in shadow; None where no approval is needed."""

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
-from cds_hooks.call.answer import ReceivedBody, Recording, invoke
+from cds_hooks.call.answer import invoke
 from cds_hooks.call.components import ServerComponents
 from cds_hooks.call.computing import refuse_late
 from cds_hooks.call.routes.entrance import (
@@ -56,7 +56,6 @@ class HookRoute:
         self.trust = trust
         self.budgets = budgets
         self.bodies = bodies
-        self.recording = Recording()
         self._proxies = components.settings.proxy_networks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,11 +122,8 @@ class HookRoute:
             recorded = await self._recorded(service, client, decision_id, content) if attempt.is_repeated else None
             if recorded is not None:
                 return recorded
-            call = open_call(
-                service, client, self.components, decision_id, len(content), trace, is_trial=attempt.is_trial
-            )
-            answer = await invoke(call, ReceivedBody(content), self.recording)
-            return answer.decision.response
+            call = open_call(service, client, self.components, decision_id, trace, is_trial=attempt.is_trial)
+            return (await invoke(call, content)).decision.response
 
     async def _recorded(
         self, service: Service, client: TrustedClient, decision_id: str, content: bytes

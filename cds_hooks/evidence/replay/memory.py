@@ -18,7 +18,7 @@ from cards.rules.engine.governance import (
 from cds_hooks.call.hold_back.checks import (
     OVERRIDDEN_BEFORE,
     CheckedCall,
-    choose_cards,
+    choose_again,
     with_sentences,
     without_suggestions,
 )
@@ -100,9 +100,9 @@ class RecordedRestraint(Restraint):
         """From now on memory and day are those of another decision."""
         self._remembered, self.day = remembered, day
 
-    async def choose(self, cards: Sequence[Card], call: CheckedCall) -> list[Card]:
+    def choose(self, cards: Sequence[Card], call: CheckedCall) -> list[Card]:
         """Return what is decided now of releases; the rest as the decision recorded it."""
-        return self._remembered.repeat(await choose_cards(cards, call, is_replay=True), call)
+        return self._remembered.repeat(choose_again(cards, call), call)
 
     def check_findings(self, call: CheckedCall) -> SuppressionCheck:
         """Approvals and switches as they are now, but for the rules that are tried; answers as they were recorded."""

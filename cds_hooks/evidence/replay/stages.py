@@ -1,11 +1,8 @@
 """A recorded call in the stages of `cds_hooks/call/answer.py`: from its chart and the facts beside it, not recorded."""
 
-from collections.abc import Coroutine
 from datetime import datetime
-from typing import Any
 
-from cds_hooks.call.answer import Answered, invoke
-from cds_hooks.call.computing import AtOnce
+from cds_hooks.call.answer import Answered, advise, as_trial, hold_back, read, understand, write
 from cds_hooks.call.hold_back.reasons import SILENT_MODE
 from cds_hooks.call.prefetch.facts import FactsOfCall
 from cds_hooks.call.prefetch.fetch import FilledPrefetch
@@ -43,7 +40,6 @@ def answer_again(
         service=service,
         client=client,
         components=site.components,
-        turn=AtOnce(),
         predict=site.predict,
         stages=Stopwatch(None),
         decision_id=decision.id,
@@ -51,7 +47,10 @@ def answer_again(
         released=released,
         silent_user=_why_silent(basis),
     )
-    return _result(invoke(call, _KeptFacts(decision, facts)))
+    received = read(call, _KeptFacts(decision, facts))
+    call = as_trial(call, received)
+    advised = advise(call, understand(call, received))
+    return write(call, hold_back(call, advised, site.restraint.choose(advised.advice.cards, advised.checked)))
 
 
 class _KeptFacts:
@@ -90,24 +89,6 @@ class _KeptFacts:
     def originals(self, filled: FilledPrefetch, record: PatientRecord) -> Sent:  # noqa: ARG002 - of a `Source`
         """Return the JSON of the orders that the answer asked for."""
         return Sent(self._facts.sent)
-
-    def release(self) -> None:
-        """Keep the facts: they are small."""
-
-
-def _result(answering: Coroutine[Any, Any, Answered]) -> Answered:
-    """Return what it comes to, without an event loop: nothing computed again waits for a database or another thread.
-
-    Raises:
-        RuntimeError: It waits for something, which is a fault of the service.
-    """
-    try:
-        answering.send(None)
-    except StopIteration as done:
-        answer: Answered = done.value
-        return answer
-    answering.close()
-    raise RuntimeError("a call that is computed again waits for something")
 
 
 def _why_silent(basis: Basis) -> str | None:

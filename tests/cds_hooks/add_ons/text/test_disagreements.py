@@ -10,7 +10,7 @@ import pytest
 
 from cds_hooks.add_ons.text.chart import read_chart
 from cds_hooks.add_ons.text.disagreements import CardWords, words_of_card
-from cds_hooks.call.answer import ReceivedBody, Recording, invoke
+from cds_hooks.call.answer import invoke
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.call.stages import open_call
 from cds_hooks.evidence.replay import Replayer, open_site
@@ -143,8 +143,8 @@ async def test_a_decision_is_the_same_when_it_is_replayed(tmp_path: Path, file: 
         sent = json.dumps(body).encode()
         ids.append(new_decision_id())
         parts = at.components
-        call = open_call(at.services[SERVICE], caller, _recording(parts, log), ids[-1], len(sent))
-        await invoke(call, ReceivedBody(sent), Recording())
+        call = open_call(at.services[SERVICE], caller, _recording(parts, log), ids[-1])
+        await invoke(call, sent)
     await log.close()
     decisions = [*get_decisions(url, ids).values()]
     assert [decision.outcome for decision in decisions] == ["cards", "silent", "cards"]

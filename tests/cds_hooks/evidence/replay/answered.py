@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from cds_hooks.call.answer import ReceivedBody, Recording, invoke
+from cds_hooks.call.answer import invoke
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.call.stages import open_call
 from cds_hooks.errors import HookError
@@ -70,8 +70,8 @@ async def _answered(
         try:
             answers.append(new_decision_id())
             body = request if isinstance(request, bytes) else json.dumps(request).encode()  # orjson: 64 bits
-            call = open_call(site().services[service], client, parts, answers[-1], len(body))
-            await invoke(call, ReceivedBody(body), Recording())
+            call = open_call(site().services[service], client, parts, answers[-1])
+            await invoke(call, body)
         except HookError:
             answers.pop()
     await log.close()
