@@ -59,6 +59,9 @@ class DrainingServer(uvicorn.Server):
         """Open the sockets, say so in the log, and end with its supervisor where it is a worker."""
         await super().startup([])
         for sock in sockets or ():
+            # A worker gets it from its supervisor open for its children, too, and uvloop closes nothing in these: one
+            # that outlived a server that was killed would keep its port.
+            sock.set_inheritable(False)
             sock.setblocking(False)
             sock.listen(self.config.backlog)
             asyncio.get_running_loop().add_reader(sock, self._take, sock)

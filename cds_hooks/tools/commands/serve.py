@@ -149,7 +149,6 @@ def _listen(host: str, port: int, *, any_host: bool = False) -> socket.socket:
         raise failure(
             f"Port {port} on {host} cannot be used ({error.strerror}); choose another with --port."
         ) from error
-    listening.set_inheritable(True)
     if "public_url" not in settings().model_fields_set:
         # Links on cards lead to where this server really listens; worker processes inherit it.
         os.environ["CDS_PUBLIC_URL"] = f"http://{host}:{listening.getsockname()[1]}"
@@ -166,7 +165,6 @@ def _operator_sockets() -> list[socket.socket]:
         listening = unix_socket(Path(address[0])) if address[1] is None else tcp_socket(address[0], address[1])
     except OSError as error:
         raise failure(f"CDS_OPERATOR_LISTEN cannot be listened on ({error.strerror}).") from error
-    listening.set_inheritable(True)
     return [listening]
 
 
