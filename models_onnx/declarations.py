@@ -8,23 +8,20 @@ error, DeclarationError, whose message names the file, the line and what is wron
 import importlib
 import pkgutil
 import re
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
 from functools import cache
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import find_spec
 from inspect import formatannotation
 from operator import attrgetter
 from pathlib import Path
-from symtable import symtable
 from types import ModuleType, UnionType
 from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
 from fhir.mapping.features.feature import FeatureFault
-from fhir.terminology.plain_file import plain_file, why_unreadable
 from models_onnx.errors import DeclarationError
 from models_onnx.packages import GROUPS, Package, modules_in, packages
 
@@ -38,7 +35,6 @@ class DeclaringFile(Struct, frozen=True):
     name: str
     path: Path
     shown: str
-    is_in_package: bool
     package: Package | None = None
     """The package from outside that brings it."""
 
@@ -66,7 +62,7 @@ class DeclaringFile(Struct, frozen=True):
             FeatureFault: the module declares a wrong feature.
         """
         try:
-            return importlib.import_module(self.name) if self.is_in_package else _load_outside(self.name, self.path)
+            return importlib.import_module(self.name)
         except DeclarationError as fault:
             raise fault if fault.file else self.fault(fault.text, fault.about, self._line_in(fault)) from fault
         except SyntaxError as fault:
@@ -113,18 +109,17 @@ def find_declared(
     id_of: Callable[[T], str] = attrgetter("id"),
     named_after_file: bool = False,
     inner: str = "",
-    folder: Path | None = None,
 ) -> dict[str, T]:
     """Every object of `kind` that the modules of a package declare under `name`, by its id, in the order of the files.
 
-    `named_after_file`: the id must be the name of the file. `inner` and `folder` are as in `declaring_files`.
+    `named_after_file`: the id must be the name of the file. `inner` is as in `declaring_files`.
 
     Raises:
         DeclarationError: a module cannot be imported, declares nothing or something else, or an id is taken.
         ArtifactRefused: a module loads a model that must not be served.
     """
     declared: dict[str, Declaration[T]] = {}
-    for declaration in declarations(package, name, kind, inner=inner, folder=folder):
+    for declaration in declarations(package, name, kind, inner=inner):
         declared_id = id_of(declaration.value)
         if named_after_file:
             declaration.file.refuse_other_name(name, declared_id)
@@ -135,21 +130,17 @@ def find_declared(
     return {declared_id: declaration.value for declared_id, declaration in declared.items()}
 
 
-def declarations(
-    package: str, name: str, kind: type[T], *, inner: str = "", folder: Path | None = None
-) -> Iterator[Declaration[T]]:
+def declarations(package: str, name: str, kind: type[T], *, inner: str = "") -> Iterator[Declaration[T]]:
     """Yield the declared objects with their files; a tuple of objects gives each of them.
 
     Raises:
         DeclarationError: a module cannot be imported, or declares nothing of this kind under this name.
     """
-    for file in declaring_files(package, inner=inner, folder=folder):
+    for file in declaring_files(package, inner=inner):
         yield from _declared_in(file, name, kind)
 
 
 def _declared_in(file: DeclaringFile, name: str, kind: type[T]) -> Iterator[Declaration[T]]:
-    if not file.is_in_package:
-        _refuse_to_run(file, name, kind)
     module = file.load()
     if name not in vars(module):
         raise file.fault(f"the file declares no {name}; it must assign {_article(kind)} to this name")
@@ -164,12 +155,12 @@ def _declared_in(file: DeclaringFile, name: str, kind: type[T]) -> Iterator[Decl
         yield Declaration(value, file, module)
 
 
-def declaring_files(package: str, *, inner: str = "", folder: Path | None = None) -> Iterator[DeclaringFile]:
-    """Yield a package's files that declare something, in the order of their names, and those of a folder outside it.
+def declaring_files(package: str, *, inner: str = "") -> Iterator[DeclaringFile]:
+    """Yield a package's files that declare something, in the order of their names.
 
     `inner`: the entries of the package are packages themselves, whose module of this name declares; one without it
-    declares nothing. After those of the package come the modules that packages from outside bring for it, then the
-    files of `folder`, which belong to whoever runs the command. Files whose names begin with _ declare nothing.
+    declares nothing. After those of the package come the modules that packages from outside bring for it. Files whose
+    names begin with _ declare nothing.
     """
     for entry in sorted(
         pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda module: module.name
@@ -179,12 +170,8 @@ def declaring_files(package: str, *, inner: str = "", folder: Path | None = None
         module = ".".join(filter(None, (package, entry.name, inner)))
         spec = find_spec(module)
         if spec is not None and spec.origin is not None:
-            yield DeclaringFile(module, Path(spec.origin), f"{module.replace('.', '/')}.py", True)
+            yield DeclaringFile(module, Path(spec.origin), f"{module.replace('.', '/')}.py")
     yield from declaring_files_of_packages(package)
-    for path in sorted(folder.glob("*.py")) if folder is not None else ():
-        if path.name.startswith("_"):  # what declarations share, as in the package
-            continue
-        yield DeclaringFile(path.stem, path, str(path), False)
 
 
 def declaring_files_of_packages(group: str) -> Iterator[DeclaringFile]:
@@ -201,7 +188,7 @@ def declaring_files_of_packages(group: str) -> Iterator[DeclaringFile]:
             raise DeclarationError(f"{type(fault).__name__}: {fault}").at(shown, None) from fault
         if spec is None or spec.origin is None:
             raise DeclarationError("there is no such module, which an entry point names").at(shown, None)
-        yield DeclaringFile(module, Path(spec.origin), shown, True, package)
+        yield DeclaringFile(module, Path(spec.origin), shown, package)
 
 
 def origin_of(group: str, declared_id: str) -> DeclaringFile | None:
@@ -229,43 +216,6 @@ def declarations_of_packages(group: str, kind: type[T]) -> Iterator[Declaration[
     """
     for file in declaring_files_of_packages(group):
         yield from _declared_in(file, GROUPS[group][0], kind)
-
-
-def _refuse_to_run(file: DeclaringFile, name: str, kind: type) -> None:
-    """DeclarationError for a file that assigns nothing to the name: a notebook beside the declarations is never run."""
-    try:
-        names = symtable(plain_file(file.path).read_text(encoding="utf-8"), file.shown, "exec")
-    except (SyntaxError, ValueError):
-        return  # loading it says what is wrong with it
-    except OSError as error:
-        raise file.fault(f"the file {why_unreadable(file.path, error)}") from error
-    if not any(
-        symbol.is_assigned() or symbol.is_imported() for symbol in names.get_symbols() if symbol.get_name() == name
-    ):
-        raise file.fault(
-            f"the file declares no {name}; it must assign {_article(kind)} to this name. A program that declares "
-            f"nothing belongs elsewhere, or is called _{file.path.name}; it was not run"
-        )
-
-
-def _load_outside(name: str, path: Path) -> ModuleType:
-    """Return the module of a file outside the package: code of who runs the command, which nobody else may write.
-
-    It may import what declarations of its folder share, in files whose names begin with _.
-    """
-    spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path.name} is not a Python module")
-    module, before = module_from_spec(spec), list(sys.path)
-    for shared in path.parent.glob("_*.py"):
-        sys.modules.pop(shared.stem, None)  # that of another folder, which has the same name
-    sys.path.insert(0, str(path.parent))
-    try:
-        importlib.invalidate_caches()
-        spec.loader.exec_module(module)
-    finally:
-        sys.path[:] = before
-    return module
 
 
 def _article(kind: type) -> str:

@@ -1,9 +1,8 @@
 """What one model declares: outcome, cohort, inputs, estimator, calibration, thresholds, words.
 
 One module in `models_onnx/models/` with one `SPEC` is one model; nothing else has to be told about it. A module may
-also declare its `TWIN`: the model that takes over where too much is missing for the first. Declarations outside the
-package are found in the folder that the commands are given with `--specs`; one of a model that was fitted elsewhere may
-be data (`spec/model_file.py`).
+also declare its `TWIN`: the model that takes over where too much is missing for the first. A model of a site was fitted
+elsewhere, and is declared as data (`spec/model_file.py`) in the folder that the commands are given with `--specs`.
 
 `spec/estimators.py` holds the families of models that can be declared, `spec/cohort.py` what outcome, cohort and inputs
 are declared with.
@@ -15,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from fhir.mapping.features.catalog import FEATURES
 from fhir.terminology.conditions import CONDITION_GROUPS
@@ -34,12 +32,7 @@ from models_onnx.spec.cohort import (
     Recalibration,
     RequiredGroup,
 )
-from models_onnx.spec.estimators import (
-    AdditiveLogistic,
-    Estimator,
-    Fitted,
-    OwnEstimator,
-)
+from models_onnx.spec.estimators import AdditiveLogistic, Estimator, Fitted
 from models_onnx.spec.model_file import SUFFIX, model_files, read_model_file
 from models_onnx.spec.renewal import read_renewal, renewed_spec
 
@@ -77,8 +70,7 @@ class ModelSpec:
     derived: Mapping[str, ColumnOf]
     always_required: tuple[str, ...]
     required_groups: tuple[RequiredGroup, ...] = ()
-    estimator: Any
-    """One of `Estimator`, or an unfitted classifier with scikit-learn's interface."""
+    estimator: Estimator
     missing_inputs: MissingKind | None = None
     """What a missing input counts as, to which the gate explanation holds: "average" (it contributes 0), "imputed" (a
     value that is put in its place) or "learned" (its absence raises or lowers the estimate). None: the average."""
@@ -119,28 +111,11 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         refuse_wrong_types(self)
-        estimator: Any = self.estimator
-        if isinstance(estimator, Fitted):
-            object.__setattr__(self, "estimator", replace(estimator, inputs=self.feature_names))
-        elif hasattr(estimator, "fit") and not isinstance(estimator, type):
-            object.__setattr__(self, "estimator", OwnEstimator(estimator))
-        faults = (self._wrong_estimator, self._wrong_names, self._wrong_numbers, self._wrong_age_bands)
+        if isinstance(self.estimator, Fitted):
+            object.__setattr__(self, "estimator", replace(self.estimator, inputs=self.feature_names))
+        faults = (self._wrong_names, self._wrong_numbers, self._wrong_age_bands)
         for text, about in chain.from_iterable(wrong() for wrong in faults):
             raise DeclarationError(f"{self.id}: {text}", about)
-
-    def _wrong_estimator(self) -> Iterator[Fault]:
-        if not hasattr(self.estimator, "words"):
-            text = f"the estimator is {self.estimator!r}; it must be one of models_onnx.spec, or a classifier with fit "
-            yield text + "and predict_proba, like make_pipeline(...)", "estimator"
-        is_own = isinstance(self.estimator, OwnEstimator | Fitted)
-        if is_own and (clipped := [item.name for item in self.inputs if item.clip_high is not None]):
-            text = f"clip_high of {', '.join(clipped)} is for the declared families"
-            yield f"{text}; leave such values out of range, or clip in the pipeline", "clip_high"
-        if is_own and (with_knots := [item.name for item in self.inputs if item.knots]):
-            yield f"knots of {', '.join(with_knots)} are for the declared families; leave them out", with_knots[0]
-        if self.missing_inputs is not None and not is_own:
-            text = f"what a missing input counts as is settled for {self.estimator.words}; leave out missing_inputs"
-            yield text, "missing_inputs"
 
     def _wrong_names(self) -> Iterator[Fault]:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.id):
@@ -216,19 +191,14 @@ def find_specs(folder: Path | None = None) -> dict[str, ModelSpec]:
     if folder is not None:
         add_features(folder)
     specs: dict[str, ModelSpec] = {}
-    for declaration in declarations("models_onnx.models", "SPEC", ModelSpec, folder=folder):
+    for declaration in declarations("models_onnx.models", "SPEC", ModelSpec):
         spec, twin = declaration.value, vars(declaration.module).get("TWIN")
         declaration.file.refuse_other_name("SPEC", spec.id)
         if (twin.id if isinstance(twin, ModelSpec) else None) != spec.twin:
             raise declaration.file.fault(
                 f"the TWIN of this file is not the model {spec.twin!r} that its SPEC names", "TWIN"
             )
-        for declared in (spec, twin):
-            if isinstance(declared, ModelSpec):
-                spec_in_place = _placed(declared, declaration.file.path.parent)
-                if spec_in_place.id in specs:
-                    raise declaration.file.fault(f"two models are called {spec_in_place.id}", spec_in_place.id)
-                specs[spec_in_place.id] = spec_in_place
+        specs |= {declared.id: declared for declared in (spec, twin) if isinstance(declared, ModelSpec)}
     for file in model_files(folder) if folder is not None else ():
         if file.name in specs:
             raise file.fault(f"two models are called {file.name}")
@@ -240,15 +210,8 @@ def find_specs(folder: Path | None = None) -> dict[str, ModelSpec]:
 
 
 def declaring_file(name: str, folder: Path) -> Path | None:
-    """Return the file of a folder that declares the model of this id, in Python or as data; None where none does."""
+    """Return the file of a folder that declares the model of this id; None where none does."""
     return next((path for ending in (".py", SUFFIX) if (path := folder / f"{name}{ending}").is_file()), None)
-
-
-def _placed(spec: ModelSpec, folder: Path) -> ModelSpec:
-    """Return the declaration with the folder in which the file of a fitted model lies: that of the declaration."""
-    if not isinstance(spec.estimator, Fitted):
-        return spec
-    return replace(spec, estimator=replace(spec.estimator, folder=folder))
 
 
 def no_model(name: str, specs: Mapping[str, ModelSpec], folder: Path | None) -> str:
@@ -284,7 +247,6 @@ __all__ = [
     "InputSpec",
     "ModelSpec",
     "OutcomeSpec",
-    "OwnEstimator",
     "Period",
     "PopulationSpec",
     "Recalibration",

@@ -1,14 +1,13 @@
 """The families of models that can be declared, simplest first (`training/crossvalidate.py` fits them).
 
 AdditiveLogistic   broken lines, logistic                  logit      exact contributions
-OwnEstimator       any estimator that the compiler takes   its own    as the compiler says (docs/models/compiler.md)
-Fitted             a model that was fitted elsewhere       its own    the same; nothing is fitted
+Fitted             a model that was fitted elsewhere       its own    as the compiler says (docs/models/compiler.md)
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +21,6 @@ class AdditiveLogistic:
     def words(self) -> str:
         """What it is, for a reader."""
         return "additive logistic regression (piecewise-linear in every input)"
-
-
-@dataclass(frozen=True, slots=True)
-class OwnEstimator:
-    """An unfitted classifier with scikit-learn's interface, fitted anew on each fold: a Pipeline, LightGBM.
-
-    A declaration writes `estimator=Pipeline(...)`; this is put around it.
-    """
-
-    estimator: Any
-
-    @property
-    def words(self) -> str:
-        """What it is, for a reader: the classes of its steps."""
-        return f"an estimator of its own ({_classes(self.estimator)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +44,8 @@ class Fitted:
     factors: Mapping[str, float] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     """The names of the inputs; the ModelSpec puts them in."""
-    folder: Path | None = None
-    """The folder of the declaration; whoever reads the declaration puts it in."""
+    folder: Path = Path()
+    """The folder of the declaration."""
 
     @property
     def words(self) -> str:
@@ -70,10 +54,4 @@ class Fitted:
         return f"a model that was fitted elsewhere ({on_whom})"
 
 
-def _classes(estimator: Any) -> str:
-    steps = getattr(estimator, "steps", None)
-    class_name = type(estimator).__name__
-    return f"{class_name} of {', '.join(_classes(step) for _, step in steps)}" if steps else class_name
-
-
-Estimator: TypeAlias = AdditiveLogistic | OwnEstimator | Fitted
+Estimator: TypeAlias = AdditiveLogistic | Fitted

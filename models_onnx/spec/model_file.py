@@ -1,8 +1,7 @@
 """Reads `NAME.model.toml`: the declaration of a model that was fitted elsewhere, as data, without Python.
 
-It says the same as a Python declaration with `estimator=Fitted(...)` (docs/adding/model.md): for each input of the
-file its feature here and its column of the table, the outcome, and for whom the model is.
-What is wrong with a file is one error with file, line and fault.
+It says for each input of the file its feature here and its column of the table, the outcome, and for whom the model is
+(docs/adding/model.md). What is wrong with a file is one error with file, line and fault.
 """
 
 from collections.abc import Mapping
@@ -122,8 +121,7 @@ _AS_IT_STANDS = (
 def model_files(folder: Path) -> list[DeclaringFile]:
     """Return the files NAME.model.toml of a folder, by name."""
     return [
-        DeclaringFile(path.name.removesuffix(SUFFIX), path, str(path), False)
-        for path in sorted(folder.glob(f"*{SUFFIX}"))
+        DeclaringFile(path.name.removesuffix(SUFFIX), path, str(path)) for path in sorted(folder.glob(f"*{SUFFIX}"))
     ]
 
 

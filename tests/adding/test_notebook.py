@@ -25,17 +25,8 @@ from tests.live import AS_INSTALLED, free_port, record_in
 pytestmark = pytest.mark.slow
 _LOOKING = """
 import re
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-inputs = pd.DataFrame({"age": people["AgeAtVisit"] * 1.0, "male": 1.0 * (people["Gender"] == "M")})
-inputs["crea"], inputs["pct"] = people["Crea_umol"] / 88.4, people["PCT"]
-inputs = inputs.astype("float32").astype(float)
-here = (people.index >= 8000) & (people["AgeAtVisit"] >= 18)
-model = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression())
-model.fit(inputs[here], people["unplanned"][here])
-anna = pd.DataFrame({"age": [74.0], "male": [0.0], "crea": [124 / 88.4], "pct": [1.8]})
+of_batch = people[8000:8010].assign(Male=1.0 * (people["Gender"] == "M"))[INPUTS].astype(np.float32)
+anna = pd.DataFrame([[74.0, 0.0, 124.0, 1.8]], columns=INPUTS).astype(np.float32)
 linked = [link["url"] for link in card["links"]]
 from urllib.parse import urljoin
 of_page = {urljoin(ADDRESS + "/models/stay_1y", each) for each in re.findall(r'href="([^"#?]+)', page)}
@@ -43,11 +34,11 @@ of_explanation = {urljoin(linked[0], each) for each in re.findall(r'href="([^"#?
 inside = sorted(each for each in of_page | of_explanation if each.startswith(ADDRESS + "/models"))
 facts = {
     "probability": scored["probability"].tolist(),
-    "expected": model.predict_proba(inputs[8000:8010])[:, 1].tolist(),
+    "expected": fitted.predict_proba(of_batch)[:, 1].tolist(),
     "reason": scored["reason"].tolist(),
     "age": people["AgeAtVisit"][8000:8010].tolist(),
     "card": card,
-    "anna": float(model.predict_proba(anna)[0, 1]),
+    "anna": float(fitted.predict_proba(anna)[0, 1]),
     "links": [httpx.get(one).status_code for one in [*linked, *inside]],
     "inside": inside,
     "listed": pd.read_csv("scores.csv")["probability"].tolist(),
@@ -63,7 +54,7 @@ Path("facts.json").write_text(json.dumps(facts))
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the notebook after its last cell."""
     place = tmp_path_factory.mktemp("hospital")
-    text = PAGE.read_text(encoding="utf-8").partition("## 3. A model that was fitted elsewhere")[0]
+    text = PAGE.read_text(encoding="utf-8").partition("## 3. The declaration")[0]
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     program = [RUNNING, f"ADDRESS = {address!r}"]

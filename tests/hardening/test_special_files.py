@@ -16,7 +16,7 @@ from cds_hooks.add_ons.events.declaration import read_declaration
 from cds_hooks.call.hold_back.site_file import read_rules_file
 from cds_hooks.call.protocol.hooks.declared import read_declarations
 from cds_hooks.call.security.trust_file import read_trust_file
-from cds_hooks.call.services import Advisor, find_services
+from cds_hooks.call.services import find_services
 from cds_hooks.evidence.audit.seals import newest_seal, read_seals
 from cds_hooks.evidence.outcomes.files import read_file as read_outcomes
 from cds_hooks.evidence.storage.content import key_text, read_user_keys
@@ -27,7 +27,6 @@ from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.keys import read_keys, read_signer
 from models_onnx.artifact.release_file import parse_release
 from models_onnx.batch.tables import open_table
-from models_onnx.declarations import declarations
 from models_onnx.workbench.training.data.cohort import read_csv
 
 READERS: dict[str, Callable[[Path], object]] = {
@@ -46,7 +45,6 @@ READERS: dict[str, Callable[[Path], object]] = {
     "key.pem": lambda file: read_signer(file, "a test"),
     "manifest.json": lambda file: read_manifest(file.parent),
     "release.json": lambda file: parse_release(file.parent),
-    "feature.py": lambda file: list(declarations("cds_hooks.call.services", "ADVISOR", Advisor, folder=file.parent)),
 }
 
 

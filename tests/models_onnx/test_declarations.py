@@ -45,18 +45,6 @@ def found(**options: bool) -> dict[str, Plan]:
     return find_declared("plans", "PLAN", Plan, **options)  # type: ignore[arg-type]
 
 
-def test_a_program_beside_the_declarations_is_refused_and_never_run(package: Path, tmp_path: Path) -> None:
-    (package / "inside.py").write_text(f"{IMPORTS}PLAN = Plan('inside')\n")
-    (tmp_path / "notebook.py").write_text("from pathlib import Path\nPath(__file__).with_suffix('.ran').touch()\n")
-    (tmp_path / "_days.py").write_text("DAYS = 7\n")
-    (tmp_path / "a.py").write_text(f"{IMPORTS}from _days import DAYS\nPLAN = Plan('a', DAYS)\n")
-    with pytest.raises(DeclarationError, match=r"declares no PLAN.* is called _notebook\.py; it was not run$"):
-        find_declared("plans", "PLAN", Plan, folder=tmp_path)
-    assert not (tmp_path / "notebook.ran").exists()
-    (tmp_path / "notebook.py").unlink()
-    assert find_declared("plans", "PLAN", Plan, folder=tmp_path)["a"].days == 7
-
-
 @each_row(
     ("text", "said"),
     ids=["nothing", "another-kind", "another-name", "syntax", "import", "exit", "exception", "contradiction", "member"],

@@ -89,7 +89,7 @@ def service_files(folder: Path) -> Iterator[tuple[ServiceFile, DeclaringFile]]:
     if not folder.is_dir():
         raise DeclarationError(f"CDS_MODELS_FOLDER: {no_folder(folder)}")
     for path in sorted(folder.glob(f"*{SUFFIX}")):
-        file = DeclaringFile(path.name.removesuffix(SUFFIX), path, path.name, is_in_package=False)
+        file = DeclaringFile(path.name.removesuffix(SUFFIX), path, path.name)
         yield _read(file), file
 
 

@@ -1,22 +1,19 @@
 """Verifies a compiled file against the library that fitted the model, on ordinary, missing and boundary values.
 
-The library predicts every row that it accepts; for the other rows the model as it was read is evaluated.
+What scikit-learn has fitted here is predicted by it; a file of others by the model as it was read.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no types
 
 from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
 from models_onnx.serving.runtime import run_in_parts
 from models_onnx.workbench.compiler.families.trees import as_float32, medians
 from models_onnx.workbench.compiler.link import FittedModel
-from models_onnx.workbench.compiler.readers.source import library
 
 TOLERANCE = 1e-5
 LEAST_ROWS = 1000
@@ -102,8 +99,6 @@ def _with(typical: NDArray[np.float64], column: int, value: np.float32) -> NDArr
 
 Array = NDArray[np.float64]
 PROOF_ROWS = 2000
-# scikit-learn refuses values beyond float32 as infinite; beyond this limit sums of squares overflow too
-HUGE = 1e37
 
 
 def proof_rows(X: Array, model: FittedModel, seed: int = 0) -> NDArray[np.float32]:
@@ -113,62 +108,3 @@ def proof_rows(X: Array, model: FittedModel, seed: int = 0) -> NDArray[np.float3
         people = X[generator.integers(0, len(X), PROOF_ROWS // 2)].astype(np.float32)
     holes = np.where(generator.random(people.shape) < 0.3, np.float32(np.nan), people)
     return np.vstack([people, holes, boundary_rows(np.array(medians(X)), model.edges)])
-
-
-def ask_library(model: Any, fitted: FittedModel, rows: NDArray[np.float32], names: Sequence[str]) -> Array:
-    """Return the probability of each row: the library's own where it accepts the row, else computed in numpy.
-
-    Raises:
-        ParityRefused: the two disagree, which means that the model was read wrongly.
-    """
-    X = rows.astype(np.float64)
-    answers = fitted.link.probability(fitted.margin(X))
-    if not hasattr(model, "predict_proba"):
-        return answers
-    probability = library(model, names)
-    # One thread: for single rows, synchronising threads costs more than the computation.
-    with threadpool_limits(limits=1):
-        fits = ~_not_taken(probability, X)
-        if getattr(fitted, "clips", False):
-            fits &= ~_beyond(fitted, X).any(axis=1)
-        if isinstance(codes := getattr(fitted, "codes", None), np.ndarray):
-            fits &= ~((_beyond(fitted, X) | (np.round(X) != X)) & codes & ~np.isnan(X)).any(axis=1)
-        fits[fits] = _accepted(probability, X[fits])
-        there = probability(X[fits]) if fits.any() else np.zeros(0)
-    difference = float(np.abs(there - answers[fits]).max()) if fits.any() else 0.0
-    if not difference <= TOLERANCE:
-        raise ParityRefused(f"the model was read wrongly: the library's probability differs by up to {difference:.2e}")
-    answers[fits] = there
-    return answers
-
-
-def _beyond(fitted: FittedModel, X: Array) -> NDArray[np.bool_]:
-    return np.asarray((np.array(fitted.low) > X) | (np.array(fitted.high) < X))
-
-
-def _accepted(probability: Callable[[Array], Array], X: Array) -> NDArray[np.bool_]:
-    """Rows that the library takes: where it refuses several at once, each half is asked (the logarithm of 0, say)."""
-    if not len(X):
-        return np.ones(0, dtype=bool)
-    try:
-        probability(X)
-    except (ValueError, TypeError, OverflowError):
-        half = len(X) // 2
-        parts = (X[:half], X[half:])
-        return np.concatenate([_accepted(probability, part) for part in parts]) if half else np.zeros(1, dtype=bool)
-    return np.ones(len(X), dtype=bool)
-
-
-def _not_taken(probability: Callable[[Array], Array], X: Array) -> NDArray[np.bool_]:
-    """Rows with a missing or infinite value in a column where the library accepts none, found by trying."""
-    typical = np.array(medians(X))
-    refused = np.zeros(len(X), dtype=bool)
-    for j in range(len(typical)):
-        for value, rows in ((np.nan, np.isnan(X[:, j])), (np.inf, np.abs(X[:, j]) > HUGE)):
-            probe = typical.copy()
-            probe[j] = value
-            try:
-                probability(probe[None])
-            except (ValueError, TypeError, OverflowError):
-                refused |= rows
-    return refused

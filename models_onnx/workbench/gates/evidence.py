@@ -1,7 +1,7 @@
 """Gathers what the gates of a model are judged by: its rows, its answers, the version in use."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.release.publishing import VALIDATED
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.leaks import is_outcome
-from models_onnx.workbench.training.data.reads import Reads, read_by
+from models_onnx.workbench.training.data.reads import Reads
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
@@ -131,8 +131,8 @@ def _input_evidence(spec: Any, cohort: Any, is_of_record: bool) -> InputEvidence
     from models_onnx.workbench.training.data.leaks import leaks_of
     from models_onnx.workbench.training.data.reads import Reads
 
-    reads = Reads.of(spec, cohort)
-    smuggled, unnamed = traced_groups(spec, cohort, reads)
+    reads = Reads.of(spec, cohort.rows)
+    smuggled, unnamed = traced_groups(cohort.rows, reads)
     return InputEvidence(
         leaks=leaks_of(spec, cohort, reads),
         smuggled=smuggled,
@@ -220,17 +220,15 @@ _AXES = {
 }
 
 
-def traced_groups(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def traced_groups(rows: pd.DataFrame, reads: Reads) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what an axis does not say: sentences on inputs that are read from a protected group, and columns.
 
     The columns are those of race, sex or age for which the specification has no axis of fairness of that name.
     """
-    axes = {axis: read_by(column_of, reads.some, reads.columns) for axis, column_of in spec.subgroups.items()}
-    smuggled = tuple(_smuggled(reads.inputs, axes))
-    return smuggled, tuple(_unnamed(axes, reads.columns, cohort.rows))
+    return tuple(_smuggled(reads)), tuple(_unnamed(reads.axes, rows))
 
 
-def _unnamed(axes: Mapping[str, set[str]], columns: Iterable[str], rows: pd.DataFrame) -> Iterator[str]:
+def _unnamed(axes: Mapping[str, frozenset[str]], rows: pd.DataFrame) -> Iterator[str]:
     """Columns of race, sex or age that no axis of that name is read from, whatever other axes are called.
 
     A column of race or ethnicity in which nothing is recorded makes no groups.
@@ -238,7 +236,7 @@ def _unnamed(axes: Mapping[str, set[str]], columns: Iterable[str], rows: pd.Data
     for kind, pattern in _AXES.items():
         prefixes = ("race", "ethnic") if kind == "race" else (kind,)
         covered = {column for axis, columns in axes.items() if axis.lower().startswith(prefixes) for column in columns}
-        there = [name for name in columns if pattern.search(name)]
+        there = [name for name in map(str, rows.columns) if pattern.search(name)]
         if kind == "race":
             yield from (name for name in there if name not in covered and _is_recorded(rows[name]))
         elif there and not covered & set(there):
@@ -249,9 +247,9 @@ def _is_recorded(column: pd.Series) -> bool:
     return bool((column.dropna().astype(str).str.strip() != "").any())
 
 
-def _smuggled(inputs: Mapping[str, list[str]], axes: Mapping[str, set[str]]) -> Iterator[str]:
-    behind = {column: axis for axis, columns in axes.items() for column in columns}
-    for column, read in inputs.items():
+def _smuggled(reads: Reads) -> Iterator[str]:
+    behind = {column: axis for axis, columns in reads.axes.items() for column in columns}
+    for column, read in reads.inputs.items():
         axis = behind.get(column, "")
         if not PROTECTED.search(column) and not PROTECTED.search(axis):
             read = [name for name in read if _may_not_read(name, axis)]

@@ -4,9 +4,8 @@ Where a model comes from: code and declaration, written into its manifest when i
 """
 
 import hashlib
-import sys
 from dataclasses import replace
-from importlib.metadata import distributions, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import models_onnx
 from models_onnx.artifact.manifest import Lineage, Manifest
 from models_onnx.errors import TrainingRefused
 from models_onnx.serving.registry import ARTIFACTS, load_model
-from models_onnx.spec import REPLICATES, SEED, Fitted, ModelSpec, OwnEstimator, declaring_file, find_specs, get_spec
+from models_onnx.spec import REPLICATES, SEED, Fitted, ModelSpec, declaring_file, find_specs, get_spec
 from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.release.publishing import write_artifact
 from models_onnx.workbench.training.crossvalidate import OutOfFold, Progress
@@ -26,11 +25,6 @@ from models_onnx.workbench.training.evaluate import WHOLE, Evaluator
 from models_onnx.workbench.training.pipeline import train
 
 _PACKAGE = Path(models_onnx.__file__).parent
-# What may have fitted a model of one's own: the module that is loaded then, and the packages that it may come from.
-_FITTED_WITH = {
-    "lightgbm": ("lightgbm",),
-    "xgboost": ("xgboost", "xgboost-cpu"),
-}
 
 
 def lineage_of(spec: ModelSpec, specs: Path | None = None) -> Lineage:
@@ -53,15 +47,6 @@ def changed_declaration(manifest: Manifest, specs: Path | None) -> str:
     return "" if is_same or declaration is None else declaration.name
 
 
-def fitted_with(spec: ModelSpec) -> dict[str, str]:
-    """List the libraries, by version, that may have fitted a model of one's own; none for this project's families."""
-    if not isinstance(spec.estimator, OwnEstimator):
-        return {}
-    there = {distribution.name.lower(): distribution.version for distribution in distributions() if distribution.name}
-    loaded = [packages for module, packages in _FITTED_WITH.items() if module in sys.modules]
-    return {name: there[name] for packages in loaded for name in packages if name in there}
-
-
 def _declaration(spec: ModelSpec, specs: Path | None) -> Path | None:
     """Return the file that declares the model, or the one whose twin it is."""
     names = [spec.id, *(model.id for model in find_specs(specs).values() if model.twin == spec.id)]
@@ -73,7 +58,7 @@ def _declaration(spec: ModelSpec, specs: Path | None) -> Path | None:
 def _fitted_digest(spec: ModelSpec) -> str:
     if not isinstance(spec.estimator, Fitted):
         return ""
-    return _digest((spec.estimator.folder or Path()) / spec.estimator.source)
+    return _digest(spec.estimator.folder / spec.estimator.source)
 
 
 def _digest(path: Path) -> str:
@@ -104,8 +89,7 @@ def train_model(
     spec = get_spec(name, specs)
     table = read_table(spec, data_folder)
     trained = train(spec, table, seed, replicates, progress)
-    software = {**trained.manifest.software, **fitted_with(spec)}
-    manifest = msgspec.structs.replace(trained.manifest, lineage=lineage_of(spec, specs), software=software)
+    manifest = msgspec.structs.replace(trained.manifest, lineage=lineage_of(spec, specs))
     return write_artifact(out / name, manifest, trained.content)
 
 

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import TrainingRefused
-from models_onnx.spec import AdditiveLogistic, Estimator, Fitted, ModelSpec, OwnEstimator
+from models_onnx.spec import AdditiveLogistic, Estimator, Fitted, ModelSpec
 from models_onnx.workbench.compiler.link import Link
 from models_onnx.workbench.metrics import logit, recalibration
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import FittingRows
 from models_onnx.workbench.training.fitting.additive import Array, fit_logistic
 from models_onnx.workbench.training.fitting.fit import Fit
-from models_onnx.workbench.training.fitting.own import fit_own, load_own
+from models_onnx.workbench.training.fitting.own import load_own
 
 # Each fold is predicted by models fitted, and recalibrated out of fold, on the others: two of them at least.
 LEAST_FOLDS = 3
@@ -126,6 +126,4 @@ def fit(estimator: Estimator, people: FittingRows) -> Fit:
     """Fits the model of this family on these people."""
     if isinstance(estimator, AdditiveLogistic):
         return fit_logistic(estimator, people)
-    if isinstance(estimator, OwnEstimator):
-        return fit_own(estimator, people)
     return load_own(estimator, people)

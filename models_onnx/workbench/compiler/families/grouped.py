@@ -229,7 +229,7 @@ class GroupedModel(_AskedFile):
         if len(groups.names) > MOST_GROUPS:
             raise CompileRefused(
                 f"{source.name} is explained by at most {MOST_GROUPS} groups of its inputs, and there are "
-                f"{len(groups.names)}: declare groups={{'name': ('input', 'input'), ...}}"
+                f'{len(groups.names)}: declare them under [groups], as name = ["input", "input"]'
             )
         # four digits, as the manifest's reference values: what a reader is told is what is computed with
         model = cls._against(source, features, X, 4)

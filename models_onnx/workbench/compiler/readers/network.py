@@ -237,8 +237,8 @@ class Network:
         strange = [item.name for j, item in enumerate(items) if item.type == _TEXT and j not in self.texts]
         if strange:
             raise CompileRefused(
-                f"{self.name} takes {', '.join(strange)} as text: declare the number of each text, such as "
-                f"texts={{'sex_male': {{'M': 1, 'F': 0}}}} of Fitted, or values of the input in NAME.model.toml"
+                f"{self.name} takes {', '.join(strange)} as text: declare is_text and values of the input, "
+                'such as values = { "M" = 1, "F" = 0 }'
             )
         if any(item.shape and isinstance(item.shape[0], int) for item in items):
             raise CompileRefused(
@@ -255,7 +255,7 @@ class Network:
             another = "in another order" if set(input_names) == set(features) else "others"
             raise CompileRefused(
                 f"{self.name} takes its inputs {another}: {', '.join(input_names)}; declared are "
-                f"{', '.join(features)}. Declare them in the file's order, and with columns=(...) where it calls them "
+                f"{', '.join(features)}. Declare them in the file's order, and with `called` where it calls them "
                 "otherwise"
             )
 

@@ -1,7 +1,7 @@
 """What stands before a model, found by asking it: which input each column is, and what counts for a missing input.
 
-The steps are a function from rows of inputs [n, F] to the columns that the model sees [n, K]: the `transform` of a
-scikit-learn pipeline, or the part of an ONNX file before its trees. They are asked with one input changed at a time.
+The steps are a function from rows of inputs [n, F] to the columns that the model sees [n, K]: the part of an ONNX file
+before its trees. They are asked with one input changed at a time.
 """
 
 from collections.abc import Callable
@@ -68,10 +68,8 @@ class Steps:
                 return candidate if near.all() else float("nan")
         return float("nan")
 
-    def ensemble_of_inputs(self, ensemble: Ensemble, names: tuple[str, ...], takes_missing: bool) -> Ensemble:
+    def ensemble_of_inputs(self, ensemble: Ensemble, names: tuple[str, ...]) -> Ensemble:
         """Return trees that ask about columns as trees that ask the same about the inputs.
-
-        Where the trees know nothing missing and nothing was imputed before them, the typical value is.
 
         Raises:
             CompileRefused: a column that the trees ask about is made of several inputs, or falls where its input rises.
@@ -82,8 +80,6 @@ class Steps:
         for k in asked:
             value = self.asked(owners[k], np.array([np.nan]))[0]
             absent[k] = value[k] if len(value) > k else np.nan
-            if np.isnan(absent[k]) and not takes_missing:
-                absent[k] = self.asked(owners[k], self.typical[[owners[k]]])[0, k]
         filled = ensemble.with_missing_replaced(absent.tolist())
         limits = {k: np.array(filled.thresholds()[k], dtype=np.float32) for k in asked}
         of_inputs = {k: self._thresholds(k, owners[k], limits[k]) for k in asked}

@@ -135,8 +135,7 @@ def _keys(spec: ModelSpec, rows: pd.DataFrame, report: DataReport) -> None:
         return
     repeats = int(rows[spec.patient_column].duplicated().sum())
     if spec.key != spec.patient_column:
-        words = "" if spec.row_words != "people" else "; the pages call the rows people: write row_words='stays', say"
-        text = f"rows of patients who have another: resample by patient, not by row{words}"
+        text = "rows of patients who have another: resample by patient, not by row"
         report.add("several-rows-per-patient", "note", spec.patient_column, text, repeats)
 
 

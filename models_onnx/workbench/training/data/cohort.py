@@ -5,9 +5,8 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
-from sysconfig import get_paths
-from traceback import extract_tb
 from typing import Any
 
 import numpy as np
@@ -168,19 +167,14 @@ def build_cohort(spec: ModelSpec, table: pd.DataFrame) -> Cohort:
         raise TrainingRefused(f"{spec.id}: {', '.join(leaks)} is read from a column that no input may be ({columns})")
     rows, left_out = table, []
     for exclusion in spec.exclusions:
-        subject = f"the exclusion {exclusion.reason!r}"
-        answers = one_for_each_row(spec, subject, exclusion.leaves_out, rows)
-        if unsaid := int(answers.isna().sum()):
-            raise TrainingRefused(
-                f"{spec.id}: {subject} says neither yes nor no of {unsaid:,} rows: have its function say it of each"
-            )
+        answers = _read(spec, f"the exclusion {exclusion.reason!r}", exclusion.leaves_out, rows)
         out = np.asarray(answers, dtype=bool)
         left_out.append(CohortStep(exclusion.reason, exclusion.words, int(out.sum())))
         rows = rows[~out]
     if rows.empty:
         raise TrainingRefused(f"{spec.table} has no row that the exclusions leave; there were {len(table)}")
     for axis, column_of in spec.subgroups.items():
-        one_for_each_row(spec, f"the subgroup {axis!r}", column_of, rows)
+        _read(spec, f"the subgroup {axis!r}", column_of, rows)
     inputs = inputs_of(spec, rows)
     for name, x in zip(spec.feature_names, inputs.T, strict=True):
         if (shifted := column_in_another_unit(name, x)) is not None:
@@ -236,18 +230,15 @@ def inputs_from_forbidden_columns(spec: ModelSpec, rows: pd.DataFrame) -> list[s
     return [name for name, a, b in pairs if not np.array_equal(a, b, equal_nan=True)]
 
 
-def input_column(spec: ModelSpec, name: str, rows: pd.DataFrame, *, is_checked: bool = True) -> NDArray[np.float64]:
+def input_column(spec: ModelSpec, name: str, rows: pd.DataFrame) -> NDArray[np.float64]:
     """Return one input [n], NaN where it is missing or no number; missing throughout where the table lacks its column.
 
-    `is_checked`: TrainingRefused where its function fails or does not give a value for each row.
+    Raises:
+        TrainingRefused: its column holds something of another kind.
     """
     try:
-        column_of = spec.derived.get(name)
-        if column_of is None:
-            column = rows[name]
-        else:
-            column = one_for_each_row(spec, f"the input {name}", column_of, rows) if is_checked else column_of(rows)
-    except (KeyError, AbsentColumn):
+        column = _read(spec, f"the input {name}", spec.derived.get(name, itemgetter(name)), rows)
+    except AbsentColumn:
         return np.full(len(rows), np.nan)
     if isinstance(column.dtype, pd.CategoricalDtype):
         # One conversion per category: a text that is not a number becomes missing.
@@ -270,7 +261,7 @@ def _refuse_unusable(spec: ModelSpec, table: pd.DataFrame) -> None:
     if table[spec.key].duplicated().any():
         raise TrainingRefused(
             f"{spec.table} has a {spec.key} twice: where a patient has several rows, name the column that numbers them "
-            "(row_column, or row in a declaration as data)"
+            "(row)"
         )
     if spec.fold_column in table.columns and table.groupby(spec.patient_column)[spec.fold_column].nunique().max() > 1:
         raise TrainingRefused(f"{spec.table} has a {spec.patient_column} in two folds: folds are by patient")
@@ -290,8 +281,8 @@ def column_in_another_unit(name: str, x: Array) -> str | None:
     low, high = feature.plausible_low, feature.plausible_high
     return (
         f"{name}: {_outside(name, values):.0%} of its values are outside {low:g} to {high:g} {feature.unit}, their "
-        f"middle is {float(np.median(values)):.4g}: is it another unit, or another column? Have derived[{name!r}] give "
-        f"its values in {feature.unit}, or convert the column"
+        f"middle is {float(np.median(values)):.4g}: is it another unit, or another column? Convert "
+        f"the column to {feature.unit}, or declare the factor of the input"
     )
 
 
@@ -301,60 +292,29 @@ def _outside(name: str, values: Array) -> float:
 
 
 _SHOWN_COLUMNS = 40
-_LIBRARIES = tuple(get_paths()[kind] for kind in ("stdlib", "purelib", "platlib"))
-
-
-def _words(problem: Exception) -> str:
-    """Return the kind of an error, with its words where these tell of types and names and not of values."""
-    kind = type(problem).__name__
-    text = f"{kind} ({problem})" if isinstance(problem, TypeError | AttributeError | NameError) else kind
-    files = ((frame.filename, frame.lineno) for frame in extract_tb(problem.__traceback__))
-    of_a_person = [(file, line) for file, line in files if Path(file).is_file() and not file.startswith(_LIBRARIES)]
-    return f"{text} in {Path(of_a_person[-1][0]).name}, line {of_a_person[-1][1]}" if of_a_person else text
 
 
 class AbsentColumn(TrainingRefused):
-    """A function of the declaration reads a column that the table does not have."""
+    """The declaration reads a column that the table does not have."""
 
 
-def one_for_each_row(
-    spec: ModelSpec, subject: str, function: Callable[[pd.DataFrame], Any], rows: pd.DataFrame
-) -> pd.Series:
-    """Return what a function of the declaration gives: a value for each of the rows.
+def _read(spec: ModelSpec, subject: str, function: Callable[[pd.DataFrame], Any], rows: pd.DataFrame) -> Any:
+    """Return what a function of the declaration gives for the rows.
 
     Raises:
-        TrainingRefused: it reads a column that is not there, fails, or gives something else than a value for each row.
+        TrainingRefused: it reads a column that is not there, or one of another kind, such as texts for numbers.
     """
     try:
-        values = function(rows)
+        return function(rows)
     except KeyError as absent:
         raise AbsentColumn(
             f"{spec.id}: {subject} reads the column {absent}, which {spec.table} does not have"
         ) from absent
-    except Exception as problem:
-        # pandas gives a column under its name too: table.age
-        if isinstance(problem, AttributeError) and isinstance(problem.obj, pd.DataFrame):
-            text = f"{spec.id}: {subject} reads the column {problem.name!r}, which {spec.table} does not have"
-            raise AbsentColumn(text) from problem
-        raise TrainingRefused(f"{spec.id}: the function of {subject} ended with {_words(problem)}") from problem
-    if isinstance(values, list | np.ndarray | pd.Index) and len(values) == len(rows) and np.ndim(values) == 1:
-        values = pd.Series(values, index=rows.index)
-    if not isinstance(values, pd.Series):
+    except (TypeError, ValueError, AttributeError) as problem:  # its words may tell values
         raise TrainingRefused(
-            f"{spec.id}: the function of {subject} gives one {type(values).__name__}: have it give a value for each "
-            "row, as a column of the table"
-        )
-    if len(values) != len(rows):
-        raise TrainingRefused(
-            f"{spec.id}: the function of {subject} gives {len(values):,} values for {len(rows):,} rows: rows without a "
-            "value stay, as NaN"
-        )
-    if not values.index.equals(rows.index) and values.index.sort_values().equals(rows.index.sort_values()):
-        raise TrainingRefused(
-            f"{spec.id}: the function of {subject} gives its values in another order than the rows, so they would be "
-            "those of other people: leave out what sorts them"
-        )
-    return values
+            f"{spec.id}: {subject} cannot be read from {spec.table}: {type(problem).__name__}. Are there texts in "
+            "place of numbers?"
+        ) from problem
 
 
 def why_empty(spec: ModelSpec, name: str, rows: pd.DataFrame) -> str:
@@ -369,6 +329,6 @@ def why_empty(spec: ModelSpec, name: str, rows: pd.DataFrame) -> str:
     if not texts:
         return f"{spec.table}: no row has a number for {name}, all are blank; leave it out of the inputs"
     return (
-        f"{spec.table}: no row has a number for {name}; {texts:,} of its values are texts. Have derived[{name!r}] give "
-        "numbers, 1 and 0 for yes and no, or leave it out of the inputs"
+        f"{spec.table}: no row has a number for {name}; {texts:,} of its values are texts. Declare the number of each "
+        "(values), or leave it out of the inputs"
     )

@@ -76,14 +76,12 @@ def _zero_one(outcome: OutcomeSpec, rows: pd.DataFrame) -> NDArray[np.int64]:
         values = np.asarray(column, dtype=np.float64)
     except (TypeError, ValueError) as problem:
         raise TrainingRefused(
-            f"the outcome {outcome.column} holds texts: it must be 0 or 1 in each row. Write 1 where it happened, or "
-            "give OutcomeSpec(of=...) a function that does"
+            f"the outcome {outcome.column} holds texts: it must be 0 or 1 in each row; write 1 where it happened"
         ) from problem
     if blank := int(np.isnan(values).sum()):
         raise TrainingRefused(
-            f"the outcome {outcome.column} is blank in {blank:,} rows: where they were not followed so long, leave "
-            "them out among the exclusions by CohortExclusion('not-followed', 'not followed so long', lambda table: "
-            f"table[{outcome.column!r}].isna())"
+            f"the outcome {outcome.column} is blank in {blank:,} rows: leave out of the table who was not followed so "
+            "long"
         )
     if not np.isin(values, (0.0, 1.0)).all():
         raise TrainingRefused(f"the outcome {outcome.column} must be 0 or 1 in each row that is trained on")

@@ -1,10 +1,9 @@
-"""Finds what knows the outcome before a model is trained: inputs, exclusions, copied people.
+"""Finds what knows the outcome before a model is trained: inputs, and copied people.
 
-Shown is what an input reads, found by shuffling each column of the table in turn, whatever the declaration calls it:
-the outcome's own columns, what is written after the index, the name or the place of a row. Everything else is a
-`Suspicion`: an input tells too much alone, by its values or by whether it is there. So do planned treatments and strong
-markers, so a named person answers it on the card. The limits are ours; beside each stands what the inputs of our models
-reach on their tables.
+Shown is what an input reads, whatever the declaration calls it: the outcome's own columns, what is written after the
+index, the name of a row. Everything else is a `Suspicion`: an input tells too much alone, by its values or by whether
+it is there. So do planned treatments and strong markers, so a named person answers it on the card. The limits are ours;
+beside each stands what the inputs of our models reach on their tables.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,12 +17,11 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.patient import Age
 from models_onnx.spec import ModelSpec
 from models_onnx.workbench.metrics import Ranked, auroc
-from models_onnx.workbench.training.data.cohort import Cohort, input_column
-from models_onnx.workbench.training.data.reads import Reads, read_by
+from models_onnx.workbench.training.data.cohort import Cohort
+from models_onnx.workbench.training.data.reads import Reads
 
 Array = NDArray[np.float64]
 Events = NDArray[np.int64]
-_SEED = 20260101
 # Of the inputs of our models age reaches 0.80 alone, any other 0.67. An outcome of which a quarter is wrong has 0.75.
 # Whether a value is there: a cause of death reaches 0.85, what was not asked of the very ill 0.62 (SUPPORT2).
 _ALONE, _AGE_ALONE = 0.72, 0.85
@@ -66,21 +64,20 @@ def leaks_of(spec: ModelSpec, cohort: Cohort, reads: Reads | None = None) -> tup
     """
     if min(np.bincount(cohort.y[cohort.weight > 0], minlength=2)) < LEAST_EVENTS:
         return ()
-    in_table = leaks_in_table(spec, cohort, reads or Reads.of(spec, cohort))
+    in_table = leaks_in_table(spec, cohort, reads or Reads.of(spec, cohort.rows))
     return (*in_table, *_too_good(alone(cohort)))
 
 
 def leaks_in_table(spec: ModelSpec, cohort: Cohort, reads: Reads) -> tuple[str, ...]:
-    """Return what can be shown without a model: what inputs and exclusions read, and who is there twice."""
+    """Return what can be shown without a model: what inputs read, and who is there twice."""
     leaks = [
         f"{', '.join(read)} is read from {column}, from which the outcome is read"
         for column, read in reads.inputs.items()
         if column in reads.outcome
     ]
     leaks += _read_after_index(cohort, reads)
-    leaks += _read_by_name_or_order(spec, reads)
+    leaks += _read_by_name(spec, reads)
     leaks += _made_of_outcome(reads, cohort)
-    leaks += _chosen_by_outcome(spec, reads)
     # who is in two folds under another name is predicted by a model that saw them
     count = max(copied_rows(content, cohort.patient) for content in (cohort.content(), _table_content(spec, cohort)))
     if count > max(FEW, MANY * len(cohort)):
@@ -145,36 +142,13 @@ def _read_after_index(cohort: Cohort, reads: Reads) -> Iterator[str]:
                 yield Suspicion(f"{sentence}: was it booked before?", tuple(names))
 
 
-def _read_by_name_or_order(spec: ModelSpec, reads: Reads) -> list[str]:
-    """Return inputs that are read from what only names a row, or from its place: rows may lie by outcome."""
-    names = {spec.patient_column, spec.key}
-    faults = [
+def _read_by_name(spec: ModelSpec, reads: Reads) -> list[str]:
+    """Return inputs that are read from what only names a row: rows may be numbered by outcome."""
+    return [
         f"{', '.join(read)} is read from {column}, which only names a row: its order may know the outcome"
         for column, read in reads.inputs.items()
-        if column in names
+        if column in (spec.patient_column, spec.key)
     ]
-    rows = reads.some
-    order = np.random.default_rng(_SEED).permutation(len(rows))
-    straight, moved = rows.reset_index(drop=True), rows.iloc[order].reset_index(drop=True)
-    for item in spec.inputs:
-        before, after = input_column(spec, item.name, straight), input_column(spec, item.name, moved)
-        if not np.array_equal(before[order], after, equal_nan=True):
-            faults.append(f"{item.name} is told from the place of a row in the table, which may know the outcome")
-    return faults
-
-
-def _chosen_by_outcome(spec: ModelSpec, reads: Reads) -> Iterator[str]:
-    """Exclusions that look at what happened to somebody: at the bedside nobody can be left out for that.
-
-    They are asked about the rows that are left. One that leaves out whose outcome is not known reads nothing there that
-    shuffling could change.
-    """
-    for exclusion in spec.exclusions:
-        if read := read_by(exclusion.leaves_out, reads.some, reads.outcome):
-            yield (
-                f"the exclusion {exclusion.reason!r} chooses people by {', '.join(sorted(read))}, from which the "
-                "outcome is read"
-            )
 
 
 def _is_apart(events: Any, count: Any, other_events: Any, others: Any) -> Any:

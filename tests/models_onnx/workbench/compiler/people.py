@@ -1,6 +1,6 @@
 """Invented people for the compiler's tests: numbers, gaps, values on a grid; and what a compiled file says of rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from models_onnx.workbench.compiler import compile_fitted, read_model
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves, Curve
 from models_onnx.workbench.compiler.link import LOGIT, FittedModel, Link
-from models_onnx.workbench.compiler.parity import Agreement, ask_library, proof_rows
+from models_onnx.workbench.compiler.parity import Agreement, proof_rows
+from models_onnx.workbench.compiler.readers.network import OnnxSource
 from models_onnx.workbench.compiler.reference import build_reference
 
 Array = NDArray[np.float64]
@@ -110,19 +111,35 @@ class File:
     agreement: Agreement
 
 
+def exported(model: Any, names: Sequence[str] = ()) -> OnnxSource:
+    """A fitted object of scikit-learn as skl2onnx writes it: columns of a data frame by their names, else one table."""
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    own = tuple(map(str, getattr(model, "feature_names_in_", ())))
+    shapes = [(name, FloatTensorType([None, 1])) for name in own]
+    shapes = shapes or [("features", FloatTensorType([None, model.n_features_in_]))]
+    proto = to_onnx(model, initial_types=shapes, options={id(model): {"zipmap": False}}, target_opset=OPSETS)
+    return OnnxSource(type(model).__name__, proto.SerializeToString(), columns=own or tuple(names))
+
+
+OPSETS = {"": 18, "ai.onnx.ml": 3}
+
+
 def compiled(model: Any, rows: Any, *, outcomes: Any = None, features: Any = None, groups: Any = None) -> File:
     """The steps of the workbench that lead from a fitted model and its reference cohort to a proven file."""
     if hasattr(rows, "columns"):
         features, rows = list(rows.columns), rows.to_numpy(dtype=float)
     names = tuple(features or (f"x{number}" for number in range(rows.shape[1])))
+    source = exported(model, names) if hasattr(model, "predict_proba") else model
     X = np.asarray(rows, dtype=np.float64)
-    fitted = read_model(model, X, names, groups)
+    fitted = read_model(source, X, names, groups or {})
     y = np.arange(len(X)) % 2 if outcomes is None else np.asarray(outcomes, dtype=np.int64)
     margin = fitted.margin(X)
     reference = build_reference(margin, margin, y, np.ones(len(X)), fitted.link)
 
     def oracle(X: Array) -> tuple[Array, Array]:
-        return ask_library(model, fitted, X.astype(np.float32), names), fitted.contributions(X)
+        return fitted.link.probability(fitted.margin(X)), fitted.contributions(X)
 
     content, agreement = compile_fitted("m", fitted, reference, {}, oracle, proof_rows(X, fitted))
     return File(content, fitted, agreement)

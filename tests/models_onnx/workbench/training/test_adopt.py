@@ -1,4 +1,4 @@
-"""Models that were fitted elsewhere, or by an estimator of one's own, become artifacts like those trained here."""
+"""Models that were fitted elsewhere become artifacts like those trained here."""
 
 import json
 import pickle
@@ -14,22 +14,19 @@ import numpy as np
 import pytest
 import xgboost
 from skl2onnx import to_onnx
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
-from cds_hooks.call.trusted_models import own_keys
 from cds_hooks.cli import app as program
-from cds_hooks.settings import Settings
 from cds_hooks.tools.kit.simulator.signing import new_key, sign_token
-from models_onnx.serving.registry import load_model
 from tests.cds_hooks.calls import client
 from tests.each import each_row
 from tests.fhir.builders import bundle, observation
-from tests.models_onnx.workbench.training.toy import adopted, adults, declare, elsewhere, inputs, toy_table, train
+from tests.models_onnx.workbench.training.toy import adopted, adults, declare, elsewhere, inputs, toy_table
 
 GATES = ("file", "parity", "speed", "missing-data")
 
@@ -174,18 +171,6 @@ def test_trees_of_other_libraries_are_adopted_by_their_own_file(
     same(model, lambda X: fitted.predict_proba(X)[:, 1])
 
 
-def test_boosted_trees_of_scikit_learn_are_trained_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    estimator, table = "HistGradientBoostingClassifier(max_depth=3, max_iter=20)", toy_table(3000)
-    imported = "from sklearn.ensemble import HistGradientBoostingClassifier\n\nfrom models_onnx.spec import ("
-    changed = {"AdditiveLogistic(knots=3, C=0.3)": estimator, "from models_onnx.spec import (": imported}
-    told = train(tmp_path, table, changed)
-    assert told.exit_code == 0, told.output
-    people = adults(table)
-    fitted = HistGradientBoostingClassifier(max_depth=3, max_iter=20).fit(inputs(people), people["event"])
-    same(load_model("toy_30d", tmp_path / "trained", own_keys(Settings())), lambda X: fitted.predict_proba(X)[:, 1])
-
-
 def test_a_pickle_is_never_read_and_the_sentence_says_what_to_do(tmp_path: Path, run: Callable[..., Any]) -> None:
     path = declare(tmp_path, "toy.pkl")
     (tmp_path / "toy.pkl").write_bytes(pickle.dumps(Bomb(str(tmp_path / "went-off"))))
@@ -229,25 +214,31 @@ def test_a_file_that_holds_no_model_is_a_sentence(
 
 
 @each_row(("old", "new", "said"))
-def test_a_wrong_declaration_is_a_sentence(old: str, new: str, said: str, tmp_path: Path) -> None:
-    if said == "its values":
-        table, said = (
-            toy_table().assign(sex="F"),
-            "no row has a number for sex_male, all are blank; leave it out of the inputs",
-        )
-    else:
-        table = toy_table()
-    told = train(tmp_path, table, {old: new})
+def test_a_wrong_declaration_is_a_sentence(
+    old: str, new: str, said: str, tmp_path: Path, run: Callable[..., Any]
+) -> None:
+    (tmp_path / "toy.onnx").write_bytes(exported(linear()))
+    path = declare(tmp_path, **{old: new})
+    told = run("import", path, "--data", tmp_path, "--out", tmp_path / "trained", "--replicates", 0)
     assert told.exit_code == 2, told.output
     assert said in told.output
 
 
-def test_a_column_in_another_unit_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    table = toy_table()
-    table["creatinine_mg_dl"] *= 88.42
-    told = train(tmp_path, table)
+def test_a_column_in_another_unit_is_refused_with_what_to_do(tmp_path: Path, run: Callable[..., Any]) -> None:
+    (tmp_path / "toy.onnx").write_bytes(exported(linear()))
+    path, table = declare(tmp_path), toy_table(700)
+    table.assign(creatinine_mg_dl=88.42 * table["creatinine_mg_dl"]).to_csv(tmp_path / "toy_30d.csv", index=False)
+    told = run("import", path, "--data", tmp_path, "--out", tmp_path / "trained")
     assert told.exit_code == 2
-    assert "Have derived['creatinine_mg_dl'] give its values in mg/dL, or convert the column" in told.output
+    assert "Convert the column to mg/dL, or declare the factor of the input" in told.output
     checked = CliRunner().invoke(program, ["data", str(tmp_path / "toy_30d.csv"), "--specs", str(tmp_path), "--json"])
     assert checked.exit_code == 1
     assert '"not-trainable"' in checked.output
+
+
+def test_a_mean_of_probabilities_is_recalibrated_by_no_line(tmp_path: Path, run: Callable[..., Any]) -> None:
+    forest = make_pipeline(SimpleImputer(), RandomForestClassifier(3, max_depth=2, random_state=0)).fit(*elsewhere())
+    (tmp_path / "toy.onnx").write_bytes(exported(forest))
+    years = 'recalibration = { column = "age_years", since = 0, until = 200, words = "all" }'
+    told = run("import", declare(tmp_path, more=years), "--data", tmp_path, "--out", tmp_path / "trained")
+    assert (told.exit_code, "leave `recalibration` out of the declaration" in told.output) == (2, True), told.output

@@ -1,6 +1,5 @@
 """From table to file: the same every time, proven, small."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from models_onnx.workbench.training.commands import no_progress
 from models_onnx.workbench.training.data.cohort import Table, build_cohort
 from models_onnx.workbench.training.pipeline import train
 from tests.models_onnx.invented import INVENTED
-from tests.models_onnx.workbench.training.template import write_template
-from tests.models_onnx.workbench.training.toy import complete, toy_table
+from tests.models_onnx.workbench.compiler.people import exported
+from tests.models_onnx.workbench.training.toy import declare, elsewhere, toy_table
 from tests.models_onnx.workshop import KEYS, evidence
 
 pytestmark = pytest.mark.slow  # They train and judge whole models.
@@ -38,15 +37,17 @@ def test_evaluation_says_n_and_events_of_every_group_and_marks_the_small_ones(tr
     assert sum(group["n"] for group in by_sex) == trained.manifest.evaluation["all"]["n"] < trained.manifest.cohort.n
 
 
-def declared(folder: Path, estimator: Any, **more: Any) -> ModelSpec:
-    """The model of the template with this estimator."""
-    if not (folder / "toy_30d.py").is_file():
-        write_template("toy_30d", folder)
-    complete(folder / "toy_30d.card.json")
-    spec = get_spec("toy_30d", folder)
-    inputs = tuple(replace(item) for item in spec.inputs)
-    plain = {"subgroups": {}, "panels": {}, "inputs": inputs}
-    return replace(spec, **{**plain, "estimator": estimator, **more})
+def declared(folder: Path, *steps: Any, more: str = "") -> ModelSpec:
+    """The declaration of a pipeline of these steps, fitted on other people."""
+    X, y = elsewhere()
+    present = X.notna().all(axis=1)
+    fitted = make_pipeline(*steps).fit(X[present], y[present])
+    (folder / "toy.onnx").write_bytes(exported(fitted).content)
+    declare(folder, more=more)
+    return get_spec("toy_30d", folder)
+
+
+IMPUTING = (SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression())
 
 
 def trained_and_judged(spec: ModelSpec) -> tuple[Artifact, Verdict]:
@@ -57,11 +58,14 @@ def trained_and_judged(spec: ModelSpec) -> tuple[Artifact, Verdict]:
     return told, check_explanation(subject, evidence(people=build_cohort(spec, rows).X[:400]))
 
 
-def test_another_value_than_the_declared_one_fails(tmp_path: Path) -> None:
-    told, _ = trained_and_judged(declared(tmp_path, imputing(), missing_inputs="imputed"))
+def test_an_imputing_file_passes_and_another_value_than_it_puts_in_fails(tmp_path: Path) -> None:
+    told, verdict = trained_and_judged(declared(tmp_path, *IMPUTING))
+    assert verdict.faults == ()
     document = msgspec.to_builtins(told.manifest)
-    document["missing_inputs"]["values"]["creatinine_mg_dl"] = 2.9
-    del document["missing_inputs"]["values"]["albumin_g_dl"]
+    values = document["missing_inputs"]["values"]
+    assert values["creatinine_mg_dl"] == pytest.approx(elsewhere()[0].dropna()["creatinine_mg_dl"].median())
+    values["creatinine_mg_dl"] = 2.9
+    del values["albumin_g_dl"]
     about = msgspec.convert(document, Manifest)
     verdict = check_explanation(
         Subject(folder=Path(), keys=KEYS, content=told.content, manifest=about, card={}), evidence()
@@ -70,25 +74,9 @@ def test_another_value_than_the_declared_one_fails(tmp_path: Path) -> None:
     assert any("no value is declared that stands in for a missing albumin_g_dl" in fault for fault in verdict.faults)
 
 
-def imputing() -> Any:
-    """A pipeline that puts the median in the place of what is missing."""
-    return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression())
-
-
-def test_an_imputing_pipeline_fails_undeclared_and_passes_declared(tmp_path: Path) -> None:
-    _, verdict = trained_and_judged(declared(tmp_path, imputing()))
-    assert any("declare missing_inputs='imputed' or 'learned'" in fault for fault in verdict.faults)
-    told, verdict = trained_and_judged(declared(tmp_path, imputing(), missing_inputs="imputed"))
-    assert verdict.faults == ()
-    values = getattr(told.manifest.missing_inputs, "values", {})
-    median = toy_table().query("age_years >= 18")["creatinine_mg_dl"].median()
-    assert values["creatinine_mg_dl"] == pytest.approx(median)
-
-
 def test_learned_absence_that_is_not_there_fails_and_without_rows_nothing_is_judged(tmp_path: Path) -> None:
-    regression = make_pipeline(StandardScaler(), LogisticRegression())
+    spec = declared(tmp_path, StandardScaler(), LogisticRegression(), more='missing_inputs = "learned"')
     rows = toy_table().dropna()
-    spec = declared(tmp_path, regression, missing_inputs="learned")
     told = train(spec, Table("toy_30d.csv", "0" * 64, rows), 1, 0, no_progress)
     subject = Subject(folder=Path(), keys=KEYS, content=told.content, manifest=told.manifest, card={})
     verdict = check_explanation(subject, evidence(people=build_cohort(spec, rows).X[:400]))

@@ -7,14 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from typer.testing import CliRunner
 
 from cds_hooks.call.trusted_models import own_keys
 from cds_hooks.settings import Settings
-from cds_hooks.tools.commands.model.main import app
 from models_onnx.model_card.schema import DECLARED
 from models_onnx.serving.registry import load_model
-from tests.models_onnx.workbench.training.template import CARD, write_template
 
 
 def toy_table(people: int = 900) -> pd.DataFrame:
@@ -79,6 +76,34 @@ def declare(folder: Path, source: str = "toy.onnx", more: str = "", **changed: s
     return path
 
 
+CARD = """{
+ "attributes": {
+  "details.developer": "",
+  "details.funding": "",
+  "development.relevance": "",
+  "fairness.approach": "",
+  "fairness.mitigation": ""
+ },
+ "product": {
+  "acting_window_hours": 720,
+  "setting": "outpatient",
+  "data_last_year": 2000,
+  "label": {
+   "kind": "outcome",
+   "words": "",
+   "stands_for": "",
+   "audit": {"need": "event", "words": "", "axis": "sex"}
+  },
+  "fairness_axes": {"sex": "all"},
+  "auroc_floor": 0.6,
+  "stress_move_at_most": 0.2,
+  "irm": {"reviewed": "TODO", "by": "TODO", "for_professionals": true, "informs": true, "wording": true},
+  "waivers": [],
+  "keywords": [],
+  "bibliography": ""
+ }
+}
+"""
 DECLARATION = """
 source = "{source}"
 trained_on = "people of another year"
@@ -124,18 +149,3 @@ def adopted(run: Callable[..., Any], folder: Path) -> Any:
     told = run("import", folder / "toy_30d.model.toml", "--data", folder, "--out", out, "--replicates", 0)
     assert told.exit_code == 0, told.output
     return load_model("toy_30d", out, own_keys(Settings()))
-
-
-def train(folder: Path, table: pd.DataFrame, changed: dict[str, str] | None = None) -> Any:
-    """The command on this table, with the declaration of the template changed."""
-    write_template("toy_30d", folder)
-    complete(folder / "toy_30d.card.json")
-    path = folder / "toy_30d.py"
-    text = path.read_text()
-    for old, new in (changed or {}).items():
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text)
-    table.to_csv(folder / "toy_30d.csv", index=False)
-    options = ["--specs", folder, "--data", folder, "--out", folder / "trained", "--replicates", "0"]
-    return CliRunner().invoke(app, ["train", "toy_30d", *map(str, options)])

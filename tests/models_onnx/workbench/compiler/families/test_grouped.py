@@ -34,8 +34,9 @@ def network(sigmoid: bool = True) -> bytes:
     return mlp(weights, [draw.normal(0, 0.3, size) for size in sizes[1:]], sigmoid)
 
 
-def _forest(**more: Any) -> Any:
-    return RandomForestClassifier(n_estimators=8, random_state=0, **more)
+def _voting() -> Any:
+    forest = RandomForestClassifier(n_estimators=8, max_depth=3, random_state=0)
+    return VotingClassifier([("l", LogisticRegression()), ("f", forest)], voting="soft", flatten_transform=False)
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
@@ -45,7 +46,7 @@ def _forest(**more: Any) -> Any:
     [
         MLPClassifier((6,), max_iter=40, random_state=0),
         make_pipeline(SimpleImputer(), GaussianNB()),
-        VotingClassifier([("line", LogisticRegression()), ("forest", _forest(max_depth=3))], voting="soft"),
+        _voting(),
         CalibratedClassifierCV(LogisticRegression(), cv=2),
     ],
     ids=lambda unfitted: type(unfitted).__name__,

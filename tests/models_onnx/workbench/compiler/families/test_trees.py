@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree
 from models_onnx.workbench.compiler.link import LOGIT
-from models_onnx.workbench.compiler.readers.trees import from_hist_gradient_boosting
+from models_onnx.workbench.compiler.readers.trees import parse_lightgbm
 from models_onnx.workbench.compiler.reference import Reference
-from tests.libraries import xgboost
-from tests.models_onnx.workbench.compiler.people import NAMES, Array, beside, by_coalitions, compiled, invented, says
+from tests.libraries import lightgbm, xgboost
+from tests.models_onnx.workbench.compiler.people import Array, beside, by_coalitions, compiled, invented, says
 from tests.models_onnx.workbench.compiler.test_compile import REFERENCE
 
 
@@ -69,9 +68,9 @@ def tree(**changes: Any) -> Tree:
     return Tree(**{k: np.array(v, dtype=kinds.get(k, np.int64)) for k, v in (columns | changes).items()})
 
 
-def boosted(X: Array, y: object, depth: int = 3, rounds: int = 20) -> HistGradientBoostingClassifier:
+def boosted(X: Array, y: object, depth: int = 3) -> Any:
     """Trees that learned where gaps go."""
-    return HistGradientBoostingClassifier(max_iter=rounds, max_depth=depth, learning_rate=0.3, max_bins=64).fit(X, y)
+    return lightgbm.LGBMClassifier(n_estimators=20, max_depth=depth, learning_rate=0.3, verbose=-1).fit(X, y)
 
 
 def file_of(model: ShapleyTrees, reference: Reference = REFERENCE) -> bytes:
@@ -83,11 +82,12 @@ def file_of(model: ShapleyTrees, reference: Reference = REFERENCE) -> bytes:
 def test_contributions_are_the_shapley_values_of_their_definition(depth: int) -> None:
     X, y = invented()
     fitted = boosted(X, y, depth)
-    model = ShapleyTrees.of(from_hist_gradient_boosting(fitted, NAMES), X[:60])
+    ensemble = parse_lightgbm("boosted", fitted.booster_.model_to_string())
+    model = ShapleyTrees.of(ensemble, X[:60])
     rows = np.vstack([X[:6], beside(X, model.edges)[::60]])
     told = says(file_of(model), rows)["contributions"]
     for row, own in zip(rows, told, strict=True):
-        assert np.abs(own - by_coalitions(fitted.decision_function, row, X[:60])).max() < 1e-12
+        assert np.abs(own - by_coalitions(lambda X: fitted.predict(X, raw_score=True), row, X[:60])).max() < 1e-12
 
 
 def test_trees_in_another_unit_keep_a_value_at_a_threshold_on_its_side() -> None:

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler import read_model
 from models_onnx.workbench.compiler.readers.network import OnnxSource
 
@@ -79,7 +80,7 @@ def test_a_file_with_more_inputs_than_groups_is_explained_input_by_input(name: s
     rows = table if is_text else numbers(table)
     fitted = pipeline.fit(rows, y)
     X = numbers(table).to_numpy(dtype=np.float64)
-    read = read_model(exported(fitted, rows, {"sex_male": SEX} if is_text else {}), X, NAMES)
+    read = read_model(exported(fitted, rows, {"sex_male": SEX} if is_text else {}), X, NAMES, {})
     assert type(read).__name__ == family
     assert np.abs(read.link.probability(read.margin(X)) - fitted.predict_proba(rows)[:, 1]).max() < 1e-5
     assert np.allclose(read.base + read.contributions(X).sum(axis=1), read.margin(X), atol=1e-5)
@@ -91,6 +92,21 @@ def test_a_file_in_another_unit_answers_for_the_features_unit() -> None:
     fitted = of_numbers(StandardScaler(), LogisticRegression()).fit(rows.assign(lab0=88.4 * rows["lab0"]), y)
     source = exported(fitted, rows, {})
     factors = tuple(1 / 88.4 if name == "lab0" else 1.0 for name in NAMES)
-    read = read_model(OnnxSource(source.name, source.content, factors=factors), rows.to_numpy(np.float64), NAMES)
+    read = read_model(OnnxSource(source.name, source.content, factors=factors), rows.to_numpy(np.float64), NAMES, {})
     expected = fitted.predict_proba(rows.assign(lab0=88.4 * rows["lab0"]))[:, 1]
     assert np.abs(read.link.probability(read.margin(rows.to_numpy(np.float64))) - expected).max() < 1e-5
+
+
+def test_reference_rows_that_do_not_fit_and_three_classes_are_refused_with_a_sentence() -> None:
+    table, y = people()
+    rows = numbers(table)
+    X = rows.to_numpy(np.float64)
+    source = exported(of_numbers(StandardScaler(), LogisticRegression()).fit(rows, y), rows, {})
+    three = exported(of_numbers(LogisticRegression()).fit(rows, np.arange(len(y)) % 3), rows, {})
+    for model, cohort, said in (
+        (source, np.where(X > 2, np.inf, X), "infinite"),
+        (source, X[:19], "20 rows or more"),
+        (three, X, "one probability of each is needed"),
+    ):
+        with pytest.raises(CompileRefused, match=said):
+            read_model(model, cohort, NAMES, {})
