@@ -13,7 +13,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from cds_hooks.evidence.monitor.rows import RecordRows
-from cds_hooks.evidence.monitor.window import GROWS, SERIES_DAYS, Window
+from cds_hooks.evidence.monitor.window import GROWS, Window
 from models_onnx.monitoring.figure import SCORES, Figure, Key, State
 from models_onnx.monitoring.shares import Limits, compare
 
@@ -176,20 +176,3 @@ def _median_words(medians: tuple[float | None, float | None] | None) -> str:
     if medians is None or medians[0] is None or medians[1] is None:
         return ""
     return f": the median is {medians[0]:.4g}, {medians[1]:.4g} before"
-
-
-# Over 60 days, for the pages
-
-
-def drift_series(rows: RecordRows, window: Window) -> dict[str, float]:
-    """Return by day how many in 100 calls of the 60 days had their largest estimate among the highest tenth before."""
-    query = (
-        "WITH s AS (SELECT decided_at::DATE AS day, name, value FROM calls JOIN facts USING (sequence) WHERE "
-        "kind = 'score' AND decided_at::DATE BETWEEN $first AND $last), "
-        "edge AS (SELECT name, quantile_cont(value, 0.9) AS high FROM s WHERE day < $start GROUP BY name) "
-        "SELECT day, 100.0 * count(*) FILTER (value > high) / count(*) FROM s JOIN edge USING (name) GROUP BY day "
-        "HAVING count(*) >= 20 ORDER BY day"
-    )
-    first = window.last - timedelta(days=SERIES_DAYS - 1)
-    shares = rows.connection.execute(query, {"first": first, "last": window.last, "start": window.start}).fetchall()
-    return {day.isoformat(): round(share, 2) for day, share in shares}

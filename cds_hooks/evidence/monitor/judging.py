@@ -27,8 +27,6 @@ class Report(Struct, frozen=True):
     before: int
     figures: list[Figure]
     incidents: list[Incident]
-    series: dict[str, dict[str, float]] = {}
-    """By picture (drift, calibration) and day the value that is drawn."""
 
 
 def keep_report(book: CountBook, report: Report) -> None:

@@ -160,21 +160,3 @@ def _outside_training(connection: Any, label: Label, window: Window) -> Iterator
             f"trained on ({label.ranges[name][0]:.4g} to {label.ranges[name][1]:.4g})."
         )
         yield Figure(client, service, "drift", subject, state, n, 100, share, 0.0, text, about=name)
-
-
-def calibration_series(rows: RecordRows, labels: Labels, window: Window) -> dict[str, float]:
-    """Return by the Monday of a week how many events came for each expected one, of 60 days of mature predictions."""
-    sums: dict[date, list[float]] = {}
-    for label in labels.values():
-        mature = window.last - timedelta(days=ceil(label.wait / DAY))
-        named = {"model": label.model, "event": label.event or "", "complete": ceil(label.horizon_days) + 1}
-        rows.connection.execute(_PREDICTIONS, {**named, "first": mature - timedelta(days=59), "last": mature})
-        query = (
-            "SELECT date_trunc('week', day)::DATE, sum(happened), sum(estimate) FROM span WHERE happened IS NOT NULL "
-            "GROUP BY 1 HAVING sum(estimate) >= 5"
-        )
-        for week, events, expected in rows.connection.execute(query).fetchall():
-            of_week = sums.setdefault(week, [0.0, 0.0])
-            of_week[0] += events
-            of_week[1] += expected
-    return {week.isoformat(): round(events / expected, 3) for week, (events, expected) in sorted(sums.items())}

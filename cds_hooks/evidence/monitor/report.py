@@ -6,9 +6,9 @@ from pathlib import Path
 import duckdb
 
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.evidence.monitor.changes import change_figures, drift_series
+from cds_hooks.evidence.monitor.changes import change_figures
 from cds_hooks.evidence.monitor.judging import Report
-from cds_hooks.evidence.monitor.label_windows import calibration_series, label_figures
+from cds_hooks.evidence.monitor.label_windows import label_figures
 from cds_hooks.evidence.monitor.rows import RecordRows
 from cds_hooks.evidence.monitor.traffic import traffic_figures
 from cds_hooks.evidence.monitor.window import Window
@@ -30,12 +30,10 @@ def report_of(
         rows.read(progress)
         figures = change_figures(rows, window)
         figures += traffic_figures(rows, window, frozenset(all_rule_versions()))
-        series = {"drift": drift_series(rows, window)}
         figures += label_figures(rows, labels, window)
-        series["calibration"] = calibration_series(rows, labels, window)
     except duckdb.Error as error:
         raise RecordUnavailable(f"the rows for monitoring in {file} cannot be used: {error}") from error
     finally:
         rows.connection.close()
     figures.sort(key=lambda figure: figure.order)
-    return Report(window.last, window.days, window.before, figures, incidents(figures), series)
+    return Report(window.last, window.days, window.before, figures, incidents(figures))

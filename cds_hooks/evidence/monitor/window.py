@@ -10,8 +10,6 @@ from models_onnx.monitoring.figure import Key
 
 GROWS: Final = 4
 """To so many times its days a window grows until there is enough to judge."""
-SERIES_DAYS: Final = 60
-"""So many days the pictures of the pages show."""
 
 
 class Window(Struct, frozen=True):

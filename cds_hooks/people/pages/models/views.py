@@ -13,7 +13,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cds_hooks.people.pages.explain.recorded_decision import SEX, average_of
-from cds_hooks.people.pages.pictures import pictures
 from cds_hooks.people.pages.rules.standing import ModelStanding
 from cds_hooks.people.pages.server import PageServer
 from cds_hooks.people.web.charts import round_scale
@@ -50,7 +49,6 @@ def routes(server: PageServer) -> list[Route]:
             models=present,
             drafts=drafts,
             needs_approval=server.approvals is not None,
-            pictures=pictures(server, server.counts.counted, of_models=True),
         )
 
     def model(model_id: str) -> Response:

@@ -24,7 +24,6 @@ from cds_hooks.evidence.monitor.card_counts import By, count_cards, nearly_alway
 from cds_hooks.evidence.monitor.judging import kept_report
 from cds_hooks.evidence.monitor.search_index import callers
 from cds_hooks.evidence.storage.decision import RecordUnavailable
-from cds_hooks.people.pages.pictures import pictures
 from cds_hooks.people.pages.record_counts import Counted
 from cds_hooks.people.pages.server import PageServer
 from cds_hooks.people.pages.start.tasks import tasks_of
@@ -70,7 +69,6 @@ class _Operations:
             now=now,
             counted=self._shown(counted),
             version=version("cds-hooks-onnx"),
-            pictures=pictures(server, lambda: counted),
             interfaces=self._interfaces(did),
             rules=all_rule_versions(),
             signs=_SIGNS,

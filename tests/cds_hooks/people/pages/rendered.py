@@ -5,7 +5,6 @@ from typing import Any
 from cds_hooks.people.governance.standing import Standing
 from cds_hooks.people.pages.explain.explanation import Explanation
 from cds_hooks.people.pages.models.views import model_values
-from cds_hooks.people.pages.pictures import Pictures
 from cds_hooks.people.pages.rules.standing import ActForm, ModelStanding
 from cds_hooks.people.web.site import Site, render
 from models_onnx.artifact.manifest import Manifest
@@ -34,7 +33,6 @@ def models_page(site: Site, model: str, title: str, version: str) -> str:
         models=[standing],
         drafts=[],
         needs_approval=False,
-        pictures=Pictures((), False),
     )
 
 

@@ -20,7 +20,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.telemetry.metrics.counts import Minute, Snapshot
 from models_onnx.monitoring.figure import Figure, incidents
 from tests.cds_hooks.calls import ORDERS, PLANNING, counted_request_for
-from tests.cds_hooks.people.pages.test_decisions import counting_client, trust_file_in
+from tests.cds_hooks.people.pages.test_decisions import counting_client
 from tests.cds_hooks.people.web.decisions import AS_OF
 from tests.contracts.markup import faults
 from tests.each import for_rows
@@ -72,23 +72,6 @@ async def test_the_page_says_of_the_week_what_the_newest_report_of_the_monitor_s
     assert faults(page) == []
     assert "ehr: Half had none." in page
     assert summary(report.figures) in page
-
-
-async def test_the_pictures_of_the_development_profile_are_said_to_be_invented_and_nobody_elses_are(
-    tmp_path: Path,
-) -> None:
-    async with counting_client(tmp_path) as calls:
-        for path, drawn in (("/ops", 5), ("/models", 2)):
-            page = (await calls.get(path)).text
-            assert faults(page) == []
-            assert page.count("<polyline") == drawn
-            assert "This history is invented" in page
-    token = "operator-token-of-the-tests"  # noqa: S105 - of this test only
-    opened = {"operator_token": token, "explain_pages": "everyone", "public_url": "http://127.0.0.1:8085"}
-    async with counting_client(tmp_path, trust_file=trust_file_in(tmp_path), **opened) as calls:
-        page = (await calls.get("/ops", headers={"authorization": f"Bearer {token}"})).text
-        assert "No day to draw yet" in page
-        assert "invented" not in page
 
 
 async def test_the_page_of_interfaces_says_which_extra_it_needs(
