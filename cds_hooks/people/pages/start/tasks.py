@@ -1,6 +1,6 @@
 """What waits for a person: approvals, acts, models without cards, a record that nobody verified, old tables.
 
-The page of operations shows it, too, and loads nothing of the start page for it: that has a client of FHIR servers.
+The page of operations shows it, too.
 """
 
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The start page: cards of sample patients, what each role does most, the services and the published equations.
+"""The start page: what each role does most, the services and the published equations.
 
 For who has logged in, what waits for them: approvals, acts, models without cards, a record that nobody verified, old
 tables.
@@ -7,15 +7,12 @@ tables.
 from datetime import UTC, datetime
 from typing import Final
 
-from msgspec.json import encode
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from cds_hooks.people.access.roles import Role
 from cds_hooks.people.pages.server import PageServer
-from cds_hooks.people.pages.start.demonstration import CASES, Frame, demonstrate
 from cds_hooks.people.pages.start.tasks import Task, tasks_of
-from cds_hooks.people.pages.tester.views import who
 from cds_hooks.people.web.site import HEADERS, Failure, PageRefusal
 from cds_hooks.people.web.visitor import PageLink, visiting
 from models_onnx.declarations import origin_of
@@ -69,21 +66,13 @@ _WORK: Final = (
 def routes(server: PageServer) -> list[Route]:
     """Return its address."""
 
-    async def start(case: str = "") -> Response:
-        shows_calls = server.site.development and visiting().may_open("try")
-        frame = await demonstrate(server, case) if shows_calls else None
-        return await server.in_thread(lambda: page(frame))
-
-    def page(frame: Frame | None) -> Response:
+    def start() -> Response:
         visitor = visiting().visitor
         roles = visitor.roles if visitor is not None and visitor.bound is None else frozenset[str]()
         of_role, other = _work(roles)
         return server.page(
             "start/start.html",
-            frame=frame,
-            cases=CASES,
-            who=who(frame.bench) if frame is not None else [],
-            carried=encode(frame.bench.carried).decode() if frame is not None else "",
+            tries=server.site.development and visiting().may_open("try"),
             work=of_role,
             other_work=other,
             tasks=_tasks(server),

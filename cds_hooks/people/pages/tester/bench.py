@@ -292,13 +292,6 @@ class Bench:
             "and send."
         )
 
-    async def demonstrate(self) -> None:
-        """Send the call of the start page's gallery, with its draft where it has one."""
-        if self.fields.ready:
-            await self._add_ready()
-        self._keep_to_patient()
-        await self._build_and_send()
-
     def _keep_to_patient(self) -> None:
         """Drop the drafts, the request and the answer of another patient than the one who is chosen now."""
         chosen = self.fields.upload if self.fields.patient == FILE else ""
