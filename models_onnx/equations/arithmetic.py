@@ -34,7 +34,7 @@ class Contribution(Struct, frozen=True):
 class Working(Struct, frozen=True):
     """base + sum of contributions = link(value before rounding and limits); `value` is what is published."""
 
-    value: float | str
+    value: float
     link: Link
     base: float
     contributions: tuple[Contribution, ...]

@@ -117,14 +117,14 @@ class EquationResult(Struct, frozen=True):
     table: BandTable | None
 
     @property
-    def value(self) -> float | str:
-        """The published value: a probability, a quantity, points or the name of a band."""
+    def value(self) -> float:
+        """The published value: a probability, a quantity or points."""
         return self.working.value
 
     @property
     def number(self) -> float:
-        """The value as a number; for a band the score it was read from."""
-        return self.working.margin if isinstance(self.value, str) else float(self.value)
+        """The value as a number that is no whole one."""
+        return float(self.value)
 
     @property
     def band_id(self) -> str:
@@ -158,13 +158,9 @@ def calculate(equation: Equation, inputs: Mapping[str, Any], output: str | None 
             text = f"{equation.title}: {narrower.words}; here it is {value:g}."
             raise EquationRefused("outside-population", text, (narrower.input,))
     working = equation.work_out(wanted.id, values)
-    band_and_table = equation.band(wanted.id, _banded(working), values)
+    band_and_table = equation.band(wanted.id, float(working.value), values)
     table, band = band_and_table if band_and_table is not None else (None, None)
     return EquationResult(equation, wanted, values, working, band, table)
-
-
-def _banded(working: Working) -> float:
-    return working.margin if isinstance(working.value, str) else float(working.value)
 
 
 class RecordInputs(Struct, frozen=True):

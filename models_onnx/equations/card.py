@@ -11,7 +11,7 @@ DEVELOPER = "the cds-hooks-onnx project (translation of the published equation; 
 FUNDING = "self-funded: no outside funding of this translation"
 
 # USCDI: smoking status, mental and cognitive status are health status assessments.
-_HEALTH_STATUS = frozenset({"smokes", "phq9_total", "gad7_total", "has_alcohol_use"})
+_HEALTH_STATUS = frozenset({"smokes", "has_alcohol_use"})
 
 
 def source_attributes(equation: Equation) -> dict[str, str]:

@@ -23,12 +23,12 @@ from fhir.mapping.features.catalog import FEATURES, features_named
 from fhir.mapping.features.feature import Feature
 from fhir.terminology.analytes import ANALYTES
 from models_onnx.declarations import find_declared, origin_of, refuse_wrong_types
-from models_onnx.equations.arithmetic import Contribution, Linear, ScoreItem, Value, Working, work_points
+from models_onnx.equations.arithmetic import Linear, ScoreItem, Value, Working, work_points
 from models_onnx.errors import DeclarationError, UnknownEquation
 from models_onnx.packages import Package, packages
 
 InputKind = Literal["quantity", "whole", "yes-no", "choice"]
-OutputKind = Literal["probability", "quantity", "integer", "code"]
+OutputKind = Literal["probability", "quantity", "integer"]
 Values = Mapping[str, Value]
 
 SEXES = ("female", "male")
@@ -195,7 +195,7 @@ class Equation:
         }
         if strange := sorted(named_outputs - set(outputs)):
             yield f"{', '.join(strange)} is named but is no output", strange[0]
-        others = [output for output in self.outputs if output.id not in self.linear and output.kind != "code"]
+        others = [output for output in self.outputs if output.id not in self.linear]
         if others and self.work is None and not self.items:
             yield "it says nowhere how it is worked out: give it `work`", "work"
 
@@ -268,13 +268,7 @@ class Equation:
             return self.work(values, output)
         if self.items:
             return work_points(self.items, values)
-        if output in self.linear:
-            return self.linear[output].work(values)
-        (total,) = self.inputs
-        score = float(values[total.name])
-        (bands,) = (table.bands for table in self.bands if table.output == output)
-        band = [band for band in bands if band.is_reached(score)][-1]
-        return Working(band.id, "identity", 0.0, (Contribution(total.name, values[total.name], score),))
+        return self.linear[output].work(values)
 
     def input(self, name: str) -> EquationInput:
         """Return the input of that name; KeyError where there is none."""
