@@ -152,12 +152,10 @@ def test_the_way_from_a_drift_to_a_released_version_and_back(site: Site) -> None
     assert figures["observed_expected"]["value"] == pytest.approx(1, abs=0.05)
 
     site.environment |= {"CDS_TRUST_FILE": "trust.toml"}
-    shadow, compared = page["Shadow"]
+    (shadow,) = page["Shadow"]
     site("cds_hooks", *shadow)
     assert site.answered_by() == ("1.0.0", ["1.1.0"])
     site.environment.pop("CDS_TRUST_FILE")
-    site.outcomes(site.serve(500, weeks=2, count=400))
-    assert "Its estimates are nearer to what happened" in site("cds_hooks", *compared)
 
     version = read_manifest(site.folder / "own" / "stay_1y@1.1.0").file.sha256
     steps: tuple[tuple[ActState, int], ...] = (("canary", 20), ("active", 100))

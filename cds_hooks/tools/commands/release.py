@@ -41,9 +41,6 @@ def release(
     share: Annotated[
         int, typer.Option(min=1, max=99, help="Of a canary: to so many in 100 patients, always the same ones.")
     ] = 5,
-    compare: Annotated[
-        str | None, typer.Option(metavar="NAME@VERSION", help="Compare a version of a model with the one in use.")
-    ] = None,
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,17 +53,11 @@ def release(
     before. People who have logged in act at /rules and at the page of the rule or model. Behind a trust file this
     command can silence only: on, canary and active take two people in two roles (docs/operations/approvals.md).
 
-    With --compare what happened decides: of the decisions in which both versions computed, those that are mature and
-    whose outcome is known; the same people, with 95 % intervals of the differences of AUROC and net benefit. Nothing is
-    said with fewer than 100 events.
-
     Exit codes of the list: 0 all acts count, 1 one is refused.
 
     Example: cds-hooks release off service order-safety --why "wrong doses reported"
     """
-    if compare is not None:
-        _compare(compare, database, as_json=as_json)
-    elif state is None:
+    if state is None:
         _list(database, as_json=as_json)
     elif kind is None or name is None or why is None:
         given = {"KIND": kind, "NAME": name, "--why REASON": why}
@@ -124,33 +115,6 @@ def _served_here(kind: str, *, by_two_people: bool) -> ServedHere:
         partial(whole_indexes, settings()),
         by_two_people,
     )
-
-
-def _compare(name: str, database: str | None, *, as_json: bool) -> None:
-    from cds_hooks.evidence.outcomes.followed import compare_with_outcomes, followed
-    from cds_hooks.evidence.outcomes.labels import site_labels
-    from models_onnx.model_card.calibration import BAR
-
-    with _said_in_a_sentence():
-        manifest = _served_model(name).manifest
-        odds = 1 / ((manifest.thresholds.alerts_per_event or BAR) - 1)
-        rows = followed(
-            record_url(database), site_labels(settings())[manifest.id], int(datetime.now(UTC).timestamp() * 1e6)
-        )
-        compared = compare_with_outcomes(rows, manifest.file.sha256, odds)
-    if as_json:
-        print_json(compared)
-        return
-    for words, figures in ((name, compared.version), ("the other version", compared.other)):
-        if figures is not None:
-            typer.echo(
-                f"{words}: AUROC {figures.auroc:.3f}, observed/expected {figures.observed_expected:.2f}, cards due "
-                f"{figures.cards}, net benefit {figures.net_benefit:.1f} per 1,000"
-            )
-    for words, gap in (("AUROC", compared.auroc), ("net benefit", compared.net_benefit)):
-        if gap is not None:
-            typer.echo(f"Difference in {words}: {gap[0]:+.3f} ({gap[1]:+.3f} to {gap[2]:+.3f})")
-    typer.echo(f"{compared.people} people, {compared.events} events. {compared.verdict}")
 
 
 def _list(database: str | None, *, as_json: bool) -> None:
