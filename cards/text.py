@@ -70,18 +70,17 @@ def first_few(names: Sequence[str], most: int) -> str:
 
 
 _ACTION = re.compile(
-    r"(?:(?:If|Before|For a|On a renewal|In an|In type|In shock|Over|Under|When|Where|Otherwise|Without)\b[^;:]*?,? )?"
-    r"(?:add|adjust|ask|assess|avoid|begin|bring|calculate|cancel|change|check|choose|confirm|"
-    r"consider|control|correct|count|decide|delay|discuss|do|double|end|enroll|exclude|find|"
-    r"flush|follow|give|halve|have|hold|interrupt|keep|leave|limit|look|lower|measure|"
+    r"(?:(?:If|Before|For|From|On a renewal|In an|In type|In shock|Over|Under|When|Where|Otherwise|Without)\b"
+    r"[^;:]*?,? )?(?<!\bis )(?<!\bthe )(?<!\ba )"
+    r"(?:add|adjust|advise|ask|assess|avoid|begin|bring|calculate|cancel|change|check|choose|confirm|"
+    r"consider|continue|control|correct|count|decide|delay|discuss|do|double|end|enroll|enter|exclude|"
+    r"express|find|flush|follow|give|halve|have|hold|infuse|interrupt|keep|leave|limit|look|lower|measure|"
     r"monitor|name|never|offer|order|pause|plan|prefer|raise|reduce|refer|repeat|replace|"
-    r"restart|review|see|start|stop|switch|take|taper|tell|test|time|treat|use|vaccinate|"
+    r"restart|restore|review|see|shorten|start|stop|switch|take|taper|tell|test|time|treat|use|vaccinate|"
     r"wait|watch|weigh|withhold|write)\b(?! (?:stops|of|was|were|is|are)\b)",
     re.IGNORECASE,
 )
-_GOES_ON = re.compile(
-    r"(?:After|Also|Both|CPIC|Else|If|It|Not|Or|Otherwise|Some|That|The first|Then|The[sy]e?|This|Those|With(?:out)?)\b"
-)
+_GOES_ON = re.compile(r"(?:After|Also|Both|CPIC|Else|If|Not|Or|Otherwise|Some|The first|Then|With(?:out)?)\b")
 _NEXT_SENTENCE = re.compile(r"(?<=[.?!])(?<!\bSt\.) (?=[A-Z“])(?![^()]*\))")
 _THEN_ACT = re.compile(rf"[;:] (?={_ACTION.pattern})", re.IGNORECASE)
 _BY_WHOM = re.compile(

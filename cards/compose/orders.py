@@ -193,7 +193,7 @@ def _lines(
     facts, actions = actions_last(first.asks_if_taken if _forbidding(first, forbidding) else first.detail)
     facts, added = _beyond(facts, first.summary), list[str]()
     for finding in lines[1:]:
-        is_settled, said = bool(_forbidding(finding, forbidding)), f"{first.summary} {facts}"
+        is_settled, said = bool(_forbidding(finding, forbidding)), f"{first.summary} {facts} {' '.join(added)}"
         more, to_do = actions_last(finding.asks_if_taken if is_settled else finding.detail)
         more, to_do = _beyond(more, finding.summary), _beyond(to_do, f"{first.summary} {actions}")
         lead = _beyond_headline(finding, first, only_fact=is_settled)
@@ -202,7 +202,7 @@ def _lines(
         else:
             added += bullet(f"**{lead}** {more} {to_do}{_of_the_line([finding], first)}")
     yield from bullet(facts)
-    yield from bullet(what_to_do(first.summary, f"{actions} {asked}".strip(), offer))
+    yield from bullet(what_to_do(first.summary, f"{actions} {asked}".strip(), offer, _case(first)))
     yield from added
     if others:
         briefly = " ".join(
@@ -236,33 +236,49 @@ def bullet(text: str) -> Iterator[str]:
 
 
 _ENDS_THE_ORDER: Final = re.compile(r"\b(?:cancel|do not (?:give|use|start)|hold it|stop it)\b", re.IGNORECASE)
-_RECONSIDER: Final = "Cancel this order, or note why it is needed."
 _FORBIDS: Final = re.compile(r"(?:adjust a dose or monitor|avoid|do not|never)\b", re.IGNORECASE)
 _HOLDS: Final = re.compile(rf"{_FORBIDS.pattern}|(?:consider )?(?:avoid|hold|not |repeat|stop|withhold)", re.IGNORECASE)
 """What a headline asks for in general; the detail or the button says what to do instead."""
 _VAGUE: Final = re.compile(r"Avoid (?:it(?: if possible)?|the pair)\.|Repeat the test\.")
+_NOT_GIVEN: Final = re.compile(r"Do not (?:give|use) it\.")
+_BY_LABEL: Final = re.compile(r" \((?:[a-z]+ )?label\b[^)]*\)")
+"""What a headline says of its source; as a step it says nothing."""
 _CHOICE: Final = re.compile(r"(?:(?<=\. )|^)(?:choose|consider)\b", re.IGNORECASE)
 
 
-def what_to_do(summary: str, actions: str, offer: Suggestion | None) -> str:
-    """Return what to do: what the first button does where it is advised, and what headline and detail ask for."""
-    steps = [step for step in sentences(actions) if not _VAGUE.fullmatch(step)]
+def what_to_do(summary: str, actions: str, offer: Suggestion | None, case: str = "") -> str:
+    """Return what to do: what the first button does where it is advised, and what headline and detail ask for.
+
+    Where these ask for nothing, it is the first button, which ends the order in a `case` alone.
+    """
+    is_advised, takes_away = offer is not None and offer.is_recommended, offer is not None and _takes_draft_away(offer)
+    actions = _BY_LABEL.sub("", actions)
+    actions = _NOT_GIVEN.sub(f"{offer.label}.", actions, count=1) if offer is not None and takes_away else actions
+    steps = [step for step in sentences(actions) if step and not _VAGUE.fullmatch(step)]
     if sum(_CHOICE.match(step) is not None for step in steps) > 1:
         steps = [step for step in steps if not step.startswith("Consider another drug")]
-    actions = " ".join(steps) or actions
-    asked = [clause for clause in _CLAUSE.split(summary)[1:] if is_action(clause)]
-    is_advised, takes_away = offer is not None and offer.is_recommended, offer is not None and _takes_draft_away(offer)
+    actions = " ".join(steps)
+    asked = [clause for clause in _CLAUSE.split(_BY_LABEL.sub("", summary))[1:] if is_action(clause)]
     if actions or takes_away:
         general = _HOLDS if is_advised and takes_away else _FORBIDS
         asked = [clause for clause in asked if not general.match(clause) and not _is_begun(clause, actions)]
-    steps = [f"{capitalized(clause.removesuffix('.'))}." for clause in asked] + [actions] * bool(actions)
+    steps = [f"{capitalized(clause.removesuffix('.'))}." for clause in asked] + steps
     if offer is not None and is_advised and takes_away:
         steps = steps if _ENDS_THE_ORDER.search(" ".join(steps)) else [f"{offer.label}.", *steps]
     elif offer is not None and is_advised and not _names(offer, actions):
-        steps = [f"{offer.label}.", actions]  # in place of what the headline asks for in general
+        rest = (step for step in sentences(actions) if step and not step.startswith("Correct it"))
+        steps = [f"{offer.label}.", *rest]  # in place of what the headline asks for in general
     elif offer is not None and not steps:
-        steps = [_RECONSIDER if takes_away else f"{offer.label}."]
+        steps = [f"{offer.label}{case if takes_away else ''}."]
     return f"**To do:** {' '.join(steps)}" if steps else ""
+
+
+def _case(finding: RuleFinding) -> str:
+    """Return in which case an order is to be ended of which nothing else is said: always, where it is critical."""
+    if finding.indicator == "critical":
+        return ""
+    names = " and ".join(dict.fromkeys(partner.medication.name for partner in finding.partners))
+    return f" if {escape(names)} goes on" if names else " if this applies to the patient"
 
 
 def _is_begun(clause: str, actions: str) -> bool:

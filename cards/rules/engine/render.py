@@ -560,5 +560,14 @@ def _evidence(rule: CompiledRule, cites: tuple[int, ...], context: RuleContext) 
     drugs = (context.medication, *(partner.medication for partner in context.partners))
     quoted = [(source.rxcui, source) for source in cited if source.rxcui is not None]
     read = tuple(dict.fromkeys(source for drug in drugs for rxcui, source in quoted if drug.has(rxcui)))
-    others = tuple(source for source in cited if source.rxcui is None and not (read and source.basis == "label"))
-    return (*read, *others) or declared
+    others = (source for source in cited if source.rxcui is None and not (read and source.basis == "label"))
+    return (*read, *(_of_drug(source, context.ingredient.name) for source in others)) or declared
+
+
+_OF_EACH_DRUG = re.compile(r"Labels?(?: of these drugs)? \(US\)")
+
+
+def _of_drug(source: Evidence, drug: str) -> Evidence:
+    """Return the source of a row about many drugs, of each the label that was read, as that of this drug."""
+    label = _OF_EACH_DRUG.sub(f"{capitalized(drug)} label (US)", source.label, count=1)
+    return replace(source, label=label) if _OF_EACH_DRUG.match(source.label) else source

@@ -189,7 +189,10 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
         section = row["section"] or document["section"]
         sides = (zip(row[name].split(";"), row[f"{name}_key"].split(";"), strict=True) for name in "ab")
         for (a, a_key), (b, b_key) in product(*sides):
-            label = f"{capitalized(a)} or {b} label, section {section}" if row["section"] else document["label"]
+            either = f"{capitalized(a)} or {b} label"
+            label = (
+                f"{either}, section {section}" if row["section"] else document["label"].replace("Label,", f"{either},")
+            )
             evidence = msgspec.convert(
                 {**document, "section": section, "label": label, "url": row["url"] or document["url"] or None}, Evidence
             )
