@@ -21,6 +21,7 @@ from cards.rules.engine.finding import (
     reasons,
 )
 from cards.rules.language.rule import Asks, Evidence, Path
+from cards.rules.language.sources import harms
 from cards.rules.language.trigger import AMOUNTS_OF_ADULT, ASK_PHARMACIST, NO_NUMBER, Selector, Template
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext, meant_name
@@ -241,6 +242,12 @@ def _use_vka(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -
     return next((f"Keep {meant_name(_VKA, one)}" for one in listed), "Use warfarin")
 
 
+def _harm(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
+    """Return in brackets what too much of the drug does, where its table says it and the drug reaches the blood."""
+    harm = harms().get(context.ingredient.rxcui) if context.medication.systemic is not False else None
+    return f" ({harm})" if harm else ""
+
+
 def _usable(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str:
     """ "usable " where a result of the tests in question came and was refused, so that it is not said to be absent."""
     tests = (use.removeprefix("lab:") for use in when.uses if use.startswith("lab:"))
@@ -271,6 +278,7 @@ COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
     "kidney": CommonPlaceholder(_estimate(""), "CrCl 29.96 mL/min (disputed) on 2026-11-20"),
     "kidney_gap": CommonPlaceholder(_kidney_gap, "kidney function cannot be estimated without the age"),
     "kidney_history": CommonPlaceholder(_kidney_history),
+    "harm": CommonPlaceholder(_harm, ""),
     "relief": CommonPlaceholder(_relief),
     "palliative": CommonPlaceholder(_palliative),
     "usable": CommonPlaceholder(_usable, "usable "),

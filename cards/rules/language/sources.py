@@ -226,6 +226,12 @@ def pair_quotes() -> Mapping[frozenset[str], Evidence]:
     return {frozenset((row["rxcui"], row["partner"])): _quoted(row) for row in _quote_rows() if row["partner"]}
 
 
+@cache
+def harms() -> Mapping[str, str]:
+    """Return what too much of a drug does, by its code: a warning of its label."""
+    return {row["rxcui"]: row["harm"] for row in package_rows(_PACKAGE, "harms.csv")}
+
+
 def _quote_rows() -> list[dict[str, str]]:
     return package_rows(_PACKAGE, "label_quotes.csv")
 

@@ -31,7 +31,9 @@ def test_the_advice_about_a_pair_says_what_to_do_and_its_danger_is_a_plain_phras
         assert faults(f"{row['danger']}. {row['advice']}.".format(a="that", b="that")) == []
     for keys, pairs in PAIRS.items():
         names = " with ".join(INGREDIENTS[key].name if key in INGREDIENTS else key for key in keys)
-        assert [pair.says for pair in pairs if len(names) + len(pair.says) > LONGEST_HEADLINE] == []
+        # What is in brackets, and an instruction behind it, go below where they have no room.
+        dangers = [pair.says.partition(" (")[0].partition(". ")[0] for pair in pairs]
+        assert [danger for danger in dangers if len(names) + len(danger) > LONGEST_HEADLINE] == []
 
 
 def test_an_id_that_is_used_twice_hides_no_other_drug(as_of: datetime) -> None:

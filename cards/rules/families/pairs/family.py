@@ -26,7 +26,7 @@ from cards.rules.conditions.condition import (
 )
 from cards.rules.engine.family import Family, Placeholder, TableRow
 from cards.rules.language.rule import Asks, Evidence
-from cards.rules.language.sources import class_of, country_of, dated, is_lead, may_be_critical, pair_quotes
+from cards.rules.language.sources import class_of, country_of, dated, harms, is_lead, may_be_critical, pair_quotes
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import capitalized
@@ -189,10 +189,9 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
         section = row["section"] or document["section"]
         sides = (zip(row[name].split(";"), row[f"{name}_key"].split(";"), strict=True) for name in "ab")
         for (a, a_key), (b, b_key) in product(*sides):
-            either = f"{capitalized(a)} or {b} label"
-            label = (
-                f"{either}, section {section}" if row["section"] else document["label"].replace("Label,", f"{either},")
-            )
+            either = " or ".join(name for name, key in ((a, a_key), (b, b_key)) if key.isdigit() or row["section"])
+            label = f"{capitalized(either)} label, section {section}" if row["section"] else document["label"]
+            label = label.replace("Label,", f"{capitalized(either)} label,")
             evidence = msgspec.convert(
                 {**document, "section": section, "label": label, "url": row["url"] or document["url"] or None}, Evidence
             )
@@ -206,6 +205,9 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
             is_lower = row["severity"] == "critical" and not may_be_critical([evidence])
             severity, words = ("warning", "avoid") if is_lower else (row["severity"], row["words"])
             danger, cause, advice = (row[name].format(a=a, b=b) for name in ("danger", "cause", "advice"))
+            if harm := harms().get({"{a} levels rise": a_key, "{b} levels rise": b_key}.get(row["danger"], "")):
+                danger = f"{harm} ({danger})"
+            danger = f"{danger}, it may fail" if danger.endswith(" levels fall") else danger
             ends = frozenset({"a": a_key, "b": b_key}[side] for side in _ENDS[row["ends"]])
             pair = Pair(keys, severity, words, danger, cause, advice, ends, row["unless"], evidence, a_key)
             pairs[keys] = (*pairs.get(keys, ()), pair)
