@@ -158,12 +158,14 @@ def uncovered_card(findings: Sequence[RuleFinding], uuid: str) -> Card:
     is_of_list = any(finding.group for finding in findings)
     names = first_few(drug_names, _MOST_NAMED)
     unknown = f"{capitalized(names)}: not recognized, nothing was checked."
+    named = (re.search(r"Not checked: ([^.]*)\.", finding.detail) for finding in findings)
+    unchecked = max((match[1] for match in named if match), key=len, default="dose and use")
     facts = tuple(fact for finding in findings for fact in finding.facts)
     parts = tuple(dict.fromkeys(str(fact.value) for fact in facts))
     finding = Finding(NOT_COVERED, NOT_COVERED, "once", parts=parts)
     return CardIdentity(uuid).card(
         "info",
-        f"{capitalized(names)}: high-alert, only partly checked here." if is_of_list else unknown,
+        f"{capitalized(names)}: high-alert; {unchecked} not checked here." if is_of_list else unknown,
         "\n".join([*dict.fromkeys(finding.detail for finding in findings[:_MOST_NAMED]), _TO_DO]),
         _ISMP if is_of_list else _NAMES,
         CardExtension(finding=finding, output=NOT_COVERED, facts=facts),

@@ -226,4 +226,4 @@ def _misspelt(name: str, names: Collection[str]) -> str:
     written = name.upper().removeprefix(PREFIX)
     near = get_close_matches(written, [setting.removeprefix(PREFIX) for setting in names], n=1, cutoff=0.6)
     advice = f"did you mean {PREFIX}{near[0]}?" if near else "cds-hooks settings lists all settings."
-    return f"{name} is not a setting; {advice}"
+    return f"{name} is not a setting and was ignored; {advice}"

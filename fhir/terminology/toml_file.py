@@ -1,5 +1,6 @@
 """Reads a TOML file that a site has written: one reader, and one form of error with file and line."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -50,4 +51,7 @@ def parse_toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number can be too long for Python, and nesting too deep
         reason = str(error).replace("Cannot overwrite a value", "a key is given twice")
+        if given := re.search(r"given twice \(at line (\d+)", reason):
+            key = text.splitlines()[int(given[1]) - 1].partition("=")[0].strip()[:60]
+            reason = reason.replace("a key is", f"the key {key} is")
         raise TomlFault(f"is not valid TOML: {reason}") from error

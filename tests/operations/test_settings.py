@@ -15,8 +15,8 @@ from tests.program import run_program
 def test_a_misspelt_setting_is_named_with_the_nearest_right_name() -> None:
     done = run_program("settings", environment={"CDS_DATABSE_URL": "sqlite:///x", "CDS_QQQ": "1"})
     assert done.returncode == 0
-    assert "CDS_DATABSE_URL is not a setting; did you mean CDS_DATABASE_URL?" in done.stderr
-    assert "CDS_QQQ is not a setting; cds-hooks settings lists all settings." in done.stderr
+    assert "CDS_DATABSE_URL is not a setting and was ignored; did you mean CDS_DATABASE_URL?" in done.stderr
+    assert "CDS_QQQ is not a setting and was ignored; cds-hooks settings lists all settings." in done.stderr
 
 
 def test_a_variable_of_another_program_is_not_taken_for_a_setting_that_it_does_not_resemble() -> None:

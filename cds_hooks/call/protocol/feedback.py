@@ -162,7 +162,8 @@ def _checked(
     accepted = item.acceptedSuggestions or ()
     if item.outcome == "accepted" and not accepted:
         raise BadRequest(
-            "An accepted card must name its suggestions in `acceptedSuggestions`. Nothing was recorded.",
+            "The outcome is accepted, so `acceptedSuggestions` must name one suggestion or more; received none. "
+            "Nothing was recorded.",
             f"{location}.acceptedSuggestions",
         )
     if not old_forms and any(isinstance(suggestion, str) for suggestion in accepted):

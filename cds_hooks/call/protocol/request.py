@@ -61,7 +61,8 @@ def usable_server(fhir_server: str | None) -> tuple[str | None, Refusal | None]:
         return fhir_server, None
     if _SCHEME.match(address):
         raise BadRequest(
-            "`fhirServer` must be an http or https URL; received another scheme. Nothing was read from it or computed.",
+            "`fhirServer` must begin with http:// or https://; received an address that begins otherwise. "
+            "Nothing was read from it or computed.",
             "fhirServer",
         )
     return None, Refusal(

@@ -309,8 +309,8 @@ def http_error_outcome(error: HTTPException) -> Response:
     The address is not repeated: anybody can put a patient's name or a page's markup into it.
     """
     hook_error: HookError = NotFound(
-        "There is nothing at this address. GET /cds-services lists the services; pages and other parts that are "
-        "switched off have no address."
+        "There is nothing at this address. GET /cds-services lists the services. A decision that is no longer "
+        "kept, a page and any other part that is switched off have no address."
     )
     if error.status_code == MethodNotAllowed.status:
         hook_error = MethodNotAllowed(

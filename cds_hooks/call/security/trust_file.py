@@ -382,7 +382,8 @@ def _mixed_up(clients: Mapping[int, TrustedClient]) -> Iterator[tuple[tuple[int,
     for (at, first), (other, second) in combinations(clients.items(), 2):
         pair = f'clients "{first.name}" and "{second.name}"'
         if first.name == second.name:
-            yield (at, other), f"{pair}: a name is given once only"
+            numbers = f"clients {at + 1} and {other + 1}"
+            yield (at, other), f'{numbers} both have the name "{first.name}": a name is given once only'
         elif (
             first.issuers & second.issuers
             and (not first.subjects or not second.subjects or first.subjects & second.subjects)

@@ -96,7 +96,7 @@ def fault_of(case: Json, as_of: datetime) -> str | None:
 
 def _not_covered(case: Json, outcome: OrderOutcome) -> bool:
     return "not-covered" in case["rules"] and any(
-        "only partly checked" in card.summary or "not recognized" in card.summary for card in outcome.cards
+        "not checked here" in card.summary or "not recognized" in card.summary for card in outcome.cards
     )
 
 
