@@ -247,7 +247,7 @@ async def test_that_a_high_alert_drug_is_not_covered_is_said_once_for_a_patient(
     async with client(tmp_path, as_of=NOW) as calls:
         selected = await _sign(calls, "order-select", "Hexalen")
         (card,) = selected.json()["cards"]
-        assert card["summary"] == "Hexalen: high-alert; dose and use not checked here."
+        assert card["summary"] == "Hexalen: high-alert; dose, use, pregnancy and breastfeeding not checked here."
         signed = await _sign(calls, "order-sign", "Hexalen")
         assert signed.json()["cards"] == []
         assert ("not-covered", "said-once") in {(one["subject"], one["reason"]) for one in ours(signed)["silence"]}
