@@ -80,7 +80,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     `title` and `needed` are templates with {value}, {finding}, {test}, {taken} and {days}. `words` and `unless` are
     looked for in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name.
     `marked_critical`: of whichever test the laboratory marks the result as critical, if no other row tells it and it
-    is not what these problems bring with them (`usual_with`, by analyte).
+    is not what these problems bring with them (`usual_with`, by analyte; not beside one of `unusual_with`).
     `beside_positive`: only where this test is positive, in the same report or on its day or later; `beside`: only
     where all of these hold too. `any_entry`: every report counts that says it, whatever its name. `settled_by_names`:
     words in the name of a medication that is taken; `settled_by_course`: these medications settle it also where they
@@ -119,6 +119,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     from_age: int | None = None
     to_age: int | None = None
     usual_with: dict[str, tuple[str, ...]] = {}
+    unusual_with: tuple[str, ...] = ()
     settled_by_tests: tuple[str, ...] = ()
     settled_by_conditions: tuple[str, ...] = ()
     settled_by_medications: tuple[str, ...] = ()
@@ -129,11 +130,6 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     in_limited_outlook: bool = False
     order: Order | None = None
     note: str = ""
-
-    @cached_property
-    def measured(self) -> frozenset[str]:
-        """The analytes of its numbers."""
-        return frozenset(limit.analyte for limit in self.analytes)
 
     @cached_property
     def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
@@ -204,6 +200,7 @@ ABNORMAL_RESULTS: Final[AbnormalResults] = msgspec.json.decode(
     (files("cards.preventive") / "abnormal_results.json").read_bytes(), type=AbnormalResults
 )
 """The knowledge of `abnormal_results.json`."""
+_MEASURED: Final = frozenset(limit.analyte for row in ABNORMAL_RESULTS.rows for limit in row.analytes)
 
 
 FollowUp: TypeAlias = Recommendation[AbnormalResult]
@@ -231,7 +228,8 @@ def _open_marked(row: AbnormalResult, record: PatientRecord, entry: Done) -> Fol
     """Return what the laboratory marks as critical and no other row tells; each is one of its own."""
     if entry.time is None or not 0 <= entry.time.whole_days(record.as_of_epoch) <= (row.newest_days or 0):
         return None
-    if find_condition(record, *row.usual_with.get(entry.test, ())) is not None:
+    is_usual = find_condition(record, *row.usual_with.get(entry.test, ())) is not None
+    if is_usual and find_condition(record, *row.unusual_with) is None:
         return None
     finding = plain(entry.result, 60)
     return _open(row, record, entry.time, (_fact(entry),), finding=finding, test=plain(words_of(entry), 60))
@@ -240,11 +238,13 @@ def _open_marked(row: AbnormalResult, record: PatientRecord, entry: Done) -> Fol
 def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
     """Return the rows of which the chart has an entry: a number, a test, a problem, or words under any name."""
     tests, coded = tests_on_chart(record), any(codes for _, _, codes in record.derive(_active_by_icd10))
-    has_other_names, analytes = bool(record.derive(_findings_under_other_names)), record.analytes
+    has_other_names = bool(record.derive(_findings_under_other_names))
+    newest = {name: _newest(record, name, None) for name in _MEASURED & record.analytes}
+    numbers = {name: result for name, result in newest.items() if result is not None}
     return [
         row
         for row in ABNORMAL_RESULTS.rows
-        if not row.measured.isdisjoint(analytes)
+        if any(limit.analyte in numbers and limit.holds(numbers[limit.analyte]) for limit in row.analytes)
         or (coded and row.icd10)
         or (has_other_names and row.any_entry)
         or not tests.isdisjoint(row.tests)

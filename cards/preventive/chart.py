@@ -36,7 +36,7 @@ _FINAL_REPORT: Final = USABLE_STATUS | {"appended"}
 _POSITIVE_CODES: Final = frozenset({"POS", "A", "AA", "DET", "RR", "WR"})
 _NEGATIVE_CODES: Final = frozenset({"NEG", "N", "ND", "NR"})
 _CRITICAL_CODES: Final = frozenset({"HH", "LL", "AA"})
-_CRITICAL_WORDS: Final = re.compile(r"\b(?<!not )(?<!non-)(?:critical|panic)", re.IGNORECASE)
+_CRITICAL_WORDS: Final = re.compile(r"(?:critical(?:ly)?|panic)\b|(?:high|low) (?:critical|panic)$", re.IGNORECASE)
 _NEGATED: Final = re.compile(
     r"\bnegative for [^.;]*|\b(?:previous\w*|prior|formerly)\b[^.;,]*|\bpositive control\b"
     r"|\b(?:no|none|neither|never)(?: [\w-]+){0,4}? (?:positive|reactive|detected|present)\b"
@@ -208,20 +208,26 @@ def other_entries(record: PatientRecord) -> list[Done]:
 
 def marked_critical(record: PatientRecord) -> list[Done]:
     """Return the results that the laboratory marks as critical, if no value of that name has a newer date."""
-    usable: dict[tuple[str, str], list[CodedPart]] = {}
-    for key in record.analytes:
-        for part in record.resources.parts_of(key):
-            if part[0].status in USABLE_STATUS and (_is_critical(part) or _replaces(part)):
-                name = "" if key not in ("", "screening") else part[1].code.words
-                usable.setdefault((key, name), []).append(part)
-    marked = ((key, parts) for (key, _), parts in usable.items() if any(map(_is_critical, parts)))
-    last = ((key, list(filter(_is_critical, newest_parts(parts)[1]))) for key, parts in marked)
-    return [_of_result(key, parts[0]) for key, parts in last if parts]
+    parts = [(key, part) for key in record.analytes for part in record.resources.parts_of(key)]
+    usable = [(key, part) for key, part in parts if part[0].status in USABLE_STATUS]
+    marked: dict[tuple[str, str], list[CodedPart]] = {
+        _test_of(key, part): [] for key, part in usable if part[1].interpretation and _is_critical(part)
+    }
+    for key, part in usable if marked else ():
+        if (test := _test_of(key, part)) in marked and (_is_critical(part) or _replaces(part)):
+            marked[test].append(part)
+    last = ((key, list(filter(_is_critical, newest_parts(results)[1]))) for (key, _), results in marked.items())
+    return [_of_result(key, critical[0]) for key, critical in last if critical]
+
+
+def _test_of(key: str, part: CodedPart) -> tuple[str, str]:
+    """Return the analyte of a result, or its own name where it is of none."""
+    return key, "" if key not in ("", "screening") else part[1].code.words
 
 
 def _is_critical(part: CodedPart) -> bool:
-    words = " ".join(concept.words for concept in part[1].interpretation)
-    return bool(words) and (bool(_codes_of(part) & _CRITICAL_CODES) or _CRITICAL_WORDS.search(words) is not None)
+    words = (concept.words for concept in part[1].interpretation)
+    return bool(_codes_of(part) & _CRITICAL_CODES) or any(map(_CRITICAL_WORDS.match, words))
 
 
 def _replaces(part: CodedPart) -> bool:

@@ -19,22 +19,10 @@ from fhir.record.datatypes import CodeableConcept
 from fhir.terminology.analytes import LOINC_SYSTEMS
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system
+from fhir.terminology.medications import addresses_of
 
-_ICD9_PROCEDURES = frozenset(
-    {
-        "http://hl7.org/fhir/sid/icd-9-cm",
-        "urn:oid:2.16.840.1.113883.6.104",
-        "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-procedure-icd9",
-    }
-)
-_ICD10_PROCEDURES = frozenset(
-    {
-        "http://www.cms.gov/Medicare/Coding/ICD10",
-        "http://hl7.org/fhir/sid/icd-10-pcs",
-        "urn:oid:2.16.840.1.113883.6.4",
-        "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-procedure-icd10",
-    }
-)
+_ICD9_PROCEDURES = frozenset({"http://hl7.org/fhir/sid/icd-9-cm", *addresses_of("icd9proc")})
+_ICD10_PROCEDURES = frozenset(addresses_of("icd10pcs"))
 _PROCEDURE_SYSTEMS = _ICD9_PROCEDURES | _ICD10_PROCEDURES
 _NONE: Final[frozenset[str]] = frozenset()
 

@@ -111,47 +111,7 @@ _EXCLUSIVE = (
     ({"hepatitis_b"}, {"hepatitis_c"}),
     ({"stroke_ischaemic"}, {"intracranial_hemorrhage", "intracranial_bleeding"}),
 )
-# What is of the organ of the code's group or a kind of it and implies it not: WPW beside atrial fibrillation,
-# a transplant beside kidney disease, cirrhosis beside hepatitis; and what comes with it, as kidney disease with
-# hypertension. Own table, by organ and by the parents of SNOMED CT.
-_OF_SAME_ORGAN = {
-    "mtc_men2": {"thyroid_cancer"},
-    "wpw": {"afib"},
-    "mitral_stenosis": {"afib", "heart_valve_disease"},
-    "hypertrophic_cardiomyopathy": {"heart_failure"},
-    "g6pd": {"anemia"},
-    "sickle_cell": {"anemia"},
-    "antiphospholipid": {"thrombophilia"},
-    "intracranial_hemorrhage": {"stroke", "stroke_ischaemic"},
-    "intracranial_bleeding": {"stroke", "stroke_ischaemic"},
-    "parkinson": {"dementia"},
-    "dementia": {"parkinson"},
-    "bipolar": {"depression"},
-    "kidney_transplant": {"ckd_any"},
-    "transplant": {"ckd_any"},
-    "single_kidney": {"ckd_any"},
-    "nephrotic_syndrome": {"ckd_any"},
-    "ketoacidosis_ever": {"diabetes"},
-    "gastroparesis": {"diabetes"},
-    "cirrhosis": {"hepatitis_b", "hepatitis_c", "liver_mild", "alcohol_use"},
-    "liver_severe": {"hepatitis_b", "hepatitis_c", "liver_mild", "alcohol_use"},
-    "hepatic_impairment": {"hepatitis_b", "hepatitis_c", "liver_mild", "alcohol_use"},
-    "hepatic_coma": {"hepatic_impairment"},
-    "toxic_megacolon": {"inflammatory_bowel"},
-    "suicidality": {"depression", "bipolar", "schizophrenia"},
-    "respiratory_failure": {"copd", "asthma"},
-    "hypercapnic_respiratory_failure": {"copd", "asthma"},
-    "veno_occlusive_lung": {"pulmonary_hypertension"},
-    "ebv_negative": {"transplant"},
-    "preeclampsia_eclampsia": {"pregnancy"},
-    "ckd_any": {"diabetes", "hypertension"},
-    "renal_insufficiency": {"diabetes", "hypertension"},
-    "ckd3": {"diabetes", "hypertension"},
-    "ckd4": {"diabetes", "hypertension"},
-    "ckd5_or_dialysis": {"diabetes", "hypertension"},
-    "dialysis": {"diabetes", "hypertension"},
-}
-# Counted as ischaemic, because most strokes are; the title says neither.
+# Counted as ischemic, because most strokes are; the title says neither.
 _EITHER_STROKE = frozenset({"230690007", "I64"})
 
 
@@ -172,7 +132,7 @@ def _refined(concept: CodeableConcept, coded: Iterable[MeantGroup]) -> Iterator[
     texts = [text for text in concept.texts if not _IS_TITLE.search(text)]
     for mention in (mention for text in texts for mention in groups_in_words(text)):
         group = mention.group
-        wider = by_group.keys() & {*with_implied((group,)), *_OF_SAME_ORGAN.get(group, ())}
+        wider = by_group.keys() & {*with_implied((group,)), *CONDITION_GROUPS[group].beside}
         if group in by_group or not wider or _speaks_against(group, by_group):
             continue
         if _counts_as_group(mention, concept, is_history=is_history):
@@ -406,61 +366,10 @@ _WAS_DONE = re.compile(
 )
 
 
-PASSING_GROUPS = frozenset(
-    [
-        "acute_hepatitis",
-        "aki",
-        "acute_kidney_injury",
-        "hyperkalemia",
-        "hypokalemia",
-        "hyponatremia",
-        "hypernatremia",
-        "hypocalcemia",
-        "hypercalcemia",
-        "hypomagnesemia",
-        "ketoacidosis",
-        "sepsis",
-        "clostridioides",
-        "delirium",
-        "bowel_obstruction",
-        "rhabdomyolysis",
-        "serotonin_syndrome",
-        "hypoglycemia",
-        "pneumothorax",
-        "mononucleosis",
-        "dengue",
-        "urosepsis_uti",
-        "influenza",
-        "pulmonary_edema",
-        "status_epilepticus",
-        "meningococcal",
-        "endocarditis",
-        "shock",
-        "cardiogenic_shock",
-        "hypotension",
-        "dehydration",
-        "metabolic_acidosis",
-        "anuria",
-        "coma",
-        "hypertension_crisis",
-        "asthma_acute",
-        "hf_decompensated",
-        "alcohol_intoxication",
-        "antidepressant_overdose",
-        "gi_perforation",
-        "toxic_megacolon",
-        "necrotizing_enterocolitis",
-        "dic",
-        "hemoptysis",
-    ]
-)
-"""Groups that pass: "hepatitis A, recovered" is over although its code is active, unlike a leukemia in remission."""
-
-
 def _is_past(meant: MeantGroup, concept: CodeableConcept) -> bool:
     """Whether a coded group is ended by an operation or, one that passes, over by every text that names it."""
     return _is_ended(meant, concept) or (
-        meant.group in PASSING_GROUPS
+        CONDITION_GROUPS[meant.group].passes
         and any(mention.group == meant.group for text in concept.texts for mention in groups_in_words(text))
         and any(_is_over(meant.group, text) for text in concept.texts)
     )

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.mapping.condition_concepts import PASSING_GROUPS, read_concept
+from fhir.mapping.condition_concepts import read_concept
 from fhir.mapping.condition_signs import MECHANICAL_VALVE, signs_by_group
 from fhir.mapping.pregnancy import (
     FIRST_FERTILE_YEAR,
@@ -59,7 +59,9 @@ _LASTING = re.compile(
 _ACUTE_ALONE = re.compile(r"(?!.*\bchronic)(?=.*\bacute\b.*\brespiratory failure)", re.IGNORECASE)
 # ICD-10: what begins around the birth; it stays on lists of older children, who have it no more.
 _OF_NEWBORN = re.compile(
-    r"P(?!37|77|78\.?81)\d\d|.*\b(?:of|in) (?:the )?(?:newborn|neonate)\b|.*\bneonatal\b.*(?:bleed|ha?emorrhage)",
+    r"P(?!37|78\.?81)\d\d|.*\b(?:of|in) (?:the )?(?:newborn|neonate)\b(?! screen)"
+    r"|(?=.*\b(?:neonatal|newborn|pree?mie|(?:ex-?|former )(?:preterm|premature)))"
+    r".*(?:bleed|ha?emorrhage|ha?ematoma|\b(?:ivh|sah|sdh|ich|nec)\b)",
     re.IGNORECASE,
 )
 _YEAR = re.compile(
@@ -139,7 +141,7 @@ def problems_of(record: PatientRecord, groups: Iterable[str]) -> list[ConditionH
         for condition, code in entries.get(key, ())
         if not _is_history_in_words(condition, key)
     ]
-    return [hit for hit in hits if hit.status != "past"]
+    return [hit for hit in hits if hit.status != "past" and not _is_of_the_birth(hit, record)]
 
 
 def _is_history_in_words(condition: Condition, group: str) -> bool:
@@ -385,7 +387,7 @@ def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
     is_tissue_valve = hit.key == MECHANICAL_VALVE and _TISSUE_VALVE.search(hit.words) is not None
     if is_tissue_valve or (hit.time is not None and hit.time.is_after(record.as_of_epoch)):
         return False
-    if record.age_years() and _OF_NEWBORN.match(hit.code or hit.words) is not None:
+    if _is_of_the_birth(hit, record):
         return False
     if hit.key == "pregnancy":
         return hit.status != "past" and is_current_pregnancy(record, hit.time)
@@ -397,6 +399,11 @@ def _counts(hit: ConditionHit, record: PatientRecord) -> bool:
     if history == "5 years":
         return _is_recent(hit, record.as_of_epoch) if hit.time is not None else hit.status != "past"
     return hit.status != "past" or history == "any"
+
+
+def _is_of_the_birth(hit: ConditionHit, record: PatientRecord) -> bool:
+    """Whether it began around the birth of a patient who is a year old or more."""
+    return bool(record.age_years()) and _OF_NEWBORN.match(hit.code or hit.words) is not None
 
 
 def _is_long_over(hit: ConditionHit, record: PatientRecord) -> bool:
@@ -411,7 +418,7 @@ def _is_long_over(hit: ConditionHit, record: PatientRecord) -> bool:
         return _ACUTE_ALONE.match(hit.words) is not None
     if hit.key == "hf_decompensated":  # "Acute on chronic heart failure": it is the decompensation that passes.
         return True
-    return (hit.key in PASSING_GROUPS or is_forgotten) and _LASTING.search(f"{hit.code} {hit.words}") is None
+    return (CONDITION_GROUPS[hit.key].passes or is_forgotten) and _LASTING.search(f"{hit.code} {hit.words}") is None
 
 
 def _is_over_by_result(group: str, record: PatientRecord) -> bool:

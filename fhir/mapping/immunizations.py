@@ -12,10 +12,10 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Immunization
-from fhir.terminology.medications import CVX_SYSTEMS
+from fhir.terminology.medications import CVX_SYSTEMS, addresses_of
 from fhir.terminology.vaccines import families_of_code, families_of_words
 
-_MVX_SYSTEMS = frozenset({"http://hl7.org/fhir/sid/mvx", "urn:oid:2.16.840.1.113883.12.227"})
+_MVX_SYSTEMS = frozenset(addresses_of("mvx"))
 # CVX 998: "no vaccine administered", which records a refusal or an immunity.
 _NO_VACCINE = frozenset({"998"})
 

@@ -19,6 +19,7 @@ from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition, Device, Procedure
 from fhir.terminology.assertions import states
 from fhir.terminology.conditions import code_system
+from fhir.terminology.medications import table_rows
 
 
 class MrSafety(Enum):
@@ -45,56 +46,14 @@ class _Kind(Struct, frozen=True):
     words: re.Pattern[str]
 
 
-def _kind(name: str, snomed: tuple[str, ...], icd10: tuple[str, ...], words: str) -> _Kind:
-    return _Kind(name, frozenset(snomed), icd10, re.compile(words, re.IGNORECASE))
-
-
-_KINDS = (
-    _kind(
-        "defibrillator",
-        ("72506001",),
-        ("Z95810",),
-        r"d[eé]fibr[iy]l+at|desfibrilador|kardio-?verter|\bcrt-?d\b|\ba?icd\b(?!-?\s?(?:9|10|11))|\bdai\b",
-    ),
-    _kind(
-        "neurostimulator",
-        ("25937001", "36977008"),
-        (),
-        r"n[eé]uro-?[ei]?stimula|(?:brain|spinal cord|vag(?:us|al) nerve|sacral nerve)[ -]stimulat"
-        r"|(?:hirn|vagus|r[üu]ckenmark)\w{0,15}stim"
-        r"|hirnschrittmacher|stimula\w{1,9} (?:c[eé]r[eé]bra|m[eé]d[uo]l|del? ner|du nerf|vaga)"
-        r"|estimulador (?:cerebral|medular|del? nervio)",
-    ),
-    _kind(
-        "pacemaker",
-        ("14106009",),
-        ("Z950",),
-        r"pace-?maker|\bcrt-?p\b|\bppm\b|\bpacer\b|\bmicra\b"
-        r"|schrittmacher|stimulateur cardiaque|marca-?pas|rozrusznik|tahdistin",
-    ),
-    _kind(
-        "cochlear implant",
-        ("43252007",),
-        (),
-        r"coch?l[eé][aä]i?re?[- ]?implant|cochlea-?implant|(?:implant|impiant)\w{0,9} coc",
-    ),
-    _kind("aneurysm clip", (), (), r"aneurysma?[- ]?clip|clips? (?:d\w{0,6} |pe[rl] |na )?(?:an[eé][uvw]r|t[ęe]tnia)"),
-    _kind(
-        "metal in the eye",
-        (),
-        ("H446",),
-        r"\bmetal.{0,45}\b(?:eye|globe|orbit|ocular|intra-?(?:ocular|orbital))"
-        r"|\b(?:intra-?)?(?:ocular|orbital|orbit).{0,20}\bmetal"
-        r"|metall\w{0,9} (?:fremdkörper )?(?:im auge|intraok|intraorb)|intra-?o[ck]ul\w{1,9} .{0,30}met[aá]l+i",
-    ),
-    _kind(
-        "implanted pump",
-        (),
-        (),
-        r"(?:implant|intrathecal).{0,80}\bpump|\bpump.{0,80}(?:implant|intrathecal)|\b(?:infusion|baclofen|pain) pump"
-        r"|(?:schmerz|ba[ck]lofen|medikamenten)-?pumpe"
-        r"|\b(?:pompe|bomba|pompa) (?:implant|intrat|impiant|(?:à |de |al )bac)",
-    ),
+_KINDS = tuple(
+    _Kind(
+        row["name"],
+        frozenset(filter(None, row["snomed"].split(";"))),
+        tuple(filter(None, row["icd10"].split(";"))),
+        re.compile(row["words"], re.IGNORECASE),
+    )
+    for row in table_rows("implants.csv")
 )
 _NOT_IMPLANTED = re.compile(
     r"\bextern|wearable|\btempor[aä]r|transcutan|explant|\binsulin\w*\b|\bambulatory\b|\bsyringe\b|\bremov(?:ed|al)|\bfailed\b|\baed\b"

@@ -261,7 +261,7 @@ def _name_of_unread(concept: CodeableConcept) -> tuple[str, str] | None:
 def newest_parts(parts: Sequence[CodedPart]) -> tuple[CodedPart, list[CodedPart]]:
     """Return the newest of them, of equal ones the first, and all of its instant; one without a date is the newest.
 
-    A corrected report replaces the others of its instant.
+    A corrected report replaces the others of its instant, if that is no whole day.
     """
     if len(parts) == 1:
         return parts[0], [parts[0]]
@@ -275,7 +275,9 @@ def newest_parts(parts: Sequence[CodedPart]) -> tuple[CodedPart, list[CodedPart]
     instant = _recency(newest[0])
     at_once = [part for part in last if part is newest or _recency(part[0]) == instant]
     corrected = [part for part in at_once if part[0].status in _CORRECTED]
-    return (corrected[0], corrected) if corrected else (newest, at_once)
+    if not corrected or len(at_once) == 1 or "T" not in (corrected[0][0].effectiveDateTime or ""):
+        return newest, at_once
+    return corrected[0], corrected
 
 
 def _of_the_last_days(parts: Sequence[CodedPart]) -> list[CodedPart]:

@@ -16,13 +16,12 @@ from typing import Final
 from msgspec import Struct
 
 from fhir.terminology.caching import remembered
-from fhir.terminology.medications import table_rows
+from fhir.terminology.medications import addresses_of, table_rows
 from fhir.terminology.semantic_tags import without_any_tag
 from fhir.terminology.units import normal_unit, unit_parts
 
 LOINC = "http://loinc.org"
-LOINC_SYSTEMS: Final = frozenset({LOINC, "urn:oid:2.16.840.1.113883.6.1"})
-"""The addresses of LOINC: older interfaces name a code system by its object identifier."""
+LOINC_SYSTEMS: Final = frozenset(addresses_of("loinc"))
 LOINC_OR_UNNAMED: Final = LOINC_SYSTEMS | {None}
 UCUM = "http://unitsofmeasure.org"
 ANSWER = "answer"

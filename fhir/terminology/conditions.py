@@ -30,53 +30,13 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from fhir.terminology.analytes import LOINC
 from fhir.terminology.caching import remembered
 from fhir.terminology.imported import Meaning, is_used, meaning_of_code, meaning_of_name, plain_address
-from fhir.terminology.medications import drug_system, table_rows
+from fhir.terminology.medications import addresses_of, drug_system, table_rows
 
 SNOMED = "http://snomed.info/sct"
-_MIMIC = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-diagnosis-"
 CodeSystem: TypeAlias = Literal["snomed", "icd10", "sks", "icd9", "icpc2"]
-# The addresses of the code systems (terminology.hl7.org; OIDs of the HL7 registry; MIMIC on FHIR).
-SYSTEMS: Mapping[str, CodeSystem] = {
-    SNOMED: "snomed",
-    "urn:oid:2.16.840.1.113883.6.96": "snomed",
-    "http://hl7.org/fhir/sid/icd-10": "icd10",
-    "http://hl7.org/fhir/sid/icd-10-cm": "icd10",
-    "http://fhir.de/CodeSystem/bfarm/icd-10-gm": "icd10",
-    "http://hl7.org/fhir/sid/icd-10-am": "icd10",
-    "http://hl7.org/fhir/sid/icd-10-gm": "icd10",
-    "http://hl7.org/fhir/sid/icd-10-ca": "icd10",
-    "http://hl7.org/fhir/sid/icd-10-uk": "icd10",
-    "http://hl7.org/fhir/sid/icd-10-de": "icd10",
-    "http://fhir.de/CodeSystem/dimdi/icd-10-gm": "icd10",
-    "http://fhir.de/CodeSystem/icd-10-gm": "icd10",
-    "http://terminology.hl7.org/CodeSystem/icd10": "icd10",
-    "http://terminology.hl7.org/CodeSystem/icd10CM": "icd10",
-    "http://terminology.hl7.org/CodeSystem/icd10am": "icd10",
-    "http://terminology.hl7.org/CodeSystem/icd10ca": "icd10",
-    "http://id.who.int/icd/release/10": "icd10",
-    "urn:oid:1.2.276.0.76.5.409": "icd10",
-    "urn:oid:2.16.840.1.113883.6.3": "icd10",
-    "urn:oid:2.16.840.1.113883.6.90": "icd10",
-    f"{_MIMIC}icd10": "icd10",
-    # The Danish SKS, whose codes of diagnoses are those of ICD-10 behind a D, and ICD-10 of Sweden, Norway and Finland.
-    "urn:oid:1.2.208.176.2.4.12": "sks",
-    "urn:oid:1.2.208.176.2.4": "sks",
-    "http://medcomfhir.dk/ig/terminology/CodeSystem/sks": "sks",
-    "urn:oid:1.2.752.116.1.1.1.1.3": "icd10",
-    "urn:oid:1.2.752.116.1.1.1": "icd10",
-    "urn:oid:2.16.578.1.12.4.1.1.7110": "icd10",
-    "urn:oid:1.2.246.537.6.1": "icd10",
-    "http://hl7.org/fhir/sid/icd-9": "icd9",
-    "http://hl7.org/fhir/sid/icd-9-cm": "icd9",
-    "urn:oid:2.16.840.1.113883.6.42": "icd9",
-    "urn:oid:2.16.840.1.113883.6.103": "icd9",
-    f"{_MIMIC}icd9": "icd9",
-    "http://hl7.org/fhir/sid/icpc-2": "icpc2",
-    "urn:oid:2.16.840.1.113883.6.139": "icpc2",
-}
+SYSTEMS: Final[Mapping[str, CodeSystem]] = addresses_of("snomed", "icd10", "sks", "icd9", "icpc2")
 
 
 _PLAIN_SYSTEMS = {address.lower(): short for address, short in SYSTEMS.items()}
@@ -100,7 +60,9 @@ class ConditionGroup(Struct, frozen=True, gc=False):
     `history_in_words` says that "h/o stroke" on the list of problems, which is not resolved, counts; `is_lasting` that
     it counts where no word says that the disease is over ("h/o asthma", not "asthma, resolved"); `counts_from` names
     what tells of it beside the problem list (fhir/mapping/conditions.py): Procedure (a stent, a valve, a transplant),
-    Device, Flag, CarePlan, Consent, DocumentReference, and the reason of an order or a visit.
+    Device, Flag, CarePlan, Consent, DocumentReference, and the reason of an order or a visit. One that `passes` is over
+    in "hepatitis A, recovered" although its code is active, unlike a leukemia in remission. Words of the group count
+    beside a code of a group `beside` it, of the same organ or what comes with it: WPW beside atrial fibrillation.
     """
 
     key: str
@@ -110,6 +72,8 @@ class ConditionGroup(Struct, frozen=True, gc=False):
     history_in_words: bool = False
     counts_from: tuple[str, ...] = ()
     is_lasting: bool = False
+    passes: bool = False
+    beside: tuple[str, ...] = ()
 
 
 class _Beginnings(Struct, frozen=True):
@@ -151,6 +115,8 @@ def _read_groups() -> Mapping[str, ConditionGroup]:
             in_words != "",
             tuple(_items(row["counts_from"])),
             in_words == "lasting",
+            row["passes"] == "yes",
+            tuple(_items(row["beside"])),
         )
         groups.update(dict.fromkeys((group.key, *_items(row["aliases"])), group))
     return groups
@@ -390,18 +356,7 @@ PregnancyMeaning: TypeAlias = Literal[
     "contraception_ends",
 ]
 
-_MIMIC_PROCEDURE = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-procedure-"
-_PREGNANCY_SYSTEMS: Mapping[str, str] = {
-    **SYSTEMS,
-    LOINC: "loinc",
-    "http://hl7.org/fhir/sid/icd-9-cm/procedure": "icd9proc",
-    "http://terminology.hl7.org/CodeSystem/icd9": "icd9proc",
-    "urn:oid:2.16.840.1.113883.6.104": "icd9proc",
-    f"{_MIMIC_PROCEDURE}icd9": "icd9proc",
-    "http://www.cms.gov/Medicare/Coding/ICD10": "icd10pcs",
-    "urn:oid:2.16.840.1.113883.6.4": "icd10pcs",
-    f"{_MIMIC_PROCEDURE}icd10": "icd10pcs",
-}
+_PREGNANCY_SYSTEMS: Final = {**SYSTEMS, **addresses_of("loinc", "icd9proc", "icd10pcs")}
 _BY_PREFIX = ("icd10", "icd9", "icd9proc", "icd10pcs")
 # Synthea writes 5880005 (physical examination) for the visit after a birth and for the first one in a pregnancy.
 _EXAMINATION = "5880005"

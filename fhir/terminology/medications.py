@@ -29,7 +29,7 @@ import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from mmap import ACCESS_READ, mmap
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -42,38 +42,12 @@ NDC = "http://hl7.org/fhir/sid/ndc"
 ATC = "http://www.whocc.no/atc"
 # CDC's codes of vaccines. A vaccine has no RxNorm ingredient in our tables: its key is "cvx-" and its code.
 CVX = "http://hl7.org/fhir/sid/cvx"
-CVX_SYSTEMS = frozenset({CVX, "urn:oid:2.16.840.1.113883.12.292"})
 VACCINE = "cvx-"
 """How the key of a vaccine begins, where other ingredients have an RxNorm code."""
 _MIMIC = "http://mimic.mit.edu/fhir/mimic/CodeSystem/mimic-medication-"
 MIMIC_NAME = f"{_MIMIC}name"
 MIMIC_GROUP = f"{_MIMIC}etc"
 
-# The short name of a code system in tables/products.csv, by the addresses it goes by.
-_SYSTEMS = {
-    RXNORM: "rxnorm",
-    "urn:oid:2.16.840.1.113883.6.88": "rxnorm",
-    NDC: "ndc",
-    "urn:oid:2.16.840.1.113883.6.69": "ndc",
-    f"{_MIMIC}ndc": "ndc",
-    f"{_MIMIC}gsn": "gsn",
-    ATC: "atc",
-    CVX: "cvx",
-    "urn:oid:2.16.840.1.113883.12.292": "cvx",
-    # WHO's list, the German edition that follows it, its use in Switzerland, France, Finland (THL) and Norway (7180).
-    "urn:oid:2.16.840.1.113883.6.73": "atc",
-    "http://whocc.no/atc": "atc",
-    "http://www.whocc.no/atc_ddd_index": "atc",
-    "http://atcddd.fhi.no/atc_ddd_index": "atc",
-    "http://fhir.de/CodeSystem/bfarm/atc": "atc",
-    "http://fhir.de/CodeSystem/dimdi/atc": "atc",
-    "urn:oid:1.2.276.0.76.5.529": "atc",
-    "http://fhir.ch/atc": "atc",
-    "https://smt.esante.gouv.fr/terminologie-atc": "atc",
-    "urn:oid:1.2.246.537.6.32": "atc",
-    "urn:oid:1.2.246.537.6.32.2007": "atc",
-    "urn:oid:2.16.578.1.12.4.1.1.7180": "atc",
-}
 _ATC_LOCAL = ("D", "S", "M02")
 # Segments of a ten-digit NDC and how wide each is in the eleven-digit form (FDA, 21 CFR 207.33; CMS billing form).
 _NDC_SEGMENTS = (5, 4, 2)
@@ -112,6 +86,15 @@ class Orderable(Struct, frozen=True, gc=False):
 def table_rows(name: str) -> list[dict[str, str]]:
     """Return the rows of one of our tables."""
     return package_rows("fhir.terminology", f"tables/{name}")
+
+
+def addresses_of(*systems: str) -> dict[str, Any]:
+    """Return the short names of these code systems by the addresses that they go by."""
+    return {row["address"]: row["system"] for row in table_rows("code_systems.csv") if row["system"] in systems}
+
+
+_SYSTEMS: Final = addresses_of("rxnorm", "ndc", "gsn", "atc", "cvx")
+CVX_SYSTEMS: Final = frozenset(addresses_of("cvx"))
 
 
 class IngredientRow(Struct, frozen=True, gc=False):

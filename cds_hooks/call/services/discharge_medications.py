@@ -6,22 +6,27 @@ decided at discharge with available sources is the dose of what goes home, by th
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import compress
+from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from cards.card import TOPICS, Action, Card, CardText, Source
+from cards.card import TOPICS, Action, Card, CardText, Source, WebAddress
 from cards.compose.equation import guideline_card
+from cards.compose.preventive import results_card
 from cards.extension import Fact
+from cards.preventive.abnormal import ABNORMAL_RESULTS, open_results
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft
 from cards.text import capitalized, escape, plain
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.call.protocol.originals import OriginalOrders
+from cds_hooks.call.services._anticoagulation import NO_TALK
 from cds_hooks.call.services._current_medications import taken_medications
-from cds_hooks.call.services._exclusions import PALLIATIVE
+from cds_hooks.call.services._exclusions import PALLIATIVE, first_reason
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition
@@ -33,8 +38,13 @@ from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from fhir.record.repair import objects_in
 from fhir.record.resources import MedicationRequest, MedicationStatement
+from fhir.record.site_file import read_toml_as
+from models_onnx.equations.calculate import features_of, inputs_from_record
+from models_onnx.equations.declaration import get_equation
+from models_onnx.errors import EquationRefused
 
 NEEDS = rule_book().needs
+CHA2DS2_VASC: Final = get_equation("cha2ds2_vasc")
 _NOT_READ = frozenset({"Device"})  # only rules about imaging ask for implants
 # FHIR R4, value set medicationrequest-category: what is only `inpatient` ends with the stay.
 CATEGORIES: Final = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
@@ -70,8 +80,16 @@ def find(call: ServiceInput) -> Advice:
         advice.silences += [WhyNot(drafted.medication.name, "palliative", _COMFORT) for drafted in held]
     shown = (card for card in advice.cards if not is_for_comfort or card.indicator == "critical")
     advice.cards = [_at_discharge(card, call) for card in shown]
-    omissions = (_after_infarction(call, active), _anticoagulant_on_hold(call)) if not is_for_comfort else ()
-    advice.cards += filter(None, omissions)
+    if not is_for_comfort:
+        going_home = _classes(record, judged or active)
+        on_hold = _anticoagulant_on_hold(call)
+        rows = (row for row in OMISSIONS if on_hold is None or "anticoagulant" not in row.wanted)
+        omitted = (_omitted(row, call, going_home) for row in rows)
+        advice.cards += filter(None, (_after_infarction(call, _classes(record, active)), on_hold, *omitted))
+    today, since = record.as_of.date(), (record.as_of.date() - _LAST_DAYS).isoformat()
+    results = [it for it in record.derive(open_results) if it.row.indicator == "critical" and it.when >= since]
+    if results:
+        advice.cards.append(results_card(results, call.card_identity(), record.patient_id, today))
     advice.silences += _not_judged(active, judged, call)
     advice.orders = {
         "drafts": {"resourceType": "Bundle", "entry": [{"resource": draft.resource} for draft in drafts]},
@@ -115,6 +133,8 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceI
 
 # What does not go home
 
+_LAST_DAYS: Final = timedelta(days=2)
+"""So old a critical result is still told at discharge; the project's own choice."""
 _INFARCTION_DAYS: Final = 30
 _STATIN: Final = frozenset({"statin"})
 _ANTIPLATELETS: Final = frozenset({"antiplatelet", "asa_or_antiplatelet", "salicylate"})
@@ -125,7 +145,68 @@ _GUIDELINE: Final = Source(
 _CALLED: Final = re.compile(r"statin|aspirin|antiplatelet|clopidogrel|ticagrelor|prasugrel", re.IGNORECASE)
 
 
-def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | None:
+def _classes(record: PatientRecord, orders: Iterable[_Active]) -> frozenset[str]:
+    """Return the classes of the medications that are ordered or stated."""
+    stated = (identify(statement, record.medications).classes for statement in record.facts(MedicationStatement))
+    return frozenset[str]().union(*(order.medication.identity.classes for order in orders), *stated)
+
+
+class Omission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A row of `omissions.toml`, which says what its members mean."""
+
+    id: str
+    diseases: tuple[str, ...]
+    wanted: frozenset[str]
+    called: str
+    summary: str
+    opening: str
+    label: str
+    url: WebAddress
+    days: int | None = None
+    by_score: bool = False
+    unless: tuple[str, ...] = ()
+    unless_words: str = "(?!)"
+
+
+class _Omissions(Struct, forbid_unknown_fields=True):
+    omission: tuple[Omission, ...]
+
+
+OMISSIONS: Final = read_toml_as(Path(__file__).parent / "omissions.toml", _Omissions).omission
+
+
+def _omitted(row: Omission, call: ServiceInput, classes: frozenset[str]) -> Card | None:
+    """Return that the patient goes home without what a disease asks for, if nothing on record says why."""
+    record = call.record
+    disease = find_condition(record, *row.diseases)
+    if disease is None or disease.doubt or classes & row.wanted or not record.was_requested("Condition"):
+        return None
+    is_old = disease.time is None or disease.time.whole_days(record.as_of_epoch) > (row.days or 0)
+    if (row.days is not None and is_old) or re.search(row.unless_words, disease.words, re.IGNORECASE):
+        return None
+    if find_condition(record, *row.unless) or declined_medicine(record, row.wanted, re.compile(row.called, re.I)):
+        return None
+    if row.by_score and (first_reason(NO_TALK, row.id, record) is not None or not _reaches_score(record)):
+        return None
+    words = plain(disease.words, 60)
+    return _omission(
+        call,
+        about=row.id,
+        summary=row.summary.format(disease=capitalized(plain(disease.words, 40))),
+        opening=f"**{escape(words)}**{disease.in_brackets}: {row.opening}",
+        guideline=Source(label=row.label, url=row.url),
+        facts=(Fact("disease", text=words, source=disease.source),),
+    )
+
+
+def _reaches_score(record: PatientRecord) -> bool:
+    try:
+        return inputs_from_record(CHA2DS2_VASC, record).calculate("score").band_id == "treat"
+    except EquationRefused:
+        return False
+
+
+def _after_infarction(call: ServiceInput, all_classes: frozenset[str]) -> Card | None:
     """Return what is not among the medications after a myocardial infarction of this stay: a statin, an antiplatelet.
 
     Not where the chart says why: a reaction, a refusal. Source: the guideline of 2025 (Rao et al., Circulation 2025;
@@ -137,9 +218,6 @@ def _after_infarction(call: ServiceInput, active: Iterable[_Active]) -> Card | N
         return None
     if infarction.time.whole_days(record.as_of_epoch) > _INFARCTION_DAYS or not record.was_requested("Condition"):
         return None
-    classes = frozenset[str]().union(*(order.medication.identity.classes for order in active))
-    stated = (identify(statement, record.medications).classes for statement in record.facts(MedicationStatement))
-    all_classes = classes.union(*stated)
     missing = []
     if (
         not all_classes & _STATIN
@@ -269,7 +347,8 @@ ADVISOR = Advisor(
     usage_requirements="For prescribers and pharmacists at discharge; not signed off by a human pharmacist.",
     warns_of_harm=True,
     needs=Needs.of(
-        analytes=NEEDS.analytes,
+        features=features_of(CHA2DS2_VASC),
+        analytes=(*NEEDS.analytes, *ABNORMAL_RESULTS.analytes),
         resources=NEEDS.resources - _NOT_READ,
         required=("medications",),
         named_results=20,

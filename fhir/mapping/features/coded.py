@@ -11,24 +11,12 @@ from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition, Procedure
 from fhir.terminology.assertions import AssertedText
+from fhir.terminology.medications import addresses_of
 
 FEATURES: tuple[Feature, ...] = ()
 
 SYSTEMS: Final = {
-    "snomed": frozenset({"http://snomed.info/sct"}),
-    "icd10": frozenset(
-        {"http://hl7.org/fhir/sid/icd-10", "http://hl7.org/fhir/sid/icd-10-cm", "urn:oid:2.16.840.1.113883.6.90"}
-    ),
-    "icd9": frozenset({"http://hl7.org/fhir/sid/icd-9-cm", "urn:oid:2.16.840.1.113883.6.103"}),
-    "icd10pcs": frozenset({"http://www.cms.gov/Medicare/Coding/ICD10", "http://hl7.org/fhir/sid/icd-10-pcs"}),
-    "cpt": frozenset({"http://www.ama-assn.org/go/cpt"}),
-    "hcpcs": frozenset(
-        {
-            "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets",
-            "https://bluebutton.cms.gov/resources/codesystem/hcpcs",
-        }
-    ),
-    "loinc": frozenset({"http://loinc.org"}),
+    name: frozenset(addresses_of(name)) for name in ("snomed", "icd10", "icd9", "icd10pcs", "cpt", "hcpcs", "loinc")
 }
 """Short names of code systems, with the addresses by which charts name them."""
 _CODE = re.compile(r"(?P<system>[a-z0-9]+)\|(?P<code>[A-Za-z0-9][A-Za-z0-9.-]{0,30})(?P<all>\*?)")

@@ -60,9 +60,12 @@ CRITICAL: Json = {"interpretation": [{"text": "Critical high"}]}
 QUIET: list[tuple[Json, ...]] = [
     (lab("2345-7", 500, "mg/dL", ">", id="g"), problem("E11.9")),
     (lab("777-3", 40, "10*3/uL", "<"),),
-    (lab("2823-3", 7.2, "mmol/L", id="first"), lab("2823-3", 4.2, "mmol/L", id="second", status="corrected")),
+    (
+        lab("2823-3", 7.2, "mmol/L", id="first", effectiveDateTime="2026-11-20T08:00:00Z"),
+        lab("2823-3", 4.2, "mmol/L", id="second", effectiveDateTime="2026-11-20T08:00:00Z", status="corrected"),
+    ),
     (lab("2160-0", 9.4, "mg/dL", **CRITICAL), problem("Z99.2")),
-    (lab("2692-2", 290, "mosm/kg", interpretation=[{"text": "Not critical"}]),),
+    (lab("2692-2", 290, "mosm/kg", interpretation=[{"text": "Within critical limits"}]),),
 ]
 
 
@@ -172,6 +175,8 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((lab("2345-7", 600, "mg/dL", ">"), problem("E11.9")), None, "glucose-hyperosmolar"),
     ((lab("777-3", 5, "10*3/uL", "<"),), None, "platelets-severe"),
     ((lab("2823-3", 6.6, "mmol/L", code=BY_OID),), None, "potassium-severe"),
+    ((lab("2160-0", 9.4, "mg/dL", **CRITICAL), problem("Z99.2"), problem("Z94.0")), None, "laboratory-critical"),
+    ((lab("2823-3", 7.2, "mmol/L"), lab("2823-3", 4.2, "mmol/L", status="corrected")), None, "potassium-severe"),
     ((lab("2692-2", 390, "mosm/kg", **CRITICAL),), None, "laboratory-critical"),
     ((number("2951-2", 157, "mmol/L", "2026-11-20"),), None, "sodium-high"),
     ((number("19123-9", 0.8, "mg/dL", "2026-11-20"),), None, "magnesium-low"),
