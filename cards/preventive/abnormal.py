@@ -42,6 +42,7 @@ from fhir.mapping.medications.active import (
 )
 from fhir.mapping.medications.identity import MedicationIdentity, identify_product
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.facts import Found
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition, MedicationAdministration
@@ -312,7 +313,9 @@ def _abnormal(thresholds: Iterable[Threshold], row: AbnormalResult, record: Pati
 
 def _newest(record: PatientRecord, analyte: str, days: int | None) -> Measurement | None:
     """Return the newest value, or the number of a newer result that says only on which side of it the value lies."""
-    return newer_bound(record, analyte, days) or record.newest(analyte, days)
+    lookup = record.lookup(analyte, days)
+    bound = newer_bound(record, analyte, days) if lookup.refused else None
+    return bound or (lookup.measurement if isinstance(lookup, Found) else None)
 
 
 def _is_followed_by_normal_a1c(record: PatientRecord, glucose: Measurement) -> bool:
