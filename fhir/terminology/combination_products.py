@@ -191,7 +191,7 @@ def strengths_without_unit(members: Sequence[Ingredient], words: str) -> tuple[S
 
 
 def _lists(words: str, length: int) -> Iterator[_Assigned]:
-    """Every list of so many numbers: as milligrams all, with each as micrograms, and as the milligrams of 5 mL."""
+    """Every list of so many numbers: as mg all, with each as micrograms, the mg of 5 mL, the micrograms of a breath."""
     for match in _LIST.finditer(words):
         amounts = [number(digits) for digits in _EACH.findall(match.group())]
         if len(amounts) == length:
@@ -201,6 +201,7 @@ def _lists(words: str, length: int) -> Iterator[_Assigned]:
                     for amount, factor in zip(amounts, factors[-length:], strict=True)
                 )
             yield tuple(Strength(round(amount / 5.0, 4), "mg", "mL") for amount in amounts)
+            yield tuple(Strength(round(amount / 1000.0, 4), "mg", "actuation") for amount in amounts)
 
 
 # "Junel 1.5/30" is 1.5 mg and 30 micrograms: in a list the smaller part may stand last or first.

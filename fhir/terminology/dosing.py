@@ -33,7 +33,7 @@ def _read_units() -> Mapping[str, DoseUnit]:
     units = {name: DoseUnit("mg", factor) for name, factor in MILLIGRAMS.items()}
     for row in table_rows("dose_units.csv"):
         kind, text = row["kind"], row["text"]
-        activity = ACTIVITY_UNITS.get(text.strip("{}[]").removeprefix("milli"), "") if kind == "activity" else ""
+        activity = ACTIVITY_UNITS.get(re.sub(r"[][{}/]|^milli", "", text), "") if kind == "activity" else ""
         units[text] = DoseUnit(kind, float(row["factor"]), activity=activity)  # type: ignore[arg-type]  # our own table
     return units
 
@@ -92,7 +92,7 @@ def dose_unit(text: str | None) -> DoseUnit | None:
 def _composed(name: str) -> DoseUnit | None:
     """ "mg/kg/day": a unit, by weight, in a time; each at most once, in any order."""
     first, *rest = (part.strip() for part in name.split("/"))
-    unit = _UNITS.get(first)
+    unit = _UNITS.get(first) or _UNITS.get(f"{first}/")  # "mU/min" is milliunits, "MU" alone may be a million
     if unit is None or unit.kind not in ("mg", "mL", "activity"):
         return None
     by_weight, span = False, None

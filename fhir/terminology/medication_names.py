@@ -100,7 +100,7 @@ _FORM = re.compile(
 )
 _LOCAL = re.compile(
     r"\b(creams?|ointments?|oint|(?<!glucose )gels?|lotions?|shampoo|foam|jelly|topical|ophth\w*|eye|otic|ear|nasal"
-    r"|nostril|nebs?|nebuli\w*|inhal\w*|inh|hfa|mdi|dpi|diskus|handihaler|respimat|flexhaler|actuat\w*|enema|vaginal"
+    r"|nostril|nebs?|nebuli\w*|inhal\w*|inh|hfa|mdi|dpi|diskus|\w{2,9}haler|respimat|ellipta|actuat\w*|enema|vaginal"
     r"|intrauterine|irrigation|intrathecal|epidural|intravitreal|intra-?articular|rinse|mouthwash|viscous|oral paste"
     r"|vernevel\w*|nébulis\w*|augentropfen|augensalbe|collyre|collirio|colirio|oogdruppels|nasenspray|ohrentropfen"
     r"|ögondroppar|øjendråber|øyedråper|silmätipat|do oczu|nässpray|næsespray|nesespray|neusspray|do nosa"

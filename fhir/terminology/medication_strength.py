@@ -28,6 +28,8 @@ ACTIVITY_UNITS = {
     "units": "unit",
     "iu": "unit",
     "u": "unit",
+    "miu": "unit",
+    "mu": "unit",
     "meq": "meq",
     "mmol": "mmol",
     "%": "%",

@@ -14,7 +14,6 @@ from tests.cards.rules.cases import check, family_book, findings
 from tests.cards.rules.patients import draft_of, drafts_of, record_of
 from tests.conftest import ROOT
 from tests.each import for_each
-from tests.fhir.builders import encounter
 
 Row = dict[str, str]
 
@@ -31,7 +30,6 @@ FORMS = {"slow": " Extended Release Oral Tablet", "immediate": " Oral Tablet", "
     form: f" {form.replace(' h', ' HR')} Extended Release Oral Tablet" for form in ("12 h", "24 h")
 }
 KILOGRAMS = 20.0
-VISIT = encounter("AMB", patient="case", id="visit")
 
 
 def _rows(path: Path) -> list[Row]:
@@ -111,7 +109,6 @@ def _bands(row: Row, milligrams: float, as_of: datetime) -> list[str]:
         "labs": [["body_weight", weight, 5], ["creatinine", 0.6]],
         "conditions": [row["condition"]] if row["condition"] else [],
         "inpatient": row["setting"] == "",
-        "more": [VISIT] if row["setting"] == "outpatient" else [],
     }
     times = 3 if "day" in row["unit"] else 1
     draft = {"drug": f"{row['drug']}{FORMS[row['form']]}", "dose": f"{milligrams / times} mg", "times": times}

@@ -26,7 +26,7 @@ AMOUNTS = (
     *("max_single", "max_daily", "max_weekly", "max_single_kg", "max_daily_kg"),
     *("max_hourly", "max_single_m2"),
 )
-UNITS = {"mg": "mg", "unit": "units", "meq": "mEq", "mmol": "mmol"}
+UNITS = {"mg": "mg", "unit": "units", "meq": "mEq", "mmol": "mmol", "patch": "patch"}
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -50,7 +50,7 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
     draft: dict[str, object] = {"drug": row["drug"] + form, "dose": f"{amount:.6f} {UNITS[row['unit']]}", "times": 1}
     if row["route"] == "injected":
         draft["drug"] = f"{row['drug']} injection"
-    if row["route"] in ("intrathecal", "flush"):
+    if row["route"] in ("intrathecal", "flush", "nasal", "patch"):
         draft["drug"] = f"{row['drug']} {row['route']}"
     if row["route"] == "aerosol":
         draft["drug"] = f"{row['drug']} metered dose inhaler"
@@ -61,7 +61,9 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
         amount *= math.sqrt(185 * weight / 3600)
         draft["dose"] = f"{amount:.6f} mg"
     if column == "max_hourly":
-        draft["more"] = {"dosageInstruction": [{"text": f"{amount:.6f} {UNITS[row['unit']]}/h IV continuous"}]}
+        how = "nebulized" if row["route"] == "nebulised" else "IV continuous"
+        rate = f"{amount * 1000} milliunits" if row["setting"] else f"{amount:.6f} {UNITS[row['unit']]}"
+        draft["more"] = {"dosageInstruction": [{"text": f"{rate}/h {how}"}]}
     ways = {"intrathecal": "intrathecally", "intravenous push": "IV push", "intramuscular": "into the muscle"}
     if row["population"] == "one dose" or row["route"] in ways:
         way = ways.get(row["route"], "IV")

@@ -25,9 +25,12 @@ from fhir.mapping.medications.dosage import (
 )
 from fhir.mapping.medications.identity import MedicationIdentity, Order
 from fhir.mapping.medications.sig import (
+    CHANGING,
     DRIP,
     PER_DAY,
+    SLIDING_SCALE,
     SPEED,
+    TITRATED,
     DoseAmount,
     SigAmount,
     amounts_in,
@@ -52,6 +55,7 @@ class Measure(Struct, frozen=True):
     unit: str
     per_kg: bool
     weight_kg: float | None
+    is_of_start: bool = False  # what it begins with, where it is to be raised
 
     def __call__(self, amount: DoseAmount) -> tuple[float, float] | None:
         """Return the least and the most of an amount, of a rate in an hour; None where its unit or weight says not."""
@@ -67,7 +71,8 @@ class Measure(Struct, frozen=True):
         if amount.unit.by_weight != self.per_kg and self.weight_kg:
             most *= 1.0 / self.weight_kg if self.per_kg else self.weight_kg
         most /= _HOURS_A_DAY * span if span is not None else 1.0
-        return most * (amount.low / amount.high if amount.high else 1.0), most
+        least = most * (amount.low / amount.high if amount.high else 1.0)
+        return least, least if self.is_of_start else most
 
 
 class Administration(Struct, frozen=True, gc=False):
@@ -192,10 +197,13 @@ def _steps(dosage: Dosage, medication: MedicationIdentity) -> Iterator[Administr
 
 def _of_words(text: str, frame: Administration) -> Iterator[Administration]:
     """Yield one step, or two where a dose and a drip stand beside each other ("5000 units bolus, 1200 units/h")."""
-    written = amounts_in(text)
-    said = [amount for amount in written if not _LIMIT.search(text[: amount.start])]
+    written, changes = amounts_in(text), read_sig(text).problem
+    is_raised = changes in (CHANGING, TITRATED, SLIDING_SCALE)
+    said = [amount for amount in written if not (_LIMIT if is_raised else _UP_TO).search(text[: amount.start])]
     doses = [amount for amount in (frame.dose, *said) if amount is not None and amount.unit.span_days is None]
-    dose = next((amount for amount in doses if amount.unit.kind in ("mg", "activity")), next(iter(doses), None))
+    measured = [amount for amount in doses if amount.unit.kind in ("mg", "activity")]
+    is_scale = changes == SLIDING_SCALE
+    dose = _raised(measured, is_scale=is_scale) if is_raised and measured else next(iter(measured or doses), None)
     found = [amount for amount in written if is_rate(amount)]
     found = [rate for rate in found if not text[: rate.start].endswith("by ")] or found  # "raise by 5 mcg/min"
     rates = (*frame.rates, *found)
@@ -217,10 +225,21 @@ def _of_words(text: str, frame: Administration) -> Iterator[Administration]:
         yield replace(step, way="drip" if is_bag or (rates and step.runs_on) else "dose")
 
 
+def _raised(doses: Sequence[DoseAmount], *, is_scale: bool) -> DoseAmount:
+    """Return the largest of several doses, from the first on; of a scale any may be given first."""
+    unit = doses[0].unit
+    alike = [dose for dose in doses if replace(dose.unit, factor=unit.factor) == unit]
+    most = max(alike, key=lambda dose: dose.high * dose.unit.factor)
+    least = most.high if is_scale else doses[0].low * unit.factor / most.unit.factor
+    return replace(most, low=min(least, most.high))
+
+
 def _with_words(step: Administration, text: str) -> Administration:
     """Return a step with how often and how it is given by its words, where its structure does not say."""
     sig, is_pushed = read_sig(text), _PUSHED.search(text) is not None
     times = sig.times_high if step.times is None else step.times
+    words = f"{text} {step.medication.words}".lower()
+    is_titrated = "titrat" in words and (step.rates or CONTAINER.search(words) or _INTO_VEIN.search(words))
     return replace(
         step,
         hours=step.hours or hours_in(text, is_drip=bool(step.rates) or times is None, times=times),
@@ -228,7 +247,7 @@ def _with_words(step: Administration, text: str) -> Administration:
         single=step.single or sig.single,
         runs_on=_RUNS_ON.search(text) is not None,
         is_at_once=is_pushed or _AT_ONCE.search(text) is not None,
-        is_bag=not is_pushed and DRIP.search(f"{text} {step.medication.words.lower()}") is not None,
+        is_bag=not is_pushed and bool(is_titrated or DRIP.search(words)),
     )
 
 
@@ -245,7 +264,8 @@ _RUNS_ON: Final = re.compile(
 )
 _PUSHED: Final = re.compile(r"\bbolus|\bpush\b")
 _AT_ONCE: Final = re.compile(r"infiltra|nerve block|nervenblock|\b(?:q|every|alle) ?\d{1,2} ?min")
-_LIMIT: Final = re.compile(r"(?:\bmax\w*\.?|\blimit|exceed\w*|\bup to|\btotal(?: of)?|more than)[ :a-z]{0,12}$")
+_LIMIT: Final = re.compile(r"(?:\bmax\w*\.?|\blimit|exceed\w*|\btotal(?: of)?|more than)[ :a-z]{0,12}$|\b(?:by|from) $")
+_UP_TO: Final = re.compile(rf"{_LIMIT.pattern}|\bup to[ :a-z]{{0,12}}$")
 _BESIDE: Final = re.compile(r"\bbolus|\bload|\bpush\b|\bpca\b|demand")
 _INTO_VEIN: Final = re.compile(r"\b(?:iv|i\.v\.|intraven\w*|infus\w*|drip)(?!\w)", re.IGNORECASE)
 """A rate with a route of its own is an order of its own."""

@@ -21,6 +21,7 @@ from fhir.mapping.medications.dosage import (
     milligrams,
     quantity_days,
     read_dosage,
+    so_many_times,
     with_masses_of_parts,
     with_strength_from_text,
 )
@@ -229,8 +230,8 @@ def _without_mass(dose: DailyDose, instruction: Instruction, identity: Medicatio
     if least:
         share = 1.0 / often if instruction.total_per_day and often else 1.0
         a_day = 1.0 if instruction.total_per_day else often
-        per_day = _times(least, a_day, a_day) if a_day is not None else ()
-        return replace(dose, least_per_dose=_times(least, share, share), least_per_day=per_day)
+        per_day = so_many_times(least, a_day, a_day) if a_day is not None else ()
+        return replace(dose, least_per_dose=so_many_times(least, share, share), least_per_day=per_day)
     stated = activity(identity, amount)
     if stated is None:
         return dose
@@ -289,7 +290,7 @@ def _sums(
             if problem:
                 return (), (), problem
             doses.append(amounts)
-            days.append(_times(amounts, low, high))
+            days.append(so_many_times(amounts, low, high))
         return _least_and_most(doses), _added(days), None
     if instruction.amount is None:
         return (), (), None
@@ -309,10 +310,10 @@ def _sums(
     if instruction.total_per_day:
         # "12 mcg/h" and "30 mg/kg/day" are so much in so long, however often it is given.
         share = 1.0 / schedule.high if schedule.high else None
-        return _times(amounts, share, share) if share is not None else (), amounts, None
+        return so_many_times(amounts, share, share) if share is not None else (), amounts, None
     if schedule.high is None:
         return amounts, (), AS_NEEDED_WITHOUT_FREQUENCY if instruction.as_needed else NO_FREQUENCY
-    return amounts, _times(amounts, schedule.low, schedule.high), None
+    return amounts, so_many_times(amounts, schedule.low, schedule.high), None
 
 
 def _least_and_most(doses: Iterable[Iterable[Milligrams]]) -> tuple[Milligrams, ...]:
@@ -322,12 +323,6 @@ def _least_and_most(doses: Iterable[Iterable[Milligrams]]) -> tuple[Milligrams, 
         seen = by_drug.get(amount.rxcui, amount)
         by_drug[amount.rxcui] = replace(amount, low=min(seen.low, amount.low), high=max(seen.high, amount.high))
     return tuple(by_drug.values())
-
-
-def _times(amounts: Iterable[Milligrams], low: float, high: float) -> tuple[Milligrams, ...]:
-    return tuple(
-        [Milligrams(amount.rxcui, amount.low * low, amount.high * high, amount.is_per_hour) for amount in amounts]
-    )
 
 
 def _added(days: Iterable[Iterable[Milligrams]]) -> tuple[Milligrams, ...]:

@@ -19,7 +19,6 @@ from fhir.mapping.medications.sig import (
     DoseAmount,
     DoseProblem,
     Sig,
-    SigAmount,
     given_in,
     read_sig,
     said_instead,
@@ -527,10 +526,12 @@ def least_milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[
 
 
 def activity(identity: MedicationIdentity, amount: DoseAmount) -> tuple[str, float] | None:
-    """Return unit and number of an amount without mass: "5,000 units", or a tablet of 20 mEq; None where it is none."""
+    """Return unit and number of an amount without mass: "5,000 units", a tablet of 20 mEq, 3 patches; else None."""
     unit = amount.unit
     if unit.by_weight:
         return None
+    if unit.kind == "patch":
+        return "patch", amount.high * unit.factor
     if unit.kind == "activity":
         return (unit.activity, amount.high * unit.factor) if unit.activity else None
     strengths = [
@@ -559,7 +560,7 @@ def _is_of_product(identity: MedicationIdentity, unit: DoseUnit) -> bool:
 _SPREAD = re.compile(r"\b(?:gels?|creams?|ointments?|lotions?)\b", re.IGNORECASE)
 
 
-_METERED = re.compile(r"\b(?:hfa|mdi|evohaler|(?:dosier)?aerosol)\b", re.IGNORECASE)
+_IN_PIECES = re.compile(r"\bcap|nebul|\bampu?l|\bvial", re.IGNORECASE)
 
 
 def _per_one(strength: Strength, unit: DoseUnit, identity: MedicationIdentity) -> float | None:
@@ -571,8 +572,8 @@ def _per_one(strength: Strength, unit: DoseUnit, identity: MedicationIdentity) -
     mass = strength.milligrams
     if mass is None:
         return None
-    if unit.kind == "actuation" and strength.per == "unit" and mass < 1.0 and _METERED.search(identity.words):
-        return mass * unit.factor  # "Flovent HFA 220 mcg" is of one puff
+    if unit.kind == "actuation" and strength.per == "unit" and mass < 1.0 and not _IN_PIECES.search(identity.words):
+        return mass * unit.factor  # "Flovent HFA 220 mcg" is of one puff, "18 mcg capsule" of two breaths
     if unit.kind in ("unit", "patch"):
         if strength.per == "mL":
             return mass * identity.millilitres if identity.millilitres is not None else None
@@ -592,7 +593,7 @@ def limit_per_day(limit: Ratio, identity: MedicationIdentity, weight_kg: float |
     if unit is None or bottom.value <= 0:
         return ()
     share = 1.0 / (bottom.value * days)
-    return _scaled(_of_patient(identity, DoseAmount(top.value, top.value, unit), weight_kg), share)
+    return so_many_times(_of_patient(identity, DoseAmount(top.value, top.value, unit), weight_kg), share, share)
 
 
 def rate_of(dosage: Dosage) -> DoseAmount | None:
@@ -641,8 +642,9 @@ def _of_patient(identity: MedicationIdentity, amount: DoseAmount, weight_kg: flo
     return milligrams(identity, weighed_amount)[0] if weighed_amount is not None else ()
 
 
-def _scaled(amounts: Iterable[Milligrams], factor: float) -> tuple[Milligrams, ...]:
-    return tuple(replace(amount, low=amount.low * factor, high=amount.high * factor) for amount in amounts)
+def so_many_times(amounts: Iterable[Milligrams], low: float, high: float) -> tuple[Milligrams, ...]:
+    """Return the least so often as `low` and the most so often as `high`."""
+    return tuple([replace(amount, low=amount.low * low, high=amount.high * high) for amount in amounts])
 
 
 class Instruction(Struct, frozen=True, gc=False):
@@ -757,7 +759,7 @@ def _with_words(
         parts=parts,
         said_days=sig.days,
         total_per_day=sig.total_per_day and instruction.amount is None,
-        limit=instruction.limit or _limit(sig.maximum, identity, weight_kg),
+        limit=instruction.limit or (_of_patient(identity, sig.maximum, weight_kg) if sig.maximum is not None else ()),
         as_needed=instruction.as_needed or (sig.as_needed and not said_not_needed),
         from_text=from_text,
         words_say_more=words_say_more,
@@ -872,10 +874,3 @@ def _is_of_one_strength(identity: MedicationIdentity, text: str) -> bool:
     units = ("unit", "mL") if runs else ("unit",)
     stated = [strength for strength in identity.strengths if strength is not None and strength.per in units]
     return identity.systemic is not False and bool(stated) and len(stated) == len(identity.strengths)
-
-
-def _limit(
-    sig_amount: SigAmount | None, identity: MedicationIdentity, weight_kg: float | None
-) -> tuple[Milligrams, ...]:
-    most = amount_for_weight(sig_amount, weight_kg)[0] if sig_amount is not None else None
-    return milligrams(identity, most)[0] if most is not None else ()

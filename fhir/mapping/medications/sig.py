@@ -164,11 +164,11 @@ _DIVIDED = re.compile(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
 _TOTAL = re.compile(r" ?(?:in )?total\b")
 _DAYS_UNCLEAR = DoseProblem("the words name single days of the week")
 SEVERAL = DoseProblem("the words name several amounts")
-_CHANGING = DoseProblem("the dose changes over time or is left open")
+CHANGING = DoseProblem("the dose changes over time or is left open")
 SPEED = re.compile(r"(?:\bat|\brate(?: of)?|speed|\bthan|\bmax\w*\.?|exceed\w*|\bgive|push|geschwindigkeit):? $")
 """What stands before a rate that says how fast a dose is given."""
 DRIP = re.compile(
-    r"infus|perfus|\bdrip\b|\bgtt\b|continuous|titrat|\bpca\b|\bbag\b|premix|\bin \d+ ?ml\b|driver|\bcsci\b|pumpe"
+    r"infus|perfus|\bdrip\b|\bgtt\b|continuous|\bpca\b|\bbag\b|premix|\bin \d+ ?ml\b|driver|\bcsci\b|pumpe"
 )
 """What says of an order, in its words or its product's, that it runs and is not injected."""
 _MINUTE = 1 / 1440.0
@@ -246,11 +246,11 @@ def read_sig(words: str) -> Sig:
     frame = Sig(as_needed=as_needed, days=_days(sentence), maximum=_maximum(maximum))
     (sentence, durations), days = _DURATION.subn(" ", sentence), frame.days
     if durations > 1 and len(_amounts(sentence)) > 1:
-        return structs.replace(frame, problem=_CHANGING)
+        return structs.replace(frame, problem=CHANGING)
     if len(_amounts(sentence)) <= 1:
         sentence = _CYCLE.sub(" ", sentence)
     if _CHANGES.search(sentence):
-        return structs.replace(frame, problem=said_instead(sentence, of_changes=True) or _CHANGING)
+        return structs.replace(frame, problem=said_instead(sentence, of_changes=True) or CHANGING)
     on_days = named_days(sentence)
     if on_days is None:
         return structs.replace(
@@ -435,7 +435,7 @@ def is_rate(amount: DoseAmount) -> bool:
 
 
 def _is_speed(text: str, amount: SigAmount) -> bool:
-    is_injected = amount.unit.span_days == _MINUTE and DRIP.search(text) is None
+    is_injected = amount.unit.span_days == _MINUTE and not (DRIP.search(text) or "titrat" in text)
     return is_rate(amount) and (is_injected or SPEED.search(text, 0, amount.start) is not None)
 
 

@@ -21,8 +21,6 @@ from cards.rules.families.dose.excess import (
 from cards.rules.families.dose.knowledge import ADULT_YEARS, WORDS, says
 from cards.rules.families.dose.rows import (
     age_for,
-    lacks_form,
-    limits_of_route,
     rows_for,
     steps_of,
 )
@@ -33,6 +31,7 @@ from cards.rules.families.dose.sums import (
     implausible,
     judged,
     labelled_from,
+    limited_rows,
     not_compared,
     total_mg,
     wants_weight,
@@ -171,11 +170,10 @@ def why_unknown(context: RuleContext) -> tuple[str, str] | None:
     """Why a maximum dose could not be compared."""
     if not judged(context).is_unknown:
         return None
-    limits = (limits_of_route(rxcui, context.medication) for rxcui in context.medication.rxcuis)
-    if any(age_for(rows, context) is None for rows in limits if rows):
+    if not (limits := limited_rows(context)):
+        return "other-form", "the limits that are known here are for another form or route."
+    if any(age_for(rows, context) is None for rows in limits):
         return "age-missing", "the age is not known."
-    if any(lacks_form(context, rxcui) for rxcui in context.medication.rxcuis):
-        return "form-missing", "the form is not known, and the limits here are of the injection."
     rows = [row for rxcui in context.medication.rxcuis for row, of_adult in rows_for(context, rxcui) if not of_adult]
     activity = context.drafted.dose.activity
     if any((total_mg(context, row.rxcui)[0] if row.unit == "mg" else activity) is None for row in rows):

@@ -6,23 +6,22 @@
 
 `leads.csv` has what was read on other pages than labels (`page` names the page) and waits for a label: only a dose five
 times over one of its rows (four times for each kilogram) is told, as an alarm by plausibility that cites no such page
-(`ALARM`). It has the same
-columns, and `route` (empty: every one but an injection), `population` ("first order": the drug was not taken before;
-"continued": more than one dose; "daily": on most days and not once a cycle; "one dose": given in doses, since a drip is
-a bag and no dose; "drip": ordered by a rate; "drip start": the rate with which it begins), weights, and amounts of a
-week. None of its rows is firm; "narrow" begins to be far over earlier, because the drug is seldom given in more; "wide"
-later, because some uses of the drug reach twice what the source says, as does "usual", an adult's amount of a day of
-which nothing is told up to that; "alarm" tells nothing but a dose of `ten_fold_from` and more, because the source has a
-usual dose and no maximum.
+(`ALARM`). It has the same columns, and `route` (empty: every one but an injection), `population` ("first order": the
+drug was not taken before; "continued": more than one dose; "daily": on most days and not once a cycle; "one dose":
+given in doses, since a drip is a bag and no dose; "drip": ordered by a rate; "drip start": the rate with which it
+begins), weights, and amounts of a week. None of its rows is firm; "narrow" begins to be far over earlier, because the
+drug is seldom given in more; "wide" later, because some uses of the drug reach twice what the source says, as does
+"usual", an adult's amount of a day of which nothing is told up to that; "alarm" tells nothing but a dose of
+`ten_fold_from` and more, because the source has a usual dose and no maximum.
 
 `label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`), and of the
 rate of an infusion (`max_hourly`; by weight in `limits.csv`) and of one dose for each square metre of body surface
-(`max_single_m2`);
-`set_id` is that of the label in DailyMed, `section` where it says so (empty: section 2), `quote` its words with the
-number; `page` names a copy of a label that was read. `ten_fold_from` is ten times a usual dose.
-`without_taken` are ingredients and classes beside which a row does not hold. `plausibility.csv` and
-`plausibility_more.csv` hold FDA's recommended maximum in mg a day at 60 kg; `left_out` says why a row is not used.
-`lifetime.csv` holds the doses of a lifetime, `sources.csv` the documents.
+(`max_single_m2`); `set_id` is that of the label in DailyMed, `section` where it says so (empty: section 2), `quote` its
+words with the number; `page` names a copy of a label that was read. `ten_fold_from` is ten times a usual dose.
+`without_taken` are ingredients and classes beside which a row does not hold, `setting` words of words.csv that the
+order must have, or ("not anesthesia") must not. `plausibility.csv` and `plausibility_more.csv` hold FDA's recommended
+maximum in mg a day at 60 kg; `left_out` says why a row is not used. `lifetime.csv` holds the doses of a lifetime,
+`sources.csv` the documents.
 """
 
 import re

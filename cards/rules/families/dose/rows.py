@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -51,11 +50,7 @@ def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator
     yield from (row for kind, row in possible.items() if kind not in of_any_form)
 
 
-_LOCAL_ROUTES = ("intrathecal", "flush")
-
-
-# RxNorm has diltiazem, octreotide and dihydroergotamine by mouth, in doses far over those of their injections.
-_SWALLOWED_TOO: Final = frozenset({"3443", "7617", "3418"})
+_ROUTES_IN_NAMES = ("intrathecal", "flush", "nasal", "patch")
 
 
 def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
@@ -70,11 +65,18 @@ def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     else:
         is_injected |= all(row.route.startswith(("in", "flush")) for row in rows)
         routes = {"any", "injected" if is_injected else ""}
-    routes |= {route for route in _LOCAL_ROUTES if route in words}
+    routes |= {route for route in _ROUTES_IN_NAMES if route in words}
     routes |= {"intravenous"} if says("intravenous", written) else set()
     if says("swallowed", f"{written} {medication.dose_form}"):
         routes -= {"injected"}
     return [row for row in rows if row.route in routes or (row.route and written.startswith(row.route))]
+
+
+def limits_of_order(rxcui: str, context: RuleContext) -> list[Limit]:
+    """Return the rows of the order's route, which its words may say alone ("1.25 mg nebulized")."""
+    if says("nebulised", order_text(context.drafted.order)):
+        return [row for row in LIMITS.get(rxcui, ()) if row.route in ("nebulised", "any")]
+    return limits_of_route(rxcui, context.medication)
 
 
 def age_for(rows: Iterable[Limit], context: RuleContext) -> int | None:
@@ -100,21 +102,18 @@ def _rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     A child for whom no row gives a dose is measured by the most that adults and older children are given; what is
     over an amount for each kilogram is information up to twice that, since small children may be given more of it.
     """
-    medication, rows = context.medication, limits_of_route(rxcui, context.medication)
-    if says("nebulised", order_text(context.drafted.order)):
-        rows = [row for row in LIMITS.get(rxcui, ()) if row.route in ("nebulised", "any")]
+    medication, rows = context.medication, limits_of_order(rxcui, context)
     age = age_for(rows, context)
     if age is not None and age >= ADULT_YEARS:  # those of other ages are for children, or beside them
         rows = [row for row in rows if age in row.ages]
     not_injected = [row for row in rows if row.route != "injected"]
     if len(not_injected) < len(rows) and not medication.is_injected:
-        is_swallowed = says("swallowed", order_text(context.drafted.order))
         # "diltiazem 120 mg, 1 tablet twice daily"
-        rows = not_injected if is_swallowed or lacks_form(context, rxcui) else rows
+        rows = not_injected if says("swallowed", order_text(context.drafted.order)) else rows
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
     rows = [row for row in rows if not row.per_hour or any(_says_an_hour(step, row) for step in steps_of(context))]
     # A nebuliser that runs on ("10 mg/h") is for a severe attack: the limits of single nebules do not measure it.
-    rows = [row for row in rows if row.route != "nebulised" or per_hour_of(context, row) is None]
+    rows = [row for row in rows if row.route != "nebulised" or row.per_hour or per_hour_of(context, row) is None]
     fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
     for row in _of_this_form(fitting, medication):
         yield row, False
@@ -129,16 +128,6 @@ def _rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
             ]
         for row in _of_this_form([row for row in older if not row.condition], medication):
             yield row, True
-
-
-def lacks_form(context: RuleContext, rxcui: str) -> bool:
-    """Whether it may be swallowed, is ordered for every day without a form or a route, and has limits of injections."""
-    if rxcui not in _SWALLOWED_TOO:
-        return False
-    medication, dose = context.medication, context.drafted.dose
-    is_said = bool(medication.route or medication.dose_form or medication.is_injected or medication.is_slow_release)
-    runs = any(step.way == "drip" for step in steps_of(context))
-    return dose.times_per_day is not None and not (dose.single or is_said or runs)
 
 
 def _is_cap(row: Limit) -> bool:
@@ -164,7 +153,8 @@ def steps_of(context: RuleContext) -> tuple[Administration, ...]:
 
 def measure_of(context: RuleContext, row: Limit) -> Measure:
     """Return what measures an amount in the unit of the row, for each kilogram where the row is."""
-    return Measure(context.medication, row.rxcui, row.unit, row.per_kg, context.weight_kg)
+    is_of_start = row.population == "first order"
+    return Measure(context.medication, row.rxcui, row.unit, row.per_kg, context.weight_kg, is_of_start)
 
 
 def has_no_dose(context: RuleContext, rxcui: str) -> bool:

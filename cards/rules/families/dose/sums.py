@@ -11,12 +11,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.rules.families.dose.excess import TEN_FOLD, TOLERANCE, Excess, is_of_cytostatic
-from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, Limit, PlausibleDose, says
+from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, WORDS, Limit, PlausibleDose, says
 from cards.rules.families.dose.rows import (
     age_for,
     has_no_dose,
     is_dose,
-    lacks_form,
+    limits_of_order,
     limits_of_route,
     measure_of,
     per_hour_of,
@@ -30,7 +30,6 @@ from fhir.mapping.medications.daily_dose import DailyDose, instructions_of
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
 from fhir.mapping.weights import largest_plausible_kg
-from fhir.record.resources import Encounter
 from fhir.terminology.analytes import ANALYTES
 
 TIMES_RECOMMENDED = 3.0
@@ -116,16 +115,21 @@ def judged(context: RuleContext) -> Judged:
     return context.session.derive(("dose", context.drafted), lambda: _judge(context))
 
 
+def limited_rows(context: RuleContext) -> list[list[Limit]]:
+    """Return the limits of the order's route and form for each of its ingredients that has some."""
+    rows = (limits_of_order(rxcui, context) for rxcui in context.medication.rxcuis)
+    return [limits for limits in rows if limits]
+
+
 def _judge(context: RuleContext) -> Judged:
     excesses: list[Excess] = []
-    is_unknown = False
+    is_unknown = not limited_rows(context)
     for rxcui in context.medication.rxcuis:
         # The limits are chosen by the age: without it nothing is known, unless there are none or any age chooses them.
         rows = limits_of_route(rxcui, context.medication) if context.age_years is None else []
         if rows and age_for(rows, context) is None:
             is_unknown = True
             continue
-        is_unknown = is_unknown or lacks_form(context, rxcui)
         for row, of_adult in rows_for(context, rxcui):
             excess = _excess(row, context, of_adult)
             is_unknown = is_unknown or (excess is None and not of_adult and not _is_measured_otherwise(row, context))
@@ -343,11 +347,10 @@ def least_in_a_day(context: RuleContext, measure: Measure) -> tuple[float | None
 
 def _is_meant(row: Limit, context: RuleContext, *, is_once_too: bool = False) -> bool | None:
     """Whether condition, setting and population are those of the row; `is_once_too`: no single dose is so high."""
-    if row.setting == "outpatient" and not _is_outpatient(context):
-        return False
     if row.setting == "not inpatient" and is_inpatient(context.session.record):
         return False
-    if row.setting == "not anesthesia" and says("anesthesia", order_text(context.drafted.order)):
+    words = row.setting.removeprefix("not ")
+    if words in WORDS and says(words, _words_and_rates(context)) is row.setting.startswith("not "):
         return False
     is_often = is_once_too or (context.drafted.dose.times_per_day is not None and not context.drafted.dose.single)
     if row.population in ("continued", "daily") and not is_often:
@@ -363,15 +366,10 @@ def _is_meant(row: Limit, context: RuleContext, *, is_once_too: bool = False) ->
     return context.has_condition(row.condition) if row.condition else True
 
 
-_OUTPATIENT = frozenset({"outpatient", "community", "discharge"})
-
-
-def _is_outpatient(context: RuleContext) -> bool:
-    """Whether the order or an open encounter is of an outpatient."""
-    if _OUTPATIENT & context.drafted.categories:
-        return True
-    visits = context.session.record.facts(Encounter)
-    return any(visit.class_code == "AMB" and visit.status == "in-progress" for visit in visits)
+def _words_and_rates(context: RuleContext) -> str:
+    parts = (part for dosage in instructions_of(context.drafted.order) for part in dosage.doseAndRate)
+    units = (part.rateQuantity.code or part.rateQuantity.unit for part in parts if part.rateQuantity is not None)
+    return " ".join([order_text(context.drafted.order), *units])
 
 
 _UNDER = 0.1
@@ -404,7 +402,7 @@ def wants_weight(context: RuleContext) -> bool:
 def labelled_from(context: RuleContext) -> Limit | None:
     """Return the row that says from which age the drug is labeled, where the patient is younger."""
     age = context.age_years
-    rows = (row for rxcui in context.medication.rxcuis for row in LIMITS.get(rxcui, ()))
+    rows = (row for rxcui in context.medication.rxcuis for row in limits_of_route(rxcui, context.medication))
     return next(
         (row for row in rows if row.labelled_from is not None and age is not None and age < row.labelled_from), None
     )
