@@ -1,6 +1,6 @@
 """Compiles a fitted model and a reference cohort into one self-explaining ONNX file, and verifies the file.
 
-`read_model` reads a fitted object or file into its family (docs/models/compiler.md), `compile_fitted` writes the ONNX
+`read_model` reads a model file into its family (docs/models/compiler.md), `compile_fitted` writes the ONNX
 file and proves it against an oracle. A file that does not agree with the model is refused.
 """
 

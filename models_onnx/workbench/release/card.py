@@ -9,14 +9,13 @@ Computed are cohort flow, representativeness, validity and fairness, in words; t
 """
 
 import json
-from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from models_onnx.artifact.folder import VERSION_SIGN, read_manifest
+from models_onnx.artifact.folder import VERSION_SIGN
 from models_onnx.artifact.manifest import Manifest, Provenance
 from models_onnx.errors import CardIncomplete
 from models_onnx.model_card.attributes import (
@@ -29,8 +28,7 @@ from models_onnx.model_card.attributes import (
     variables_used_in_words,
 )
 from models_onnx.model_card.origin import provenance_rows
-from models_onnx.model_card.schema import DECLARED, NOT_RECORDED, PRODUCT_NAMES, refuse_incomplete_card
-from models_onnx.serving.registry import ARTIFACTS
+from models_onnx.model_card.schema import DECLARED, NOT_RECORDED, PRODUCT_NAMES
 
 _VALIDITY = {
     "auroc": "AUROC",
@@ -144,22 +142,6 @@ def card_words(name: str, folder: Path | None = None) -> Words:
     if base := words.get("extends"):
         words = merge_words(declared_words(base, folder)[1], words)
     return merge_words(project_words() if path.parent == _OF_THE_PROJECT else _defaults_of_others(), words)
-
-
-def refuse_incomplete_words(name: str, folder: Path | None = None, axes: Iterable[str] | None = None) -> None:
-    """Refuses words that could not be published, before anything is fitted.
-
-    What is computed from a manifest stands in from a model of this package, so only the declared words are judged;
-    `axes` are the groups of the declaration, by which there will be figures.
-
-    Raises:
-        CardIncomplete: Words are blank, still to do or wrong, each by number and name.
-    """
-    stand_in = msgspec.structs.replace(read_manifest(ARTIFACTS / "mortality_5y"), id=name)
-    card = build_card(stand_in, card_words(name, folder), "0" * 64)
-    refuse_incomplete_card(card)
-    if axes is not None:
-        refuse_unknown_axes(name, card, set(axes))
 
 
 def write_words(path: Path, words: Words) -> None:

@@ -52,21 +52,14 @@ def publish(folder: Path, signer: Signer, words: dict[str, Any] | None = None) -
     """
     manifest = read_manifest(folder)
     words = words or card_words(manifest.id)
-    card = build_card(manifest, words, core_digest((folder / MODEL).read_bytes()))
+    content = (folder / MODEL).read_bytes()
+    card = build_card(manifest, words, core_digest(content))
     axes = {str(group["axis"]) for group in manifest.evaluation.get("subgroups", ())}
     refuse_unknown_axes(manifest.id, card, axes)
     refuse_incomplete_card(card)
     if to_do := sorted(still_to_do(msgspec.to_builtins(manifest))):
         raise CardIncomplete(f"{manifest.id}: these are still to be written: {', '.join(to_do)}")
-    return sign_with_card(folder, signer, words)
-
-
-def sign_with_card(folder: Path, signer: Signer, words: dict[str, Any]) -> Release:
-    """Write card, manifest and release of a trained draft, whatever its card still lacks."""
-    manifest = read_manifest(folder)
-    content = (folder / MODEL).read_bytes()
     refuse_unsafe(content)
-    card = build_card(manifest, words, core_digest(content))
     complete = embed_card(content, card)
     fact = file_digest(complete)
     file = msgspec.structs.replace(manifest.file, sha256=fact.sha256, bytes=fact.bytes)

@@ -1,4 +1,4 @@
-"""What `cds-hooks model train|evaluate` do, without any drawing: plain functions with typed results.
+"""What `cds-hooks model train` and `gates --rows` do, without any drawing: plain functions with typed results.
 
 Where a model comes from: code and declaration, written into its manifest when it is trained.
 """

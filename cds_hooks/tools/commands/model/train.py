@@ -24,7 +24,7 @@ from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.keys import Signer, local_signer, maintainers, public_file
 from models_onnx.errors import CardIncomplete
 from models_onnx.serving.registry import ARTIFACTS, find_version
-from models_onnx.spec import REPLICATES, SEED, get_spec
+from models_onnx.spec import REPLICATES, SEED
 
 
 def train(
@@ -40,19 +40,18 @@ def train(
     specs: Specs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model from its table, prove the file against the fitted model, evaluate it, write the artifact.
+    """Train a model of this package from its table, prove and evaluate the file, write the artifact.
 
-    With --table the declared estimator is trained again on what happened after this site's own estimates, as a new
-    version beside the others; it changes nothing until it is released.
+    With --table it is trained again on what happened after this site's own estimates, as a new version beside the
+    others; it changes nothing until it is released. Of a model of your own intercept and slope are fitted.
 
     Exit codes: 0 written, 2 the name, the data or the options cannot be used.
 
     Example: cds-hooks model train mortality_5y --out trained
 
-    Example: cds-hooks model train readmission_30d --table tables/readmission_30d.csv --out own --specs mine
+    Example: cds-hooks model train readmission_30d --table tables/readmission_30d.csv --out own
     """
     with problems():
-        from models_onnx.workbench.release.card import refuse_incomplete_words
         from models_onnx.workbench.training import commands
         from models_onnx.workbench.training.renewing import renew
 
@@ -62,8 +61,6 @@ def train(
                 specs, data = specs or out, table.parent
                 trained = renew(name, table, version, out, specs, seed, replicates, progress)
             else:
-                spec = get_spec(name, specs)
-                refuse_incomplete_words(spec.id, specs, spec.subgroups)
                 trained = commands.train_model(name, tables, out, seed, replicates, progress, specs)
         publish_trained(trained, specs, data, as_json)
 

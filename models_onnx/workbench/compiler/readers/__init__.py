@@ -1,1 +1,1 @@
-"""Reads fitted objects and model files of other libraries into the families that the compiler writes."""
+"""Reads model files of other libraries into the families that the compiler writes."""
