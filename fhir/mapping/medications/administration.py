@@ -207,7 +207,8 @@ def _of_words(text: str, frame: Administration) -> Iterator[Administration]:
     found = [amount for amount in written if is_rate(amount)]
     found = [rate for rate in found if not text[: rate.start].endswith("by ")] or found  # "raise by 5 mcg/min"
     rates = (*frame.rates, *found)
-    step = _with_words(replace(frame, dose=dose, rates=rates), text)
+    of_dose = text[dose.start :] if is_raised and isinstance(dose, SigAmount) else text  # "raise to 25 mg twice daily"
+    step = _with_words(replace(frame, dose=dose, rates=rates), text, of_dose)
     a_day = dose is not None and isinstance(dose, SigAmount) and PER_DAY.match(text, dose.end) is not None
     if dose is not None and a_day and not rates and (step.is_bag or step.runs_on):
         rate = DoseAmount(dose.low, dose.high, replace(dose.unit, span_days=1.0))
@@ -218,8 +219,8 @@ def _of_words(text: str, frame: Administration) -> Iterator[Administration]:
         yield replace(step, rates=(), hours=frame.hours or hours_in(text, is_drip=False))
         yield Administration("drip", step.medication, rates=rates, runs_on=step.runs_on)
     elif dose is not None:
-        if a_day and "per 24 h" in text and frame.hours is None:
-            step = replace(step, hours=_HOURS_A_DAY, is_day_sum=not step.medication.is_injected)
+        if a_day and (is_raised or "per 24 h" in text) and frame.hours is None:
+            step = replace(step, hours=_HOURS_A_DAY, is_day_sum=not (is_raised or step.medication.is_injected))
         is_held = bool(rates) and not _PUSHED.search(text) and CONTAINER.search(step.medication.words) is not None
         is_bag = step.times is None and (step.is_bag or is_held) and (bool(rates) or step.hours is None)
         yield replace(step, way="drip" if is_bag or (rates and step.runs_on) else "dose")
@@ -234,9 +235,9 @@ def _raised(doses: Sequence[DoseAmount], *, is_scale: bool) -> DoseAmount:
     return replace(most, low=min(least, most.high))
 
 
-def _with_words(step: Administration, text: str) -> Administration:
+def _with_words(step: Administration, text: str, of_dose: str) -> Administration:
     """Return a step with how often and how it is given by its words, where its structure does not say."""
-    sig, is_pushed = read_sig(text), _PUSHED.search(text) is not None
+    sig, is_pushed = read_sig(of_dose), _PUSHED.search(text) is not None
     times = sig.times_high if step.times is None else step.times
     words = f"{text} {step.medication.words}".lower()
     is_titrated = "titrat" in words and (step.rates or CONTAINER.search(words) or _INTO_VEIN.search(words))
