@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import URL, Connection, and_, case, func, select
+from sqlalchemy import URL, Connection, and_, select
 
 from cds_hooks.evidence.storage.chain import add_rows, wait_for_turn
 from cds_hooks.evidence.storage.database import DATABASE_ERRORS, database_error_reason, engine_for
@@ -119,40 +119,6 @@ def outcomes_of(url: str, decision: str) -> list[Outcome]:
     """Return every version of every outcome of a decision, in the order in which they arrived."""
     query = select(*_COLUMNS).where(outcomes.c.decision == decision).order_by(outcomes.c.sequence)
     return [Outcome(*row) for row in read_rows(url, query)]
-
-
-def list_outcomes(url: str, limit: int, client: str | None = None, subject: str | None = None) -> list[Outcome]:
-    """Return the newest rows first, all versions, of one client or one subject where given.
-
-    Raises:
-        RecordUnavailable: The record cannot be read.
-    """
-    query = select(*_COLUMNS).order_by(outcomes.c.sequence.desc()).limit(limit)
-    if client is not None:
-        query = query.where(outcomes.c.client == client)
-    if subject is not None:
-        query = query.where(outcomes.c.subject == subject)
-    return [Outcome(*row) for row in read_rows(url, query)]
-
-
-def count_outcomes(url: str) -> list[tuple[str, Kind, str, str, int, int]]:
-    """Client, kind, subject (of events), newest value, how many, and how many of them were corrected.
-
-    Raises:
-        RecordUnavailable: The record cannot be read.
-    """
-    o, later = outcomes.c, outcomes.alias("later")
-    newer = select(later.c.sequence).where(
-        later.c.decision == o.decision,
-        later.c.kind == o.kind,
-        later.c.subject == o.subject,
-        later.c.version > o.version,
-    )
-    subject = case((o.kind == "event", o.subject), else_="")
-    groups = (o.client, o.kind, subject, o.value)
-    numbers = (func.count(), func.sum(case((o.version > 1, 1), else_=0)))
-    query = select(*groups, *numbers).where(o.kind != "complete", ~newer.exists()).group_by(*groups).order_by(*groups)
-    return [(row[0], row[1], row[2], row[3], int(row[4]), int(row[5])) for row in read_rows(url, query)]
 
 
 def completed(url: str) -> dict[tuple[str, str], str]:
