@@ -1,6 +1,5 @@
-"""The hooks that can be answered: those of the CDS Hooks library, and those a site declares."""
+"""The hooks that can be answered: those of the CDS Hooks library."""
 
-from cds_hooks.call.protocol.hooks.declared import DeclaredHook, WrongDeclaration, read_declarations
 from cds_hooks.call.protocol.hooks.library import (
     ALLERGYINTOLERANCE_CREATE,
     APPOINTMENT_BOOK,
@@ -48,7 +47,6 @@ __all__ = [
     "AllergyIntoleranceCreateContext",
     "AppointmentBookContext",
     "Context",
-    "DeclaredHook",
     "EncounterDischargeContext",
     "EncounterStartContext",
     "Hook",
@@ -60,6 +58,4 @@ __all__ = [
     "PatientViewContext",
     "ProblemListItemCreateContext",
     "UserContext",
-    "WrongDeclaration",
-    "read_declarations",
 ]
