@@ -194,23 +194,15 @@ class CallUnderWay:
         """Return what the work returns: of a large call on a thread, of a small one when it has its turn."""
         if self._is_large or self._computing.is_slow(self._client):
             return await self._computing.compute_beside_the_loop(self._client, partial(work, *args, **kwargs))
-        begun = await self._take_turn()
-        result = work(*args, **kwargs)
-        self._note(begun)
-        return result
-
-    async def _take_turn(self) -> float:
-        """Return the processor time of the thread when the call has its turn."""
         if not self._has_turn:
             await self._computing.turns.wait(self._client)
             refuse_late(self._begun)
             self._has_turn = True
-        return thread_time()
-
-    def _note(self, begun: float) -> None:
-        """Note where what was computed on the loop since then took too long."""
+        begun = thread_time()
+        result = work(*args, **kwargs)
         if thread_time() - begun > _LOOP_SECONDS:
             self._computing.note_slow(self._client)
+        return result
 
     def has_waited(self) -> None:
         """Note that the call has waited for something, so that others may have their turn before it goes on."""

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Thread
 from time import monotonic, time
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 _T = TypeVar("_T")
+Stamp: TypeAlias = tuple[int, int, int, int] | None
+"""By what a change of a file is seen; None where there is no such file."""
 
 _LONGEST_SECONDS: Final = 5.0
 """The largest file that is read takes less than a second."""
@@ -37,6 +40,16 @@ async def read_beside(name: str, read: Callable[[], _T]) -> _T:
         return await asyncio.wrap_future(result)
     finally:
         _begun.pop(name, None)
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return by what a change of this file is seen."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    # its rights change the last alone: a file that may not be read any more would be met at the next start
+    return status.st_mtime_ns, status.st_ino, status.st_size, status.st_ctime_ns
 
 
 def hanging_readings() -> Iterator[tuple[str, str]]:

@@ -230,7 +230,8 @@ def _placeholders(rule: CompiledRule) -> Mapping[str, CommonPlaceholder | Placeh
 
 
 def _too_long(rule: CompiledRule, template: Template) -> Iterator[str]:
-    drug = max(_drug_names(rule), key=len)
+    names = [name for selector in rule.trigger.selectors() for name in _selected_names(selector)]
+    drug = max(names or [_LONG_DRUG], key=len)
     results = {name: ANALYTES[name] for name in template.names if name in ANALYTES}
     longest = {
         **{name: f"{name_of(name)} 120.55 {unit(result.unit)} on 2026-11-20" for name, result in results.items()},
@@ -244,10 +245,6 @@ def _too_long(rule: CompiledRule, template: Template) -> Iterator[str]:
         yield f"the longest of {', '.join(set(template.names) - set(longest))} is not known"
     elif len(filled) > SUMMARY_LIMIT:
         yield f"the summary can have {len(filled)} characters: {filled}"
-
-
-def _drug_names(rule: CompiledRule) -> list[str]:
-    return [name for selector in rule.trigger.selectors() for name in _selected_names(selector)] or [_LONG_DRUG]
 
 
 def _selected_names(selector: Selector) -> list[str]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -84,19 +85,14 @@ def _age(_when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> st
     return context.age_words
 
 
-def _dose(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:
-    dose = context.daily_dose_mg
-    return format_dose(dose, when.limits) if dose is not None else None
+def _number(
+    read: Callable[[RuleContext], float | None], write: Callable[[float, Iterable[float]], str]
+) -> Callable[[Predicate, tuple[Fact, ...], RuleContext], str | None]:
+    def word(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:
+        number = read(context)
+        return write(number, when.limits) if number is not None else None
 
-
-def _each_dose(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:
-    dose = context.dose_mg
-    return format_dose(dose, when.limits) if dose is not None else None
-
-
-def _mg_per_kg(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> str | None:
-    daily = context.dose_mg_per_kg_per_day
-    return format_number(daily, when.limits) if daily is not None else None
+    return word
 
 
 def _other_drugs(_when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str | None:
@@ -265,9 +261,9 @@ COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
     "drug": CommonPlaceholder(lambda _when, _facts, context: context.ingredient.name),
     "Drug": CommonPlaceholder(lambda _when, _facts, context: capitalized(context.ingredient.name)),
     "age": CommonPlaceholder(_age, "100"),
-    "dose": CommonPlaceholder(_dose, "2,550"),
-    "each_dose": CommonPlaceholder(_each_dose, "2,550"),
-    "mg_per_kg": CommonPlaceholder(_mg_per_kg, "100.55"),
+    "dose": CommonPlaceholder(_number(attrgetter("daily_dose_mg"), format_dose), "2,550"),
+    "each_dose": CommonPlaceholder(_number(attrgetter("dose_mg"), format_dose), "2,550"),
+    "mg_per_kg": CommonPlaceholder(_number(attrgetter("dose_mg_per_kg_per_day"), format_number), "100.55"),
     "other": CommonPlaceholder(_other_drugs, "ketoconazole and itraconazole"),
     "problem": CommonPlaceholder(_problem, f"{'x' * _LONGEST_PROBLEM} (2026-11-20)"),
     "since": CommonPlaceholder(_since, ""),

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 from msgspec import Struct
 
 from cards.rules.conditions.condition import NO_NEEDS, DataNeeds, needs
-from cards.rules.engine.compile import CompiledBand, CompiledRule, LateRule, RuleIndex, RuleOutline
+from cards.rules.engine.compile import CompiledBand, CompiledRule, LateRule, RuleIndex
 from cards.rules.engine.family import family_named
 from cards.rules.engine.finding import (
     Evaluation,
@@ -174,8 +174,8 @@ class ActivatedRule(NamedTuple):
 class RuleBook:
     """All rules, indexed by ingredient and class."""
 
-    def __init__(self, rules: Iterable[LateRule | CompiledRule]) -> None:
-        self._rules = tuple(rule if isinstance(rule, LateRule) else _already_compiled(rule) for rule in rules)
+    def __init__(self, rules: Iterable[LateRule]) -> None:
+        self._rules = tuple(rules)
         self.needs: DataNeeds = reduce(or_, (rule.outline.needs for rule in self._rules), _ALWAYS)
         self._index = RuleIndex(self._rules)
         self._remembered: dict[tuple[object, ...], _RulesOfDrug] = {}
@@ -245,10 +245,6 @@ class RuleBook:
             evaluation = decide(rule.rule, rule.bands, context)
             evaluations.append(unless_answered(evaluation) if type(evaluation) is Match else evaluation)
         return DraftEvaluation(session, drafted, evaluations, len(of_drug.activated))
-
-
-def _already_compiled(rule: CompiledRule) -> LateRule:
-    return LateRule(rule.family.name, RuleOutline.of(rule), lambda: rule)
 
 
 @cache

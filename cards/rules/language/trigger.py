@@ -292,12 +292,7 @@ class CompiledTrigger(Struct, frozen=True):
 
 
 def _side(selected: tuple[DeclaredSelector, ...], systemic: bool | None) -> Side:
-    return tuple(_selector(selector, systemic) for selector in selected)
-
-
-def _selector(selected: DeclaredSelector, systemic: bool | None) -> Selector:
-    spec: dict[str, Any] = to_builtins(selected)
-    return Selector.read(spec, systemic=systemic)
+    return tuple(Selector.read(to_builtins(selector), systemic=systemic) for selector in selected)
 
 
 def _joined(sides: tuple[Side, ...]) -> Side:

@@ -205,7 +205,10 @@ def _choose(cards: Sequence[Card], call: CheckedCall, *, is_replay: bool = False
     shown = by_harm(cards, call.notes_of) if is_opening else list(cards)
     shown = call.without(shown, [_why_card_not_released(card, call) for card in shown])
     if not is_replay:
-        shown = call.without(shown, [_why_remembered(card, call) for card in shown])
+        remembered = (
+            _why_shown_before(card, call) or _why_of_event(card, call) or _why_accepted(card, call) for card in shown
+        )
+        shown = call.without(shown, remembered)
         shown = _choose_at_opening(shown, call) if is_opening else _choose_follow_up(shown, call)
     return shown
 
@@ -287,11 +290,6 @@ def _about_rule(rule: str, reason: str, text: str) -> WhyNot:
     version = all_rule_versions().get(rule)
     title = version.rule.title if version is not None else "A high-alert drug that no rule is about"
     return WhyNot(rule, reason, f"{title}: {text}")
-
-
-def _why_remembered(card: Card, call: CheckedCall) -> WhyNot | None:
-    """Return the first reason against a card that goes by what was shown or answered, or by who made the call."""
-    return _why_shown_before(card, call) or _why_of_event(card, call) or _why_accepted(card, call)
 
 
 def _why_shown_before(card: Card, call: CheckedCall) -> WhyNot | None:

@@ -19,7 +19,7 @@ from cds_hooks.call.hold_back.history import Histories, answers_to, shown_events
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, is_trial
 from cds_hooks.telemetry.logs import log
-from cds_hooks.telemetry.readings import read_beside
+from cds_hooks.telemetry.readings import read_beside, stamp_of
 
 _LOOK_SECONDS: Final = 1.0
 
@@ -50,7 +50,7 @@ class Restraint:
         self.histories = Histories()
         self._in_force = in_force
         self._typed = read_rules_file(file) if file is not None else SiteRules()
-        self._stamp = _stamp(file)
+        self._stamp = stamp_of(file) if file is not None else None
         self._in_force_since = time()
         self.refused = ""
         """What an operator has to know of a newer rules file that cannot be used; "" where the newest is in force."""
@@ -92,7 +92,7 @@ class Restraint:
 
     def look(self) -> None:
         """Put the rules file in force where it was changed; one that cannot be used changes nothing."""
-        stamp = _stamp(self._file)
+        stamp = stamp_of(self._file) if self._file is not None else None
         # one that was refused is read every time: it may be readable again without a change
         if self._file is None or (stamp == self._stamp and not self.refused):
             return
@@ -110,12 +110,3 @@ class Restraint:
         else:
             self.refused, self._in_force_since = "", time()
             log().info("rules file read again", count=len(self._typed.switches))
-
-
-def _stamp(file: Path | None) -> tuple[int, int, int, int] | None:
-    try:
-        stat = file.stat() if file is not None else None
-    except OSError:
-        return None
-    # its rights change the last alone: a file that may not be read any more would be met at the next start
-    return (stat.st_mtime_ns, stat.st_ino, stat.st_size, stat.st_ctime_ns) if stat is not None else None

@@ -46,7 +46,7 @@ from cds_hooks.call.security.trust_file import (
 )
 from cds_hooks.errors import Untrusted
 from cds_hooks.telemetry.logs import log
-from cds_hooks.telemetry.readings import read_beside
+from cds_hooks.telemetry.readings import Stamp, read_beside, stamp_of
 
 if TYPE_CHECKING:
     from cds_hooks.call.security.outbound import OutboundClient
@@ -213,8 +213,7 @@ def _why(error: Exception) -> str:
 
 
 LOOK_SECONDS: Final = 0.5
-_Stamp = tuple[int, int, int, int] | None
-_Stamps = dict[Path, _Stamp]
+_Stamps = dict[Path, Stamp]
 _DISCOVERY: Final = "/cds-services"
 
 
@@ -343,7 +342,7 @@ class WatchedTrustFile:
             if isinstance(client.key_source, KeySetUrl):
                 names[client.key_source] = (*names.get(client.key_source, ()), client.name)
         # files that are named for the first time are watched from here on
-        return _Version(file, register, names, {path: stamps.get(path) or _stamp(path) for path in file.files})
+        return _Version(file, register, names, {path: stamps.get(path) or stamp_of(path) for path in file.files})
 
     def _take(self, version: _Version, *, is_new: bool) -> None:
         file = version.file
@@ -363,16 +362,7 @@ class WatchedTrustFile:
 
 
 def _stamps(paths: Iterable[Path]) -> _Stamps:
-    return {path: _stamp(path) for path in paths}
-
-
-def _stamp(path: Path) -> _Stamp:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    # its rights change the last alone: a file that may not be read any more would be met at the next start
-    return status.st_mtime_ns, status.st_ino, status.st_size, status.st_ctime_ns
+    return {path: stamp_of(path) for path in paths}
 
 
 class FileTrust(OutboundTrust):

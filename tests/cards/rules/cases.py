@@ -70,7 +70,7 @@ def uuids() -> Callable[[], str]:
 def family_book(rule: str) -> RuleBook:
     """The rules of one rule's family: what a case says is not changed by a rule of another family."""
     family = next(one.family.name for one in rule_book().rules if one.id == rule)
-    return RuleBook(one for one in rule_book().rules if one.family.name == family)
+    return rule_book().of_families(lambda name: name == family)
 
 
 def check(

@@ -44,7 +44,7 @@ def named_cases() -> dict[str, dict[str, Case]]:
 def book_of(rule: str) -> RuleBook:
     """Return the rules of the family of a rule."""
     family = next(known.family.name for known in whole_book().rules if known.id == rule)
-    return RuleBook(known for known in whole_book().rules if known.family.name == family)
+    return whole_book().of_families(lambda name: name == family)
 
 
 def cases_of_bands(rule: str) -> list[Case]:
