@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.card import SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
-from cards.compose.orders import bullet, what_to_do
+from cards.compose.details import bullet, what_to_do
 from cards.extension import CardExtension, Fact, FindingReference
 from cards.finding import Finding
 from cards.replacements import may_be_stopped
