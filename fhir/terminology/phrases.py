@@ -455,14 +455,16 @@ def _strangers_beside(
 
     A strange word behind a name governs up to the comma: "DES to prox LAD, gout".
 
-    From behind govern the words up to a comma and to such as "with" and "on". Before a name, too, only doubtful words
-    count where patients speak of themselves, and where the part names a drug.
+    From behind govern the words up to a comma and to such as "with" and "on", or "without" what is no proof. Before a
+    name, too, only doubtful words count where patients speak of themselves, and where the part names a drug.
     """
     neutral = _neutral_words()
     strange: Sequence[bool] = _strange(words, texts, positions, asserted)
     doubtful, behind = _doubtful(words, strange, clauses), [False] * len(words)
     for index in range(len(words) - 2, -1, -1):
-        if words[index + 1][0] not in neutral["end"] and clauses[index] == clauses[index + 1]:
+        word, after = words[index + 1][0], words[index + 2 : index + 3]
+        is_without = word in neutral["without"] and after and after[0][0][:_STEM] not in neutral["proof"]
+        if word not in neutral["end"] and not is_without and clauses[index] == clauses[index + 1]:
             behind[index] = doubtful[index + 1] or behind[index + 1]
     if any(strange):
         is_own = any(word in neutral["self"] or is_name_of_drug(word) for word, _ in words)

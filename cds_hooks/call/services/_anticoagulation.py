@@ -99,7 +99,7 @@ def _bleeding(record: PatientRecord) -> str | None:
     return None if is_old else condition_words(hit)
 
 
-def _very_low(record: PatientRecord) -> str | None:
+def very_low(record: PatientRecord) -> str | None:
     """Return the blood count that is too low for a talk, with its limit."""
     for analyte, words, limit, unit in _VERY_LOW:
         measurement = record.newest(analyte, _NEWEST_DAYS)
@@ -237,7 +237,7 @@ NO_TALK: Final = (
     _in_rhythm(
         "contraindicated", "Major bleeding of the last year is on record ({found}): no talk is suggested.", _bleeding
     ),
-    _in_rhythm("contraindicated", "{found} (CTCAE 5.0, grade 3): no talk is suggested.", _very_low),
+    _in_rhythm("contraindicated", "{found} (CTCAE 5.0, grade 3): no talk is suggested.", very_low),
     _in_rhythm("already-done", "The left atrial appendage is closed ({found}).", _closed_appendage),
     _in_rhythm(
         "contraindicated",

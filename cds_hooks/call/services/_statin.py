@@ -26,6 +26,11 @@ _HIV_2024 = Source(
     label="HHS panel on antiretroviral agents, statin therapy in people with HIV, 2024",
     url="https://clinicalinfo.hiv.gov/en/guidelines/hiv-clinical-guidelines-adult-and-adolescent-arv/statin-therapy-people-hiv",
 )
+_KDIGO_2024 = Source(
+    label="KDIGO 2024 guideline on chronic kidney disease, 3.15.1", url="https://doi.org/10.1016/j.kint.2023.10.018"
+)
+_KIDNEY, _FROM_AGE_KIDNEY = ("ckd3", "ckd4", "ckd5_or_dialysis"), 50
+"""Adults from 50 with an eGFR under 60 (G3a to G5) and neither dialysis nor a transplant: recommended (1A)."""
 _VESSELS = (
     "coronary_disease",
     "stroke_ischaemic",
@@ -36,7 +41,8 @@ _VESSELS = (
     "aortic_aneurysm",
     "atherosclerosis_operation",
 )
-DIABETES = "statin_diabetes"
+WITH_A_SCORE = frozenset({"statin_diabetes", "statin_kidney"})
+"""Indications whose card is that of the score, where there is one to show."""
 OF_DISEASE = frozenset({"statin_atherosclerosis", "statin_familial", "statin_ldl"})
 """Cards of a talk that treats what the patient has; the others prevent what may come."""
 
@@ -61,8 +67,12 @@ def indication_without_score(call: ServiceInput) -> CardText | None:
         return None
     if (hiv := find_confirmed(record, "hiv")) is not None:
         return named(f"HIV, age {age}", fact_of_condition("hiv", hiv), guideline=_HIV_2024)
-    diabetes = find_confirmed(record, "diabetes")
-    return named(f"diabetes, age {age}", fact_of_condition("diabetes", diabetes)) if diabetes is not None else None
+    if (diabetes := find_confirmed(record, "diabetes")) is not None:
+        return named(f"diabetes, age {age}", fact_of_condition("diabetes", diabetes))
+    kidneys = find_confirmed(record, *_KIDNEY) if age >= _FROM_AGE_KIDNEY else None
+    if kidneys is None:
+        return None
+    return named(f"chronic kidney disease, age {age}", fact_of_condition("kidney", kidneys), guideline=_KDIGO_2024)
 
 
 def _named(

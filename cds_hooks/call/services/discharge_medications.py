@@ -24,9 +24,9 @@ from cards.text import capitalized, escape, plain
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischargeContext
 from cds_hooks.call.protocol.originals import OriginalOrders
-from cds_hooks.call.services._anticoagulation import NO_TALK
+from cds_hooks.call.services._anticoagulation import NO_TALK, very_low
 from cds_hooks.call.services._current_medications import taken_medications
-from cds_hooks.call.services._exclusions import PALLIATIVE, first_reason
+from cds_hooks.call.services._exclusions import A_YEAR_DAYS, PALLIATIVE, find_named_in_chart, first_reason
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition
@@ -81,7 +81,7 @@ def find(call: ServiceInput) -> Advice:
     shown = (card for card in advice.cards if not is_for_comfort or card.indicator == "critical")
     advice.cards = [_at_discharge(card, call) for card in shown]
     if not is_for_comfort:
-        going_home = _classes(record, judged or active)
+        going_home = _classes(record, judged)
         on_hold = _anticoagulant_on_hold(call)
         rows = (row for row in OMISSIONS if on_hold is None or "anticoagulant" not in row.wanted)
         omitted = (_omitted(row, call, going_home) for row in rows)
@@ -165,6 +165,7 @@ class Omission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     days: int | None = None
     by_score: bool = False
     unless: tuple[str, ...] = ()
+    unless_done: tuple[str, ...] = ()
     unless_words: str = "(?!)"
 
 
@@ -183,6 +184,8 @@ def _omitted(row: Omission, call: ServiceInput, classes: frozenset[str]) -> Card
         return None
     is_old = disease.time is None or disease.time.whole_days(record.as_of_epoch) > (row.days or 0)
     if (row.days is not None and is_old) or re.search(row.unless_words, disease.words, re.IGNORECASE):
+        return None
+    if very_low(record) or find_named_in_chart(record, row.unless_done, A_YEAR_DAYS, only_done=True):
         return None
     if find_condition(record, *row.unless) or declined_medicine(record, row.wanted, re.compile(row.called, re.I)):
         return None

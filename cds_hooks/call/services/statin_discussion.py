@@ -38,11 +38,11 @@ from cds_hooks.call.services._exclusions import (
 from cds_hooks.call.services._outlook import OUTLOOK_FEATURES, short_outlook
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
 from cds_hooks.call.services._statin import (
-    DIABETES,
     OF_DISEASE,
     STATIN,
     TALK,
     TALK_OF_DISEASE,
+    WITH_A_SCORE,
     indication_without_score,
     over_75,
     statin_found,
@@ -79,13 +79,13 @@ def find(call: ServiceInput) -> Advice:
     The talk needs a visit, and where no disease asks for it, one in which a reminder has its place.
     """
     indication = indication_without_score(call)
-    if indication is not None and indication.about != DIABETES:
+    if indication is not None and indication.about not in WITH_A_SCORE:
         advice = advise_by_guideline(call, indication)
     else:
         charted = inputs_from_record(EQUATION, call.record)
         advice = advise_by_equation(call, charted, _question(call, charted))
         if indication is not None and (advice.scores is None or not advice.cards):
-            advice = advise_by_guideline(call, indication)  # diabetes, and no score to go with it
+            advice = advise_by_guideline(call, indication)  # and no score to go with it
     if not advice.cards:
         return advice
     (card,) = advice.cards
