@@ -386,7 +386,7 @@ def checked_call(call: Call, understood: Understood) -> CheckedCall:
         return components.users.recorded(call.client.name, user) or user
 
     return CheckedCall(
-        Caller(call.client.name, record.patient_id, call.service.id, understood.request.hook),
+        Caller(call.client.name, record.patient_id, call.service.id, call.service.moment(understood.request.hook)),
         call.as_of.timestamp(),
         call.released,
         site,
@@ -421,6 +421,7 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall) -> 
         request=request,
         record=record,
         card_uuid=lambda: numbered_uuid(decision_id, next(numbers)),
+        moment=call.service.moment(request.hook),
         thresholds=components.thresholds,
         kfre_region=configured.kfre_region,
         max_drafts=configured.max_drafts,
@@ -528,6 +529,7 @@ def _decision(call: Call, selected: Selected, response: bytes) -> Decision:
     basis = Basis(
         timings=call.stages.milliseconds,
         config=advised.config,
+        moment=call.service.like.get(request.hook, ""),
         units=selected.units,
         withheld={key: selected.silences.index(reason) for key, reason in advised.checked.withheld.items()} or None,
         groups=(understood.groups or ()) if advice.scores is not None else (),

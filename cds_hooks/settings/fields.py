@@ -95,7 +95,8 @@ class CardSettings(BaseSettings):
     models_folder: Path | None = Field(
         default=None,
         description="A folder of the hospital's own: its models, the services that show them or a published "
-        "equation as files NAME.service.toml (docs/adding/model.md).",
+        "equation as files NAME.service.toml (docs/adding/model.md), and hooks that the site defines itself "
+        "as hooks.toml or hooks.json (docs/hooks.md).",
     )
     services: str | None = Field(
         default=None,
@@ -144,6 +145,12 @@ class CardSettings(BaseSettings):
     def package_names(self) -> tuple[str, ...]:
         """The names of the packages from outside."""
         return tuple(parts_of(self.packages))
+
+    @property
+    def hooks_file(self) -> Path | None:
+        """The file of hooks that the site declares itself, hooks.toml or hooks.json in its folder (docs/hooks.md)."""
+        files = (self.models_folder / name for name in ("hooks.toml", "hooks.json")) if self.models_folder else ()
+        return next((file for file in files if file.is_file()), None)
 
     @property
     def asks_opt_outs(self) -> bool:

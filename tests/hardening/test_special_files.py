@@ -14,6 +14,7 @@ import pytest
 from cards.rules.language.site import read_text
 from cds_hooks.add_ons.events.declaration import read_declaration
 from cds_hooks.call.hold_back.site_file import read_rules_file
+from cds_hooks.call.protocol.hooks.declared import read_declarations
 from cds_hooks.call.security.trust_file import read_trust_file
 from cds_hooks.call.services import find_services
 from cds_hooks.evidence.audit.seals import newest_seal, read_seals
@@ -33,6 +34,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "c.toml": read_trust_file,
     "d.toml": lambda file: read_declaration(file, ()),
     "e.toml": read_provider,
+    "hooks.json": read_declarations,
     "a.service.toml": lambda file: find_services(file="separate", site_folder=file.parent),
     "rule.json": read_text,
     "seals.ndjson": lambda file: read_seals(file, {}),

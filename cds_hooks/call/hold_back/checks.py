@@ -66,7 +66,7 @@ _CVX: Final = "http://hl7.org/fhir/sid/cvx"
 
 
 class Caller(Struct, frozen=True, gc=False):
-    """Who is shown cards about whom, by which service at which hook."""
+    """Who is shown cards about whom, by which service at which hook of the library."""
 
     client: str
     patient: str

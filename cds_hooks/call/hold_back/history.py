@@ -391,7 +391,8 @@ CREATE INDEX history_by_time ON history (at);
             decision, cards = row.decision, row.response.cards
             if cards and (as_of := row.basis.as_of) is not None:
                 extensions = (card.own_extension for card in cards)
-                new = shown_events(decision.service, decision.hook, extensions, as_of.timestamp())
+                moment = row.basis.moment or decision.hook
+                new = shown_events(decision.service, moment, extensions, as_of.timestamp())
                 events.setdefault((decision.client, decision.patient), []).extend(new)
         for answered in batch.answers:
             if answered.decision is not None:

@@ -3,7 +3,7 @@
 A module is found by being there (docs/adding/service.md). A service is an endpoint of CDS Hooks with its advisors.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from cds_hooks.call.model_versions import ModelVersions, find_model_versions
+from cds_hooks.call.protocol.hooks import DeclaredHook, WrongDeclaration, read_declarations
 from cds_hooks.call.services._service import Advice, Advisor, Service, ServiceInput
 from cds_hooks.call.trusted_models import trust_site_keys
 from cds_hooks.settings import Settings
@@ -125,20 +126,36 @@ def _service(entry: _ServiceEntry, advisors: tuple[Advisor, ...]) -> Service:
 
 
 def find_services(
+    declared: Iterable[DeclaredHook] = (),
     model_keys: Path | None = None,
     site_folder: Path | None = None,
     file: str | Path | None = None,
 ) -> dict[str, Service]:
-    """Return the services of a services file by id.
+    """Return the services of a services file by id, with the hooks that a site declares.
 
     Raises:
         DeclarationError: An advisor or the file declares no usable service.
+        WrongDeclaration: A declared hook names a service that is not there or cannot answer it.
     """
-    return services_of(find_advisors(model_keys, site_folder), file)
+    return _answering(services_of(find_advisors(model_keys, site_folder), file), declared)
+
+
+def _answering(services: dict[str, Service], declared: Iterable[DeclaredHook]) -> dict[str, Service]:
+    for hook in declared:
+        for name in hook.services:
+            named_service = next((service for service in services.values() if name in service.names), None)
+            if named_service is None:
+                raise WrongDeclaration(
+                    f"{hook.hook.name}: there is no service {name}; there are {', '.join(services)}."
+                )
+            services[named_service.id] = named_service.answering(hook)
+    return services
 
 
 def services_for(configured: Settings) -> dict[str, Service]:
     """Return the services of a server with these settings; raises what `find_services` raises."""
+    file = configured.hooks_file
+    declared = read_declarations(file) if file is not None else ()
     advisors = find_advisors(configured.model_keys, configured.models_folder)
     if configured.text_file is not None:
         import_module("cds_hooks.add_ons.text.endpoint").read_text_file(configured.text_file)
@@ -167,7 +184,7 @@ def services_for(configured: Settings) -> dict[str, Service]:
         if name not in known_models | absent:
             text = f"CDS_ALERT_SHARE: no service shows a model {name}; there are {', '.join(sorted(known_models))}"
             raise DeclarationError(text)
-    return services_of(advisors, configured.services)
+    return _answering(services_of(advisors, configured.services), declared)
 
 
 def every_service(services: Mapping[str, Service]) -> dict[str, Service]:

@@ -23,7 +23,7 @@ from cds_hooks.call.model_versions import Choose, in_use
 from cds_hooks.call.prefetch.needs import USER_ROLES, Needs, templates_for, union_of
 from cds_hooks.call.prefetch.state import NO_PREFETCH, PrefetchState, Templates
 from cds_hooks.call.prefetch.template import TOKENS_OF_3
-from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, LIBRARY, Hook
+from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, LIBRARY, DeclaredHook, Hook, WrongDeclaration
 from cds_hooks.call.protocol.originals import OriginalOrders
 from cds_hooks.call.protocol.request import CDSRequest
 from cds_hooks.call.services._exclusions import Exclusion, first_reason
@@ -74,6 +74,8 @@ class ServiceInput(Struct, frozen=True):
     predict: Predict
     why_withheld: Callable[[Model], str | None]
     """Says why a model shows no cards at this site; None where it does."""
+    moment: str = ""
+    """The hook of the library that a hook of the site's own extends; "" where it is `request.hook`."""
     is_preview: bool = False
     """Whether a model of the site's own shows its cards, watermarked, before its gates: in the development profile."""
     choose: Choose = in_use
@@ -141,7 +143,7 @@ class ServiceInput(Struct, frozen=True):
             lambda number: suggestion_uuid(uuid, number),
             self.explain_url,
             method_url,
-            is_at_discharge=self.request.hook == ENCOUNTER_DISCHARGE,
+            is_at_discharge=(self.moment or self.request.hook) == ENCOUNTER_DISCHARGE,
         )
 
     @property
@@ -403,19 +405,20 @@ class Service:
     advisors: tuple[Advisor, ...]
     hooks: tuple[str, ...] = ()
     """All moments of its advisors where none is given."""
+    answers: Mapping[str, Hook] = field(default_factory=dict)
+    """How the context of each of its hooks is read."""
     extension: Mapping[str, Any] = field(default_factory=dict)
     """What discovery says of it beyond the protocol, such as CRD's configuration options."""
     listed_ids: Mapping[str, str] = field(default_factory=dict)
     """The id under which discovery lists a hook, where it is not `id`; see `listed_id`."""
+    like: Mapping[str, str] = field(default_factory=dict)
+    """The hook of the library that each hook of the site's own extends."""
 
     def __post_init__(self) -> None:
         hooks = self.hooks or tuple(dict.fromkeys(hook for advisor in self.advisors for hook in advisor.hooks))
+        answers = {name: self.answers.get(name) or LIBRARY[name] for name in hooks}
         object.__setattr__(self, "hooks", hooks)
-
-    @cached_property
-    def answers(self) -> Mapping[str, Hook]:
-        """How the context of each of its hooks is read."""
-        return {name: LIBRARY[name] for name in self.hooks}
+        object.__setattr__(self, "answers", answers)
 
     @cached_property
     def needs(self) -> Needs:
@@ -480,9 +483,14 @@ class Service:
         """Return whether this call can be answered only when the Patient is known."""
         return any(advisor.needs_patient(request) for advisor in self.advisors)
 
+    def moment(self, hook: str) -> str:
+        """Return the hook of the library that this one is or, where a site declares it, extends."""
+        return self.like.get(hook, hook)
+
     def advisors_at(self, hook: str) -> tuple[Advisor, ...]:
         """Return the advisors that are asked at this hook."""
-        return tuple([advisor for advisor in self.advisors if hook in advisor.hooks])
+        moment = self.moment(hook)
+        return tuple([advisor for advisor in self.advisors if moment in advisor.hooks])
 
     def templates_for_version(self, version: str) -> Templates:
         """Return what a client of this version of CDS Hooks is asked for."""
@@ -529,7 +537,15 @@ class Service:
 
     def for_hook(self, hook: str) -> "Service":
         """Return the same service, which answers this hook only."""
-        return replace(self, hooks=(hook,))
+        return replace(self, hooks=(hook,), answers={hook: self.answers[hook]})
+
+    def answering(self, declared: DeclaredHook) -> "Service":
+        """Return the same service for one hook more; WrongDeclaration if it does not answer the hook this extends."""
+        if declared.like not in self.hooks:
+            raise WrongDeclaration(f"{declared.hook.name}: {self.id} does not answer {declared.like}.")
+        name = declared.hook.name
+        like = {**self.like, name: declared.like}
+        return replace(self, hooks=(*self.hooks, name), answers={**self.answers, name: declared.hook}, like=like)
 
 
 def _has(hook: Hook, name: str) -> bool:

@@ -309,6 +309,8 @@ class Basis(msgspec.Struct, omit_defaults=True, kw_only=True):
     timings: dict[str, float]
     config: str = ""
     """The digest of what was in force (configuration.py)."""
+    moment: str = ""
+    """The hook of the library that a hook of the site extends."""
     units: Sequence[str] = ()
     """The care units of the patient, by which cards are counted and monitoring compares sites."""
     withheld: Mapping[str, int] | None = None
@@ -335,6 +337,8 @@ class DecisionBasis(msgspec.Struct, frozen=True):
     """What a decision on record was based on, as far as several readers ask for it (docs/operations/evidence.md)."""
 
     as_of: datetime | None = None
+    moment: str = ""
+    """The hook of the library that a hook of the site extends; "" where the hook is one of the library."""
     features: dict[str, tuple[float, str | None, str | None]] = {}
     """Of each feature its value, when that was, and the resource it is from."""
     missing: dict[str, str] = {}

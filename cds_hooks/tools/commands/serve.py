@@ -198,6 +198,8 @@ def _check_events() -> None:
 async def _open_all() -> None:
     configured = settings()
     profile_for("any client", configured.dialect)
+    if configured.hooks_file is not None:  # without one there is nothing to find out, and models take a while to load
+        services_for(configured)
     open_tracing(configured).close()
     if configured.rules_file is not None:
         read_rules_file(configured.rules_file)

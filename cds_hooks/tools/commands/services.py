@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.call.dialects import UnknownDialect, profile_for
+from cds_hooks.call.protocol.hooks import WrongDeclaration
 from cds_hooks.call.services import services_for
 from cds_hooks.evidence.monitor.book import CountBook
 from cds_hooks.evidence.storage.decision import RecordUnavailable
@@ -29,7 +30,7 @@ def print_services(
         _print_rates(record_url(database), days, client, service, as_json)
         return
     configured = settings()
-    with said_in_a_sentence(UnknownDialect):
+    with said_in_a_sentence(WrongDeclaration, UnknownDialect):
         profile = profile_for("development", configured.dialect, version=configured.protocol_version)
         entries = [entry for offered in services_for(configured).values() for entry in offered.discovery(profile)]
     if as_json:

@@ -1,5 +1,6 @@
-"""The hooks that can be answered: those of the CDS Hooks library."""
+"""The hooks that can be answered: those of the CDS Hooks library, and those a site declares."""
 
+from cds_hooks.call.protocol.hooks.declared import DeclaredHook, WrongDeclaration, read_declarations
 from cds_hooks.call.protocol.hooks.library import (
     ALLERGYINTOLERANCE_CREATE,
     APPOINTMENT_BOOK,
@@ -47,6 +48,7 @@ __all__ = [
     "AllergyIntoleranceCreateContext",
     "AppointmentBookContext",
     "Context",
+    "DeclaredHook",
     "EncounterDischargeContext",
     "EncounterStartContext",
     "Hook",
@@ -58,4 +60,6 @@ __all__ = [
     "PatientViewContext",
     "ProblemListItemCreateContext",
     "UserContext",
+    "WrongDeclaration",
+    "read_declarations",
 ]

@@ -37,6 +37,16 @@ def test_a_record_that_cannot_be_opened_is_said_in_a_sentence(tmp_path: Path) ->
     assert "record" in done.stderr
 
 
+def test_declared_hooks_that_cannot_be_used_are_said_in_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "hooks.toml"
+    file.write_text('[[hook]]\nname = "ward-round"\nversion = "1"\nlike = "patient-view"\nservices = ["x"]\n')
+    environment = {"CDS_MODELS_FOLDER": str(tmp_path), "CDS_DATABASE_URL": f"sqlite:///{tmp_path}/record.sqlite3"}
+    ended = _serve(tmp_path, "--port", str(free_port()), **environment)
+    assert ended.returncode == 1
+    assert "reverse domain notation" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_dialect_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
     ended = _serve(tmp_path, "--port", str(free_port()), CDS_DIALECT="klingon")
     assert ended.returncode == 2
