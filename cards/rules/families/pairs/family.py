@@ -92,13 +92,15 @@ class Pair(Struct, frozen=True):
             if drug.systemic is False and not counts:
                 return False
         orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
-        if self.unless in ("injected", "injected_once"):
-            once = self.unless == "injected_once"
-            return not any(drug.is_injected and (dose.single or not once) for drug, dose in orders)
+        if self.unless == "injected":
+            return not any(drug.is_injected for drug in drugs)
+        if self.unless == "rescue":
+            is_once = [dose.single for drug, dose in orders if drug.is_injected]
+            return not is_once or not (any(is_once) or _says(context, partner, _SEIZURE))
         if self.unless == "in_catheter":
-            return not any(_CATHETER.search(_words_of(drug, order)) for drug, order in _orders(context, partner))
+            return not _says(context, partner, _CATHETER)
         if self.unless == "not_neuraxial":
-            return any(_NEURAXIAL.search(_words_of(drug, order)) for drug, order in _orders(context, partner))
+            return _says(context, partner, _NEURAXIAL)
         if self.unless == "injected_only":
             return all(drug.is_injected for drug in drugs)
         single_counts = self.unless != "single_fluconazole" and "cyp3a4_inhibitor_moderate" not in self.keys
@@ -107,20 +109,21 @@ class Pair(Struct, frozen=True):
         if match := _DOSE.fullmatch(self.unless):
             doses = (dose for drug, dose in orders if drug.has(self.first))
             is_meant = any(_is_meant_dose(dose, self.first, match[1], float(match[2])) for dose in doses)
-            return is_meant or (self.first == _METHOTREXATE and _is_high_dose(context, partner))
+            return is_meant or (self.first == _METHOTREXATE and _says(context, partner, _HIGH_DOSE))
         if self.unless in _BEGUN_OVER_DAYS_AGO:
             begun_lately = context.session.is_recent_start(partner.medication, _BEGUN_OVER_DAYS_AGO[self.unless])
             return "opioid" in partner.medication.keys and begun_lately is not True
         if self.unless == "draft_buprenorphine":
             return context.medication.has(_BUPRENORPHINE) and not partner.medication.has(_BUPRENORPHINE)
         if self.unless in _UP_TO_DAYS:
-            age = _age_days(context)
-            return age is not None and age <= _UP_TO_DAYS[self.unless]
+            born, as_of = context.session.record.birth_date, context.session.record.as_of_epoch
+            return born is not None and born.whole_days(as_of) <= _UP_TO_DAYS[self.unless]
         return True
 
 
 _CATHETER: Final = re.compile(r"cathflo|catheter|dwell|central line|picc|intrapleural", re.IGNORECASE)
 _NEURAXIAL: Final = re.compile(r"epidural|intrathecal|spinal|peridural|neuraxial", re.IGNORECASE)
+_SEIZURE: Final = re.compile(r"seiz|convuls|status epi|krampf|crise|crisis", re.IGNORECASE)
 _LOCAL_TOO: Final = ("local_too", "not_neuraxial")
 _HIGH_DOSE: Final = re.compile(r"high[- ]dose|\bhd-?mtx\b|\d ?m?g ?/ ?m(?:2|²)", re.IGNORECASE)
 _METHOTREXATE: Final = "6851"
@@ -139,16 +142,10 @@ def _is_meant_dose(dose: DailyDose, rxcui: str, how: str, mg: float) -> bool:
     return (day.low if how == "always over" else day.high) > mg and not dose.single
 
 
-def _is_high_dose(context: RuleContext, partner: CurrentMedication) -> bool:
-    """Whether the words of the order of methotrexate say a high dose or one for each square metre."""
-    orders = _orders(context, partner)
-    return any(
-        drug.has(_METHOTREXATE) and _HIGH_DOSE.search(_words_of(drug, order)) is not None for drug, order in orders
-    )
-
-
-def _orders(context: RuleContext, partner: CurrentMedication) -> tuple[tuple[MedicationIdentity, Order], ...]:
-    return (context.medication, context.drafted.order), (partner.medication, partner.order)
+def _says(context: RuleContext, partner: CurrentMedication, pattern: re.Pattern[str]) -> bool:
+    """Whether the words of one of the two orders have what the pattern looks for."""
+    orders = ((context.medication, context.drafted.order), (partner.medication, partner.order))
+    return any(pattern.search(_words_of(drug, order)) is not None for drug, order in orders)
 
 
 def _words_of(drug: MedicationIdentity, order: Order) -> str:
@@ -168,11 +165,6 @@ def _is_on_mucosa(drug: MedicationIdentity) -> bool:
 
 
 _UP_TO_DAYS: Final = {"from_29_days": 28.0, "from_1_year": 365.0}
-
-
-def _age_days(context: RuleContext) -> int | None:
-    record = context.session.record
-    return record.birth_date.whole_days(record.as_of_epoch) if record.birth_date is not None else None
 
 
 def _is_of_own_country(evidence: Evidence) -> bool:
