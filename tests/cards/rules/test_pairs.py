@@ -36,6 +36,14 @@ def test_the_advice_about_a_pair_says_what_to_do_and_its_danger_is_a_plain_phras
         assert [danger for danger in dangers if len(names) + len(danger) > LONGEST_HEADLINE] == []
 
 
+def test_no_two_rows_name_the_same_pair_with_the_same_exception() -> None:
+    twice = []
+    for keys, pairs in PAIRS.items():
+        exceptions = [pair.unless for pair in pairs]
+        twice += [sorted(keys) for exception in exceptions if exceptions.count(exception) > 1]
+    assert twice == []
+
+
 def test_an_id_that_is_used_twice_hides_no_other_drug(as_of: datetime) -> None:
     record = record_of({"age": 70, "active": ["855332"]}, as_of)
     outcome = check(record, drafts_of(draft_of(IBUPROFEN, "active-0")))
