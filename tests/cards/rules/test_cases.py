@@ -143,7 +143,7 @@ ALTERNATIVES = {
 # linezolid with few platelets.
 NEWER = {
     "oc-032": {"ddi-methotrexate-nsaid", "dose-frequency"}, "oc-033": {"dose-frequency"}, "oc-076": {"dose-max"},
-    "oc-047": {"renal-label-clarithromycin-30"}, "oc-049": {"dz-label-marrow-platelets"},
+    "oc-047": {"renal-label-clarithromycin-30", "pair-label"}, "oc-049": {"dz-label-marrow-platelets"},
     "oc-055": {"renal-trimethoprim"}, "oc-077": {"dose-max"}, "oc-081": {"dz-value-anticoagulant-platelets"},
 }  # fmt: skip
 # What accepting one of the suggestions does, by type and code, as each case states it. Four states of kidney function
