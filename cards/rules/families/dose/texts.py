@@ -150,7 +150,8 @@ def _note(context: RuleContext) -> str:
         ordered = f"{format_dose(excess.amount * excess.largest_m2)} {_UNITS.get(excess.limit.unit, excess.limit.unit)}"
         notes.append(f"The body surface is not known: {ordered} was counted with {surface}.")
     weight_used = context.session.weight
-    if excess.limit.per_kg and excess.largest_kg is None and weight_used is not None:
+    is_maximum = excess.limit.per_kg and not excess.limit.is_alarm
+    if is_maximum and excess.largest_kg is None and weight_used is not None:
         total, times = excess.limit.most * weight_used.value, _micrograms_in(excess.limit, context)
         mass = _unit(excess.limit, context).replace("/kg", "", 1)
         if times > 1 and total >= 1:  # the order is written in mg
