@@ -179,6 +179,7 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((lab("2823-3", 7.2, "mmol/L"), lab("2823-3", 4.2, "mmol/L", status="corrected")), None, "potassium-severe"),
     ((lab("2692-2", 390, "mosm/kg", **CRITICAL),), None, "laboratory-critical"),
     ((number("2951-2", 157, "mmol/L", "2026-11-20"),), None, "sodium-high"),
+    ((lab("77307-7", 0.5, "umol/L"),), person("2024-08-14"), "lead-child"),
     ((number("19123-9", 0.8, "mg/dL", "2026-11-20"),), None, "magnesium-low"),
     ((number("2777-1", 0.8, "mg/dL", "2026-11-20"),), None, "phosphate-very-low"),
     ((number("6598-7", 0.4, "ng/mL", "2026-11-20"),), None, "troponin-high"),
