@@ -72,7 +72,7 @@ def first_few(names: Sequence[str], most: int) -> str:
 _ACTION = re.compile(
     r"(?:(?:If|Before|For|From|On a renewal|In an|In type|In shock|Over|Under|When|Where|Otherwise|Without)\b"
     r"[^;:]*?,? )?(?<!\bis )(?<!\bthe )(?<!\ba )"
-    r"(?:add|adjust|advise|ask|assess|avoid|begin|bring|calculate|cancel|change|check|choose|confirm|"
+    r"(?:add|adjust|advise|ask|assess|avoid|begin|bring|calculate|call|cancel|change|check|choose|confirm|"
     r"consider|continue|control|correct|count|decide|delay|discuss|do|double|end|enroll|enter|exclude|"
     r"express|find|flush|follow|give|halve|have|hold|infuse|interrupt|keep|leave|limit|look|lower|measure|"
     r"monitor|name|never|offer|order|pause|plan|prefer|raise|reduce|refer|repeat|replace|"

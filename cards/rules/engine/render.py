@@ -501,13 +501,16 @@ def _with_words(
 def _headline(summary: Template, word: Callable[[str], str | None]) -> tuple[str, str]:
     """Return the summary, and what of it has no room and goes to the detail.
 
-    The date of a problem stands once, and is left out where only that makes a headline short enough.
+    The date of a problem stands once, and is left out where only that leaves room for the danger.
     """
     headline, since = summary.fill(word) or "", word("since") if "since" in summary.names else None
     short, moved = _in_room(headline)
-    if since and (headline.count(since) > 1 or len(short) > _LONGEST_HEADLINE):
-        short, moved = _in_room(summary.fill(lambda name: "" if name == "since" else word(name)) or "")
-    return short, moved
+    is_whole = len(short) <= _LONGEST_HEADLINE and (not moved or is_action(moved))
+    if not since or (is_whole and headline.count(since) == 1):
+        return short, moved
+    undated, rest = _in_room(summary.fill(lambda name: "" if name == "since" else word(name)) or "")
+    is_better = not rest or is_action(rest) or headline.count(since) > 1 or len(short) > _LONGEST_HEADLINE
+    return (undated, rest) if is_better else (short, moved)
 
 
 def _in_room(headline: str) -> tuple[str, str]:

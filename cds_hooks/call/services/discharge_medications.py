@@ -240,7 +240,7 @@ def _after_infarction(call: ServiceInput, all_classes: frozenset[str]) -> Card |
     return _omission(
         call,
         about="after-infarction",
-        summary=f"Heart attack, no {headline} at discharge. Order it, or note why not.",
+        summary=f"Heart attack, no {headline} at discharge. Order what fits, or note why not.",
         opening=(
             f"**{words}** ({day}): no **{names}** is ordered or stated. The guideline recommends a high-intensity "
             f"statin and, for 12 months, aspirin with a P2Y12 inhibitor{beside}. Other medications after an "
