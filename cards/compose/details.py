@@ -19,7 +19,7 @@ def detail_lines(
     """Yield the lines, at most eight; `forbidding` are the findings that forbid the draft, `offer` the first button."""
     yield opening
     first, source = findings[0], findings[0].evidence[0].label
-    lines, others = _by_line(findings)
+    lines, others = findings[:MOST_FINDING_LINES], findings[MOST_FINDING_LINES:]
     of_the_card = (finding for finding in findings if not _is_beside(finding, first))
     notes = dict.fromkeys(note for finding in of_the_card for note in finding.notes)
     told, asked = actions_last(" ".join(note for note in notes if not _is_begun_by(note, notes)))
@@ -107,11 +107,19 @@ def what_to_do(summary: str, actions: str, offer: Suggestion | None, case: str =
 
 
 def _case(finding: RuleFinding) -> str:
-    """Return in which case an order is to be ended of which nothing else is said: always, where it is critical."""
-    if finding.indicator == "critical":
-        return ""
+    """Return in which case an order is to be ended of which nothing else is said."""
     names = " and ".join(dict.fromkeys(partner.medication.name for partner in finding.partners))
-    return f" if {escape(names)} goes on" if names else " if this applies to the patient"
+    if "does not apply" in finding.detail:
+        return " unless this exception applies"
+    if names and finding.indicator != "critical":
+        return f" if {escape(names)} goes on"
+    return " if this applies to the patient" if _OF_SOME.search(finding.detail) else ""
+
+
+_OF_SOME: Final = re.compile(
+    r"(?:contraindicate[sd](?: it)?|recommended?(?: it)?|excludes it) (?:if|in|until|unless|with)\b"
+)
+"""What a label says of some patients with a disease, of whom this one may be none."""
 
 
 def _is_begun(clause: str, actions: str) -> bool:
@@ -166,20 +174,6 @@ def _stems(text: str) -> frozenset[str]:
 
 _STEM = 5
 _OF_LABELS = _stems("label section says with from this that when risk")
-
-
-def _by_line(findings: Sequence[RuleFinding]) -> tuple[list[RuleFinding], list[RuleFinding]]:
-    """Return the findings with a line of their own, and the others, which share one.
-
-    Where there are more than lines, the worst of each merge group goes first.
-    """
-    if len(findings) <= MOST_FINDING_LINES:
-        return list(findings), []
-    worst_of_group: dict[str, RuleFinding] = {}
-    for finding in findings:
-        worst_of_group.setdefault(finding.group, finding)
-    lines = list(worst_of_group.values())[:MOST_FINDING_LINES]
-    return lines, [finding for finding in findings if finding not in lines]
 
 
 def _beyond_headline(finding: RuleFinding, headline: RuleFinding, *, only_fact: bool = False) -> str:

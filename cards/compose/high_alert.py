@@ -127,8 +127,7 @@ def uncovered_findings(
     """Yield that a draft was not checked, as a finding of a rule called "not-covered": a site can switch it off.
 
     Nothing where its drug is recognized and no high-alert medication. `about` are the families that have a rule of it,
-    `in_pairs`: one of them is about a pair of drugs; none is about its dose or about who it is for. `group` is its
-    class in ISMP's lists.
+    `in_pairs`: one of them is about a pair of drugs; none is about its dose or about who it is for.
     """
     medication = drafted.medication
     high_alert = high_alert_class(medication)
@@ -148,26 +147,24 @@ def uncovered_findings(
             high_alert,
             [*_CHECKED, *(["interactions"] if in_pairs else []), *(["pregnancy"] if "pregnancy" in about else [])],
         ),
-        group=high_alert or "",
     )
 
 
 def uncovered_card(findings: Sequence[RuleFinding], uuid: str) -> Card:
     """Return the one card that names the drafts that were not checked."""
     drug_names = list(dict.fromkeys(finding.summary for finding in findings))
-    is_of_list = any(finding.group for finding in findings)
     names = first_few(drug_names, _MOST_NAMED)
     unknown = f"{capitalized(names)}: not recognized, nothing was checked."
     named = (re.search(r"Not checked: ([^.]*)\.", finding.detail) for finding in findings)
-    unchecked = max((match[1] for match in named if match), key=len, default="dose and use")
+    unchecked = max((match[1] for match in named if match), key=len, default="")
     facts = tuple(fact for finding in findings for fact in finding.facts)
     parts = tuple(dict.fromkeys(str(fact.value) for fact in facts))
     finding = Finding(NOT_COVERED, NOT_COVERED, "once", parts=parts)
     return CardIdentity(uuid).card(
         "info",
-        f"{capitalized(names)}: high-alert; {unchecked} not checked here." if is_of_list else unknown,
+        f"{capitalized(names)}: high-alert; {unchecked} not checked here." if unchecked else unknown,
         "\n".join([*dict.fromkeys(finding.detail for finding in findings[:_MOST_NAMED]), _TO_DO]),
-        _ISMP if is_of_list else _NAMES,
+        _ISMP if unchecked else _NAMES,
         CardExtension(finding=finding, output=NOT_COVERED, facts=facts),
         reasons=_OVERRIDE_REASONS,
     )

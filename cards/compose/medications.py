@@ -73,7 +73,7 @@ def review_card(findings: Iterable[RuleFinding], identity: CardIdentity, *, is_b
         "info" if lines[0].finding.indicator == "info" else "warning",
         _summary(lines),
         "\n".join(_detail_in_brief(lines) if is_brief else _detail(lines)),
-        Source(label=evidence.label, url=evidence.url, topic=TOPICS["review"]),
+        Source(label=evidence.label, url=evidence.link, topic=TOPICS["review"]),
         _extension([line.finding for line in lines], lines, MEDICATION_REVIEW),
         suggestions=_offers(lines[:1] if is_brief else lines),
     )
@@ -198,7 +198,7 @@ def genes_card(findings: Sequence[RuleFinding], identity: CardIdentity, *, is_ne
         ranked[0].indicator,
         _genes_summary(ranked, is_new=is_new),
         "\n".join(_genes_detail(ranked)),
-        Source(label=evidence.label, url=evidence.url, topic=TOPICS["genes"]),
+        Source(label=evidence.label, url=evidence.link, topic=TOPICS["genes"]),
         _extension(ranked, lines, GENES_AND_MEDICATIONS),
         suggestions=_offers(lines),
     )

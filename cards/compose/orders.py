@@ -59,7 +59,7 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
         first.indicator,
         _summary(first),
         "\n".join(detail_lines(_without_repeated(listed), opening, forbidding, first_offer)),
-        Source(label=first.evidence[0].label, url=first.evidence[0].url, topic=TOPICS["orders"]),
+        Source(label=first.evidence[0].label, url=first.evidence[0].link, topic=TOPICS["orders"]),
         CardExtension(
             findings=tuple(FindingReference(finding.rule, finding.band) for finding in findings),
             facts=tuple(dict.fromkeys(fact for finding in findings for fact in finding.facts)),

@@ -118,8 +118,6 @@ class CompiledRule(Struct, frozen=True):
     estimates: tuple[str, ...]
     at_selection: str
     """What is said before the order is signed, where some of its bands wait for that; else empty."""
-    group: str
-    """Findings of rules of one group can share a line of a card."""
 
 
 class RuleOutline(Struct, frozen=True):
@@ -244,7 +242,6 @@ def _compiled(
         needs=reduce(or_, (predicate.needs for predicate in predicates), NO_NEEDS),
         estimates=tuple(name for name in ESTIMATES if any(name in band.when.uses for band in bands)),
         at_selection=_at_selection(rule, bands),
-        group=rule.merge_group or family.name,
     )
 
 

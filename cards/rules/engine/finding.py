@@ -57,8 +57,8 @@ class RuleFinding(Struct, frozen=True, dict=True):
     """What a rule found about an order: what is said of it, what it is based on, and the reasons to override it.
 
     `is_certain` is False where it is based on old or contradicting values, which the notes tell; `suggestions` are the
-    rule's own in its own order; `partners` is what stands on the other side of a pair; findings of one `group` can
-    share a line; `yields_to` names the rules and bands whose finding about the same order says this one too.
+    rule's own in its own order; `partners` is what stands on the other side of a pair; `yields_to` names the rules and
+    bands whose finding about the same order says this one too.
     `asks` and `forbids` are what the band says, or the row of a table that decided (`Family.asks`, `Family.forbids`).
     """
 
@@ -79,7 +79,6 @@ class RuleFinding(Struct, frozen=True, dict=True):
     facts: tuple[Fact, ...] = ()
     suggestions: tuple[OfferedSuggestion, ...] = ()
     partners: tuple[CurrentMedication, ...] = ()
-    group: str = ""
     yields_to: tuple[str, ...] = ()
     asks: Asks = "end"
     forbids: bool = False

@@ -448,7 +448,6 @@ def _finding(
         facts=facts if len(facts) <= MOST_FACTS else tuple(_with_count_of_others(facts)),
         suggestions=offers,
         partners=context.partners,
-        group=rule.group,
         yields_to=rule.declared.yields_to,
         asks=rule.family.asks(context) if rule.family.asks is not None else asks,
         forbids=forbids,
@@ -505,12 +504,9 @@ def _headline(summary: Template, word: Callable[[str], str | None]) -> tuple[str
     """
     headline, since = summary.fill(word) or "", word("since") if "since" in summary.names else None
     short, moved = _in_room(headline)
-    is_whole = len(short) <= _LONGEST_HEADLINE and (not moved or is_action(moved))
-    if not since or (is_whole and headline.count(since) == 1):
-        return short, moved
-    undated, rest = _in_room(summary.fill(lambda name: "" if name == "since" else word(name)) or "")
-    is_better = not rest or is_action(rest) or headline.count(since) > 1 or len(short) > _LONGEST_HEADLINE
-    return (undated, rest) if is_better else (short, moved)
+    if since and (headline.count(since) > 1 or len(short) > _LONGEST_HEADLINE or (moved and not is_action(moved))):
+        short, moved = _in_room(summary.fill(lambda name: "" if name == "since" else word(name)) or "")
+    return short, moved
 
 
 def _in_room(headline: str) -> tuple[str, str]:
@@ -567,14 +563,13 @@ def _evidence(rule: CompiledRule, cites: tuple[int, ...], context: RuleContext) 
     drugs = (context.medication, *(partner.medication for partner in context.partners))
     quoted = [(source.rxcui, source) for source in cited if source.rxcui is not None]
     read = tuple(dict.fromkeys(source for drug in drugs for rxcui, source in quoted if drug.has(rxcui)))
-    others = (source for source in cited if source.rxcui is None and not (read and source.basis == "label"))
-    return (*read, *(_of_drug(source, context.ingredient.name) for source in others)) or declared
+    others = tuple(
+        replace(source, label=_OF_EACH_DRUG.sub(f"{capitalized(context.ingredient.name)} label (US)", source.label))
+        for source in cited
+        if source.rxcui is None and not (read and source.basis == "label")
+    )
+    return (*read, *others) or declared
 
 
-_OF_EACH_DRUG = re.compile(r"Labels?(?: of these drugs)? \(US\)")
-
-
-def _of_drug(source: Evidence, drug: str) -> Evidence:
-    """Return the source of a row about many drugs, of each the label that was read, as that of this drug."""
-    label = _OF_EACH_DRUG.sub(f"{capitalized(drug)} label (US)", source.label, count=1)
-    return replace(source, label=label) if _OF_EACH_DRUG.match(source.label) else source
+_OF_EACH_DRUG = re.compile(r"^Labels?(?: of these drugs)? \(US\)")
+"""How a row about many drugs cites the label of each; a card cites that of its drug."""

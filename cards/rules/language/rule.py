@@ -97,6 +97,11 @@ class Declared(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     """Ground of the declared things: a misspelt member stops the start."""
 
 
+_OF_AUTHORITY = re.compile(
+    r"https://(?:[\w-]+\.)*(?:nih\.gov|fda\.gov|cdc\.gov|europa\.eu|sante\.fr|gov\.uk|bfarm\.de|medicines\.org\.uk|doi\.org)/"
+)
+
+
 class Evidence(Declared, frozen=True):
     """A document that a rule is based on; `label` is what a card cites, `url` stands only where it is really known.
 
@@ -113,6 +118,12 @@ class Evidence(Declared, frozen=True):
     basis: Basis
     url: WebAddress | None = None
     rxcui: Code | None = None
+
+    @property
+    def link(self) -> str | None:
+        """The address that a card shows: of a label only one of an authority or its registry, never a copy's."""
+        is_shown = self.basis not in ("label", "regulator") or _OF_AUTHORITY.match(self.url or "") is not None
+        return self.url if is_shown else None
 
 
 class Drug(Declared, frozen=True):
@@ -415,11 +426,10 @@ class Audit(Declared, frozen=True):
 class Rule(Declared, frozen=True):
     """One medication rule. Bands are read from top to bottom, the first that is true wins.
 
-    `quiet_days`: for how long a clinician's answer to a finding counts, where that is shorter than usual. On a card
-    with many findings those of one `merge_group` (none given: the family) share a line. A finding of the rule has no
-    line of its own where one of `yields_to` (a rule, or "rule/band") is found about the same order and is no milder.
-    `covers_use` is false for single interactions, programs, pregnancy and breastfeeding: who checks only these has
-    not checked the drug's use.
+    `quiet_days`: for how long a clinician's answer to a finding counts, where that is shorter than usual. A finding of
+    the rule has no line of its own where one of `yields_to` (a rule, or "rule/band") is found about the same order and
+    is no milder. `covers_use` is false for single interactions, programs, pregnancy and breastfeeding: who checks only
+    these has not checked the drug's use.
     `template`: the name of the file, of a rule that stands for a row of a table (cards/rules/language/table.py).
     """
 
@@ -434,7 +444,6 @@ class Rule(Declared, frozen=True):
     missing_data: tuple[MissingData, ...] = ()
     questions: tuple[Question, ...] = ()
     quiet_days: Annotated[int, Meta(ge=1, le=90)] | None = None
-    merge_group: str | None = None
     yields_to: Some[Text] = ()
     template: str | None = None
     covers_use: bool = True
