@@ -79,6 +79,7 @@ class RuleFinding(Struct, frozen=True, dict=True):
     facts: tuple[Fact, ...] = ()
     suggestions: tuple[OfferedSuggestion, ...] = ()
     partners: tuple[CurrentMedication, ...] = ()
+    family: str = ""
     yields_to: tuple[str, ...] = ()
     asks: Asks = "end"
     forbids: bool = False

@@ -448,6 +448,7 @@ def _finding(
         facts=facts if len(facts) <= MOST_FACTS else tuple(_with_count_of_others(facts)),
         suggestions=offers,
         partners=context.partners,
+        family=rule.family.name,
         yields_to=rule.declared.yields_to,
         asks=rule.family.asks(context) if rule.family.asks is not None else asks,
         forbids=forbids,

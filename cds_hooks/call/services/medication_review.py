@@ -170,12 +170,12 @@ def _nothing_found(record: PatientRecord, count: int) -> WhyNot:
 
 def _reports_from_65(rule: CompiledRule, band: CompiledBand) -> bool:
     """Whether the review may tell it: at 65 and over every criterion, at every age what is dangerous to take."""
-    is_criterion = rule.group in _OWN or f"{rule.id}/{band.declared.id}" in _criteria()
+    is_criterion = rule.family.name in _OWN or f"{rule.id}/{band.declared.id}" in _criteria()
     return (is_criterion and band.declared.indicator != "silent") or _reports_under_65(rule, band)
 
 
 def _reports_under_65(rule: CompiledRule, band: CompiledBand) -> bool:
-    return _is_dangerous(rule.id, band.declared.id, band.declared.indicator, rule.group)
+    return _is_dangerous(rule.id, band.declared.id, band.declared.indicator, rule.family.name)
 
 
 def _is_dangerous(rule: str, band: str, indicator: str, group: str) -> bool:
@@ -189,11 +189,11 @@ def _is_meant(finding: RuleFinding, drafted: DraftMedication, *, is_older: bool)
 
     STOPP A3 is about daily use, not as needed.
     """
-    if _is_dangerous(finding.rule, finding.band, finding.indicator, finding.group):
+    if _is_dangerous(finding.rule, finding.band, finding.indicator, finding.family):
         return True
-    if finding.group == "duplicate" and drafted.dose.as_needed:
+    if finding.family == "duplicate" and drafted.dose.as_needed:
         return False
-    return is_older and (finding.group in _OWN or f"{finding.rule}/{finding.band}" in _criteria())
+    return is_older and (finding.family in _OWN or f"{finding.rule}/{finding.band}" in _criteria())
 
 
 ADVISOR = Advisor(
