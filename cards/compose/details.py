@@ -19,7 +19,8 @@ def detail_lines(
     """Yield the lines, at most eight; `forbidding` are the findings that forbid the draft, `offer` the first button."""
     yield opening
     first, source = findings[0], findings[0].evidence[0].label
-    lines, others = findings[:MOST_FINDING_LINES], findings[MOST_FINDING_LINES:]
+    most = MOST_FINDING_LINES if len(findings) <= MOST_FINDING_LINES else MOST_FINDING_LINES - 1
+    lines, others = findings[:most], findings[most:]
     of_the_card = (finding for finding in findings if not _is_beside(finding, first))
     notes = dict.fromkeys(note for finding in of_the_card for note in finding.notes)
     told, asked = actions_last(" ".join(note for note in notes if not _is_begun_by(note, notes)))
