@@ -117,8 +117,7 @@ def _is_depot(context: RuleContext) -> Truth:
 
 
 def _is_undiluted_salt(context: RuleContext) -> Truth:
-    sigs = " ".join(dosage.text for dosage in context.drafted.order.dosageInstruction)[:1000]
-    return says("concentrate", _words(context)) and not says("diluted", f"{_words(context)} {sigs}")
+    return says("concentrate", _words(context)) and not says("diluted", f"{_words(context)} {_sigs(context)}")
 
 
 def _runs_on(context: RuleContext) -> Truth:

@@ -73,10 +73,23 @@ def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
 
 
 def limits_of_order(rxcui: str, context: RuleContext) -> list[Limit]:
-    """Return the rows of the order's route, which its words may say alone ("1.25 mg nebulized")."""
-    if says("nebulised", order_text(context.drafted.order)):
-        return [row for row in LIMITS.get(rxcui, ()) if row.route in ("nebulised", "any")]
-    return limits_of_route(rxcui, context.medication)
+    """Return the rows of the route, which the words of the order may say alone: "nebulized", "6 patches", "5 mg/h"."""
+    rows, text = LIMITS.get(rxcui, ()), order_text(context.drafted.order).lower()
+    if says("nebulised", text):
+        return [row for row in rows if row.route in ("nebulised", "any")]
+    if _only_runs(context):
+        return [row for row in rows if row.route in ("injected", "intravenous", "any")]
+    of_route = limits_of_route(rxcui, context.medication)
+    if says("swallowed", text) and not context.medication.is_injected:  # "diltiazem 120 mg, 1 tablet twice daily"
+        of_route = [row for row in of_route if row.route != "injected"]
+    return of_route + [row for row in rows if row.route == "patch" and "patch" in text and row not in of_route]
+
+
+def _only_runs(context: RuleContext) -> bool:
+    """Whether it is ordered by the hour or minute alone, without a route or a form: that is never swallowed."""
+    medication, steps = context.medication, steps_of(context)
+    is_said = medication.route or medication.dose_form or medication.is_slow_release or medication.systemic is False
+    return bool(steps) and not is_said and all(step.way == "drip" and step.rates for step in steps)
 
 
 def age_for(rows: Iterable[Limit], context: RuleContext) -> int | None:
@@ -106,10 +119,6 @@ def _rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
     age = age_for(rows, context)
     if age is not None and age >= ADULT_YEARS:  # those of other ages are for children, or beside them
         rows = [row for row in rows if age in row.ages]
-    not_injected = [row for row in rows if row.route != "injected"]
-    if len(not_injected) < len(rows) and not medication.is_injected:
-        # "diltiazem 120 mg, 1 tablet twice daily"
-        rows = not_injected if says("swallowed", order_text(context.drafted.order)) else rows
     rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
     rows = [row for row in rows if not row.per_hour or any(_says_an_hour(step, row) for step in steps_of(context))]
     # A nebuliser that runs on ("10 mg/h") is for a severe attack: the limits of single nebules do not measure it.

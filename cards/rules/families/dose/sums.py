@@ -263,6 +263,8 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     """Return what the row limits, in its unit, and whether that is all of it."""
     if row.per_hour:
         return per_hour_of(context, row), True
+    if row.population == "first order" and (begun := _begun_with(row, context)) is not None:
+        return begun, True
     if _is_no_dose(row, context):
         return None, False
     amount, is_whole = _dose_or_day(row, context)
@@ -286,6 +288,13 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
         largest = _largest_kg(context)
         return (amount / largest, False) if largest is not None else (None, False)
     return amount, is_whole
+
+
+def _begun_with(row: Limit, context: RuleContext) -> float | None:
+    """Return what the first of several steps gives, in one dose or a day: it is begun with that and then raised."""
+    steps = steps_of(context)
+    given = steps[0].given(measure_of(context, row)) if len(steps) > 1 and steps[0].way == "dose" else None
+    return given * (1.0 if row.per_dose else steps[0].times or 1.0) if given is not None else None
 
 
 def _is_no_dose(row: Limit, context: RuleContext) -> bool:
@@ -369,7 +378,7 @@ def _is_meant(row: Limit, context: RuleContext, *, is_once_too: bool = False) ->
 def _words_and_rates(context: RuleContext) -> str:
     parts = (part for dosage in instructions_of(context.drafted.order) for part in dosage.doseAndRate)
     units = (part.rateQuantity.code or part.rateQuantity.unit for part in parts if part.rateQuantity is not None)
-    return " ".join([order_text(context.drafted.order), *units])
+    return " ".join([context.medication.words, order_text(context.drafted.order), *units])
 
 
 _UNDER = 0.1
@@ -429,7 +438,8 @@ def _implausible(context: RuleContext) -> tuple[Implausible | None, bool]:
     runs = any(step.rates for step in steps_of(context)) and not context.medication.dose_form
     for rxcui in () if context.medication.is_injected or runs else context.medication.rxcuis:
         row = PLAUSIBLE_DOSES.get(rxcui)
-        is_limited = row is not None and _is_limited_in_mg(context, rxcui)
+        limits = [limit for limit, _ in rows_for(context, rxcui)]
+        is_limited = row is not None and not all(limit.per_kg or limit.per_week or limit.condition for limit in limits)
         if row is None or (context.drafted.dose.single and is_limited):
             continue
         amount = _high(context.drafted.dose, rxcui)
@@ -449,10 +459,6 @@ def _most_of_child_mg(context: RuleContext, rxcui: str) -> float:
     rows = [row for row, of_adult in rows_for(context, rxcui) if not (of_adult or row.per_dose or row.per_week)]
     weight = context.weight_kg or 0.0
     return max((row.most * (weight if row.per_kg else 1.0) for row in rows if row.unit == "mg"), default=0.0)
-
-
-def _is_limited_in_mg(context: RuleContext, rxcui: str) -> bool:
-    return any(not (row.per_kg or row.per_week or row.condition) for row, _ in rows_for(context, rxcui))
 
 
 def plausible_doses_of(medication: MedicationIdentity) -> int:

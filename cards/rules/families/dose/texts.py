@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from msgspec.structs import replace
@@ -12,7 +12,14 @@ from cards.rules.families.dose import lifetime
 from cards.rules.families.dose.excess import TEN_FOLD, Excess
 from cards.rules.families.dose.knowledge import ADULT_YEARS, FORMS, Limit, evidence_of
 from cards.rules.families.dose.rows import limits_of_route, steps_of
-from cards.rules.families.dose.sums import body_surface_m2, implausible, judged, labelled_from, wants_weight
+from cards.rules.families.dose.sums import (
+    Implausible,
+    body_surface_m2,
+    implausible,
+    judged,
+    labelled_from,
+    wants_weight,
+)
 from cards.rules.patient.context import RuleContext
 from cards.text import capitalized, format_dose, format_number
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -60,11 +67,6 @@ def _runs_by_the_hour(limit: Limit, context: RuleContext) -> bool:
 def _by_the_hour(excess: Excess) -> Excess:
     limit = replace(excess.limit, most=excess.limit.most / 24.0, per_hour=True)
     return replace(excess, limit=limit, amount=excess.amount / 24.0)
-
-
-def _over_drug(context: RuleContext) -> str | None:
-    excess = worst_excess(context)
-    return excess.limit.drug if excess is not None else None
 
 
 def _micrograms_in(limit: Limit, context: RuleContext) -> float:
@@ -168,45 +170,27 @@ def _note(context: RuleContext) -> str:
     return " ".join(filter(None, notes))
 
 
-def _times_maximum(context: RuleContext) -> str | None:
-    excess = worst_excess(context)
-    if excess is None:
-        return None
-    is_small = excess.limit.ten_fold_from is not None and excess.times < TEN_FOLD
-    return f"{math.floor(excess.times * 10) / 10:g}" if is_small else _whole(excess.times)
-
-
-def _times_recommended(context: RuleContext) -> str | None:
-    dose, _ = implausible(context)
-    return _whole(dose.times) if dose is not None else None
-
-
 def _whole(times: float) -> str:
     """Return it in words where a slip of the keyboard has made it a number that nobody reads, or infinite."""
     return f"{math.floor(times):,}" if times < 1_000_000 else "over a million"
 
 
-def _labelled_age(context: RuleContext) -> str | None:
-    row = labelled_from(context)
-    return str(row.labelled_from) if row is not None else None
-
-
-def _written(context: RuleContext) -> str | None:
-    excess, _ = implausible(context)
-    return f"{format_dose(excess.amount)} mg/day" if excess is not None else None
-
-
-def _recommended(context: RuleContext) -> str | None:
-    excess, _ = implausible(context)
-    if excess is None:
-        return None
+def _recommended(excess: Implausible) -> str:
     weight = f" scaled to {format_number(excess.weight_kg)} kg" if excess.weight_kg is not None else ""
     return f"{format_dose(excess.recommended_mg_day)} mg/day{weight}"
 
 
-def _implausible_drug(context: RuleContext) -> str | None:
-    excess, _ = implausible(context)
-    return excess.row.drug if excess is not None else None
+def _times_maximum(excess: Excess) -> str:
+    is_small = excess.limit.ten_fold_from is not None and excess.times < TEN_FOLD
+    return f"{math.floor(excess.times * 10) / 10:g}" if is_small else _whole(excess.times)
+
+
+def _of_worst(words: Callable[[Excess], str]) -> Callable[[RuleContext], str | None]:
+    return lambda context: words(excess) if (excess := worst_excess(context)) is not None else None
+
+
+def _of_implausible(words: Callable[[Implausible], str]) -> Callable[[RuleContext], str | None]:
+    return lambda context: words(dose) if (dose := implausible(context)[0]) is not None else None
 
 
 def _how_often(context: RuleContext) -> str | None:
@@ -272,15 +256,17 @@ def _ordered(context: RuleContext) -> str:
 
 PLACEHOLDERS: Final = {
     "ordered": Placeholder(_ordered),
-    "over_drug": Placeholder(_over_drug, "chlorpheniramine"),
+    "over_drug": Placeholder(_of_worst(lambda excess: excess.limit.drug), "chlorpheniramine"),
     "amount": Placeholder(amount, "12,800.5 mg/day with the other order"),
     "most": Placeholder(_most, "the usual maximum first dose of 4,000 mg/day (extended release)"),
     "note": Placeholder(_note),
     "child_dosed": Placeholder(_child_dosed),
     "error": Placeholder(_error),
-    "times": Placeholder(_times_maximum, "1,000"),
-    "times_recommended": Placeholder(_times_recommended, "1,000"),
-    "labelled_age": Placeholder(_labelled_age, "18"),
+    "times": Placeholder(_of_worst(_times_maximum), "1,000"),
+    "times_recommended": Placeholder(_of_implausible(lambda dose: _whole(dose.times)), "1,000"),
+    "labelled_age": Placeholder(
+        lambda context: str(row.labelled_from) if (row := labelled_from(context)) is not None else None, "18"
+    ),
     "weight_gap": Placeholder(
         lambda context: capitalized(weight_gap(context)) if wants_weight(context) else None,
         "The weight on record cannot be right (140.5 kg on 2026-11-20)",
@@ -288,9 +274,9 @@ PLACEHOLDERS: Final = {
     "lifetime_dose": Placeholder(lifetime.dose_text, "at least 1,560 mg/m2"),
     "lifetime_most": Placeholder(lifetime.most_text, "550 mg/m2"),
     "lifetime_count": Placeholder(lifetime.count_text, "12 administrations"),
-    "far_drug": Placeholder(_implausible_drug, "mycophenolate mofetil"),
-    "written": Placeholder(_written, "120,000.5 mg/day"),
-    "recommended": Placeholder(_recommended, "24,000 mg/day scaled to 12.5 kg"),
+    "far_drug": Placeholder(_of_implausible(lambda dose: dose.row.drug), "mycophenolate mofetil"),
+    "written": Placeholder(_of_implausible(lambda dose: f"{format_dose(dose.amount)} mg/day"), "120,000.5 mg/day"),
+    "recommended": Placeholder(_of_implausible(_recommended), "24,000 mg/day scaled to 12.5 kg"),
     "how_often": Placeholder(_how_often, "12.5 times a week"),
     "duration": Placeholder(
         lambda context: None if context.duration_days is None else format_number(context.duration_days), "365"
