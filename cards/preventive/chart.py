@@ -32,6 +32,10 @@ from fhir.terminology.analytes import LOINC_SYSTEMS
 _STOPPED: Final = "stopped"
 _BEGUN: Final = frozenset({"completed", _STOPPED})
 _FINAL_REPORT: Final = USABLE_STATUS | {"appended"}
+_PRELIMINARY: Final = "preliminary"
+_WITH_FIRST_WORDS: Final = _FINAL_REPORT | {_PRELIMINARY}
+_BY_FIRST_WORD: Final = frozenset({"blood_culture"})
+"""A blood culture is told by its first report: the final one takes days."""
 # HL7 v3 ObservationInterpretation.
 _POSITIVE_CODES: Final = frozenset({"POS", "A", "AA", "DET", "RR", "WR"})
 _NEGATIVE_CODES: Final = frozenset({"NEG", "N", "ND", "NR"})
@@ -301,16 +305,17 @@ def _refused(record: PatientRecord) -> list[tuple[Declined, frozenset[str]]]:
 def _that_name_tests(record: PatientRecord) -> dict[str, list[tuple[_Read, Any]]]:
     """Procedures, then reports, then results by the tests that they name, each with what reads it; most name none."""
     reports = record.facts(DiagnosticReport)
-    parts = [part for part in record.screening_parts() if part[0].status in USABLE_STATUS and _has_value(part)]
+    parts = [part for part in record.screening_parts() if part[0].status in _WITH_FIRST_WORDS and _has_value(part)]
     kinds: tuple[tuple[_Read, list[tuple[Any, frozenset[str]]]], ...] = (
         (_of_procedure, _that_did_one((item, item.code) for item in record.facts(Procedure) if item.status in _BEGUN)),
-        (_of_report, _that_did_one((item, item.code) for item in reports if item.status in _FINAL_REPORT)),
+        (_of_report, _that_did_one((item, item.code) for item in reports if item.status in _WITH_FIRST_WORDS)),
         (_of_result, _that_did_one((part, part[1].code) for part in parts)),
     )
     by_test: dict[str, list[tuple[_Read, Any]]] = {}
     for read, entries in kinds:
         for entry, names in entries:
-            for name in names:
+            status = (entry[0] if isinstance(entry, tuple) else entry).status
+            for name in names if status != _PRELIMINARY else names & _BY_FIRST_WORD:
                 by_test.setdefault(name, []).append((read, entry))
     return by_test
 

@@ -185,7 +185,8 @@ def _omitted(row: Omission, call: ServiceInput, classes: frozenset[str]) -> Card
     is_old = disease.time is None or disease.time.whole_days(record.as_of_epoch) > (row.days or 0)
     if (row.days is not None and is_old) or re.search(row.unless_words, disease.words, re.IGNORECASE):
         return None
-    if very_low(record) or find_named_in_chart(record, row.unless_done, A_YEAR_DAYS, only_done=True):
+    is_for_blood = "anticoagulant" in row.wanted
+    if (is_for_blood and very_low(record)) or find_named_in_chart(record, row.unless_done, A_YEAR_DAYS, only_done=True):
         return None
     if find_condition(record, *row.unless) or declined_medicine(record, row.wanted, re.compile(row.called, re.I)):
         return None
@@ -352,7 +353,7 @@ ADVISOR = Advisor(
     needs=Needs.of(
         features=features_of(CHA2DS2_VASC),
         analytes=(*NEEDS.analytes, *ABNORMAL_RESULTS.analytes),
-        resources=NEEDS.resources - _NOT_READ,
+        resources=(NEEDS.resources - _NOT_READ) | {"DiagnosticReport"},
         required=("medications",),
         named_results=20,
     ),

@@ -38,7 +38,7 @@ def opened(*resources: Json, patient: Json | None = None) -> list[FollowUp]:
     return list(open_results(record))
 
 
-ADENOMA = "colonoscopy-advanced-adenoma"
+ADENOMA, CULTURE = "colonoscopy-advanced-adenoma", "blood-culture-positive"
 
 
 def rows(*resources: Json, patient: Json | None = None) -> list[str]:
@@ -60,6 +60,7 @@ CRITICAL: Json = {"interpretation": [{"text": "Critical high"}]}
 QUIET: list[tuple[Json, ...]] = [
     (lab("2345-7", 500, "mg/dL", ">", id="g"), problem("E11.9")),
     (lab("777-3", 40, "10*3/uL", "<"),),
+    (result(FIT, "Positive", status="preliminary"),),
     (
         lab("2823-3", 7.2, "mmol/L", id="first", effectiveDateTime="2026-11-20T08:00:00Z"),
         lab("2823-3", 4.2, "mmol/L", id="second", effectiveDateTime="2026-11-20T08:00:00Z", status="corrected"),
@@ -189,6 +190,7 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((number("2524-7", 6.2, "mmol/L", "2026-11-20"),), None, "lactate-high"),
     ((number("59408-5", 79, "%", "2026-11-20"),), None, "saturation-low"),
     ((result("600-7", "Escherichia coli", "2026-11-20"),), None, "blood-culture-positive"),
+    ((report("Blood culture", "2026-11-19", conclusion="Gram positive cocci", status="preliminary"),), None, CULTURE),
     ((result("43304-5", "Detected", "2026-11-10"),), None, "chlamydia-positive"),
     ((result("24111-7", "Detected", "2026-11-10"),), None, "gonorrhea-positive"),
     ((report("H. pylori stool antigen", conclusion="Positive"),), None, "helicobacter-positive"),
