@@ -87,7 +87,8 @@ def find(call: ServiceInput) -> Advice:
         omitted = (_omitted(row, call, going_home) for row in rows)
         advice.cards += filter(None, (_after_infarction(call, _classes(record, active)), on_hold, *omitted))
     today, since = record.as_of.date(), (record.as_of.date() - _LAST_DAYS).isoformat()
-    results = [it for it in record.derive(open_results) if it.row.indicator == "critical" and it.when >= since]
+    recent = (result for result in record.derive(open_results) if result.when >= since)
+    results = [result for result in recent if result.row.indicator == "critical" or result.row.marked_critical]
     if results:
         advice.cards.append(results_card(results, call.card_identity(), record.patient_id, today))
     advice.silences += _not_judged(active, judged, call)
