@@ -186,7 +186,8 @@ def _set_sig(order: Json, sig: Sig, drafted: DraftMedication, strength: float | 
         dosage["text"] = sig.text
     if _says_how_much(dosage.get("patientInstruction")):
         dosage["patientInstruction"] = sig.text
-    dosage.pop("maxDosePerPeriod", None)
+    for limit in ("maxDosePerPeriod", "maxDosePerAdministration"):
+        dosage.pop(limit, None)
     if sig.as_needed and "asNeededCodeableConcept" not in dosage:
         dosage["asNeededBoolean"] = True
     same_often = sig.times_per_week is None and drafted.dose.times_per_day == sig.times_per_day

@@ -548,3 +548,5 @@ class Dosage(BackboneElement, frozen=True, gc=False):
     route: CodeableConcept | None = None
     doseAndRate: tuple[DoseAndRate, ...] = ()
     maxDosePerPeriod: Ratio | None = None
+    maxDosePerAdministration: Quantity | None = None
+    maxDosePerLifetime: Quantity | None = None

@@ -481,6 +481,12 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
     if len(stated) != len(members):
         # "Percocet 5-325 mg (oxycodone 5 mg/acetaminophen 325 mg)" says the same twice.
         stated = list(dict.fromkeys(stated))
+    of_name = dict(
+        zip(sorted(member.rxcui for member in members), _named_strengths(members, words) or (), strict=False)
+    )
+    named = tuple(of_name.get(member.rxcui) for member in members)
+    if stated and sorted(map(str, stated)) == sorted(map(str, named)):
+        return named  # "Truvada 200 mg-300 mg": the strengths of the brand
     if len(stated) == len(members):
         return assign_strengths(members, stated, in_order=len(mentions) == len(members))
     drugs = tuple(member for member in members if member.rxcui not in _BESIDE)
@@ -499,10 +505,7 @@ def _strengths(members: Members, mentions: list[_Mention], words: str) -> tuple[
     unitless = strengths_without_unit(members, words)
     if unitless is not None:
         return assign_strengths(members, unitless)
-    by_name = None if stated else _named_strengths(members, words)
-    codes = sorted(member.rxcui for member in members) if by_name is not None else ()
-    by_code = dict(zip(codes, by_name or (), strict=True))
-    return tuple(by_code.get(member.rxcui) for member in members)
+    return (None,) * len(members) if stated else named
 
 
 _BESIDE = frozenset({"24941", "24947", "9863", "4850", "3992"})

@@ -17,6 +17,7 @@ from fhir.mapping.medications.dosage import (
     Schedule,
     activity,
     amount_of,
+    cap_of,
     milligrams,
     occurrence_days,
     rate_of,
@@ -82,13 +83,14 @@ class Administration(Struct, frozen=True, gc=False):
     "drip" runs by its `rates`, for `hours` where an end is said; `dose` is then what its bag holds. Several rates are
     one that may be raised, or is said in two units. `runs_on`: the words say that it is continuous. `is_at_once`: that
     it is pushed or injected at one time; `is_bag`: that it is an infusion; `is_day_sum`: that it is for 24 hours, and
-    not that it runs. `medication` has the strength that the
+    not that it runs. `cap` is what the order says one dose is at most. `medication` has the strength that the
     instruction names.
     """
 
     way: Literal["dose", "drip"]
     medication: MedicationIdentity
     dose: DoseAmount | None = None
+    cap: DoseAmount | None = None
     rates: tuple[DoseAmount, ...] = ()
     hours: float | None = None
     times: float | None = None
@@ -109,8 +111,14 @@ class Administration(Struct, frozen=True, gc=False):
         rates = [rate for stated in self.rates if (rate := of_step(stated)) is not None]
         if rates:
             return min(low for low, _ in rates), max(high for _, high in rates)
-        dose = of_step(self.dose) if self.dose is not None and self.hours else None
+        dose = self._dose(measure) if self.hours else None
         return (dose[0] / self.hours, dose[1] / self.hours) if dose is not None and self.hours else None
+
+    def _dose(self, measure: Measure) -> tuple[float, float] | None:
+        of_step = replace(measure, medication=self.medication)
+        dose = of_step(self.dose) if self.dose is not None else None
+        cap = of_step(self.cap) if self.dose is not None and self.dose.unit.by_weight and self.cap is not None else None
+        return (min(dose[0], cap[1]), min(dose[1], cap[1])) if dose is not None and cap is not None else dose
 
     def in_an_hour(self, measure: Measure) -> tuple[float, float] | None:
         """Return the least and the most in an hour; None of what is given within it, which is one dose."""
@@ -120,7 +128,7 @@ class Administration(Struct, frozen=True, gc=False):
 
     def given(self, measure: Measure) -> float | None:
         """Return the most of one dose, or of what a bag holds."""
-        amount = replace(measure, medication=self.medication)(self.dose) if self.dose is not None else None
+        amount = self._dose(measure)
         return amount[1] if amount is not None else None
 
     def runs_for(self, left: float, measure: Measure) -> float | None:
@@ -186,6 +194,7 @@ def _steps(dosage: Dosage, medication: MedicationIdentity) -> Iterator[Administr
         times=timed.high,
         single=timed.single,
         dose=amount if amount is not None and amount.unit.span_days is None else None,
+        cap=cap_of(dosage, medication),
         rates=tuple(stated for stated in (amount, rate) if stated is not None and (stated is rate or is_rate(stated))),
     )
     # Beside a dose in a unit that is not known ("1 application") a mass of the words is that of the product.
@@ -243,6 +252,7 @@ def _with_words(step: Administration, text: str, of_dose: str) -> Administration
     is_titrated = "titrat" in words and (step.rates or CONTAINER.search(words) or _INTO_VEIN.search(words))
     return replace(
         step,
+        cap=step.cap or sig.cap,
         hours=step.hours or hours_in(text, is_drip=bool(step.rates) or times is None, times=times),
         times=times,
         single=step.single or sig.single,

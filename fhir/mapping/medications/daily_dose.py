@@ -54,10 +54,13 @@ class DailyDose(Struct, frozen=True, gc=False):
     `per_day` and `per_dose` hold `low` to `high` milligrams per ingredient; an ingredient whose strength is not known
     is missing from them. As needed, `low` is 0 and `high` the most that may be taken ("maximum_prn").
     `times_per_day` is the average (1/7 for weekly), its upper end where it is a range. `duration_days` is that of the
-    bounds, else of the supply, the words or the quantity, refills counted. `single` is one dose in all; `from_text`:
-    words were needed for how much or how often; `words_say_more`: than the structure, and the upper end is theirs.
+    bounds, else of the supply, the words or the quantity, refills counted. `single` is one dose in all; `is_raised`: it
+    begins with the lower end; `from_text`: words were needed for how much or how often; `words_say_more`: than the
+    structure, and the upper end is theirs.
     Where nothing says how much, it is the average of a quantity over the days that it is to last. `on_days` are the
     days of the week that the order names.
+
+    `most_per_dose` is what the order itself says one dose is at most, where that does not say how much it is.
 
     What cannot be told in milligrams: `activity` is a dose in units or mEq, and `least_per_day` and `least_per_dose`
     are what a mass of a combination is at least of each ingredient.
@@ -70,6 +73,7 @@ class DailyDose(Struct, frozen=True, gc=False):
     duration_days: float | None = None
     single: bool = False
     as_needed: bool = False
+    is_raised: bool = False
     from_text: bool = False
     words_say_more: bool = False
     on_days: frozenset[str] = frozenset()
@@ -77,6 +81,7 @@ class DailyDose(Struct, frozen=True, gc=False):
     activity: Activity | None = None
     least_per_day: tuple[Milligrams, ...] = ()
     least_per_dose: tuple[Milligrams, ...] = ()
+    most_per_dose: tuple[Milligrams, ...] = ()
 
     @property
     def times_per_week(self) -> float | None:
@@ -203,6 +208,7 @@ def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
         duration_days=schedule.days,
         single=schedule.single,
         as_needed=instruction.as_needed,
+        is_raised=instruction.is_raised,
         from_text=instruction.from_text,
         words_say_more=instruction.words_say_more,
         on_days=schedule.on_days,
@@ -214,7 +220,10 @@ def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
         # The order says no more than the most that may be given.
         per_day = tuple(replace(amount, low=0.0) for amount in instruction.limit)
     if not per_day:
-        unknown = replace(frame, per_dose=per_dose, problem=frame.problem or problem or NO_DOSE)
+        cap = instruction.cap if instruction.amount is None and not instruction.parts else None
+        most = milligrams(identity, cap)[0] if cap is not None else ()
+        problem_of_dose = frame.problem or problem or NO_DOSE
+        unknown = replace(frame, per_dose=per_dose, problem=problem_of_dose, most_per_dose=most)
         return _without_mass(unknown, instruction, identity) if problem is not None and not per_dose else unknown
     return _with_certainty(replace(frame, per_dose=per_dose, problem=None), per_day, instruction)
 
@@ -263,6 +272,8 @@ def _activity_together(doses: Sequence[DailyDose], sequential: bool) -> Activity
 
 
 def _with_certainty(frame: DailyDose, per_day: Sequence[Milligrams], instruction: Instruction) -> DailyDose:
+    if instruction.is_weighed:
+        per_day = _capped(per_day, instruction.limit)
     if instruction.as_needed:
         per_day = [replace(amount, low=0.0) for amount in _capped(per_day, instruction.limit)]
         return replace(frame, certainty="maximum_prn", per_day=tuple(per_day))

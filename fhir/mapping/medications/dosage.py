@@ -651,7 +651,8 @@ class Instruction(Struct, frozen=True, gc=False):
     """What one Dosage says: the amount of one administration and its schedule.
 
     `parts` are several amounts of one day with their times, `said_days` is how long, both from the words; `limit` is
-    the most a day; `words_say_more` than the structure, whose upper end is then
+    the most a day and `cap` that of one dose; `is_weighed`: it is for each kilogram; `is_raised`: its upper end
+    is what it may be raised to; `words_say_more` than the structure, whose upper end is then
     theirs; `problem` says what cannot be used.
     """
 
@@ -661,7 +662,10 @@ class Instruction(Struct, frozen=True, gc=False):
     said_days: float | None = None
     total_per_day: bool = False
     limit: tuple[Milligrams, ...] = ()
+    cap: DoseAmount | None = None
+    is_weighed: bool = False
     as_needed: bool = False
+    is_raised: bool = False
     from_text: bool = False
     words_say_more: bool = False
     problem: DoseProblem | None = None
@@ -679,10 +683,38 @@ def read_dosage(dosage: Dosage, identity: MedicationIdentity, weight_kg: float |
         if not instruction.amount.unit.by_weight:
             return instruction
         amount, problem = amount_for_weight(instruction.amount, weight_kg)
-        return replace(instruction, amount=amount, problem=problem or instruction.problem)
+        weighed = replace(instruction, amount=amount, problem=problem or instruction.problem, is_weighed=True)
+        return weighed if weight_kg is None else _under_cap(weighed, identity, weight_kg)
     if any(amount.unit.by_weight for amount, _, _ in instruction.parts):
         return replace(instruction, parts=(), problem=DoseProblem("several amounts for each kilogram"))
     return instruction
+
+
+def cap_of(dosage: Dosage, identity: MedicationIdentity) -> DoseAmount | None:
+    """Return the most of one dose that the structure says: the whole course has no more than its own most, either."""
+    caps = [
+        DoseAmount(most.value, most.value, unit)
+        for most in (dosage.maxDosePerAdministration, dosage.maxDosePerLifetime)
+        if most is not None and most.value is not None and most.value > 0 and (unit := _unit(most, identity)[0])
+    ]
+    return min(caps, key=lambda most: most.high * most.unit.factor, default=None)
+
+
+def _under_cap(instruction: Instruction, identity: MedicationIdentity, weight_kg: float) -> Instruction:
+    """Return a weighed dose with the most that the order itself says: "15 mg/kg (max 1000 mg)".
+
+    What is said of a day and is less than one dose was said of one dose.
+    """
+    amount, schedule = instruction.amount, instruction.schedule
+    cap = amount_for_weight(instruction.cap, weight_kg)[0] if instruction.cap is not None else None
+    doses = schedule.high if instruction.total_per_day else 1.0
+    if amount is None or cap is None or doses is None or cap.unit.kind != amount.unit.kind:
+        return instruction
+    most = cap.high * cap.unit.factor / amount.unit.factor * doses
+    if amount.high <= most:
+        return instruction
+    limit = () if instruction.limit == milligrams(identity, cap)[0] else instruction.limit
+    return replace(instruction, amount=replace(amount, low=min(amount.low, most), high=most), limit=limit)
 
 
 def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None) -> Instruction:
@@ -702,6 +734,7 @@ def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None)
         amount,
         schedule,
         limit=limit_per_day(limit, identity, weight_kg) if limit is not None else (),
+        cap=cap_of(dosage, identity),
         as_needed=bool(dosage.asNeededBoolean or dosage.asNeededCodeableConcept is not None) or schedule.as_needed,
         problem=problem or schedule.problem,
     )
@@ -760,6 +793,8 @@ def _with_words(
         said_days=sig.days,
         total_per_day=sig.total_per_day and instruction.amount is None,
         limit=instruction.limit or (_of_patient(identity, sig.maximum, weight_kg) if sig.maximum is not None else ()),
+        cap=instruction.cap or sig.cap or sig.maximum,
+        is_raised=sig.is_raised,
         as_needed=instruction.as_needed or (sig.as_needed and not said_not_needed),
         from_text=from_text,
         words_say_more=words_say_more,

@@ -76,6 +76,30 @@ _MAXIMUM = re.compile(
     r"(?: (?:of )?(?:acetaminophen|apap|tylenol))?"
     r"(?: ?(?:/|per|in|a|every|each|within)? ?(?:1 )?(?:24 ?h(?:ours|rs|r)?|d|day|daily)\b)?"
 )
+# What is for each kilogram or square metre of a patient, and the most of it: "(max 1 g/dose, 4 g/day)", "up to 2 mg".
+_BY_SIZE = re.compile(r"(?:/|per) ?(?:kg|m(?:2|²|\^2))(?!\w)(?P<of_day> ?(?:/|per) ?(?:day|d|24 ?h)\b)?")
+_OF_WHAT = (
+    r"(?: ?(?:/|per|in|a|every|each|within|at)? ?(?:an? |one |1 )?(?:single )?(?:(?:24 ?h(?:ours|rs|r)?|d|day|daily)"
+    r"|(?:dose|time|administration))\b)?"
+)
+_MOST = (
+    rf"{NUMBER} ?(?:{UNIT})(?!\w)(?: ?(?:/|per) ?kg\b)?{_OF_WHAT}"
+    r"(?! ?(?:/|per|an?|every) ?(?:kg|h(?:(?:ou)?r)?|min\w*|w(?:ee)?k|month|m2|m²|m\^2)(?!\w))"
+)
+_CAP = re.compile(
+    r"\(?(?P<lead>\bup to|(?<!\d )\bcap(?:ped)?(?: (?:at|to|of))?|\bnot (?:to )?exceed(?:ing)?|\bnot? more than|\bnte"
+    r"|\b(?:max(?:im\w*)?\.?|mdd|limit(?:ed)?)(?: (?:of|to|at|is|single|dose|daily|amount))*)[: ]*"
+    rf"(?P<limits>{_MOST}(?:(?:,|;| or| and) ?(?:max\w*\.? )?{_MOST}){{0,2}})\)?"
+)
+_ONE_MOST = re.compile(
+    rf"(?P<count>{NUMBER}) ?(?P<unit>{UNIT})(?P<by_weight> ?(?:/|per) ?kg\b)?(?P<of_what>{_OF_WHAT})"
+)
+_OF_ONE_DOSE = re.compile(r"\b(?:dose|time|administration)\b")
+# Behind it stands what a dose may be raised to, which is not given beside what stands before it.
+_RAISED_TO = re.compile(
+    r"\b(?:up to|(?:rais\w*|advanc\w*|escalat\w*|go)(?: up)? to)"
+    r"(?: (?:a )?(?:max\w*|total|target)(?: dose)?(?: of)?)?:? ?$"
+)
 _DURATION = re.compile(
     rf"(?:\b(?:for|x|during|stop after)|×) ?(?:up to )?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?"
     rf"(?P<count>{NUMBER}) ?-?"
@@ -203,7 +227,8 @@ class Sig(Struct, frozen=True, gc=False):
 
     `parts` are amounts with their times per day (several for "1 in the morning and 2 at bedtime"); `total_per_day`
     means that the amount is that of the whole day; `on_days` are the days of the week that are named ("mon");
-    `problem` says why the words were not understood.
+    `is_raised`: the upper end of amount and times is what it may be raised to. `cap` is the most of one dose and
+    `maximum` that of a day; `problem` says why the words were not understood.
     """
 
     parts: tuple[tuple[SigAmount, float, float], ...] = ()
@@ -215,6 +240,8 @@ class Sig(Struct, frozen=True, gc=False):
     as_needed: bool = False
     days: float | None = None
     maximum: SigAmount | None = None
+    cap: SigAmount | None = None
+    is_raised: bool = False
     on_days: frozenset[str] = frozenset()
     problem: DoseProblem | None = None
 
@@ -234,16 +261,18 @@ def read_sig(words: str) -> Sig:
     """
     if len(words) > LONGEST_SIG:
         return Sig(problem=_TOO_LONG)
-    text = _REMARK.sub(" ", normalise_sig(words))
+    text, cap, a_day = _without_caps(_REMARK.sub(" ", normalise_sig(words)))
+    of_size = cap
     maximum = _MAXIMUM.search(text) if has_sign(text, _MAXIMUM_SIGNS) else None
-    if maximum is not None and (
-        _OTHER_THAN_A_DAY.match(text, maximum.end()) or _HOURLY.search(text[: maximum.start()])
-    ):
+    other = _OTHER_THAN_A_DAY.match(text, maximum.end()) if maximum is not None else None
+    if maximum is not None and (other or _HOURLY.search(text[: maximum.start()])):
+        is_of_dose = other is not None and _OF_ONE_DOSE.search(other.group()) is not None
+        cap = cap or (_maximum(maximum) if is_of_dose else None)
         text = f"{text[: maximum.start()]} {text[maximum.end() :]}"
         maximum = None
     sentence = text if maximum is None else f"{text[: maximum.start()]} {text[maximum.end() :]}"
     as_needed = _AS_NEEDED.search(sentence) is not None
-    frame = Sig(as_needed=as_needed, days=_days(sentence), maximum=_maximum(maximum))
+    frame = Sig(as_needed=as_needed, days=_days(sentence), maximum=a_day or _maximum(maximum), cap=cap)
     (sentence, durations), days = _DURATION.subn(" ", sentence), frame.days
     if durations > 1 and len(_amounts(sentence)) > 1:
         return structs.replace(frame, problem=CHANGING)
@@ -261,6 +290,7 @@ def read_sig(words: str) -> Sig:
         sig = _on_named_days(sig, on_days)
     if sig.amount is None and sig.times_high is None and not sig.parts and _AS_DIRECTED.search(sentence):
         return structs.replace(sig, problem=sig.problem or LEFT_OPEN)
+    sig = _at_most(sig, of_size)
     return sig if sig.maximum is not None or maximum is None else _with_counted_maximum(sig, maximum)
 
 
@@ -316,6 +346,46 @@ def _on_named_days(sig: Sig, on_days: frozenset[str]) -> Sig:
     return structs.replace(sig, times_low=sig.times_low * share, times_high=sig.times_high * share, on_days=on_days)
 
 
+def _without_caps(text: str) -> tuple[str, SigAmount | None, SigAmount | None]:
+    """Take out of words by weight or surface what one dose and what a day is at most, and return them beside the rest.
+
+    What does not say of which of the two it is the most is that of a dose; behind how often it may be of a day, too.
+    """
+    sizes = list(_BY_SIZE.finditer(text)) if has_sign(text, ("kg", "m2", "m²", "m^2")) else []
+    caps = [match for match in _CAP.finditer(text) if not (match["lead"] == "up to" and "kg" in match["limits"])]
+    of_dose: list[SigAmount] = []
+    of_day: list[SigAmount] = []
+    rest = text
+    for match in reversed(caps) if sizes else ():
+        rest = f"{rest[: match.start()]} {rest[match.end() :]}"
+        is_behind = any(time.high >= 1.0 for time in find_frequencies(text[: match.start()]))
+        for each in _ONE_MOST.finditer(match["limits"]):
+            unit = dose_unit(f"{each['unit']}{'/kg' if each['by_weight'] else ''}")
+            most = SigAmount(float(each["count"]), float(each["count"]), unit, *match.span()) if unit else None
+            is_of_dose = _OF_ONE_DOSE.search(each["of_what"]) is not None
+            is_of_day = not is_of_dose and bool(each["of_what"] or "daily" in match["lead"] or sizes[0]["of_day"])
+            if most is not None and not is_of_day:
+                of_dose.append(most)
+            if most is not None and (is_of_day or (is_behind and not is_of_dose and "kg" in sizes[0].group())):
+                of_day.append(most)
+    return rest, min(of_dose, key=_bounds, default=None), min(of_day, key=_bounds, default=None)
+
+
+def _at_most(sig: Sig, cap: SigAmount | None) -> Sig:
+    """Return "15 mg/kg (1425 mg, max 1 g)" as 1 g; what is still for each kilogram is weighed first."""
+    amount = sig.amount
+    if amount is None or cap is None or amount.unit.kind != cap.unit.kind or sig.total_per_day:
+        return sig
+    if amount.unit.by_weight or cap.unit.by_weight or amount.unit.span_days is not None:
+        return sig
+    most = cap.high * cap.unit.factor / amount.unit.factor
+    return structs.replace(sig, amount=structs.replace(amount, low=min(amount.low, most), high=min(amount.high, most)))
+
+
+def _bounds(most: SigAmount) -> tuple[bool, float]:
+    return most.unit.by_weight, most.high * most.unit.factor
+
+
 def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
     """ "Max 6 a day" is six of what is taken."""
     if sig.amount is None or sig.amount.unit.kind not in ("unit", "actuation"):
@@ -333,6 +403,8 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
         # "15 mg daily divided TID": the day is that of the amount.
         times = [time for time in times if time.high != 1.0] or times
     if len(amounts) > 1:
+        if _RAISED_TO.search(text[: amounts[-1].start]):
+            return _raised(text, frame, amounts, times)
         parts = _parts(amounts, times, len(text))
         # "5 mg prn moderate pain, 10 mg prn severe pain" is not both.
         if parts is None or len(_AS_NEEDED.findall(text)) > 1:
@@ -365,6 +437,31 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     if _SINGLE.search(text):
         return structs.replace(frame, amount=amount, times_low=1.0, times_high=1.0, single=True, days=days or 1.0)
     return structs.replace(frame, amount=amount)
+
+
+def _raised(text: str, frame: Sig, amounts: Sequence[SigAmount], times: Sequence[SigFrequency]) -> Sig:
+    """Return "500 mg twice daily, up to 1 g twice daily" as 500 mg to 1 g; of two the larger, where not both rise."""
+    first, last = amounts[0], amounts[-1]
+    sides = [[time for time in times if (time.start > last.start) is is_last] for is_last in (False, True)]
+    rates = [rate for side in sides if (rate := _agreed(side)) is not None]
+    is_alike = structs.replace(first.unit, factor=last.unit.factor) == last.unit and last.unit.span_days is None
+    if len(amounts) > 2 or not is_alike or not rates or len(rates) < sum(map(bool, sides)):
+        return structs.replace(frame, problem=CHANGING)
+    before, after = rates[0], rates[-1]
+    most = structs.replace(last, high=last.high * last.unit.factor / first.unit.factor, unit=first.unit)
+    if PER_DAY.match(text, last.end) or (not after.by_clock and after.high == 1.0 < before.high):
+        # "10 mg three times daily, up to 60 mg a day": the most of a day.
+        if not sides[0]:
+            return structs.replace(frame, amount=first, maximum=last)
+        if most.high < first.high * before.high:
+            return structs.replace(frame, amount=first, times_low=before.low, times_high=before.high, maximum=last)
+        most, after = structs.replace(most, high=most.high / before.high), before
+    if most.high < first.high or after.high < before.high:
+        is_more = most.high * after.high > first.high * before.high
+        first, before = (most, after) if is_more else (first, before)
+        return structs.replace(frame, amount=first, times_low=before.low, times_high=before.high)
+    amount = structs.replace(first, high=most.high)
+    return structs.replace(frame, amount=amount, times_low=before.low, times_high=after.high, is_raised=True)
 
 
 def _is_between_meals(text: str, times: Sequence[SigFrequency]) -> bool:

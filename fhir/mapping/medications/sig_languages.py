@@ -67,7 +67,7 @@ _HOUR_NUMBER = re.compile(r"(?<![\d.:])\d{1,2}")
 _SHORT: Spellings = (
     # "50 mg/kg/Tag in 3 ED", "50 mg/kg KG/d", "50 mg/kg/j en 3 prises".
     (("/kg",), re.compile(rf"(?<=/kg)(?: ?kg)? ?/ ?(?:{_DAY}|d|j(?:our)?)\b"), "/day"),
-    (("/kg",), re.compile(r"(?<=/kg) ?/ ?(?:dosis|dosi|ed|dos)\b"), ""),
+    (("/kg",), re.compile(r"(?<=/kg) ?/ ?(?:ed|dos)\b"), ""),
     (
         (" in ", " en ", " em ", " i ", " på ", " auf ", " w "),
         re.compile(
@@ -75,6 +75,14 @@ _SHORT: Spellings = (
         ),
         r"divided in \1 doses",
     ),
+    # "max. 1 g pro Gabe", "máx. 1 g por dosis", "jusqu'à 1 g par prise".
+    (("máx",), re.compile(r"\bmáx(?:imo)?\b\.?"), "max"),
+    (
+        ("dos", "gabe", "prise", "toma"),
+        re.compile(r"(?: (?:pro|par|por|per)|/) ?(?:dosis|dosi|dose|einzeldosis|gabe|prise|toma)\b"),
+        "/dose",
+    ),
+    (("bis", "jusqu", "hasta", "fino"), re.compile(r"\b(?:bis zu|jusqu['’]à|hasta|fino a) (?=\d)"), "up to "),
     # "max. 8/Tag" limits what is taken, and is no frequency.
     (("max",), re.compile(rf"\b(max\w*\.? ?\d{{1,2}}) ?/ ?(?:{_DAY}|j(?:our)?|d)\b"), r"\1 a day"),
     (("mal",), re.compile(r"(?<=\d)mal\b"), " x"),

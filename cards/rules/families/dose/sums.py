@@ -273,6 +273,8 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
     if amount is None and row.unit == "mg" and row.per_dose:
         surface, for_each_m2 = body_surface_m2(context), _stated_per_area(context)
         amount, is_whole = (max(for_each_m2) * surface, True) if surface and for_each_m2 else (None, False)
+        caps = [most.high for most in context.drafted.dose.most_per_dose if most.rxcui == row.rxcui]
+        amount = min(amount, *caps) if amount is not None and caps else amount
     if amount is not None and row.per_week and not context.drafted.dose.single:
         amount *= 7.0
     if amount is None:
@@ -292,6 +294,10 @@ def _amount(row: Limit, context: RuleContext) -> tuple[float | None, bool]:
 
 def _begun_with(row: Limit, context: RuleContext) -> float | None:
     """Return what the first of several steps gives, in one dose or a day: it is begun with that and then raised."""
+    dose = context.drafted.dose
+    if dose.is_raised and row.unit == "mg":
+        begun = dose.per_dose_of(row.rxcui) if row.per_dose else dose.daily(row.rxcui)
+        return begun.low if begun is not None and not dose.as_needed else None
     steps = steps_of(context)
     given = steps[0].given(measure_of(context, row)) if len(steps) > 1 and steps[0].way == "dose" else None
     return given * (1.0 if row.per_dose else steps[0].times or 1.0) if given is not None else None

@@ -54,6 +54,14 @@ def test_a_dose_by_weight_is_that_of_the_patient(dosage: dict[str, Any]) -> None
     assert str(daily_dose(draft, identity).problem) == "the dose is for each kilogram and no weight is known"
 
 
+@for_rows(("dosage", "least", "most"))
+def test_the_most_that_the_order_names_is_never_added_to_its_dose(
+    dosage: dict[str, Any], least: float, most: float
+) -> None:
+    draft = order("acetaminophen 160 mg/5 mL suspension", dosage)
+    assert per_day(daily_dose(draft, identify(draft), 95.0)) == [(least, most)]
+
+
 @pytest.mark.outside_data
 def test_the_doses_of_the_given_cases_are_as_they_say(data_folder: Path) -> None:
     stated = {
