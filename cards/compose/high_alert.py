@@ -182,7 +182,7 @@ def _what_was_checked(drafted: DraftMedication, high_alert: str | None, checked:
         return f"- **{name}**: {listed}No drug of this name is known here: no dose, allergy or interaction was checked."
     left_out = ["dose", "use", *(["pregnancy", "breastfeeding"] if "pregnancy" not in checked else [])]
     done = capitalized(_and(checked))
-    return f"- **{name}**: {listed}Not checked: {_and(left_out)}. {done} were: findings have a card."
+    return f"- **{name}**: {listed}Not checked: {_and(left_out)}. {done} were checked: each finding has its own card."
 
 
 def _and(names: Sequence[str]) -> str:

@@ -496,7 +496,9 @@ def _forbidden_lines(items: Iterable[ForbiddenVaccine]) -> Iterable[str]:
     """One line for the vaccine groups that the same entries of the chart forbid."""
     groups: dict[str, list[str]] = {}
     for item in items:
-        reason = f" because of {_observed(item.against)}" if item.against else ""
+        is_allergy = all(one.source.startswith("AllergyIntolerance/") for one in item.against)
+        entries = f"{'an allergy: ' if is_allergy else ''}{_observed(item.against)}"
+        reason = f" because of {entries}" if item.against else ""
         groups.setdefault(reason, []).append(item.group)
     for reason, names in groups.items():
         yield f"- Contraindicated: {', '.join(names)}{reason}."

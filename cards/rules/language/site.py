@@ -170,11 +170,11 @@ def why_unavailable(product: str) -> str | None:
     return None if is_marketed or is_listed else f"the product is not known to be marketed in {own_country().name}"
 
 
-def with_owner(written: dict[str, Any]) -> dict[str, Any]:
+def with_owner(written: dict[str, Any], name: str) -> dict[str, Any]:
     """Return a hospital's rule, each of its texts ending with whose rule it is. RuleError for an id of another form."""
     rule_id = str(written.get("id", ""))
     if not rule_id.startswith("site-"):
-        raise RuleError(f"the id {rule_id!r} of a hospital's rule must begin with site-")
+        raise RuleError(f"{name}: the id of a hospital's rule must begin with 'site-'; received {rule_id!r}")
     owner = f" (Rule of {site_head()['hospital']}.)"
     bands = [band | {"detail": f"{band.get('detail', '')}{owner}".strip()} for band in written.get("bands", ())]
     return written | {"bands": bands}

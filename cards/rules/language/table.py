@@ -63,7 +63,7 @@ class RuleFile:
     @cached_property
     def raw(self) -> dict[str, Any]:
         """The object that it holds, filled from its row. RuleError with the line where it is not a JSON object."""
-        written = with_owner(self.written) if self.is_of_site else self.written
+        written = with_owner(self.written, self.name) if self.is_of_site else self.written
         if self.row is None:
             return written
         bands = self.row.get("bands", "").split()

@@ -194,8 +194,8 @@ class PrefetchState(Struct, frozen=True, dict=True):
         if not required_state.is_known and not _is_there(required_state):
             raise PreconditionFailed(
                 f"prefetch.{key} ({required_state.template.words}) is required and missing: {required_state.text}. "
-                "Send it under this key of GET /cds-services (null if there is none), or a fhirServer with a token "
-                "that may read it.",
+                "Nothing was computed. Send this key of the service's prefetch (null if the chart has none), "
+                "or a fhirServer with a token that may read it.",
                 f"prefetch.{key}",
             )
 

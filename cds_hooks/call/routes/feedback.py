@@ -78,16 +78,14 @@ class _Feedback:
         self._proxies = components.settings.proxy_networks
 
     async def answer(self, request: Request) -> Response:
-        service_id = request.path_params["service_id"]
         call = proxied_call(request.scope, self._proxies)
         client = await self._intake.client_of(request, call)
-        if service_id not in self._addresses:
+        service = self._addresses.get(request.path_params["service_id"])
+        if service is None:
             raise NotFound("No service with this id exists here; GET /cds-services lists the services.")
-        service = self._addresses[service_id]
-        service_id = service.id
         client.require(service.names)
         async with self._intake.body(request, client, MOST_BYTES) as body:
-            await self._take(body, service_id, client)
+            await self._take(body, service.id, client)
         return Response(b"{}", media_type="application/json")
 
     async def _take(self, body: bytes, service_id: str, client: TrustedClient) -> None:

@@ -268,7 +268,7 @@ def _tolerance(context: RuleContext) -> str:
     """What follows on the total: a first order is begun lower, one of a patient who is used to it is reassessed."""
     is_first = _view(context).is_tolerant is False
     if is_first and is_long_acting(context.medication):  # a lower dose of it is no first opioid either
-        return ", no opioid tolerance on record: risk of overdose. Not a first opioid."
+        return ", no opioid tolerance on record: risk of overdose. Do not start with it."
     return _NOT_TOLERANT if is_first else ": risk of overdose. Reassess whether it still helps."
 
 

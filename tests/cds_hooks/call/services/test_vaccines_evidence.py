@@ -29,7 +29,7 @@ def positive(loinc: str) -> Json:
 
 # Somebody of an age with these entries: what the card says, and what it does not.
 CHARTS: list[tuple[int, list[Json], str, str]] = [
-    (62, [allergy("Shingrix")], "Contraindicated: Zoster because of Shingrix", "Order Zoster"),
+    (62, [allergy("Shingrix")], "Contraindicated: Zoster because of an allergy: Shingrix", "Order Zoster"),
     (62, [allergy("shingles vaccine")], "Contraindicated: Zoster", "Order Zoster"),
     (62, [allergy("Prevnar 20")], "Contraindicated: Pneumococcal", "Order Pneumococcal"),
     (62, [allergy("MMR vaccine")], "Contraindicated: MMR", "Order MMR"),
