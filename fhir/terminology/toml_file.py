@@ -52,6 +52,13 @@ def parse_toml(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # a number can be too long for Python, and nesting too deep
         reason = str(error).replace("Cannot overwrite a value", "a key is given twice")
         if given := re.search(r"given twice \(at line (\d+)", reason):
-            key = text.splitlines()[int(given[1]) - 1].partition("=")[0].strip()[:60]
-            reason = reason.replace("a key is", f"the key {key} is")
+            reason = reason.replace("a key is", f"{_key_of(text.splitlines()[int(given[1]) - 1])} is")
         raise TomlFault(f"is not valid TOML: {reason}") from error
+
+
+def _key_of(line: str) -> str:
+    """Return the key that a line gives a value; of the last line of a longer value nothing, it can be a secret."""
+    try:
+        return f"the key {', '.join(tomllib.loads(line))[:60]}"
+    except ValueError:
+        return "a key"
