@@ -711,9 +711,10 @@ def _under_cap(instruction: Instruction, identity: MedicationIdentity, weight_kg
     if amount is None or cap is None or doses is None or cap.unit.kind != amount.unit.kind:
         return instruction
     most = cap.high * cap.unit.factor / amount.unit.factor * doses
-    if amount.high <= most:
+    is_of_day = instruction.limit == milligrams(identity, cap)[0]
+    if amount.high <= most or (is_of_day and instruction.total_per_day):
         return instruction
-    limit = () if instruction.limit == milligrams(identity, cap)[0] else instruction.limit
+    limit = () if is_of_day else instruction.limit
     return replace(instruction, amount=replace(amount, low=min(amount.low, most), high=most), limit=limit)
 
 

@@ -95,9 +95,9 @@ _ONE_MOST = re.compile(
     rf"(?P<count>{NUMBER}) ?(?P<unit>{UNIT})(?P<by_weight> ?(?:/|per) ?kg\b)?(?P<of_what>{_OF_WHAT})"
 )
 _OF_ONE_DOSE = re.compile(r"\b(?:dose|time|administration)\b")
-# Behind it stands what a dose may be raised to, which is not given beside what stands before it.
+# Behind it stands what a dose may be raised to; "10 mg and up to 5 mg more" are two doses.
 _RAISED_TO = re.compile(
-    r"\b(?:up to|(?:rais\w*|advanc\w*|escalat\w*|go)(?: up)? to)"
+    r"(?<!\band )(?<!\bplus )\b(?:up to|(?:rais\w*|advanc\w*|escalat\w*|go)(?: up)? to)"
     r"(?: (?:a )?(?:max\w*|total|target)(?: dose)?(?: of)?)?:? ?$"
 )
 _DURATION = re.compile(
@@ -403,7 +403,7 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
         # "15 mg daily divided TID": the day is that of the amount.
         times = [time for time in times if time.high != 1.0] or times
     if len(amounts) > 1:
-        if _RAISED_TO.search(text[: amounts[-1].start]):
+        if _is_raised(text, amounts[-1], times):
             return _raised(text, frame, amounts, times)
         parts = _parts(amounts, times, len(text))
         # "5 mg prn moderate pain, 10 mg prn severe pain" is not both.
@@ -437,6 +437,13 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     if _SINGLE.search(text):
         return structs.replace(frame, amount=amount, times_low=1.0, times_high=1.0, single=True, days=days or 1.0)
     return structs.replace(frame, amount=amount)
+
+
+def _is_raised(text: str, last: SigAmount, times: Sequence[SigFrequency]) -> bool:
+    """Whether the last amount is in place of what stands before it: not "300 mg at noon, up to 600 mg at bedtime"."""
+    sides = [{time.name for time in times if (time.start > last.start) is is_last} for is_last in (False, True)]
+    at_other_moments = all(side and "" not in side for side in sides) and sides[0] != sides[1]
+    return _RAISED_TO.search(text[: last.start]) is not None and not at_other_moments
 
 
 def _raised(text: str, frame: Sig, amounts: Sequence[SigAmount], times: Sequence[SigFrequency]) -> Sig:
