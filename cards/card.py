@@ -186,7 +186,7 @@ def _source_faults(source: Source) -> list[str]:
     if not source.label.strip():
         faults.append("SRC-01: source without label")
     for name, url in (("url", source.url), ("icon", source.icon)):
-        if url is not None and not _is_web_address(url):
+        if url is not None and not is_web_address(url):
             faults.append(f"SRC: source.{name} is not an absolute http(s) address")
     if source.topic is not None:
         faults.extend(_coding_faults(source.topic, "source.topic"))
@@ -197,7 +197,7 @@ def _link_faults(link: Link) -> list[str]:
     faults = []
     if not link.label.strip():
         faults.append("LINK-01: link without label")
-    if not _is_web_address(link.url):
+    if not is_web_address(link.url):
         faults.append("LINK-02: link.url is not an absolute http(s) address")
     if link.type not in _LINK_TYPES:
         faults.append(f"LINK-03: link.type {link.type!r}")
@@ -239,11 +239,16 @@ def _action_faults(action: Action) -> list[str]:
 _PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.:-]+(?:/[A-Za-z0-9._~/-]*)?")
 
 
-def _is_web_address(url: str) -> bool:
-    if _PLAIN_ADDRESS.fullmatch(url):  # nearly all of them; urlsplit takes 10 µs for one that it has not seen
+def is_web_address(url: str | None) -> bool:
+    """Return whether a browser may be sent there: http or https, nothing else.
+
+    >>> is_web_address("https://example.org/label"), is_web_address("javascript:alert(1)"), is_web_address(None)
+    (True, False, False)
+    """
+    if _PLAIN_ADDRESS.fullmatch(url or ""):  # nearly all of them; urlsplit takes 10 µs for one that it has not seen
         return True
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url or "")
     except ValueError:  # as for "http://["
         return False
     return parts.scheme in ("http", "https") and bool(parts.netloc)

@@ -19,10 +19,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from cards.rules.engine.rule_book import whole_book
-from cards.rules.language.rule import DeclaredSelector
+from cards.rules.language.rule import SET_ID, DeclaredSelector
 
 _TABLES = Path(__file__).resolve().parents[1] / "cards"
-_SET_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBERS = {
     "contraindications": "4",
     "warnings_and_cautions": "5",
@@ -121,7 +120,7 @@ def citations() -> Iterator[Citation]:
     for path in sorted(_TABLES.rglob("*.csv")):
         for number, row in enumerate(csv.DictReader(path.read_text("utf-8").splitlines()), 2):
             cells = " ".join(row.get(name) or "" for name in ("document", "section", "source"))
-            set_ids = set(_SET_ID.findall(row.get("set_id") or cells))
+            set_ids = set(SET_ID.findall(row.get("set_id") or cells))
             quotes = [row["quote"]] if "quote" in row else re.findall(r"“([^”]+)”", cells)
             parts = tuple(part.strip() for quote in quotes for part in quote.split("…") if part.strip())
             if len(set_ids) == 1 and parts:

@@ -113,7 +113,8 @@ def _cited(key: str, sources: Sequence[Evidence]) -> tuple[str, ...]:
     speaking = [*own, *(source for source in sources if source.rxcui is None)] or list(sources)
     source = speaking[0]
     label = "own" if own else "class" if source.basis == "label" else "none"
-    return min(map(class_of, speaking)), label, source.document, source.section, source.year, source.url or ""
+    address = source.link or source.url or ""
+    return min(map(class_of, speaking)), label, source.document, source.section, source.year, address
 
 
 def _is_label_of(key: str, source: Evidence) -> bool:

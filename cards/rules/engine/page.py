@@ -129,7 +129,8 @@ def _side(side: Iterable[DeclaredSelector]) -> str:
 
 
 def _evidence(evidence: Evidence) -> str:
-    name = f"[{evidence.document}]({evidence.url})" if evidence.url else evidence.document
+    address = evidence.link or evidence.url
+    name = f"[{evidence.document}]({address})" if address else evidence.document
     graded = f"{evidence.grade} ({evidence.grade_scheme})"
     on_cards = f"{evidence.basis}, on cards: {evidence.label}"
     return f"{name}, {evidence.organisation}, {evidence.year}: {evidence.section}. Grade: {graded}; {on_cards}."

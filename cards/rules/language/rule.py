@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 
 from cards.card import WebAddress
 from fhir.record.refusals import describe_decoder_error
+from fhir.terminology.package_tables import package_rows
 
 BandIndicator = Literal["silent", "info", "warning", "critical"]
 Asks = Literal["end", "change", "steps"]
@@ -97,9 +98,11 @@ class Declared(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     """Ground of the declared things: a misspelt member stops the start."""
 
 
-_OF_AUTHORITY = re.compile(
-    r"https://(?:[\w-]+\.)*(?:nih\.gov|fda\.gov|cdc\.gov|europa\.eu|sante\.fr|gov\.uk|bfarm\.de|medicines\.org\.uk|doi\.org)/"
-)
+SET_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DOI = (re.compile(r"\bdoi:? (10\.\d{4,9}/[^\s,;]+?)(?=[,;)]*(?:\s|$))"), "https://doi.org/")
+_AT_DAILYMED = (SET_ID, "https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid=")
+_HOST = re.compile(r"https://(?:www\.)?([\w.-]+)/")
+_HOSTS = {row["host"]: row["of"] for row in package_rows(__package__, "link_hosts.csv")}
 
 
 class Evidence(Declared, frozen=True):
@@ -121,9 +124,15 @@ class Evidence(Declared, frozen=True):
 
     @property
     def link(self) -> str | None:
-        """The address that a card shows: of a label only one of an authority or its registry, never a copy's."""
-        is_shown = self.basis not in ("label", "regulator") or _OF_AUTHORITY.match(self.url or "") is not None
-        return self.url if is_shown else None
+        """The address that a card shows, by the document's set id or DOI or at its publisher; None of a mere copy."""
+        is_official = self.basis in ("label", "regulator")
+        pattern, place = _AT_DAILYMED if is_official else _DOI
+        numbers = set(pattern.findall(self.document))
+        if len(numbers) == 1:
+            return f"{place}{numbers.pop()}"
+        host = _HOST.match(self.url or "")
+        is_at_authority = host is not None and _HOSTS.get(host[1]) == "authority"
+        return self.url if is_at_authority or not is_official else None
 
 
 class Drug(Declared, frozen=True):

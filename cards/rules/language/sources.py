@@ -15,7 +15,7 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.rules.language.rule import Band, DeclaredSelector, Drug, Evidence, Rule
+from cards.rules.language.rule import SET_ID, Band, DeclaredSelector, Drug, Evidence, Rule
 from cards.text import capitalized
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 from fhir.terminology.package_tables import package_rows
@@ -33,12 +33,9 @@ LEADS: Final = frozenset({"D", "E"})
 """The classes that show no card: what is based on them alone waits until a label or a guideline was read."""
 _CRITICAL_CLASSES: Final = frozenset({"A", "P"})
 """The classes that may be shown as critical; what is based on a guideline, criteria or a study is at most a warning."""
-_PACKAGE: Final = "cards.rules.language"
 
-
-_SET_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER: Final = re.compile(
-    rf"\bset(?: id)? [0-9a-f]{{7}}|{_SET_ID.pattern}|\beu/\d/\d\d/\d|\bndc \d{{4,5}}-\d{{3,4}}"
+    rf"\bset(?: id)? [0-9a-f]{{7}}|{SET_ID.pattern}|\beu/\d/\d\d/\d|\bndc \d{{4,5}}-\d{{3,4}}"
     r"|\b(?:a?nda|bl) \d{6}|\b\d{6}(?:s\d{3})?lbl\b|\bregistration \d|\bdailymed archive \d"
     r"|\bemc(?: product)? \d{3}|\boddb\.org \d{5}"
     r"|\b(?:fda\.report|prescriberpoint\.com)(?:/[\w/]*)?[ -][0-9a-f]{7,8}\b"
@@ -84,12 +81,12 @@ def label_evidence(
     Without a number the page says of which country the label is (`label_copies.csv`); of others it is not known.
     """
     name = capitalized(drug)
-    is_at_dailymed = _SET_ID.fullmatch(set_id) is not None
-    number = f"set {set_id[:8]}" if is_at_dailymed else set_id
-    identity = f", {number}" if number else ""
+    is_at_dailymed = SET_ID.fullmatch(set_id) is not None
+    identity = f", set {set_id[:8]}" if is_at_dailymed else f", {set_id}" if set_id else ""
     how = "read in a copy" if page else "read"
     part = section.lower() if section[:1].isalpha() else f"section {section}"
     form = f" ({route})" if route else ""
+    of_class = ", for its class" if rxcui in CLASS_MEMBERS else ""
     place = ", ".join(filter(None, (f"DailyMed set id {set_id}" if is_at_dailymed else set_id, page)))
     country = "US" if is_at_dailymed else country_of(set_id) or _country_of_copy(page)
     return Evidence(
@@ -97,11 +94,11 @@ def label_evidence(
         "FDA-approved label" if country == "US" else f"label, {country}",
         read[:4],
         f"{section}: {quote}",
-        f"{name} label ({country}), {part}{identity}, {how} {read}",
+        f"{name} label ({country}){of_class}, {part}{identity}, {how} {read}",
         "label",
         "label",
         "label",
-        f"https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid={set_id}" if is_at_dailymed else f"https://{page}",
+        f"https://{page}" if page else None,
         rxcui or None,
     )
 
@@ -126,7 +123,7 @@ def country_of(text: str) -> str:
 @cache
 def _country_of_copy(page: str) -> str:
     """Return the country whose labels a page has copies of; such a copy has no number and makes at most a warning."""
-    copies = package_rows(_PACKAGE, "label_copies.csv")
+    copies = package_rows(__package__, "label_copies.csv")
     return next((row["labels_of"] for row in copies if row["page"] in page), "country unknown")
 
 
@@ -149,7 +146,7 @@ def class_of_document(document: str, about: str, basis: str) -> SourceClass:
 
 @cache
 def _classes() -> tuple[tuple[_Named, ...], Mapping[str, SourceClass]]:
-    rows = package_rows(_PACKAGE, "source_classes.csv")
+    rows = package_rows(__package__, "source_classes.csv")
     named = tuple(_Named(row["words"].lower(), _checked(row["class"])) for row in rows if row["words"])
     return named, {row["basis"]: _checked(row["class"]) for row in rows if not row["words"]}
 
@@ -215,7 +212,7 @@ def _carried(
 @cache
 def _quotes() -> Mapping[str, tuple[Evidence, ...]]:
     quotes: dict[str, tuple[Evidence, ...]] = {}
-    for row in _quote_rows():
+    for row in package_rows(__package__, "label_quotes.csv"):
         if not row["partner"]:
             quotes[row["rule"]] = (*quotes.get(row["rule"], ()), _quoted(row))
     return quotes
@@ -223,17 +220,14 @@ def _quotes() -> Mapping[str, tuple[Evidence, ...]]:
 
 def pair_quotes() -> Mapping[frozenset[str], Evidence]:
     """Return the label that was read for each pair of drugs or classes whose own source is a lead."""
-    return {frozenset((row["rxcui"], row["partner"])): _quoted(row) for row in _quote_rows() if row["partner"]}
+    rows = package_rows(__package__, "label_quotes.csv")
+    return {frozenset((row["rxcui"], row["partner"])): _quoted(row) for row in rows if row["partner"]}
 
 
 @cache
 def harms() -> Mapping[str, str]:
     """Return what too much of a drug does, by its code: a warning of its label."""
-    return {row["rxcui"]: row["harm"] for row in package_rows(_PACKAGE, "harms.csv")}
-
-
-def _quote_rows() -> list[dict[str, str]]:
-    return package_rows(_PACKAGE, "label_quotes.csv")
+    return {row["rxcui"]: row["harm"] for row in package_rows(__package__, "harms.csv")}
 
 
 def _quoted(row: Mapping[str, str]) -> Evidence:

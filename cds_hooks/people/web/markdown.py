@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
+from cards.card import is_web_address
+
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
@@ -40,15 +42,6 @@ def keep_whole(text: str) -> Markup:
     return Markup(_WHOLE.sub(r'<span class="nowrap">\g<0></span>', str(escape(text))))  # noqa: S704 - escaped
 
 
-def is_web_address(url: str | None) -> bool:
-    """Return whether a browser may be sent there: http or https, nothing else.
-
-    >>> is_web_address("https://example.org/label"), is_web_address("javascript:alert(1)"), is_web_address(None)
-    (True, False, False)
-    """
-    return url is not None and url.lower().startswith(("https://", "http://"))
-
-
 def _link_open(_self: object, tokens: Sequence[Token], index: int, *_: object) -> str:
     href = tokens[index].attrGet("href")
     return str(Markup('<a href="{}" rel="noreferrer">').format(href))
@@ -60,7 +53,7 @@ def _text(_self: object, tokens: Sequence[Token], index: int, *_: object) -> str
 
 @cache
 def _renderer() -> MarkdownIt:
-    # imported here: most pages only ask for `is_web_address`, and the library takes 15 ms of their first opening
+    # imported here: most pages have no Markdown, and the library takes 15 ms of their first opening
     from markdown_it import MarkdownIt
 
     renderer = MarkdownIt("zero", {"html": False, "breaks": True, "xhtmlOut": True}).enable(_RULES)

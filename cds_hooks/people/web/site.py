@@ -107,9 +107,10 @@ def templates() -> "Environment":
     """Return what renders the templates; their library is loaded by the first call."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    from cards.card import is_web_address
     from cards.compose.model import in_100
     from cds_hooks.people.web.charts import HAPPENED, PEOPLE
-    from cds_hooks.people.web.markdown import is_web_address, keep_whole
+    from cds_hooks.people.web.markdown import keep_whole
     from cds_hooks.people.web.numbers import (
         LEAST_EVENTS,
         format_epoch,

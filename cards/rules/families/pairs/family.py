@@ -167,11 +167,6 @@ def _is_on_mucosa(drug: MedicationIdentity) -> bool:
 _UP_TO_DAYS: Final = {"from_29_days": 28.0, "from_1_year": 365.0}
 
 
-def _is_of_own_country(evidence: Evidence) -> bool:
-    """Whether it is a label of the own country, where the quotes, which are of US labels, are of another one."""
-    return country_of(f"{evidence.document} {evidence.organisation}") in own_country().holds_for - {"US"}
-
-
 def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
     documents = {row.pop("id"): row for row in package_rows(_PACKAGE, "sources.csv")}
     pairs: dict[frozenset[str], tuple[Pair, ...]] = {}
@@ -190,7 +185,9 @@ def _read_pairs() -> Mapping[frozenset[str], tuple[Pair, ...]]:
             evidence = dated(evidence, row["read"])
             keys = frozenset((a_key, b_key))
             quote = quotes.get(keys, evidence)
-            is_closer = _is_of_own_country(evidence) and class_of(evidence) <= class_of(quote)
+            # A label of the own country stands before the quotes, which are of labels of the United States.
+            is_own = country_of(f"{evidence.document} {evidence.organisation}") in own_country().holds_for - {"US"}
+            is_closer = is_own and class_of(evidence) <= class_of(quote)
             evidence = quote if class_of(quote) <= class_of(evidence) and not is_closer else evidence
             if is_lead([evidence]):
                 continue  # it waits on the page of what is to be read

@@ -12,13 +12,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import Source
+from cards.card import Source, is_web_address
 from cards.compose.model import WHY
 from cards.extension import Fact, FindingReference
 from cards.rules.language.rule import Evidence
 from cds_hooks.evidence.storage.decision import Decision, each_scores
 from cds_hooks.evidence.storage.sent import SentCard
-from cds_hooks.people.web.markdown import is_web_address, render_markdown
+from cds_hooks.people.web.markdown import render_markdown
 from cds_hooks.people.web.numbers import date_of, format_age, format_quantity, format_unit, format_value, words_of
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.artifact.manifest import Manifest, ModelInput
