@@ -36,6 +36,12 @@ _PRELIMINARY: Final = "preliminary"
 _WITH_FIRST_WORDS: Final = _FINAL_REPORT | {_PRELIMINARY}
 _BY_FIRST_WORD: Final = frozenset({"blood_culture"})
 """A blood culture is told by its first report: the final one takes days."""
+_CULTURES: Final = _BY_FIRST_WORD | {"urine_culture"}
+_CULTURE: Final = re.compile(r"[ck]ultur(?!al)|cultiv|kweek|coltur")
+_CULTURE_DAYS: Final = 30
+"""So old a culture that is not final is still told; the project's own choice."""
+# FHIR R4, diagnostic-report-status and observation-status; an order is 0, what is final 2.
+_STAGES: Final = {"registered": 1, "partial": 1, _PRELIMINARY: 1} | dict.fromkeys(("cancelled", "entered-in-error"), -1)
 # HL7 v3 ObservationInterpretation.
 _POSITIVE_CODES: Final = frozenset({"POS", "A", "AA", "DET", "RR", "WR"})
 _NEGATIVE_CODES: Final = frozenset({"NEG", "N", "ND", "NR"})
@@ -242,6 +248,34 @@ def _replaces(part: CodedPart) -> bool:
 
 def _codes_of(part: CodedPart) -> set[str]:
     return {coding.code for concept in part[1].interpretation for coding in concept.coding}
+
+
+def cultures_under_way(record: PatientRecord) -> list[Done]:
+    """Return the cultures of the last days that are ordered or begun and not final, without what a later entry ends."""
+    orders = (item for item in record.facts(ServiceRequest) if item.status != "draft" and is_open_order(item, record))
+    ordered = ((item, item.code, parse_time(item.authoredOn or "")) for item in orders if item.code is not None)
+    reports, parts = record.facts(DiagnosticReport), record.screening_parts()
+    cultures = [
+        *((0, Done(_culture(code), time, f"ServiceRequest/{item.id}", code.words)) for item, code, time in ordered),
+        *((_STAGES.get(item.status or "", 2), _of_report(_culture(item.code), item)) for item in reports),
+        *((_STAGES.get(part[0].status, 2), _of_result(_culture(part[1].code), part)) for part in parts),
+    ]
+    dated = [(stage, entry, entry.day) for stage, entry in cultures if entry.test and entry.day is not None]
+    return [
+        entry
+        for stage, entry, day in dated
+        if stage in (0, 1)
+        and (record.as_of.date() - day).days <= _CULTURE_DAYS
+        and not any(later > stage and other.test == entry.test and since >= day for later, other, since in dated)
+    ]
+
+
+def _culture(concept: CodeableConcept | None) -> str:
+    """Return which culture a concept means, its own words for one that has no name; "" for none."""
+    if concept is None:
+        return ""
+    words = concept.words.lower()
+    return min(tests_named(concept) & _CULTURES, default=words if _CULTURE.search(words) else "")
 
 
 def is_ordered(record: PatientRecord, name: str) -> str | None:

@@ -5,9 +5,9 @@ decided at discharge with available sources is the dose of what goes home, by th
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
-from itertools import compress
+from itertools import compress, groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from cards.compose.equation import guideline_card
 from cards.compose.preventive import results_card
 from cards.extension import Fact
 from cards.preventive.abnormal import ABNORMAL_RESULTS, open_results
+from cards.preventive.chart import Done, cultures_under_way, marked_critical
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft
 from cards.text import capitalized, escape, plain
@@ -29,10 +30,12 @@ from cds_hooks.call.services._current_medications import taken_medications
 from cds_hooks.call.services._exclusions import A_YEAR_DAYS, PALLIATIVE, find_named_in_chart, first_reason
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
 from fhir.mapping.allergies import allergy_to_class
-from fhir.mapping.conditions import find_condition
+from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.declined import declined_medicine
+from fhir.mapping.kidney_course import acute_rise, kidney_failure, low_egfr
 from fhir.mapping.medications.active import ActiveMedication, held_medications, presence_of
 from fhir.mapping.medications.identity import identify
+from fhir.mapping.shown_by_results import shown_by_result
 from fhir.mapping.stays import discharge_destination
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
@@ -82,15 +85,21 @@ def find(call: ServiceInput) -> Advice:
     advice.cards = [_at_discharge(card, call) for card in shown]
     if not is_for_comfort:
         going_home = _classes(record, judged)
-        on_hold = _anticoagulant_on_hold(call)
-        rows = (row for row in OMISSIONS if on_hold is None or "anticoagulant" not in row.wanted)
-        omitted = (_omitted(row, call, going_home) for row in rows)
-        advice.cards += filter(None, (_after_infarction(call, _classes(record, active)), on_hold, *omitted))
+        by_disease = groupby(OMISSIONS, lambda row: (row.diseases, row.on_hold))
+        advice.cards += filter(None, (_omitted([*rows], call, going_home) for _, rows in by_disease))
     today, since = record.as_of.date(), (record.as_of.date() - _LAST_DAYS).isoformat()
+    marked = {entry.source for entry in record.derive(marked_critical)}
     recent = (result for result in record.derive(open_results) if result.when >= since)
-    results = [result for result in recent if result.row.indicator == "critical" or result.row.marked_critical]
+    results = [
+        result
+        for result in recent
+        if result.row.indicator == "critical" or any(fact.source in marked for fact in result.facts)
+    ]
     if results:
         advice.cards.append(results_card(results, call.card_identity(), record.patient_id, today))
+    told = {fact.source for result in results for fact in result.facts}
+    if not is_for_comfort and (card := _cultures_not_final(call, told)) is not None:
+        advice.cards.append(card)
     advice.silences += _not_judged(active, judged, call)
     advice.orders = {
         "drafts": {"resourceType": "Bundle", "entry": [{"resource": draft.resource} for draft in drafts]},
@@ -136,14 +145,11 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceI
 
 _LAST_DAYS: Final = timedelta(days=2)
 """So old a critical result is still told at discharge; the project's own choice."""
-_INFARCTION_DAYS: Final = 30
-_STATIN: Final = frozenset({"statin"})
-_ANTIPLATELETS: Final = frozenset({"antiplatelet", "asa_or_antiplatelet", "salicylate"})
-_ASPIRIN: Final = frozenset({"salicylate"})
-_GUIDELINE: Final = Source(
-    label="2025 ACC/AHA guideline on acute coronary syndromes", url="https://doi.org/10.1161/CIR.0000000000001309"
-)
-_CALLED: Final = re.compile(r"statin|aspirin|antiplatelet|clopidogrel|ticagrelor|prasugrel", re.IGNORECASE)
+_LOW_LVEF: Final = 40.0
+_POTASSIUM_BEFORE: Final = 5.0
+"""NICE NG203: no ACE inhibitor or ARB is begun over it (table 3 of PMC9970101)."""
+_LVEF_DAYS: Final = 730
+"""So old an ejection fraction still counts, as in `condition_results.csv`."""
 
 
 def _classes(record: PatientRecord, orders: Iterable[_Active]) -> frozenset[str]:
@@ -157,15 +163,25 @@ class Omission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     id: str
     diseases: tuple[str, ...]
+    missing: str
     wanted: frozenset[str]
     called: str
-    summary: str
-    opening: str
-    label: str
-    url: WebAddress
+    opening: str = ""
+    label: str = ""
+    url: WebAddress = ""
+    act: str = "Order what fits, or note why not."
     days: int | None = None
+    from_age: int = 0
     by_score: bool = False
+    on_hold: bool = False
+    with_low_lvef: bool = False
+    not_with_weak_kidneys: bool = False
+    only_with: tuple[str, ...] = ()
+    beside: frozenset[str] = frozenset()
+    not_beside: frozenset[str] = frozenset()
+    not_taking: frozenset[str] = frozenset()
     unless: tuple[str, ...] = ()
+    unless_allergic: tuple[str, ...] = ()
     unless_done: tuple[str, ...] = ()
     unless_words: str = "(?!)"
 
@@ -177,31 +193,77 @@ class _Omissions(Struct, forbid_unknown_fields=True):
 OMISSIONS: Final = read_toml_as(Path(__file__).parent / "omissions.toml", _Omissions).omission
 
 
-def _omitted(row: Omission, call: ServiceInput, classes: frozenset[str]) -> Card | None:
-    """Return that the patient goes home without what a disease asks for, if nothing on record says why."""
+def _omitted(rows: list[Omission], call: ServiceInput, classes: frozenset[str]) -> Card | None:
+    """Return what a disease asks for and does not go home with the patient, if nothing on record says why."""
     record = call.record
-    disease = find_condition(record, *row.diseases)
-    if disease is None or disease.doubt or classes & row.wanted or not record.was_requested("Condition"):
+    disease = find_condition(record, *rows[0].diseases)
+    if disease is None or disease.doubt or not record.was_requested("Condition"):
         return None
-    is_old = disease.time is None or disease.time.whole_days(record.as_of_epoch) > (row.days or 0)
-    if (row.days is not None and is_old) or re.search(row.unless_words, disease.words, re.IGNORECASE):
+    missing = [row.missing for row in rows if _is_missing(row, disease, record, classes)]
+    if not missing:
         return None
-    is_for_blood = "anticoagulant" in row.wanted
-    if (is_for_blood and very_low(record)) or find_named_in_chart(record, row.unless_done, A_YEAR_DAYS, only_done=True):
-        return None
-    if find_condition(record, *row.unless) or declined_medicine(record, row.wanted, re.compile(row.called, re.I)):
-        return None
-    if row.by_score and (first_reason(NO_TALK, row.id, record) is not None or not _reaches_score(record)):
-        return None
-    words = plain(disease.words, 60)
+    first, words = rows[0], plain(disease.words, 60)
+    held = _held_anticoagulants(record) if first.on_hold else []
+    act = first.act.format(held=", ".join(plain(drug.name, 40) for drug in held))
     return _omission(
         call,
-        about=row.id,
-        summary=row.summary.format(disease=capitalized(plain(disease.words, 40))),
-        opening=f"**{escape(words)}**{disease.in_brackets}: {row.opening}",
-        guideline=Source(label=row.label, url=row.url),
-        facts=(Fact("disease", text=words, source=disease.source),),
+        about=first.id,
+        summary=f"{capitalized(plain(disease.words, 40))}: no {' and no '.join(missing)} goes home. {act}",
+        opening=f"**{escape(words)}**{disease.in_brackets}: {first.opening}",
+        guideline=Source(label=first.label, url=first.url),
+        facts=(
+            Fact("disease", text=words, source=disease.source),
+            *(Fact("held", text=plain(drug.name, 40), source=drug.source) for drug in held),
+        ),
     )
+
+
+def _held_anticoagulants(record: PatientRecord) -> list[ActiveMedication]:
+    """Return the anticoagulants by mouth that are on hold with a disease that asks for one."""
+    is_asked_for = find_condition(record, "afib", "mechanical_valve", "vte") is not None
+    return [drug for drug in held_medications(record) if is_asked_for and drug.identity.classes & {"doac", "vka"}]
+
+
+def _is_missing(row: Omission, disease: ConditionHit, record: PatientRecord, classes: frozenset[str]) -> bool:
+    if classes & row.wanted or classes & row.not_beside or (row.beside and not classes & row.beside):
+        return False
+    is_old = disease.time is None or disease.time.whole_days(record.as_of_epoch) > (row.days or 0)
+    if (row.days is not None and is_old) or re.search(row.unless_words, disease.words, re.IGNORECASE):
+        return False
+    return _is_for(row, record) and not _has_reason_against(row, record)
+
+
+def _is_for(row: Omission, record: PatientRecord) -> bool:
+    if "anticoagulant" in row.wanted and bool(_held_anticoagulants(record)) != row.on_hold:
+        return False
+    lvef = record.newest("lvef", _LVEF_DAYS)
+    if row.with_low_lvef and (lvef is None or lvef.value > _LOW_LVEF):
+        return False
+    if row.from_age and (record.age_years() or 0) < row.from_age:
+        return False
+    return not row.only_with or find_condition(record, *row.only_with) is not None
+
+
+def _has_reason_against(row: Omission, record: PatientRecord) -> bool:
+    if "anticoagulant" in row.wanted and not row.on_hold and very_low(record):
+        return True
+    if row.by_score and (first_reason(NO_TALK, row.id, record) is not None or not _reaches_score(record)):
+        return True
+    return bool(
+        find_condition(record, *row.unless)
+        or any(shown_by_result(record, group) for group in row.unless)
+        or (row.not_with_weak_kidneys and _has_weak_kidneys(record))
+        or (row.not_taking and presence_of(record, row.not_taking).medications)
+        or any(allergy_to_class(record, name) for name in row.unless_allergic)
+        or find_named_in_chart(record, row.unless_done, A_YEAR_DAYS, only_done=True)
+        or declined_medicine(record, row.wanted, re.compile(row.called, re.I))
+    )
+
+
+def _has_weak_kidneys(record: PatientRecord) -> bool:
+    potassium = record.newest("potassium")
+    is_high = potassium is not None and potassium.value > _POTASSIUM_BEFORE
+    return is_high or bool(low_egfr(record) or acute_rise(record) or kidney_failure(record))
 
 
 def _reaches_score(record: PatientRecord) -> bool:
@@ -211,100 +273,35 @@ def _reaches_score(record: PatientRecord) -> bool:
         return False
 
 
-def _after_infarction(call: ServiceInput, all_classes: frozenset[str]) -> Card | None:
-    """Return what is not among the medications after a myocardial infarction of this stay: a statin, an antiplatelet.
-
-    Not where the chart says why: a reaction, a refusal. Source: the guideline of 2025 (Rao et al., Circulation 2025;
-    top things to know, professional.heart.org): a high-intensity statin and dual antiplatelet therapy for 12 months.
-    """
-    record = call.record
-    infarction = find_condition(record, "infarction_acute")
-    if infarction is None or infarction.doubt or infarction.time is None:
+def _cultures_not_final(call: ServiceInput, told: Collection[str | None]) -> Card | None:
+    """Return the cultures that are open at discharge: without a result, or of blood with a positive first one."""
+    found = (entry for entry in cultures_under_way(call.record) if entry.source not in told)
+    cultures = [entry for entry in found if not entry.result or _is_positive_blood_culture(entry)]
+    if not cultures:
         return None
-    if infarction.time.whole_days(record.as_of_epoch) > _INFARCTION_DAYS or not record.was_requested("Condition"):
-        return None
-    missing = []
-    if (
-        not all_classes & _STATIN
-        and allergy_to_class(record, "statin") is None
-        and not declined_medicine(record, _STATIN, _CALLED)
-    ):
-        missing.append("statin")
-    is_wanted = not declined_medicine(record, _ANTIPLATELETS, _CALLED)
-    if is_wanted and (antiplatelet := _missing_antiplatelet(record, all_classes, is_listed=bool(missing))):
-        missing.append(antiplatelet)
-    if not missing:
-        return None
-    words, day = plain(infarction.words, 60), infarction.time.date
-    names = " and no ".join(missing)
-    beside = "; beside an anticoagulant ask which of the two" if "anticoagulant" in all_classes else ""
-    headline = " and no ".join(name.partition(" (")[0] for name in missing)
+    told_words = (plain(f"{entry.words}: {entry.result}".removesuffix(": "), 60) for entry in cultures)
+    names = ", ".join(dict.fromkeys(told_words))
     return _omission(
         call,
-        about="after-infarction",
-        summary=f"Heart attack, no {headline} at discharge. Order what fits, or note why not.",
+        about="culture-not-final",
+        summary=f"Not final at discharge: {plain(names, 70)}. Write who looks at the result.",
         opening=(
-            f"**{words}** ({day}): no **{names}** is ordered or stated. The guideline recommends a high-intensity "
-            f"statin and, for 12 months, aspirin with a P2Y12 inhibitor{beside}. Other medications after an "
-            "infarction were not looked for. Check for bleeding or intolerance that is not on record."
+            f"**{escape(plain(names, 160))}**: no final result is on record. Of 2,033 results that came after the "
+            "discharge 191 called for a possible action, and physicians were unaware of 65 of the 105 asked about."
         ),
-        guideline=_GUIDELINE,
-        facts=(Fact("infarction", text=words, effective=infarction.time.text, source=infarction.source),),
+        guideline=Source(label="Roy 2005", url="https://doi.org/10.7326/0003-4819-143-2-200507190-00011"),
+        facts=tuple(Fact("culture", text=entry.words, source=entry.source) for entry in cultures),
     )
+
+
+def _is_positive_blood_culture(entry: Done) -> bool:
+    rows = (row for row in ABNORMAL_RESULTS.rows if entry.test == "blood_culture" and entry.test in row.tests)
+    return any(row.finding_in(entry) is not None for row in rows)
 
 
 def _omission(call: ServiceInput, **words: Any) -> Card:
     card_text = CardText(topic=TOPICS["discharge"], closing="Shown once before the discharge.", **words)
     return guideline_card(card_text, call.card_identity())
-
-
-def _anticoagulant_on_hold(call: ServiceInput) -> Card | None:
-    """Return that an anticoagulant by mouth is still on hold with a disease that asks for it, and nothing is instead.
-
-    The label of apixaban: boxed warning, "Premature discontinuation of any oral anticoagulant ... increases the risk of
-    thrombotic events".
-    """
-    record = call.record
-    disease = find_condition(record, "afib", "mechanical_valve", "vte")
-    held = (drug for drug in held_medications(record) if drug.identity.classes & {"doac", "vka"})
-    drug = next(held, None)
-    if disease is None or drug is None or presence_of(record, frozenset({"anticoagulant"})).medications:
-        return None
-    name, words = plain(drug.name, 40), plain(disease.words, 60)
-    return _omission(
-        call,
-        about="anticoagulant-on-hold",
-        summary=f"{capitalized(name)} is still on hold at discharge. Write whether and when it is resumed.",
-        opening=(
-            f"**{escape(words)}**{disease.in_brackets}: no other anticoagulant is active. To stop any oral "
-            "anticoagulant early raises the risk of a thrombosis (boxed warning of apixaban). Check why it was held: "
-            "bleeding, an operation."
-        ),
-        guideline=_ANTICOAGULANT_LABEL,
-        facts=(Fact("disease", text=words, source=disease.source), Fact("held", text=name, source=drug.source)),
-    )
-
-
-_ANTICOAGULANT_LABEL: Final = Source(
-    label="Eliquis (apixaban) label (US), boxed warning",
-    url="https://dailymed.nlm.nih.gov/dailymed/drugInfo.cfm?setid=e9481622-7cc6-418a-acb6-c5450daae9b0",
-)
-
-
-def _missing_antiplatelet(record: PatientRecord, classes: frozenset[str], *, is_listed: bool) -> str:
-    """Return what of the two is missing; of one alone nothing is said beside an anticoagulant or after a reaction.
-
-    A P2Y12 inhibitor alone has a card after a stent; a card of a missing statin (`is_listed`) names it in any case.
-    """
-    if not classes & _ANTIPLATELETS:
-        return "antiplatelet (aspirin, P2Y12 inhibitor)"
-    if "anticoagulant" in classes or (classes & _ASPIRIN and "antiplatelet" in classes):
-        return ""
-    if not classes & _ASPIRIN:
-        return "aspirin" if allergy_to_class(record, "salicylate") is None else ""
-    has_stent = find_condition(record, "stent_coronary") is not None
-    is_told = has_stent or is_listed
-    return "P2Y12 inhibitor" if is_told and allergy_to_class(record, "antiplatelet") is None else ""
 
 
 # The cards
