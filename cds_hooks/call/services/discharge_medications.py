@@ -153,9 +153,10 @@ _LVEF_DAYS: Final = 730
 
 
 def _classes(record: PatientRecord, orders: Iterable[_Active]) -> frozenset[str]:
-    """Return the classes of the medications that are ordered or stated."""
-    stated = (identify(statement, record.medications).classes for statement in record.facts(MedicationStatement))
-    return frozenset[str]().union(*(order.medication.identity.classes for order in orders), *stated)
+    """Return the classes of the medications that are ordered or stated; drops and creams treat no such disease."""
+    stated = (identify(statement, record.medications) for statement in record.facts(MedicationStatement))
+    taken = (*(order.medication.identity for order in orders), *stated)
+    return frozenset[str]().union(*(identity.classes for identity in taken if identity.systemic is not False))
 
 
 class Omission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -204,7 +205,7 @@ def _omitted(rows: list[Omission], call: ServiceInput, classes: frozenset[str]) 
         return None
     first, words = rows[0], plain(disease.words, 60)
     held = _held_anticoagulants(record) if first.on_hold else []
-    act = first.act.format(held=", ".join(plain(drug.name, 40) for drug in held))
+    act = first.act.format(held=capitalized(", ".join(plain(drug.name, 40) for drug in held)))
     return _omission(
         call,
         about=first.id,
