@@ -96,7 +96,7 @@ class Pair(Struct, frozen=True):
             return not any(drug.is_injected for drug in drugs)
         if self.unless == "rescue":
             is_once = [dose.single for drug, dose in orders if drug.is_injected]
-            return not is_once or not (any(is_once) or _says(context, partner, _SEIZURE))
+            return not is_once or not (any(is_once) or _says(context, partner, _SEIZURE, self.first))
         if self.unless == "in_catheter":
             return not _says(context, partner, _CATHETER)
         if self.unless == "not_neuraxial":
@@ -123,7 +123,9 @@ class Pair(Struct, frozen=True):
 
 _CATHETER: Final = re.compile(r"cathflo|catheter|dwell|central line|picc|intrapleural", re.IGNORECASE)
 _NEURAXIAL: Final = re.compile(r"epidural|intrathecal|spinal|peridural|neuraxial", re.IGNORECASE)
-_SEIZURE: Final = re.compile(r"seiz|convuls|status epi|krampf|crise|crisis", re.IGNORECASE)
+_SEIZURE: Final = re.compile(
+    r"seiz|convuls|comitial|status epi|krampf|cris(?:e|is) (?:d['’e] ?)?[eé]pil", re.IGNORECASE
+)
 _LOCAL_TOO: Final = ("local_too", "not_neuraxial")
 _HIGH_DOSE: Final = re.compile(r"high[- ]dose|\bhd-?mtx\b|\d ?m?g ?/ ?m(?:2|²)", re.IGNORECASE)
 _METHOTREXATE: Final = "6851"
@@ -142,10 +144,11 @@ def _is_meant_dose(dose: DailyDose, rxcui: str, how: str, mg: float) -> bool:
     return (day.low if how == "always over" else day.high) > mg and not dose.single
 
 
-def _says(context: RuleContext, partner: CurrentMedication, pattern: re.Pattern[str]) -> bool:
-    """Whether the words of one of the two orders have what the pattern looks for."""
+def _says(context: RuleContext, partner: CurrentMedication, pattern: re.Pattern[str], rxcui: str = "") -> bool:
+    """Whether the words of one of the two orders, or of that of one drug, have what the pattern looks for."""
     orders = ((context.medication, context.drafted.order), (partner.medication, partner.order))
-    return any(pattern.search(_words_of(drug, order)) is not None for drug, order in orders)
+    said = (_words_of(drug, order) for drug, order in orders if not rxcui or drug.has(rxcui))
+    return any(pattern.search(words) is not None for words in said)
 
 
 def _words_of(drug: MedicationIdentity, order: Order) -> str:
