@@ -32,6 +32,7 @@ from cards.preventive.knowledge import Order
 from cards.preventive.recommendation import FOLLOW_UP, Recommendation, words_of
 from cards.rules.patient.measurements import measurement_fact, newer_bound
 from cards.text import format_number, plain, unit
+from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.condition_concepts import words_take_back
 from fhir.mapping.conditions import condition_status, condition_time, find_condition
 from fhir.mapping.medications.active import (
@@ -58,12 +59,16 @@ _AFFIRMED: Final = re.compile(
 
 
 class Threshold(Struct, frozen=True):
-    """An analyte and the values that are abnormal, in its canonical unit: from a limit on, over one or below one."""
+    """An analyte and the values that are abnormal, in its canonical unit: from a limit on, over one or below one.
+
+    `times`: so many results have to be so, the newest among them.
+    """
 
     analyte: str
     at_least: float = -inf
     over: float = -inf
     below: float = inf
+    times: int = 1
 
     def holds(self, result: Measurement) -> bool:
         """Whether a value is abnormal: one that another unit gives, 6.993, is below 7; so is one of "<7"."""
@@ -126,6 +131,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     settled_by_medications: tuple[str, ...] = ()
     settled_by_names: str = ""
     settled_by_course: bool = False
+    settled_by_allergies: tuple[str, ...] = ()
     only_taking: str = ""
     normal_after_days: int | None = None
     in_limited_outlook: bool = False
@@ -308,6 +314,7 @@ def _abnormal(thresholds: Iterable[Threshold], row: AbnormalResult, record: Pati
         value
         for limit in thresholds
         if (value := _newest(record, limit.analyte, row.newest_days)) is not None and limit.holds(value)
+        if limit.times == 1 or sum(map(limit.holds, record.measurements(limit.analyte))) >= limit.times
     ]
 
 
@@ -492,6 +499,8 @@ def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirT
         is_older = hit and time and hit.time and hit.time.last_day < time.last_day
         if hit is not None and not (is_older and group in _OF_THIS_RESULT):
             return True
+    if any(allergy_to_class(record, name) for name in row.settled_by_allergies):
+        return True
     keys = frozenset(row.settled_by_medications)
     if keys and presence_of(record, keys).medications:
         return True
