@@ -5,6 +5,7 @@ from typing import Final
 
 from cards.coverage.seen import Subject, Test, is_in, is_within, months_before, words_of
 from cards.rules.conditions.condition import Truth
+from cards.rules.patient.measurements import body_mass_index
 from fhir.mapping.tobacco import smoking_history
 from fhir.record.datatypes import Quantity
 from fhir.record.measurement import USABLE_STATUS, effective_time
@@ -103,14 +104,8 @@ def _is_on_room_air(observation: Observation, words: str) -> bool:
 
 def bmi_test(wanted: Test, subject: Subject) -> Truth:
     """Return whether the body mass index keeps its limits."""
-    record = subject.record
-    bmi = record.newest("bmi")
-    if bmi is not None:
-        return is_in(bmi.value, wanted)
-    weight, height = record.newest("body_weight"), record.newest("body_height")
-    if weight is None or height is None:
-        return None
-    return is_in(weight.value / (height.value / 100) ** 2, wanted)
+    bmi = body_mass_index(subject.record, None)
+    return None if bmi is None else is_in(bmi.value, wanted)
 
 
 def pack_years_test(wanted: Test, subject: Subject) -> Truth:

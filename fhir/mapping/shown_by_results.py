@@ -5,9 +5,8 @@ which a result counts are in `fhir/terminology/tables/condition_results.csv`, ea
 """
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
-from typing import Final
 
 from msgspec import Struct
 
@@ -19,19 +18,12 @@ from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.conditions import CONDITION_GROUPS, with_implied
 from fhir.terminology.medications import table_rows
 
-_SIDES: Final[dict[str, Callable[[float, float], bool]]] = {
-    "lt": operator.lt,
-    "le": operator.le,
-    "gt": operator.gt,
-    "ge": operator.ge,
-}
-
 
 class ResultLimit(Struct, frozen=True):
     """A limit beyond which a result shows a condition; `limit` is in the canonical unit of the analyte.
 
     The result shows nothing beside a condition of the group `over_with`, nor where one of the drugs `over_after` was
-    ever taken: a release assay stays positive after the treatment.
+    ever taken: a release assay stays positive after the treatment. An infant has the mother's antibodies.
     """
 
     group: str
@@ -41,14 +33,13 @@ class ResultLimit(Struct, frozen=True):
     max_age_days: float
     over_with: str
     over_after: tuple[str, ...]
+    from_months: int
     source: str
 
-    def is_shown_by(self, value: float) -> bool:
-        """Return whether this value lies beyond the limit."""
-        return _SIDES[self.side](value, self.limit)
-
     def is_over(self, record: PatientRecord) -> bool:
-        """Return whether what the result shows was treated or is being treated."""
+        """Return whether what the result shows was treated, is being treated or need not be the patient's own."""
+        if (record.age_months() or self.from_months) < self.from_months:
+            return True
         if self.over_with and find_condition(record, self.over_with) is not None:
             return True
         return any(orders_ever_taken(record, rxcui) for rxcui in self.over_after)
@@ -71,9 +62,11 @@ def result_limits() -> dict[str, tuple[ResultLimit, ...]]:
             float(row["max_age_days"]),
             row["over_with"],
             tuple(row["over_after"].split(";")) if row["over_after"] else (),
+            int(row["from_months"] or 0),
             row["source"],
         )
-        if limit.group not in CONDITION_GROUPS or limit.analyte not in ANALYTES or limit.side not in _SIDES:
+        is_known = limit.group in CONDITION_GROUPS and limit.analyte in ANALYTES
+        if not is_known or limit.side not in ("lt", "le", "gt", "ge"):
             raise ValueError(f"condition_results.csv, line {line}: an unknown group, analyte or side (lt, le, gt, ge)")
         for group in with_implied((CONDITION_GROUPS[limit.group].key,)):
             limits.setdefault(group, []).append(limit)
@@ -99,6 +92,6 @@ def shown_by_result(record: PatientRecord, group: str) -> Measurement | None:
         measurement
         for limit in limits
         for measurement in record.newest_together(limit.analyte, limit.max_age_days)
-        if limit.is_shown_by(measurement.value) and not limit.is_over(record)
+        if getattr(operator, limit.side)(measurement.value, limit.limit) and not limit.is_over(record)
     ]
     return max(shown, key=lambda measurement: measurement.time.instant, default=None)

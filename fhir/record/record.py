@@ -321,11 +321,8 @@ class PatientRecord:
         return [observation for observation in by_id.values() if observation.status not in NEVER_STATUS]
 
     def screening_parts(self) -> list[CodedPart]:
-        """Observations and components that may be a screening test or a fact about smoking.
-
-        Those with a code of the key `screening` or `hbsag`, and those of no analyte: a code of SNOMED CT is of none.
-        """
-        return [part for key in (SCREENING, "hbsag", OTHER) for part in self.resources.parts_of(key)]
+        """What may be a screening test or a fact about smoking; a code of SNOMED CT is of no analyte."""
+        return [part for key in (SCREENING, "hbsag", "hiv_test", OTHER) for part in self.resources.parts_of(key)]
 
     def one_sided_results(self, analyte: str) -> list[OneSidedResult]:
         """Results that say only on which side of a number they lie, newest first."""

@@ -78,7 +78,7 @@ class Selector:
             shared(frozenset(spec.get("exclude_classes", ()))),
             spec.get("systemic", systemic),
             spec.get("route"),
-            tuple(form.lower() for form in spec.get("dose_form_any", ())),
+            tuple(spec.get("dose_form_any", ())),
             float(spec.get("washout_days", 0)),
             bool(spec.get("any_drug", False)),
         )
@@ -101,9 +101,9 @@ class Selector:
         form = f"{identity.dose_form} {identity.route}".strip().lower() or identity.words.lower()
         if any(strength is not None and strength.per == "h" for strength in identity.strengths):
             form += " patch"  # "Butrans 20 mcg/h" gives off so much an hour, whatever its words leave out
-        # A strength ("10 %") stands in the words of the drug and never in its form.
+        # A strength ("10 %") and a brand ("Apretude") stand in the words of the drug and never in its form.
         words = identity.words.lower()
-        return any(wanted in (words if wanted[0].isdigit() else form) for wanted in self.dose_forms)
+        return any(wanted in form if wanted[0].islower() else wanted.lower() in words for wanted in self.dose_forms)
 
     def members(self, identity: MedicationIdentity) -> tuple[Ingredient, ...]:
         """Return the ingredients of the medication that are meant, whatever the rest of it is."""

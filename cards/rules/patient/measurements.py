@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from cards.extension import Fact
 from cards.text import decapitalized, escape, format_number, unit
+from fhir.mapping.equations import body_mass_index as index_of
 from fhir.mapping.equations import is_creatinine_unstable
 from fhir.mapping.kidney import KidneyEstimate, KidneyValue
 from fhir.record.datatypes import DAY_SECONDS
@@ -29,6 +30,7 @@ _WORDS = {
     "bmi": "BMI",
     "gcs_total": "Glasgow coma scale",
 }
+_HEIGHT_DAYS = 1825
 _COMMON_NOUN = re.compile(r"[A-Z][a-z]+\b")
 
 
@@ -46,6 +48,16 @@ def newer_bound(record: PatientRecord, analyte: str, max_age_days: float | None)
         return None
     is_older = isinstance(lookup, Found) and lookup.measurement.time.instant >= bound.limit.time.instant
     return None if is_older else replace(bound.limit, side=bound.side)
+
+
+def body_mass_index(record: PatientRecord, max_age_days: float | None) -> Measurement | None:
+    """Return the newer of the index that was charted and that of the newest weight with the newest height."""
+    charted, weight = record.newest("bmi", max_age_days), record.newest("body_weight", max_age_days)
+    height = record.newest("body_height", _HEIGHT_DAYS)
+    if weight is None or height is None or (charted is not None and charted.time.instant >= weight.time.instant):
+        return charted
+    value = round(index_of(weight.value, height.value), 1)
+    return replace(weight, analyte="bmi", value=value, unit="kg/m2", charted_value=value, charted_unit="kg/m2")
 
 
 def why_none(record: PatientRecord, analyte: str) -> str:

@@ -479,6 +479,8 @@ class PatientSession:
         measurements_together = self._labs.get(key)
         if measurements_together is None:
             measurements_together = self.record.newest_together(analyte, max_age_days)
+            if analyte == "bmi" and (index := measurements.body_mass_index(self.record, max_age_days)) is not None:
+                measurements_together = [index]
             bound = measurements.newer_bound(self.record, analyte, max_age_days)
             measurements_together = self._labs[key] = [bound] if bound is not None else measurements_together
         return measurements_together

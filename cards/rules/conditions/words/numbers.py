@@ -126,7 +126,8 @@ _WEIGHT: Mapping[str, Any] = {"weight": one_of("actual", "adjusted")}
 
 def needs_of_lab(analyte: str) -> DataNeeds:
     """Return what a condition needs that looks at a laboratory value."""
-    return needs("Observation", analytes=(analyte,))
+    parts = ("body_weight", "body_height") if analyte == "bmi" else ()
+    return needs("Observation", analytes=(analyte, *parts))
 
 
 def _lab(spec: Spec) -> Predicate:
