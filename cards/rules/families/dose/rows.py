@@ -5,11 +5,13 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
+from cards.rules.families.dose.excess import TEN_FOLD, TEN_FOLD_NARROW
 from cards.rules.families.dose.knowledge import ADULT_YEARS, DRIPS, LIMITS, Limit, says
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import order_text
 from fhir.mapping.medications.administration import CONTAINER, Administration, Measure, administrations
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.terminology.analytes import ANALYTES
 
 
 def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
@@ -78,11 +80,28 @@ def limits_of_order(rxcui: str, context: RuleContext) -> list[Limit]:
     if says("nebulised", text):
         return [row for row in rows if row.route in ("nebulised", "any")]
     if _only_runs(context):
-        return [row for row in rows if row.route in ("injected", "intravenous", "any")]
+        return [row for row in rows if row.route in ("injected", "intravenous", "any")] + _alarm_of_day(rows, context)
     of_route = limits_of_route(rxcui, context.medication)
     if says("swallowed", text) and not context.medication.is_injected:  # "diltiazem 120 mg, 1 tablet twice daily"
         of_route = [row for row in of_route if row.route != "injected"]
     return of_route + [row for row in rows if row.route == "patch" and "patch" in text and row not in of_route]
+
+
+def _alarm_of_day(rows: Iterable[Limit], context: RuleContext) -> list[Limit]:
+    """Return the most of a day by mouth: no limit of what runs, but an alarm far over it and over what any row allows.
+
+    None where a row limits a rate, which then measures it.
+    """
+    of_adult = [row for row in rows if row.is_for_adults and row.unit == "mg" and not (row.per_area or row.per_week)]
+    days = [row for row in of_adult if not (row.per_dose or row.per_kg or row.condition or row.setting)]
+    days = [row for row in days if row.population != "first order"]
+    if not days or any(row.per_hour for row in of_adult):
+        return []
+    weight = context.weight_kg or ANALYTES["body_weight"].plausible_high
+    most = max(days, key=lambda row: row.most)
+    times = TEN_FOLD if most.is_lead or most.is_wide else TEN_FOLD_NARROW
+    allowed = max(row.most * (weight if row.per_kg else 1.0) for row in of_adult)
+    return [replace(most, is_firm=False, is_alarm=True, ten_fold_from=max(times * most.most, allowed))]
 
 
 def _only_runs(context: RuleContext) -> bool:
