@@ -98,7 +98,8 @@ def what_to_do(summary: str, actions: str, offer: Suggestion | None, case: str =
         asked = [clause for clause in asked if not general.match(clause) and not _is_begun(clause, actions)]
     steps = [f"{capitalized(clause.removesuffix('.'))}." for clause in asked] + steps
     if offer is not None and is_advised and takes_away:
-        steps = steps if _ENDS_THE_ORDER.search(" ".join(steps)) else [f"{offer.label}.", *steps]
+        exception = case if case.startswith(" unless") and case != _EXCEPTED else ""
+        steps = steps if _ENDS_THE_ORDER.search(" ".join(steps)) else [f"{offer.label}{exception}.", *steps]
     elif offer is not None and is_advised and not _names(offer, actions):
         rest = (step for step in sentences(actions) if step and not step.startswith("Correct it"))
         steps = [f"{offer.label}.", *rest]  # in place of what the headline asks for in general
@@ -111,12 +112,20 @@ def _case(finding: RuleFinding) -> str:
     """Return in which case an order is to be ended of which nothing else is said."""
     names = " and ".join(dict.fromkeys(partner.medication.name for partner in finding.partners))
     if "does not apply" in finding.detail:
-        return " unless this exception applies"
+        return _EXCEPTED
+    if exception := _EXCEPTION.search(f"{finding.summary} {finding.detail}"):
+        return f" {exception[0]}"
+    if any("relief comes first" in note for note in finding.notes):
+        return " unless it is for comfort"
     if names and finding.indicator != "critical":
         return f" if {escape(names)} goes on"
-    return " if this applies to the patient" if _OF_SOME.search(finding.detail) else ""
+    is_of_some = finding.indicator == "info" or _OF_SOME.search(finding.detail)
+    return " if this applies to the patient" if is_of_some else ""
 
 
+_EXCEPTED: Final = " unless this exception applies"
+_EXCEPTION: Final = re.compile(r"\bunless [^.;:,()]{4,80}(?=[.;])")
+"""What a card names itself as the case in which the order may stay."""
 _OF_SOME: Final = re.compile(
     r"(?:contraindicate[sd](?: it)?|recommended?(?: it)?|excludes it) (?:if|in|until|unless|with)\b"
 )
