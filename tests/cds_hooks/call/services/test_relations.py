@@ -21,6 +21,7 @@ import pytest
 
 from cards.rules.families.pairs.family import PAIRS, Pair
 from cds_hooks.tools.kit.simulator.chart import move_dates
+from fhir.terminology.country import own_country
 from tests.cds_hooks.call.services.chart_cases import AS_OF, drug, patient
 from tests.cds_hooks.call.services.test_every_service import CALLS, requests_of, without_ids
 from tests.cds_hooks.calls import ORDERS, client
@@ -374,7 +375,7 @@ def _sample(request: Json) -> str:
 
 
 def _pairs() -> list[Json]:
-    """The rows of the table of pairs that name two ingredients, not classes, and rest on a source that may speak."""
+    """The rows of the table of pairs that name two ingredients, not classes, hold in this country and may speak."""
     path = ROOT / "cards/rules/families/pairs/pairs.csv"
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     sides = [[zip(row[one].split(";"), row[f"{one}_key"].split(";"), strict=True) for one in "ab"] for row in rows]
@@ -384,7 +385,7 @@ def _pairs() -> list[Json]:
         | _as_its_source_allows(row, PAIRS[frozenset((a_key, b_key))])
         for row, of_row in zip(rows, sides, strict=True)
         for (a, a_key), (b, b_key) in product(*of_row)
-        if (a_key + b_key).isdigit() and frozenset((a_key, b_key)) in PAIRS
+        if (a_key + b_key).isdigit() and own_country().holds(row["country"]) and frozenset((a_key, b_key)) in PAIRS
     ]
 
 
