@@ -68,7 +68,8 @@ def _file_faults(name: str, text: str) -> Iterator[str]:
         statement = f"the id is {declared_id!r}, but the file is called {name}; give both the same name"
         yield f"line {_line_of(text, str(declared_id))}: {statement}"
     for form in _members_named("dose_form_any", document):
-        if not form.startswith("$") and not _is_read(form):
+        is_brand = form[0].isupper()  # looked for in the words of the drug
+        if not (form.startswith("$") or is_brand or _is_read(form)):
             yield f"line {_line_of(text, form)}: the dose form {form!r} is never read from a name of a drug"
 
 

@@ -23,6 +23,7 @@ from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import name_of
 from cards.rules.patient.orders import DraftMedication, DraftOrder, knows_medications
 from cards.rules.patient.session import PatientSession
+from fhir.mapping.equations import body_mass_index
 from fhir.mapping.kidney import KidneyEstimate
 from fhir.record.facts import FACT_TYPES
 from fhir.record.record import PatientRecord, read_record
@@ -71,7 +72,11 @@ def _is_shown(shown: str, value: float) -> bool:
 def _false_values(text: str, record: PatientRecord) -> Iterator[str]:
     for name, shown, day in _DATED.findall(text):
         found = [one for key in _BY_NAME[name.lower()] for one in record.measurements(key) if one.time.date == day]
-        if not any(_is_shown(shown, value) for one in found for value in (one.value, one.charted_value)):
+        values = [value for one in found for value in (one.value, one.charted_value)]
+        if name == "BMI":
+            weights = [one.value for one in record.measurements("body_weight") if one.time.date == day]
+            values += [body_mass_index(one, two.value) for one in weights for two in record.measurements("body_height")]
+        if not any(_is_shown(shown, value) for value in values):
             yield f"no such value: {name} {shown} on {day}"
 
 

@@ -117,7 +117,7 @@ def test_a_folder_is_named_before_rules_are_read(tmp_path: Path) -> None:
         ("family.json", '{"family": "site"}', "`hospital` is missing"),
         ("limits.csv", "drug,max_daily_mg\nsertraline,150 mg\n", "limits.csv, line 2: exactly one of max_daily_mg"),
         ("limits.csv", "drug,max_daily_mg\nsertraline,nan\n", "limits.csv, line 2: exactly one of max_daily_mg"),
-        ("renal-mine.json", '{"id": "renal-mine"}', "begin with site-"),
+        ("renal-mine.json", '{"id": "renal-mine"}', "begin with 'site-'"),
         ("family.json", '{"hospital": "A"}', "family.json, line 1: `reviewed` is missing"),
         (
             "site-example.json",
