@@ -351,22 +351,24 @@ def _without_caps(text: str) -> tuple[str, SigAmount | None, SigAmount | None]:
 
     What does not say of which of the two it is the most is that of a dose; behind how often it may be of a day, too.
     """
-    sizes = list(_BY_SIZE.finditer(text)) if has_sign(text, ("kg", "m2", "m²", "m^2")) else []
+    size = _BY_SIZE.search(text) if has_sign(text, ("kg", "m2", "m²", "m^2")) else None
+    if size is None:
+        return text, None, None
     caps = [match for match in _CAP.finditer(text) if not (match["lead"] == "up to" and "kg" in match["limits"])]
     of_dose: list[SigAmount] = []
     of_day: list[SigAmount] = []
     rest = text
-    for match in reversed(caps) if sizes else ():
+    for match in reversed(caps):
         rest = f"{rest[: match.start()]} {rest[match.end() :]}"
         is_behind = any(time.high >= 1.0 for time in find_frequencies(text[: match.start()]))
         for each in _ONE_MOST.finditer(match["limits"]):
             unit = dose_unit(f"{each['unit']}{'/kg' if each['by_weight'] else ''}")
             most = SigAmount(float(each["count"]), float(each["count"]), unit, *match.span()) if unit else None
             is_of_dose = _OF_ONE_DOSE.search(each["of_what"]) is not None
-            is_of_day = not is_of_dose and bool(each["of_what"] or "daily" in match["lead"] or sizes[0]["of_day"])
+            is_of_day = not is_of_dose and bool(each["of_what"] or "daily" in match["lead"] or size["of_day"])
             if most is not None and not is_of_day:
                 of_dose.append(most)
-            if most is not None and (is_of_day or (is_behind and not is_of_dose and "kg" in sizes[0].group())):
+            if most is not None and (is_of_day or (is_behind and not is_of_dose and "kg" in size.group())):
                 of_day.append(most)
     return rest, min(of_dose, key=_bounds, default=None), min(of_day, key=_bounds, default=None)
 
