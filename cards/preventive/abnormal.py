@@ -207,7 +207,11 @@ ABNORMAL_RESULTS: Final[AbnormalResults] = msgspec.json.decode(
     (files("cards.preventive") / "abnormal_results.json").read_bytes(), type=AbnormalResults
 )
 """The knowledge of `abnormal_results.json`."""
-_MEASURED: Final = frozenset(limit.analyte for row in ABNORMAL_RESULTS.rows for limit in row.analytes)
+_LIMITS: Final[dict[str, list[tuple[str, Threshold]]]] = {}
+"""By analyte, the limits of the rows, each with the id of its row."""
+for _row in ABNORMAL_RESULTS.rows:
+    for _limit in _row.analytes:
+        _LIMITS.setdefault(_limit.analyte, []).append((_row.id, _limit))
 
 
 FollowUp: TypeAlias = Recommendation[AbnormalResult]
@@ -246,12 +250,12 @@ def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
     """Return the rows of which the chart has an entry: a number, a test, a problem, or words under any name."""
     tests, coded = tests_on_chart(record), any(codes for _, _, codes in record.derive(_active_by_icd10))
     has_other_names = bool(record.derive(_findings_under_other_names))
-    newest = {name: _newest(record, name, None) for name in _MEASURED & record.analytes}
-    numbers = {name: result for name, result in newest.items() if result is not None}
+    results = ((name, _newest(record, name, None)) for name in _LIMITS.keys() & record.analytes)
+    abnormal = {row for name, result in results if result for row, limit in _LIMITS[name] if limit.holds(result)}
     return [
         row
         for row in ABNORMAL_RESULTS.rows
-        if any(limit.analyte in numbers and limit.holds(numbers[limit.analyte]) for limit in row.analytes)
+        if row.id in abnormal
         or (coded and row.icd10)
         or (has_other_names and row.any_entry)
         or not tests.isdisjoint(row.tests)

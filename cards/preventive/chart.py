@@ -221,7 +221,7 @@ def marked_critical(record: PatientRecord) -> list[Done]:
     parts = [(key, part) for key in record.analytes for part in record.resources.parts_of(key)]
     usable = [(key, part) for key, part in parts if part[0].status in USABLE_STATUS]
     marked: dict[tuple[str, str], list[CodedPart]] = {
-        _test_of(key, part): [] for key, part in usable if _is_critical(part)
+        _test_of(key, part): [] for key, part in usable if part[1].interpretation and _is_critical(part)
     }
     for key, part in usable if marked else ():
         if (test := _test_of(key, part)) in marked and (_is_critical(part) or _replaces(part)):
@@ -236,8 +236,6 @@ def _test_of(key: str, part: CodedPart) -> tuple[str, str]:
 
 
 def _is_critical(part: CodedPart) -> bool:
-    if not part[1].interpretation:
-        return False
     words = (concept.words for concept in part[1].interpretation)
     return bool(_codes_of(part) & _CRITICAL_CODES) or any(map(_CRITICAL_WORDS.match, words))
 

@@ -378,14 +378,17 @@ def judge_services(record: PatientRecord, results: Sequence[FollowUp]) -> tuple[
     """Return the answer for each recommendation, in the knowledge's order; `results` are those without a follow-up."""
     by_screening = {result.row.screening: result for result in results}
     age = record.age_years()
-    services = (service.at_age(age) for service in PREVENTIVE.services if _is_in_state(service, record))
-    return tuple(_judge(service, record, by_screening.get(service.id)) for service in services)
+    services = [service.at_age(age) for service in PREVENTIVE.services if _is_in_state(service, record)]
+    return tuple([_judge(service, record, by_screening.get(service.id)) for service in services])
 
 
 def _is_in_state(service: PreventiveService, record: PatientRecord) -> bool:
     """Whether the patient has the conditions for which alone a recommendation is."""
-    hits = [find_condition(record, *groups) for groups in (service.only_with, service.also_with) if groups]
-    return all(hit is not None and not re.search(service.unless_words, hit.words, re.IGNORECASE) for hit in hits)
+    for groups in filter(None, (service.only_with, service.also_with)):
+        hit = find_condition(record, *groups)
+        if hit is None or re.search(service.unless_words, hit.words, re.IGNORECASE):
+            return False
+    return True
 
 
 def _in_pregnancy(service: PreventiveService, record: PatientRecord) -> ServiceAnswer:

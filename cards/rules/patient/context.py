@@ -25,7 +25,8 @@ from fhir.mapping.medications.active import (
 )
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
-from fhir.record.record import id_of_reference
+from fhir.record.datatypes import FhirTime
+from fhir.record.record import PatientRecord, id_of_reference
 from fhir.record.resources import Encounter
 from fhir.terminology.medication_names import medication_of_code
 from fhir.terminology.medications import RXNORM, Ingredient
@@ -437,9 +438,8 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     def _old_entry(self, listed: CurrentMedication) -> str | None:
         record = self.session.record
-        orders = [order for code in listed.medication.rxcuis for _, order in orders_ever_taken(record, code)]
-        times = [time for order in (listed.order, *orders) if (time := written_at(order)) is not None]
-        newest = max(times, key=lambda time: time.instant, default=None)
+        entries = (_newest_entry(record, code) for code in listed.medication.rxcuis)
+        newest = _latest((written_at(listed.order), *entries))
         is_old = newest is not None and newest.whole_days(record.as_of_epoch) > _LONG_AGO_DAYS
         return newest.date if newest is not None and is_old else None
 
@@ -625,6 +625,18 @@ class RuleContext(Struct, frozen=True, eq=False):
             dose_text = f", {format_dose(dose)} mg/day" if dose is not None else ""
             facts.append(medication_fact(medication, medication.medication.name, dose_text))
         return facts
+
+
+def _newest_entry(record: PatientRecord, rxcui: str) -> FhirTime | None:
+    """Return the date of the newest entry of the ingredient, found once: it is asked of each entry of a drug."""
+    newest: dict[str, FhirTime | None] = record.kept("newest entries")
+    if rxcui not in newest:
+        newest[rxcui] = _latest(written_at(order) for _, order in orders_ever_taken(record, rxcui))
+    return newest[rxcui]
+
+
+def _latest(times: Iterable[FhirTime | None]) -> FhirTime | None:
+    return max(filter(None, times), key=lambda time: time.instant, default=None)
 
 
 def medication_fact(medication: CurrentMedication, name: str, more: str = "") -> Fact:
