@@ -19,22 +19,11 @@ from cards.rules.families.dose.excess import (
     Excess,
 )
 from cards.rules.families.dose.knowledge import ADULT_YEARS, WORDS, says
-from cards.rules.families.dose.rows import (
-    age_for,
-    rows_for,
-    steps_of,
-)
 from cards.rules.families.dose.sums import (
     TIMES_RECOMMENDED,
     TIMES_RECOMMENDED_FOR_CHILD,
     body_surface_m2,
-    implausible,
-    judged,
-    labelled_from,
-    limited_rows,
-    not_compared,
-    total_mg,
-    wants_weight,
+    dose_of,
 )
 from cards.rules.families.dose.texts import amount, weight_gap
 from cards.rules.patient.context import RuleContext
@@ -48,27 +37,27 @@ def _of_excess(test: Callable[[Excess], bool]) -> Callable[[RuleContext], Truth]
     """Return what asks the worst excess over a maximum dose; None where there is none."""
 
     def ask(context: RuleContext) -> Truth:
-        excess = judged(context).excess
+        excess = dose_of(context).excess
         return test(excess) if excess is not None else None
 
     return ask
 
 
 def _over_maximum(context: RuleContext) -> Truth:
-    judgement = judged(context)
-    return True if judgement.excess is not None else None if judgement.is_unknown else False
+    dose = dose_of(context)
+    return True if dose.excess is not None else None if dose.is_unknown else False
 
 
 def _is_far_over_recommended(least_times: float) -> Callable[[RuleContext], Truth]:
     def ask(context: RuleContext) -> Truth:
-        dose, is_unknown = context.session.derive(("implausible", context.drafted), lambda: implausible(context))
+        dose, is_unknown = dose_of(context).implausible
         return dose.times >= least_times if dose is not None else None if is_unknown else False
 
     return ask
 
 
 def _dose_facts(context: RuleContext) -> list[Fact]:
-    excess = judged(context).excess
+    excess = dose_of(context).excess
     if excess is None:
         return []
     drafted_fact = Fact("daily_dose", amount(context) or "", excess.amount, source=context.drafted.draft.name)
@@ -125,7 +114,7 @@ def _runs_on(context: RuleContext) -> Truth:
     sigs = _sigs(context)
     if context.drafted.dose.single or context.drafted.dose.times_per_day or says("timed", sigs):
         return False
-    is_open = any(step.way == "drip" and step.dose is None for step in steps_of(context))
+    is_open = any(step.way == "drip" and step.dose is None for step in dose_of(context).steps)
     return is_open or says("continuous", sigs)
 
 
@@ -137,11 +126,12 @@ _KG_WITHOUT_WEIGHT: Final = 80.0
 
 def _is_large_salt_bolus(context: RuleContext) -> Truth:
     """Whether more than three boluses of hypertonic salt are given at once; without a weight, for 80 kg."""
-    hours = max((step.hours for step in steps_of(context) if step.hours), default=None)
+    steps = dose_of(context).steps
+    hours = max((step.hours for step in steps if step.hours), default=None)
     is_once = context.drafted.dose.single or says("bolus", _sigs(context))
     if not (hours <= _QUICKLY_HOURS if hours is not None else is_once):
         return False
-    doses = (step.dose for step in steps_of(context) if step.dose is not None and step.dose.unit.kind == "mL")
+    doses = (step.dose for step in steps if step.dose is not None and step.dose.unit.kind == "mL")
     volumes = [dose.high * dose.unit.factor for dose in doses]
     most = _MOST_ML_PER_KG * (context.weight_kg or _KG_WITHOUT_WEIGHT)
     return _is_alone(context) and says("three percent", _words(context)) and max(volumes, default=0.0) > most
@@ -162,20 +152,21 @@ def _sigs(context: RuleContext) -> str:
 
 def _weight_wanted(context: RuleContext) -> Truth:
     is_known = context.age_years is not None and context.session.record.was_requested("body_weight")
-    return wants_weight(context) if is_known else None
+    return dose_of(context).wants_weight if is_known else None
 
 
 def why_unknown(context: RuleContext) -> tuple[str, str] | None:
     """Why a maximum dose could not be compared."""
-    if not judged(context).is_unknown:
+    dose = dose_of(context)
+    if not dose.is_unknown:
         return None
-    if not (limits := limited_rows(context)):
+    if not (limits := [*filter(None, dose.limits.values())]):
         return "other-form", "the limits that are known here are for another form or route."
-    if any(age_for(rows, context) is None for rows in limits):
+    if any(dose.age_for(rows) is None for rows in limits):
         return "age-missing", "the age is not known."
-    rows = [row for rxcui in context.medication.rxcuis for row, of_adult in rows_for(context, rxcui) if not of_adult]
+    rows = [row for about in dose.rows.values() for row, of_adult in about if not of_adult]
     activity = context.drafted.dose.activity
-    if any((total_mg(context, row.rxcui)[0] if row.unit == "mg" else activity) is None for row in rows):
+    if any((dose.total_mg(row.rxcui)[0] if row.unit == "mg" else activity) is None for row in rows):
         return context.why_no_dose()
     if any(row.per_area for row in rows) and body_surface_m2(context) is None:
         return "weight-missing", "the body surface is not known: no weight or no height on record."
@@ -183,7 +174,7 @@ def why_unknown(context: RuleContext) -> tuple[str, str] | None:
         if not context.session.record.was_requested("body_weight"):
             return "weight-missing", "the weight did not come with the call."
         return "weight-missing", f"{weight_gap(context)}."
-    if any(row.unit == "mg" and not total_mg(context, row.rxcui)[1] for row in rows):
+    if any(row.unit == "mg" and not dose.total_mg(row.rxcui)[1] for row in rows):
         return "dose-not-known", "the dose of another order of the drug is not known."
     return "conditions-missing", "the problem list is not known."
 
@@ -192,7 +183,7 @@ def limit_missing(rule: str, context: RuleContext) -> tuple[str, str] | None:
     """Return what says that no limit for a child's age and weight was compared, where the rule found nothing."""
     if rule not in ("dose-max", "dose-plausible") or context.age_years is None or context.age_years >= ADULT_YEARS:
         return None
-    drugs = not_compared(context)
+    drugs = dose_of(context).not_compared
     if rule == "dose-max":
         text = (
             f"no limit for this age and weight was compared with the dose of {' and '.join(drugs)}: it is not judged."
@@ -228,7 +219,7 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
     ),
     flag(
         "slightly_over_maximum",
-        lambda context: judged(context).slight is not None,
+        lambda context: dose_of(context).is_slight,
         f"the limit is not a firm maximum and the dose is over it by less than {ROUNDING:g} times,"
         f" {ROUNDING_FIRST:g} times a usual first dose; or no label was read for it and the dose is not far over it",
         _SUM,
@@ -247,7 +238,7 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
     ),
     flag(
         "under_tenth",
-        lambda context: judged(context).under_tenth is not None,
+        lambda context: dose_of(context).under_tenth is not None,
         "a child's dose is under a tenth of every limit for each kilogram of the drug",
         frozenset({"age", "maximum"}),
         needs=WEIGHT,
@@ -274,7 +265,7 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
     ),
     flag(
         "under_labelled_age",
-        lambda context: None if context.age_years is None else labelled_from(context) is not None,
+        lambda context: None if context.age_years is None else dose_of(context).labelled_from is not None,
         "the patient is younger than a row of limits.csv says the drug is labeled from",
         frozenset({"age"}),
         lambda context: context.number_facts("age_years"),

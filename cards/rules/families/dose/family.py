@@ -7,8 +7,8 @@ from cards.rules.families.dose import lifetime, texts
 from cards.rules.families.dose.conditions import CONDITIONS_OF_DOSES, limit_missing, why_unknown
 from cards.rules.families.dose.excess import FAR_OVER, TEN_FOLD
 from cards.rules.families.dose.knowledge import ALARM, evidence_of
-from cards.rules.families.dose.rows import ages_of_limits, limits_of, rows_for
-from cards.rules.families.dose.sums import implausible, labelled_from, plausible_doses_of
+from cards.rules.families.dose.rows import ages_of_limits, limits_of
+from cards.rules.families.dose.sums import dose_of, plausible_doses_of
 from cards.rules.families.dose.texts import worst_excess
 from cards.rules.language.rule import Evidence, OrderChange, Sig
 from cards.rules.patient.context import RuleContext
@@ -19,9 +19,10 @@ _METHOTREXATE = "6851"
 
 def _row_evidence(context: RuleContext) -> tuple[Evidence, ...]:
     excess = worst_excess(context)
-    rows = (row for rxcui in context.medication.rxcuis for row, _ in rows_for(context, rxcui))
-    by_weight = sorted((row for row in rows if row.per_kg), key=lambda row: row.is_lead)
-    row = excess.limit if excess is not None else labelled_from(context) or next(iter(by_weight), None)
+    dose = dose_of(context)
+    by_weight = [row for about in dose.rows.values() for row, _ in about if row.per_kg]
+    by_weight.sort(key=lambda row: row.is_lead)
+    row = excess.limit if excess is not None else dose.labelled_from or next(iter(by_weight), None)
     if row is None:
         return ()
     return (ALARM if row.is_lead else evidence_of(row),)
@@ -95,7 +96,7 @@ def tenth(context: RuleContext) -> OrderChange | None:
 
 def micrograms(context: RuleContext) -> OrderChange | None:
     """Return the same number in micrograms if that is from a twentieth of FDA's recommended maximum to all of it."""
-    excess, _ = implausible(context)
+    excess, _ = dose_of(context).implausible
     single_mg, times = _each_mg(context), context.times_per_day
     if excess is None or single_mg is None or times not in _OFTEN:
         return None

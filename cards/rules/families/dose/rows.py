@@ -1,7 +1,8 @@
 """Which rows of limits are about an order: by its route, its form, how it is given, the age and the weight."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import cached_property
 
 from msgspec.structs import replace
 
@@ -29,19 +30,19 @@ def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
     return form in forms if forms else None
 
 
-def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator[Limit]:
-    """Yield the rows of the order's form. Where it does not say the form: of those that it may be only the highest.
+def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> list[Limit]:
+    """Return the rows of the order's form. Where it does not say the form: of those that it may be only the highest.
 
     A row without a form is about every form that has no row: where the order may be of one of these, its limit counts.
     """
     possible: dict[object, Limit] = {}
-    of_any_form = set()
+    fitting, of_any_form = [], set()
     for row in rows:
         fits = _fits_form(row.form, medication)
         kind = (row.per_dose, row.per_kg, row.per_week, row.population, row.per_hour, row.per_area)
         if fits is True:
             of_any_form |= set() if row.form or row.condition or row.setting else {kind}
-            yield row
+            fitting.append(row)
         elif fits is None and not row.per_dose:
             highest = possible.get(kind, row)
             larger = row if row.most > highest.most else highest
@@ -49,7 +50,7 @@ def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> Iterator
             are_alike = (row.condition, row.setting) == (highest.condition, highest.setting)
             is_firm = row.is_firm or highest.is_firm if are_alike else larger.is_firm
             possible[kind] = replace(larger, is_firm=is_firm)
-    yield from (row for kind, row in possible.items() if kind not in of_any_form)
+    return fitting + [row for kind, row in possible.items() if kind not in of_any_form]
 
 
 _ROUTES_IN_NAMES = ("intrathecal", "flush", "nasal", "patch")
@@ -74,20 +75,152 @@ def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     return [row for row in rows if row.route in routes or (row.route and written.startswith(row.route))]
 
 
-def limits_of_order(rxcui: str, context: RuleContext) -> list[Limit]:
-    """Return the rows of the route, which the words of the order may say alone: "nebulized", "6 patches", "5 mg/h"."""
-    rows, text = LIMITS.get(rxcui, ()), order_text(context.drafted.order).lower()
-    if says("nebulised", text):
-        return [row for row in rows if row.route in ("nebulised", "any")]
-    if _only_runs(context):
-        return [row for row in rows if row.route in ("injected", "intravenous", "any")] + _alarm_of_day(rows, context)
-    of_route = limits_of_route(rxcui, context.medication)
-    if says("swallowed", text) and not context.medication.is_injected:  # "diltiazem 120 mg, 1 tablet twice daily"
-        of_route = [row for row in of_route if row.route != "injected"]
-    return of_route + [row for row in rows if row.route == "patch" and "patch" in text and row not in of_route]
+class OrderedDose:
+    """What is ordered of a draft and how it is given, with the rows of limits about it."""
+
+    def __init__(self, context: RuleContext) -> None:
+        """Read the steps of the order, none where structure and words contradict, and the rows of its route."""
+        self.context, self.medication, self.dose = context, context.medication, context.drafted.dose
+        self.weight_kg, self.text = context.weight_kg, order_text(context.drafted.order)
+        self.is_often = self.dose.times_per_day is not None
+        problem = self.dose.problem
+        is_contradiction = problem is not None and problem.reason == "contradiction"
+        self.steps = () if is_contradiction else administrations(context.drafted.order, self.medication)
+        self.of_route = {rxcui: limits_of_route(rxcui, self.medication) for rxcui in self.medication.rxcuis}
+        self.limits = {rxcui: self._limits(rxcui) for rxcui in self.medication.rxcuis}
+
+    def _limits(self, rxcui: str) -> list[Limit]:
+        """Return the rows of the route, which the words of the order may say alone: "nebulized", "6 patches"."""
+        rows, text = LIMITS.get(rxcui, ()), self.text.lower()
+        if says("nebulised", text):
+            return [row for row in rows if row.route in ("nebulised", "any")]
+        if self._only_runs():
+            of_vein = [row for row in rows if row.route in ("injected", "intravenous", "any")]
+            return of_vein + _alarm_of_day(rows, self.weight_kg)
+        of_route = self.of_route[rxcui]
+        if says("swallowed", text) and not self.medication.is_injected:  # "diltiazem 120 mg, 1 tablet twice daily"
+            of_route = [row for row in of_route if row.route != "injected"]
+        if "patch" not in text:
+            return of_route
+        return of_route + [row for row in rows if row.route == "patch" and row not in of_route]
+
+    def _only_runs(self) -> bool:
+        """Whether it is ordered by the hour or minute alone, without a route or a form: that is never swallowed."""
+        what = self.medication
+        is_said = what.route or what.dose_form or what.is_slow_release or what.systemic is False
+        return bool(self.steps) and not is_said and all(step.way == "drip" and step.rates for step in self.steps)
+
+    def age_for(self, rows: Iterable[Limit]) -> int | None:
+        """Return the age in years by which these rows are chosen; None where it is not known well enough to choose.
+
+        A year of birth alone leaves two ages: they are enough where both choose the same rows.
+        """
+        age = self.context.age_years
+        if age is not None or (bounds := self.context.session.record.age_bounds()) is None:
+            return age
+        least, most = bounds
+        ranges = [range(ADULT_YEARS), *(row.ages for row in rows)]
+        return least if all((least in ages) is (most in ages) for ages in ranges) else None
+
+    @cached_property
+    def rows(self) -> dict[str, list[tuple[Limit, bool]]]:
+        """The rows about each drug for the age, its route and form, and whether they are those of the older.
+
+        A child for whom no row gives a dose is measured by the most that adults and older children are given; what is
+        over an amount for each kilogram is information up to twice that, since small children may be given more of it.
+        """
+        return {rxcui: self._rows(limits) for rxcui, limits in self.limits.items()}
+
+    def _rows(self, limits: list[Limit]) -> list[tuple[Limit, bool]]:
+        age = self.age_for(limits)
+        is_adult = age is not None and age >= ADULT_YEARS  # rows of other ages are for children, or beside them
+        rows = [
+            row
+            for row in limits
+            if (not is_adult or age in row.ages)
+            and (row.population != "one dose" or self._is_given_in_doses)
+            and (not row.per_hour or any(_says_an_hour(step, row) for step in self.steps))
+            # A nebuliser that runs on ("10 mg/h") is for a severe attack, and no single nebule.
+            and (row.route != "nebulised" or row.per_hour or self.per_hour(row) is None)
+        ]
+        fitting = [row for row in rows if age is not None and age in row.ages and self._fits_weight(row)]
+        about = [(row, False) for row in _of_this_form(fitting, self.medication)]
+        if age is None or is_adult:
+            return about
+        of_own_age = {row.per_hour for row in fitting if not (row.per_kg or row.is_lead)}
+        older = [row for row in rows if row not in fitting and row.per_hour not in of_own_age and _is_cap(row)]
+        if not fitting:
+            older = [row for row in rows if row.is_for_adults or (age < row.ages.start and _is_for_more(row))]
+        elif all(row.is_lead for row in fitting):
+            older += [
+                row for row in rows if age < row.ages.start and row.per_kg and not row.is_lead and _is_for_more(row)
+            ]
+        older = _of_this_form([row for row in older if not row.condition], self.medication)
+        return about + [(row, True) for row in older]
+
+    def measure(self, row: Limit) -> Measure:
+        """Return what measures an amount in the unit of the row, for each kilogram where the row is."""
+        is_of_start = row.population == "first order"
+        return Measure(self.medication, row.rxcui, row.unit, row.per_kg, self.weight_kg, is_of_start)
+
+    def has_no_dose(self, rxcui: str) -> bool:
+        """Whether nothing is ordered that a limit of one dose could measure: drips, and what runs all day long."""
+        return bool(self.steps) and not any(
+            self.is_dose(step, rxcui) or (self.is_often and not self._runs_all_day(step, rxcui)) for step in self.steps
+        )
+
+    def _runs_all_day(self, step: Administration, rxcui: str) -> bool:
+        """Whether it runs from day to day: what is "800 mg/24 h" and no more may be taken at once, if it is no drip."""
+        is_at_once = step.is_day_sum and not (is_given_as_drip(rxcui) or self._is_day_of_tablets(rxcui))
+        return step.runs_all_day and not is_at_once
+
+    def _is_day_of_tablets(self, rxcui: str) -> bool:
+        """Whether it is a form of which several are taken in a day, and the day is within the limit of one."""
+        amount = self.dose.daily(rxcui)
+        if amount is None or not self.medication.dose_form:
+            return False
+        rows = (row for row in self.of_route[rxcui] if row.unit == "mg" and not row.condition)
+        days = [
+            row.most for row in rows if not (row.per_dose or row.per_hour or row.per_week or row.per_kg or row.per_area)
+        ]
+        return amount.high <= max(days, default=0.0)
+
+    def is_dose(self, step: Administration, rxcui: str) -> bool:
+        """Whether a step is one dose: a mass with a rate too, if it is in no bag and the drug not given as a drip."""
+        if step.way == "dose" or step.dose is None or step.runs_on:
+            return step.way == "dose" and not self._runs_all_day(step, rxcui)
+        is_in_bag = CONTAINER.search(f"{self.medication.words} {self.text}")
+        return not is_in_bag and not is_given_as_drip(rxcui)
+
+    @cached_property
+    def _is_given_in_doses(self) -> bool:
+        """Whether it is one dose, or one every so often, given within an hour: a bag of a drip is not a dose."""
+        doses = [step for step in self.steps if step.way == "dose" and (step.hours or 0.0) <= 1.0]
+        return self.dose.single or any(
+            step.single or step.is_at_once or step.rates or step.hours or (self.is_often and not step.is_bag)
+            for step in doses
+        )
+
+    def per_hour(self, row: Limit) -> float | None:
+        """Return the most that the order says to run in an hour, in the unit of the row; None where it does not say.
+
+        A limit of drips measures what the patient gets in an hour, and one of the rate at which a drip begins its
+        least: where that can hardly be meant, the most is told.
+        """
+        measure, is_drip = self.measure(row), row.population in DRIPS
+        speeds = [step.in_an_hour(measure) if is_drip else step.speed(measure) for step in self.steps]
+        least_of_start = (row.ten_fold_from or row.most) if row.population == "drip start" else 0.0
+        return max((most if least >= least_of_start else least for least, most in filter(None, speeds)), default=None)
+
+    def _fits_weight(self, row: Limit) -> bool:
+        """Whether the row is for this weight; a row for a weight is for nobody whose weight is not known."""
+        if row.weight_from_kg is None and row.weight_to_kg is None:
+            return True
+        weight = self.weight_kg
+        return weight is not None and (row.weight_from_kg or 0.0) <= weight <= (row.weight_to_kg or math.inf)
 
 
-def _alarm_of_day(rows: Iterable[Limit], context: RuleContext) -> list[Limit]:
+def _alarm_of_day(rows: Iterable[Limit], weight_kg: float | None) -> list[Limit]:
     """Return the most of a day by mouth: no limit of what runs, but an alarm far over it and over what any row allows.
 
     None where a row limits a rate, which then measures it.
@@ -97,65 +230,11 @@ def _alarm_of_day(rows: Iterable[Limit], context: RuleContext) -> list[Limit]:
     days = [row for row in days if row.population != "first order"]
     if not days or any(row.per_hour for row in of_adult):
         return []
-    weight = context.weight_kg or ANALYTES["body_weight"].plausible_high
+    weight = weight_kg or ANALYTES["body_weight"].plausible_high
     most = max(days, key=lambda row: row.most)
     times = TEN_FOLD if most.is_lead or most.is_wide else TEN_FOLD_NARROW
     allowed = max(row.most * (weight if row.per_kg else 1.0) for row in of_adult)
     return [replace(most, is_firm=False, is_alarm=True, ten_fold_from=max(times * most.most, allowed))]
-
-
-def _only_runs(context: RuleContext) -> bool:
-    """Whether it is ordered by the hour or minute alone, without a route or a form: that is never swallowed."""
-    medication, steps = context.medication, steps_of(context)
-    is_said = medication.route or medication.dose_form or medication.is_slow_release or medication.systemic is False
-    return bool(steps) and not is_said and all(step.way == "drip" and step.rates for step in steps)
-
-
-def age_for(rows: Iterable[Limit], context: RuleContext) -> int | None:
-    """Return the age in years by which these rows are chosen; None where it is not known well enough to choose.
-
-    A year of birth alone leaves two ages: they are enough where both choose the same rows.
-    """
-    if context.age_years is not None or (bounds := context.session.record.age_bounds()) is None:
-        return context.age_years
-    least, most = bounds
-    ranges = [range(ADULT_YEARS), *(row.ages for row in rows)]
-    return least if all((least in ages) is (most in ages) for ages in ranges) else None
-
-
-def rows_for(context: RuleContext, rxcui: str) -> list[tuple[Limit, bool]]:
-    """Return the rows about this drug for the age, its route and form, once for each draft."""
-    return context.session.derive(("limits", context.drafted, rxcui), lambda: [*_rows_for(context, rxcui)])
-
-
-def _rows_for(context: RuleContext, rxcui: str) -> Iterator[tuple[Limit, bool]]:
-    """Yield the rows about this drug for the age, its route and form, and whether they are those of the older.
-
-    A child for whom no row gives a dose is measured by the most that adults and older children are given; what is
-    over an amount for each kilogram is information up to twice that, since small children may be given more of it.
-    """
-    medication, rows = context.medication, limits_of_order(rxcui, context)
-    age = age_for(rows, context)
-    if age is not None and age >= ADULT_YEARS:  # those of other ages are for children, or beside them
-        rows = [row for row in rows if age in row.ages]
-    rows = [row for row in rows if row.population != "one dose" or _is_given_in_doses(context)]
-    rows = [row for row in rows if not row.per_hour or any(_says_an_hour(step, row) for step in steps_of(context))]
-    # A nebuliser that runs on ("10 mg/h") is for a severe attack: the limits of single nebules do not measure it.
-    rows = [row for row in rows if row.route != "nebulised" or row.per_hour or per_hour_of(context, row) is None]
-    fitting = [row for row in rows if age is not None and age in row.ages and _fits_weight(row, context)]
-    for row in _of_this_form(fitting, medication):
-        yield row, False
-    if age is not None and age < ADULT_YEARS:
-        of_own_age = {row.per_hour for row in fitting if not (row.per_kg or row.is_lead)}
-        older = [row for row in rows if row not in fitting and row.per_hour not in of_own_age and _is_cap(row)]
-        if not fitting:
-            older = [row for row in rows if row.is_for_adults or (age < row.ages.start and _is_for_more(row))]
-        elif all(row.is_lead for row in fitting):
-            older += [
-                row for row in rows if age < row.ages.start and row.per_kg and not row.is_lead and _is_for_more(row)
-            ]
-        for row in _of_this_form([row for row in older if not row.condition], medication):
-            yield row, True
 
 
 def _is_cap(row: Limit) -> bool:
@@ -169,96 +248,14 @@ def _is_for_more(row: Limit) -> bool:
     return not (row.per_kg and row.population == "first order")
 
 
-def steps_of(context: RuleContext) -> tuple[Administration, ...]:
-    """Return how each step of the drafted order is given, read once; none where structure and words contradict."""
-    problem = context.drafted.dose.problem
-    if problem is not None and problem.reason == "contradiction":
-        return ()
-    return context.session.derive(
-        ("administrations", context.drafted), lambda: administrations(context.drafted.order, context.medication)
-    )
-
-
-def measure_of(context: RuleContext, row: Limit) -> Measure:
-    """Return what measures an amount in the unit of the row, for each kilogram where the row is."""
-    is_of_start = row.population == "first order"
-    return Measure(context.medication, row.rxcui, row.unit, row.per_kg, context.weight_kg, is_of_start)
-
-
-def has_no_dose(context: RuleContext, rxcui: str) -> bool:
-    """Whether nothing is ordered that a limit of one dose could measure: drips, and what runs all day long."""
-    steps, is_often = steps_of(context), context.drafted.dose.times_per_day is not None
-    return bool(steps) and not any(
-        is_dose(step, rxcui, context) or (is_often and not _runs_all_day(step, rxcui, context)) for step in steps
-    )
-
-
-def _runs_all_day(step: Administration, rxcui: str, context: RuleContext) -> bool:
-    """Whether it runs from day to day: what is "800 mg/24 h" and no more may be taken at once, if it is no drip."""
-    is_at_once = step.is_day_sum and not (is_given_as_drip(rxcui) or _is_day_of_tablets(rxcui, context))
-    return step.runs_all_day and not is_at_once
-
-
-def _is_day_of_tablets(rxcui: str, context: RuleContext) -> bool:
-    """Whether it is a form of which several are taken in a day, and the day is within the limit of one."""
-    amount = context.drafted.dose.daily(rxcui)
-    if amount is None or not context.medication.dose_form:
-        return False
-    rows = (row for row in limits_of_route(rxcui, context.medication) if row.unit == "mg" and not row.condition)
-    days = [
-        row.most for row in rows if not (row.per_dose or row.per_hour or row.per_week or row.per_kg or row.per_area)
-    ]
-    return amount.high <= max(days, default=0.0)
-
-
 def is_given_as_drip(rxcui: str) -> bool:
     """Whether rows limit what of the drug runs into a vein."""
     return any(row.is_of_drips for row in LIMITS.get(rxcui, ()))
 
 
-def is_dose(step: Administration, rxcui: str, context: RuleContext) -> bool:
-    """Whether a step is one dose: a mass with a rate too, of a drug that is not given as a drip, and not in a bag."""
-    if step.way == "dose" or step.dose is None or step.runs_on:
-        return step.way == "dose" and not _runs_all_day(step, rxcui, context)
-    is_in_bag = CONTAINER.search(f"{context.medication.words} {order_text(context.drafted.order)}")
-    return not is_in_bag and not is_given_as_drip(rxcui)
-
-
-def _is_given_in_doses(context: RuleContext) -> bool:
-    """Whether it is one dose, or one every so often, that is given within an hour: a bag of a drip is not a dose."""
-    if context.drafted.dose.single:
-        return True
-    is_often = context.drafted.dose.times_per_day is not None
-    doses = [step for step in steps_of(context) if step.way == "dose" and (step.hours or 0.0) <= 1.0]
-    return any(
-        step.single or step.is_at_once or step.rates or step.hours or (is_often and not step.is_bag) for step in doses
-    )
-
-
 def _says_an_hour(step: Administration, row: Limit) -> bool:
     """Whether a step says what runs in an hour; how fast one dose is given is nothing for a limit of drips."""
     return bool(step.rates or (step.hours and row.population not in DRIPS))
-
-
-def per_hour_of(context: RuleContext, row: Limit) -> float | None:
-    """Return the most that the order says to run in an hour, in the unit of the row; None where it does not say.
-
-    A limit of drips measures what the patient gets in an hour, and one of the rate at which a drip begins its least:
-    where that can hardly be meant, the most is told.
-    """
-    measure, is_drip = measure_of(context, row), row.population in DRIPS
-    steps = steps_of(context)
-    speeds = [step.in_an_hour(measure) if is_drip else step.speed(measure) for step in steps]
-    least_of_start = (row.ten_fold_from or row.most) if row.population == "drip start" else 0.0
-    return max((most if least >= least_of_start else least for least, most in filter(None, speeds)), default=None)
-
-
-def _fits_weight(row: Limit, context: RuleContext) -> bool:
-    """Whether the row is for this weight; a row for a weight is for nobody whose weight is not known."""
-    if row.weight_from_kg is None and row.weight_to_kg is None:
-        return True
-    weight = context.weight_kg
-    return weight is not None and (row.weight_from_kg or 0.0) <= weight <= (row.weight_to_kg or math.inf)
 
 
 def limits_of(medication: MedicationIdentity) -> int:

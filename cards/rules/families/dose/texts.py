@@ -11,14 +11,12 @@ from cards.rules.engine.family import Placeholder, TableRow
 from cards.rules.families.dose import lifetime
 from cards.rules.families.dose.excess import TEN_FOLD, Excess
 from cards.rules.families.dose.knowledge import ADULT_YEARS, FORMS, Limit, evidence_of
-from cards.rules.families.dose.rows import limits_of_route, steps_of
+from cards.rules.families.dose.rows import limits_of_route
 from cards.rules.families.dose.sums import (
+    DraftDose,
     Implausible,
     body_surface_m2,
-    implausible,
-    judged,
-    labelled_from,
-    wants_weight,
+    dose_of,
 )
 from cards.rules.patient.context import RuleContext
 from cards.text import capitalized, format_dose, format_number
@@ -52,15 +50,15 @@ def weight_gap(context: RuleContext) -> str:
 
 def worst_excess(context: RuleContext) -> Excess | None:
     """Return the worst excess, or the limit that a child's dose is far under."""
-    dose = judged(context)
+    dose = dose_of(context)
     excess = dose.excess or dose.under_tenth
-    return _by_the_hour(excess) if excess is not None and _runs_by_the_hour(excess.limit, context) else excess
+    return _by_the_hour(excess) if excess is not None and _runs_by_the_hour(excess.limit, dose) else excess
 
 
-def _runs_by_the_hour(limit: Limit, context: RuleContext) -> bool:
+def _runs_by_the_hour(limit: Limit, dose: DraftDose) -> bool:
     """Whether a limit of a day that its source gives by time measures an order that says only what runs in an hour."""
     is_of_day = not (limit.per_dose or limit.per_hour or limit.per_week or limit.per_area)
-    steps = steps_of(context) if is_of_day and _BY_TIME.search(limit.note) else ()
+    steps = dose.steps if is_of_day and _BY_TIME.search(limit.note) else ()
     return len(steps) == 1 and not steps[0].hours and bool(steps[0].rates) and all(map(is_rate, steps[0].rates))
 
 
@@ -190,7 +188,7 @@ def _of_worst(words: Callable[[Excess], str]) -> Callable[[RuleContext], str | N
 
 
 def _of_implausible(words: Callable[[Implausible], str]) -> Callable[[RuleContext], str | None]:
-    return lambda context: words(dose) if (dose := implausible(context)[0]) is not None else None
+    return lambda context: words(dose) if (dose := dose_of(context).implausible[0]) is not None else None
 
 
 def _how_often(context: RuleContext) -> str | None:
@@ -265,10 +263,10 @@ PLACEHOLDERS: Final = {
     "times": Placeholder(_of_worst(_times_maximum), "1,000"),
     "times_recommended": Placeholder(_of_implausible(lambda dose: _whole(dose.times)), "1,000"),
     "labelled_age": Placeholder(
-        lambda context: str(row.labelled_from) if (row := labelled_from(context)) is not None else None, "18"
+        lambda context: str(row.labelled_from) if (row := dose_of(context).labelled_from) is not None else None, "18"
     ),
     "weight_gap": Placeholder(
-        lambda context: capitalized(weight_gap(context)) if wants_weight(context) else None,
+        lambda context: capitalized(weight_gap(context)) if dose_of(context).wants_weight else None,
         "The weight on record cannot be right (140.5 kg on 2026-11-20)",
     ),
     "lifetime_dose": Placeholder(lifetime.dose_text, "at least 1,560 mg/m2"),
