@@ -19,7 +19,6 @@ from cards.vaccines.knowledge import (
     Period,
     Series,
     SeriesDose,
-    Skip,
     SkipCondition,
     SkipSet,
     Vaccines,
@@ -69,6 +68,8 @@ class Course(Struct):
     given: tuple[GivenDose, ...]
     conflicts: tuple[Conflict, ...]
     group_is_complete: Callable[[str], bool]
+    current: SeriesDose | None
+    """The target dose that comes next, or None when none is left."""
     years_back: int = 0
     position: int = 0
     evaluations: list[Evaluation] = []
@@ -116,42 +117,31 @@ class Course(Struct):
             latest = self._latest[cvx] = LatestDose([dose for dose in self.person.doses if dose.cvx in cvx])
         return latest
 
-    @property
-    def current(self) -> SeriesDose | None:
-        """The target dose that comes next, or None when none is left."""
-        doses = self.series.doses
-        return doses[self.position] if self.position < len(doses) else None
-
     def in_season_of(self, day: date | None) -> date | None:
         """Return a day of the release's season, moved to the season of the assessment (see `years_back_to_season`)."""
         return Period(years=-self.years_back).after(day) if day is not None and self.years_back else day
 
-    @property
-    def valid_doses(self) -> int:
-        """How many target doses are satisfied."""
-        return len(self.valid)
-
     def skip_current(self) -> None:
         """Go on to the next target dose without a given one."""
         self.position += 1
+        doses = self.series.doses
+        self.current = doses[self.position] if self.position < len(doses) else None
 
     def satisfy_current(self, dose: GivenDose) -> None:
         """Let a dose satisfy the current target dose; a recurring one comes next again."""
-        is_recurring = self.series.doses[self.position].recurring
         self.satisfied.setdefault(self.position + 1, dose.given)
-        if not is_recurring:
-            self.position += 1
+        if not self.series.doses[self.position].recurring:
+            self.skip_current()
 
 
-def years_back_to_season(series: Series, as_of: date) -> int:
-    """How many years the seasons of a series are moved back for an assessment before the season that CDC released.
+def years_back_to_season(end: date, as_of: date) -> int:
+    """How many years the seasons up to `end` are moved back for an assessment before the season that CDC released.
 
     A release dates one season, from one day to another (influenza, RSV). For an earlier assessment the same days of
     earlier years stand for it. A later day is not moved to: what holds in the next season is in the next release.
     """
-    end = series.last_season_end
     years = 0
-    while end is not None and as_of <= Period(years=-years - 1).after(end):
+    while as_of <= Period(years=-years - 1).after(end):
         years += 1
     return years
 
@@ -180,27 +170,20 @@ def _latest_counted(evaluations: Sequence[Evaluation]) -> date | None:
 def can_skip(course: Course, rule: SeriesDose, reference: date, dose: GivenDose | None = None) -> bool:
     """Whether a target dose is not needed (section 6.2), in the evaluation of `dose` or, without one, in a forecast."""
     for skip in rule.forecast_skips if dose is None else rule.evaluation_skips:
-        if _skip_is_met(course, skip, reference, dose):
+        one_is_enough, is_met = skip.logic == "OR", False
+        for item in skip.sets:
+            if item.effective <= reference <= item.cessation:
+                is_met = _set_is_met(course, item, reference, dose)
+                if is_met is one_is_enough:
+                    break
+        if is_met:
             return True
     return False
 
 
-def _skip_is_met(course: Course, skip: Skip, reference: date, dose: GivenDose | None) -> bool:
-    one_is_enough, is_any_in_force = skip.logic == "OR", False
-    for item in skip.sets:
-        if item.holds_on(reference):
-            if _set_is_met(course, item, reference, dose) is one_is_enough:
-                return one_is_enough
-            is_any_in_force = True
-    return is_any_in_force and not one_is_enough
-
-
 def _set_is_met(course: Course, skip_set: SkipSet, reference: date, dose: GivenDose | None) -> bool:
-    conditions = skip_set.conditions
-    if len(conditions) == 1:
-        return _condition_is_met(course, conditions[0], reference, dose)
     one_is_enough = skip_set.logic == "OR"
-    for condition in conditions:
+    for condition in skip_set.conditions:
         if _condition_is_met(course, condition, reference, dose) is one_is_enough:
             return one_is_enough
     return not one_is_enough
@@ -249,13 +232,8 @@ def _first(first: date | None, second: date | None) -> date:
     return min(first or date.max, second or date.max)
 
 
-def evaluate(course: Course) -> None:
-    """Judge every given dose of the antigen, in order of date, and advance the course."""
-    for dose in course.given:
-        course.add(_evaluate_dose(course, dose))
-
-
-def _evaluate_dose(course: Course, dose: GivenDose) -> Evaluation:
+def evaluate(course: Course, dose: GivenDose) -> Evaluation:
+    """Judge the next given dose of the antigen, and advance the course."""
     while (rule := course.current) is not None and can_skip(course, rule, dose.given, dose):
         course.skip_current()
     if rule is None:
@@ -293,7 +271,7 @@ def _reason_against(course: Course, rule: SeriesDose, dose: GivenDose) -> str:
 def ages_on(rule: SeriesDose, day: date) -> Ages | None:
     """Return the ages that were in force on a day."""
     for ages in rule.ages:
-        if ages.holds_on(day):
+        if ages.effective <= day <= ages.cessation:
             return ages
     return None
 
@@ -310,14 +288,14 @@ def _intervals_kept(course: Course, rule: SeriesDose, dose: GivenDose) -> bool:
 
 
 def _all_kept(course: Course, intervals: Iterable[Interval], dose: GivenDose) -> bool:
-    return not any(_is_too_soon(course, interval, dose) for interval in intervals if interval.holds_on(dose.given))
+    return not any(_is_too_soon(course, interval, dose) for interval in intervals)
 
 
 def _is_too_soon(course: Course, interval: Interval, dose: GivenDose) -> bool:
-    start = reference_date(course, interval, dose)
-    if start is None or interval.absolute_minimum is None:
+    if interval.absolute_minimum is None or not interval.effective <= dose.given <= interval.cessation:
         return False
-    return dose.given < interval.absolute_minimum.after(start)
+    start = reference_date(course, interval, dose)
+    return start is not None and dose.given < interval.absolute_minimum.after(start)
 
 
 def _in_conflict(course: Course, dose: GivenDose) -> bool:

@@ -310,7 +310,7 @@ def _waits_in_pregnancy(forecast: GroupForecast) -> bool:
 def _is_shared_decision(forecast: GroupForecast) -> bool:
     if all(_SHARED_DECISION in candidate.series.name.lower() for candidate in forecast.best):
         return True
-    started = any(candidate.course.valid_doses for candidate in forecast.best)
+    started = any(candidate.course.valid for candidate in forecast.best)
     return any(
         shared_decision.group == forecast.group
         and forecast.person.within_ages(forecast.as_of, shared_decision.begin, shared_decision.end)

@@ -45,8 +45,10 @@ class Forecast(Struct, frozen=True):
 
 def forecast(course: Course, antigen: Antigen, as_of: date) -> Forecast:
     """Return the forecast of one evaluated series on a day."""
-    person = course.person
-    rule = _first_needed(course, as_of)
+    person, rule = course.person, course.current
+    while rule is not None and can_skip(course, rule, as_of):
+        course.skip_current()
+        rule = course.current
     if rule is None and course.valid:
         return Forecast(SeriesStatus.COMPLETE)
     if _is_immune(person, antigen):
@@ -61,13 +63,6 @@ def forecast(course: Course, antigen: Antigen, as_of: date) -> Forecast:
         course.skip_current()
         rule = course.current
     return Forecast(SeriesStatus.COMPLETE if course.valid else SeriesStatus.NOT_RECOMMENDED)
-
-
-def _first_needed(course: Course, as_of: date) -> SeriesDose | None:
-    """Return the next target dose that cannot be skipped; those before it are skipped."""
-    while (rule := course.current) is not None and can_skip(course, rule, as_of):
-        course.skip_current()
-    return rule
 
 
 def _is_immune(person: Person, antigen: Antigen) -> bool:
@@ -176,7 +171,7 @@ def _latest_interval(course: Course, rule: SeriesDose, as_of: date, which: str) 
         return None
     days: list[date] = []
     for interval in rule.intervals:
-        period = getattr(interval, which) if interval.holds_on(as_of) else None
+        period = getattr(interval, which) if interval.effective <= as_of <= interval.cessation else None
         if period is not None and (start := reference_date(course, interval, None)) is not None:
             days.append(period.after(start))
     return max(days, default=None)

@@ -40,7 +40,7 @@ class Candidate(Struct, frozen=True):
     @property
     def is_in_process(self) -> bool:
         """SELECTB-16."""
-        return self.course.valid_doses > 0 and self.forecast.status is SeriesStatus.NOT_COMPLETE
+        return bool(self.course.valid) and self.forecast.status is SeriesStatus.NOT_COMPLETE
 
     @property
     def finish(self) -> date | None:
@@ -84,23 +84,6 @@ def is_relevant(series: Series, person: Person, as_of: date) -> bool:
         item.observation in person.codes and person.within_ages(as_of, item.begin_age, item.end_age)
         for item in series.indications
     )
-
-
-def first_doses(relevant: Sequence[Series]) -> list[Series]:
-    """Of the relevant series those that can be chosen for a person without any dose of the antigen, by their group.
-
-    No dose makes no series complete, in process or scorable but by its risk: of a group without a risk series it is
-    the default one, if there is one (`_prioritized`). The others need not be evaluated.
-    """
-    groups: dict[str, list[Series]] = {}
-    for series in relevant:
-        groups.setdefault(series.group, []).append(series)
-    series_found: list[Series] = []
-    for group in groups.values():
-        default = next((series for series in group if series.default), None)
-        has_risk = any(series.type == "Risk" for series in group)
-        series_found += group if default is None or has_risk else [default]
-    return series_found
 
 
 def best_candidates(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -153,7 +136,7 @@ def _scorable(group: list[Candidate]) -> list[Candidate]:
     """SELECTB-24 and SELECTSCORE-2."""
     open_ones = [item for item in group if item.forecast.status is not SeriesStatus.CONTRAINDICATED] or group
     best_priority = min((item.series.priority for item in group if item.series.type == "Risk"), default="")
-    nothing_given = not any(item.course.valid_doses for item in group)
+    nothing_given = not any(item.course.valid for item in group)
     no_default = not any(item.series.default for item in group)
     return [item for item in open_ones if _is_scorable(item, best_priority, nothing_given and no_default)]
 
@@ -183,13 +166,13 @@ def _points(mine: bool, shared: bool, weight: int) -> int:
 
 def _score_complete(item: Candidate, _: list[Candidate]) -> int:
     """Table 8-7: the most valid doses. It has no other condition, so that the points and the doses order alike."""
-    return item.course.valid_doses
+    return len(item.course.valid)
 
 
 def _score_in_process(item: Candidate, items: list[Candidate]) -> int:
     """Table 8-9."""
-    most = max(item.course.valid_doses for item in items)
-    having_most = [item for item in items if item.course.valid_doses == most]
+    most = max(len(item.course.valid) for item in items)
+    having_most = [item for item in items if len(item.course.valid) == most]
     fewest = min(item.open_doses for item in items)
     closest = [item for item in items if item.open_doses == fewest]
     finishes = {id(item): item.finish for item in items if item.is_completable and item.finish is not None}
@@ -295,7 +278,7 @@ class GroupForecast(Struct, frozen=True, dict=True):
 
     def begins_by(self, person: Person, day: date) -> bool:
         """Whether the series are for people of this age or younger, or have been started already."""
-        starts = [person.at_age(item.series.min_age_to_start) for item in self.best if not item.course.valid_doses]
+        starts = [person.at_age(item.series.min_age_to_start) for item in self.best if not item.course.valid]
         return len(starts) < len(self.best) or any(start is None or start <= day for start in starts)
 
 
@@ -367,8 +350,11 @@ def judge(
     as_of: date,
 ) -> Candidate:
     """One series, evaluated and forecast."""
-    course = Course(series, person, doses, conflicts, group_is_complete, years_back_to_season(series, as_of))
-    evaluate(course)
+    end = series.last_season_end
+    years_back = years_back_to_season(end, as_of) if end is not None else 0
+    course = Course(series, person, doses, conflicts, group_is_complete, series.doses[0], years_back)
+    for dose in doses:
+        course.add(evaluate(course, dose))
     return Candidate(series, course, forecast(course, antigen, as_of))
 
 
@@ -399,9 +385,8 @@ class _Candidates:
         self._relevant = [series for series in concerned if is_relevant(series, person, as_of)]
 
     def all(self) -> list[Candidate]:
-        """Those that are relevant and can be chosen, by their group and in the order of the antigen."""
-        wanted = self._relevant if self._given else first_doses(self._relevant)
-        candidates = [self._candidate(series) for series in wanted]
+        """Those that are relevant, in the order of the antigen."""
+        candidates = [self._candidate(series) for series in self._relevant]
         # Each course holds this object by its question: kept here they would leave the chart to the collector.
         self._made.clear()
         return candidates
@@ -427,13 +412,11 @@ def _by_type(
     name: str, best: list[Candidate], latest_dose: date | None, group: VaccineGroup, as_of: date
 ) -> Iterable[GroupForecast]:
     """One forecast for each series group; best series of a kind (risk or not) are blended across the antigens."""
-    if len(best) == 1:
-        series_type = "Risk" if best[0].series.type == "Risk" else "Standard"
-        yield _blend(name, series_type, tuple(best), latest_dose, group, as_of)
-        return
-    for key in dict.fromkeys((item.series.type == "Risk", item.series.group) for item in best):
-        items = tuple(item for item in best if (item.series.type == "Risk", item.series.group) == key)
-        yield _blend(name, "Risk" if key[0] else "Standard", items, latest_dose, group, as_of)
+    by_kind: dict[tuple[str, str], list[Candidate]] = {}
+    for item in best:
+        kind = "Risk" if item.series.type == "Risk" else "Standard"
+        by_kind.setdefault((kind, item.series.group), []).append(item)
+    return [_blend(name, kind, tuple(items), latest_dose, group, as_of) for (kind, _), items in by_kind.items()]
 
 
 def _blend(

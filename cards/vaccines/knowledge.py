@@ -80,12 +80,8 @@ class _Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 class TimeFrame(_Fact, frozen=True):
     """Something that holds only from one date to another, both included."""
 
-    effective: date | None = None
-    cessation: date | None = None
-
-    def holds_on(self, day: date) -> bool:
-        """Whether this rule was in force on that day."""
-        return (self.effective is None or self.effective <= day) and (self.cessation is None or day <= self.cessation)
+    effective: date = date.min
+    cessation: date = date.max
 
 
 class Ages(TimeFrame, frozen=True):
