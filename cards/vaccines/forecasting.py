@@ -53,9 +53,11 @@ def forecast(course: Course, antigen: Antigen, as_of: date) -> Forecast:
         return Forecast(SeriesStatus.COMPLETE)
     if _is_immune(person, antigen):
         return Forecast(SeriesStatus.IMMUNE)
-    forbidden = _forbidden(antigen, person, as_of)
-    if against := _contraindications(rule, person, antigen, forbidden, as_of):
-        return Forecast(SeriesStatus.CONTRAINDICATED, contraindicated_by=against)
+    forbidden: dict[str, Contraindication] = {}
+    if not person.codes.isdisjoint(antigen.contraindicated_by):
+        forbidden = _forbidden(antigen, person, as_of)
+        if against := _contraindications(rule, person, antigen, forbidden, as_of):
+            return Forecast(SeriesStatus.CONTRAINDICATED, contraindicated_by=against)
     while rule is not None:
         dose_forecast = _forecast_dose(course, rule, forbidden, as_of)
         if dose_forecast.earliest is None or not can_skip(course, rule, dose_forecast.earliest):
@@ -83,10 +85,8 @@ def _contraindications(
     rule: SeriesDose | None, person: Person, antigen: Antigen, forbidden: dict[str, Contraindication], as_of: date
 ) -> tuple[Contraindication, ...]:
     """Return what forbids the series: a contraindication of the antigen, or of each vaccine that could be given."""
-    if not person.codes.isdisjoint(antigen.contraindicated_by):
-        applicable = tuple(item for item in antigen.contraindications if _applies(item, person, as_of))
-        if applicable:
-            return applicable
+    if applicable := tuple(item for item in antigen.contraindications if _applies(item, person, as_of)):
+        return applicable
     if forbidden and rule is not None and rule.preferable_cvx and rule.preferable_cvx <= forbidden.keys():
         return tuple({id(forbidden[code]): forbidden[code] for code in sorted(rule.preferable_cvx)}.values())
     return ()
@@ -94,8 +94,6 @@ def _contraindications(
 
 def _forbidden(antigen: Antigen, person: Person, as_of: date) -> dict[str, Contraindication]:
     """Return the vaccines that an observation forbids for this person, each with the reason."""
-    if person.codes.isdisjoint(antigen.vaccines_contraindicated_by):
-        return {}
     return {
         code: item
         for item in antigen.vaccine_contraindications

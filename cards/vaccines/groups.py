@@ -419,6 +419,17 @@ def _by_type(
     return [_blend(name, kind, tuple(items), latest_dose, group, as_of) for (kind, _), items in by_kind.items()]
 
 
+# Table 9-4: what one antigen of a group says of all of it. Complete and immune together are complete.
+_FIRST_OF_GROUP: Final = (
+    SeriesStatus.CONTRAINDICATED,
+    SeriesStatus.AGED_OUT,
+    SeriesStatus.NOT_RECOMMENDED,
+    SeriesStatus.NOT_COMPLETE,
+    SeriesStatus.COMPLETE,
+    SeriesStatus.IMMUNE,
+)
+
+
 def _blend(
     name: str,
     series_type: str,
@@ -428,7 +439,7 @@ def _blend(
     as_of: date,
 ) -> GroupForecast:
     """One forecast out of those of the antigens (Tables 9-2 to 9-5)."""
-    status = _status([item.forecast for item in items])
+    status = min([item.forecast.status for item in items], key=_FIRST_OF_GROUP.index)
     if status is not SeriesStatus.NOT_COMPLETE:
         return GroupForecast(name, series_type, status, items, as_of)
     forecasts_open = [item.forecast for item in items if item.forecast.status is SeriesStatus.NOT_COMPLETE]
@@ -462,20 +473,3 @@ def _earliest(open_forecasts: list[Forecast], latest_dose: date | None, group: V
     if any(item.priority for item in open_forecasts):
         return max(min(days), latest_dose or min(days))
     return max(days)
-
-
-def _status(forecasts: list[Forecast]) -> SeriesStatus:
-    """Table 9-4; for one antigen it is the status of its series."""
-    statuses = {item.status for item in forecasts}
-    if len(statuses) == 1:
-        return forecasts[0].status
-    order = (
-        SeriesStatus.CONTRAINDICATED,
-        SeriesStatus.AGED_OUT,
-        SeriesStatus.NOT_RECOMMENDED,
-        SeriesStatus.NOT_COMPLETE,
-    )
-    for status in order:
-        if status in statuses:
-            return status
-    return SeriesStatus.COMPLETE

@@ -291,13 +291,8 @@ class Antigen(_Fact, frozen=True, dict=True):
 
     @cached_property
     def contraindicated_by(self) -> frozenset[str]:
-        """The observations that can forbid the antigen."""
-        return frozenset(item.observation for item in self.contraindications)
-
-    @cached_property
-    def vaccines_contraindicated_by(self) -> frozenset[str]:
-        """The observations that can forbid some of its vaccines."""
-        return frozenset(item.observation for item in self.vaccine_contraindications)
+        """The observations that can forbid the antigen, or some of its vaccines."""
+        return frozenset(item.observation for item in (*self.contraindications, *self.vaccine_contraindications))
 
 
 class AntigenAtAge(_Fact, frozen=True):
