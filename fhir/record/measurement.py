@@ -189,7 +189,7 @@ def analyte_in_words(observation: Observation, part: Observation | ObservationCo
     """
     part = part or observation
     quantity = part.valueQuantity
-    key = _analyte_of_code_or_name(part.code, (quantity.code or quantity.unit) if quantity is not None else "")
+    key = _analyte_of_code_or_name((part.code, (quantity.code or quantity.unit) if quantity is not None else ""))
     if key is None:
         return None
     values = (
@@ -208,7 +208,8 @@ def analyte_in_words(observation: Observation, part: Observation | ObservationCo
 
 
 @remembered("analytes of results by name", entries=2048, longest=400)
-def _analyte_of_code_or_name(code: CodeableConcept, unit: str) -> str | None:
+def _analyte_of_code_or_name(code_and_unit: tuple[CodeableConcept, str]) -> str | None:
+    code, unit = code_and_unit
     for coding in code.coding if is_used() else ():
         if (imported := imported_meaning(coding.system, coding.code)) is not None and imported.analyte:
             return imported.analyte
@@ -357,7 +358,7 @@ def measure(
         return _refuse(analyte, coded, "future", f"is dated in the future ({time.date})")
     if code in OTHER_EQUATIONS:
         return _refuse(analyte, coded, "other-equation", f"was computed by another equation (LOINC {code})")
-    other_test = _another_test(analyte.key, part.code) if code is not None else None
+    other_test = _another_test((analyte.key, part.code)) if code is not None else None
     if other_test is not None:
         name = quoted(other_test)
         return _refuse(analyte, coded, "name-conflict", f"is called {name} beside its code, which is another test")
@@ -376,8 +377,9 @@ def measure(
 
 
 @remembered("names beside the code of a result", entries=2048, longest=400)
-def _another_test(key: str, concept: CodeableConcept) -> str | None:
+def _another_test(key_and_concept: tuple[str, CodeableConcept]) -> str | None:
     """Return the name of another test that stands beside the code of the analyte."""
+    key, concept = key_and_concept
     return another_test_of(key, concept.texts)
 
 

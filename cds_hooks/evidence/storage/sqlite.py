@@ -250,10 +250,11 @@ class SqliteDecisionLog:
             connection.executemany(_INSERT_CHART, self._charts.values())
             newest = connection.execute(NEWEST_LINK).fetchone()
             rows, links = linked(newest, decisions.name, map(values_of_decision, group))
-            size = sum(len(value) for row in rows for value in row if isinstance(value, bytes | str))
             connection.executemany(_INSERT, rows)
             connection.executemany(_INSERT_LINK, links)
-        self._checkpointer.written(len(group), size + sum(len(content) for _, content in self._charts.values()))
+        sizes = [len(decision.response) + len(decision.basis) + len(decision.facts or b"") for decision in group]
+        sizes += [len(content) for _, content in self._charts.values()]
+        self._checkpointer.written(len(group), sum(sizes))
 
     def _check_file(self) -> None:
         # SQLite would continue to write into a file that was deleted
