@@ -199,7 +199,8 @@ def _condition_is_met(course: Course, condition: SkipCondition, reference: date,
         if not course.evaluations or condition.interval is None:
             return False
         return reference >= condition.interval.after(course.evaluations[-1].dose.given)
-    count = _conditional_doses(course, condition, dose)
+    can_count = course.person.doses if condition.cvx else course.given
+    count = _conditional_doses(course, condition, dose) if can_count else 0
     if condition.count_logic == "greater than":
         return count > condition.count
     return count < condition.count if condition.count_logic == "less than" else count == condition.count
@@ -208,8 +209,6 @@ def _condition_is_met(course: Course, condition: SkipCondition, reference: date,
 def _conditional_doses(course: Course, condition: SkipCondition, dose: GivenDose | None) -> int:
     """How many given doses a count condition counts (CONDSKIP-1); the dose under evaluation is not one of them."""
     person = course.person
-    if not (person.doses if condition.cvx else course.given):
-        return 0  # nor is there one that counts
     pool = person.by_day if condition.cvx else course.given_by_day
     if condition.valid_only:
         pool = course.valid_by_day

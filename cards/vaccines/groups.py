@@ -300,8 +300,9 @@ def assess(
         best: list[Candidate] = []
         for antigen in group.antigens:
             best += _best(knowledge.antigens[antigen], person, doses.get(antigen, ()), conflicts, as_of)
-        latest = max([doses[antigen][-1].given for antigen in group.antigens if antigen in doses], default=None)
-        forecasts.extend(_by_type(name, best, latest, group, as_of))
+        if best:
+            latest = max([doses[antigen][-1].given for antigen in group.antigens if antigen in doses], default=None)
+            forecasts += _by_type(name, best, latest, group, as_of)
     return forecasts
 
 
