@@ -8,7 +8,6 @@ that name nothing, so that it is told of as one that could not be read. By chara
 reads the same.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -35,8 +34,8 @@ CHARACTERS_OF_ALLERGIES: Final = 12_000
 NOT_READ: Final = "not read: too much text"
 _NAMES: Final = frozenset({"text", "display", "valueString"})
 """The members whose short texts are read as words."""
-_NAME: Final = re.compile(rf'"(?:{"|".join(sorted(_NAMES))})":"([^"\\]*(?:\\.[^"\\]*)*)"'.encode())
-_QUOTE, _BACKSLASH = b'"\\'
+_QUOTE, _BACKSLASH, _COLON = b'"\\:'
+_MAY_END_NAME: Final = np.isin(np.arange(256), [ord(name[-1]) for name in _NAMES])
 _LOOKED_UP: Final = frozenset({"reference", "system", "id"})
 """Members whose texts are looked up as they are. A code is read as words where it stands for a timing or a drug."""
 CHARACTERS_OF_DIRECTIONS: Final = 30_000
@@ -68,22 +67,26 @@ class _Place(Struct, frozen=True):
         return str(self.holder[self.key])
 
 
-def long_characters(chart: bytes) -> int:
-    """Return how many characters stand in the long texts of this JSON.
+def _may_have_too_much(chart: bytes) -> bool:
+    """Return whether the long texts of this JSON, or its names, may be over a budget.
 
-    What stands between two quotes of which none is escaped is counted, so rather too much: 0.2 ms for 347 KB.
+    What stands between two quotes of which none is escaped is counted, of members that end as those of names do, so
+    rather too much: 0.06 ms for 75 KB. Most charts have no more names than may be read, however often each stands.
     """
     signs = np.frombuffer(chart, np.uint8)
     is_quote = signs == _QUOTE
     if b"\\" in chart:
         is_quote[1:] &= signs[:-1] != _BACKSLASH
-    distances = np.diff(np.flatnonzero(is_quote))
-    return int(distances[distances > LONGEST_SHORT + 1].sum())
-
-
-def name_characters(chart: bytes) -> int:
-    """Return how many characters stand in the different texts of this JSON that are read as words."""
-    return sum(map(len, set(_NAME.findall(chart))))
+    quotes = np.flatnonzero(is_quote)
+    distances, starts = np.diff(quotes), quotes[:-1]
+    if distances[distances > LONGEST_SHORT + 1].sum() > CHARACTERS_OF_A_CALL:
+        return True
+    may_be_name = _MAY_END_NAME[signs[starts - 3]] & (signs[starts - 1] == _COLON)
+    starts, lengths = starts[may_be_name], distances[may_be_name]
+    if lengths.sum() <= CHARACTERS_OF_ALLERGIES:
+        return False
+    places = zip(starts.tolist(), lengths.tolist(), strict=True)
+    return sum(map(len, {chart[start + 1 : start + length] for start, length in places})) > CHARACTERS_OF_ALLERGIES
 
 
 def readable_texts(values: Mapping[str, Any], chart: bytes) -> tuple[Mapping[str, Any], list[Refusal]]:
@@ -91,9 +94,7 @@ def readable_texts(values: Mapping[str, Any], chart: bytes) -> tuple[Mapping[str
 
     `chart` is all that was read of them, as JSON: the narrative, which nobody reads, is not in it.
     """
-    if len(chart) > CHARACTERS_OF_A_CALL and (
-        long_characters(chart) > CHARACTERS_OF_A_CALL or name_characters(chart) > CHARACTERS_OF_ALLERGIES
-    ):
+    if len(chart) > CHARACTERS_OF_A_CALL and _may_have_too_much(chart):
         return within_text_budget({key: without_runs(value) for key, value in values.items()})
     return values, []
 
