@@ -2,16 +2,14 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final, Literal
+from datetime import UTC, date, datetime
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from cds_hooks.tools.kit.simulator.chart import Resource
 from cds_hooks.tools.kit.simulator.templates import fill
 
-Kind = Literal["id", "patient", "token", "date"]
-Interval = tuple[float, float]
+Interval = tuple[str, str]
 
 EHR_BASE: Final = "https://ehr.example/fhir"
 """The address of the FHIR server of an invented EHR, which nobody can call."""
@@ -21,46 +19,34 @@ class InvalidSearch(ValueError):
     """A parameter that this type does not have, or a value that it cannot have; the message is a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A search parameter: how it is compared, and the elements that it looks at."""
-
-    kind: Kind
-    elements: tuple[str, ...]
-
-
 _SUBJECT: Final = "subject patient beneficiary participant"
-_ELEMENTS: Final[Mapping[Kind, Mapping[str, str]]] = {
-    "id": {"_id": "id"},
-    "patient": {"patient": _SUBJECT, "subject": _SUBJECT, "practitioner": "practitioner"},
-    "token": {
-        "category": "category",
-        "clinical-status": "clinicalStatus",
-        "code": "code medicationCodeableConcept",
-        "status": "status",
-        "type": "type",
-        "use": "use",
-        "vaccine-code": "vaccineCode",
-    },
-    "date": {
-        "authored": "authoredOn authored",
-        "authored-on": "authoredOn",
-        "authoredon": "authoredOn",
-        "created": "created",
-        "date": "effectiveDateTime effectivePeriod effectiveInstant performedDateTime performedPeriod "
-        "occurrenceDateTime recordedDate period start date",
-        "effective": "effectiveDateTime effectivePeriod",
-        "effective-time": "effectiveDateTime effectivePeriod",
-        "onset-date": "onsetDateTime onsetPeriod",
-        "recorded-date": "recordedDate",
-    },
+_REFERENCES: Final = {"patient": _SUBJECT, "subject": _SUBJECT, "practitioner": "practitioner"}
+_TOKENS: Final = {
+    "_id": "id",
+    "category": "category",
+    "clinical-status": "clinicalStatus",
+    "code": "code medicationCodeableConcept",
+    "status": "status",
+    "type": "type",
+    "use": "use",
+    "vaccine-code": "vaccineCode",
 }
-PARAMETERS: Final[Mapping[str, Parameter]] = {
-    name: Parameter(kind, tuple(elements.split()))
-    for kind, names in _ELEMENTS.items()
-    for name, elements in names.items()
+_DATES: Final = {
+    "authored": "authoredOn authored",
+    "authored-on": "authoredOn",
+    "authoredon": "authoredOn",
+    "created": "created",
+    "date": "effectiveDateTime effectivePeriod effectiveInstant performedDateTime performedPeriod "
+    "occurrenceDateTime recordedDate period start date",
+    "effective": "effectiveDateTime effectivePeriod",
+    "effective-time": "effectiveDateTime effectivePeriod",
+    "onset-date": "onsetDateTime onsetPeriod",
+    "recorded-date": "recordedDate",
 }
-"""FHIR R4: a search parameter means the same of every type that the templates of services ask for."""
+PARAMETERS: Final[Mapping[str, Sequence[str]]] = {
+    name: elements.split() for name, elements in (_REFERENCES | _TOKENS | _DATES).items()
+}
+"""The elements at which a parameter looks. It means the same of every type that the templates of services ask for."""
 
 
 def find_resources(resources: Iterable[Resource], kind: str, query: Iterable[tuple[str, str]]) -> list[Resource]:
@@ -69,75 +55,47 @@ def find_resources(resources: Iterable[Resource], kind: str, query: Iterable[tup
     InvalidSearch names the parameter that cannot be used.
     """
     matches = [resource for resource in resources if resource.get("resourceType") == kind]
-    order: list[tuple[Parameter, bool]] = []
+    order: list[str] = []
     for name, value in query:
         if name == "_count":
             if not value.isdecimal() or int(value) < 1:
                 raise InvalidSearch("_count must be a number of at least 1")
         elif name == "_sort":
-            order = [_sort_key(sort_name) for sort_name in value.split(",")]
+            order = value.split(",")
         elif name not in PARAMETERS:
             raise InvalidSearch(f"{kind} is not searched by {name} here; by {', '.join(sorted(PARAMETERS))}")
         else:
-            fits = _test(PARAMETERS[name], value)
+            fits = _date_test(name, value) if name in _DATES else _token_test(name, value)
             matches = [resource for resource in matches if fits(resource)]
-    for parameter, newest_first in reversed(order):
-        matches.sort(key=lambda resource: _sortable(resource, parameter, newest_first))
+    for name in reversed(order):
+        _sort(matches, name)
     return matches
 
 
-def _sort_key(name: str) -> tuple[Parameter, bool]:
-    parameter = PARAMETERS.get(name.removeprefix("-"))
-    if parameter is None or parameter.kind != "date":
+def _sort(matches: list[Resource], name: str) -> None:
+    """Sort by a date, those without one last."""
+    parameter = name.removeprefix("-")
+    if parameter not in _DATES:
         raise InvalidSearch(f"sorting by {name} is not supported here")
-    return parameter, name.startswith("-")
-
-
-def _sortable(resource: Resource, parameter: Parameter, newest_first: bool) -> tuple[bool, float]:
-    intervals = list(_intervals(resource, parameter))
-    if not intervals:
-        return True, 0.0  # without a date: last
-    return (
-        False,
-        -max(interval[1] for interval in intervals) if newest_first else min(interval[0] for interval in intervals),
-    )
-
-
-def _test(parameter: Parameter, value: str) -> Callable[[Resource], bool]:
-    if parameter.kind == "date":
-        compare = _date_test(value)
-        return lambda resource: any(compare(interval) for interval in _intervals(resource, parameter))
-    wanted = _values(value)
-    if parameter.kind == "id":
-        return lambda resource: resource.get("id") in wanted
-    if parameter.kind == "patient":
-        ids = {reference.rsplit("/", 1)[-1] for reference in wanted}
-        return lambda resource: any(patient in ids for patient in _patients(resource, parameter))
-    tokens = set(wanted)  # looked up, because a template names hundreds of codes
-    return lambda resource: any(not tokens.isdisjoint(forms) for forms in _codings(resource, parameter))
+    if name.startswith("-"):
+        matches.sort(key=lambda each: max((end for _, end in _intervals(each, parameter)), default=""), reverse=True)
+    else:
+        matches.sort(key=lambda each: min((start for start, _ in _intervals(each, parameter)), default="~"))
 
 
 _ALTERNATIVE: Final = re.compile(r"(?:^|,)((?:\\.|[^,])*)", re.DOTALL)
 
 
-def _values(text: str) -> list[str]:
-    """Return the alternatives between commas; a comma after a backslash is part of a value."""
-    return [re.sub(r"\\(.?)", r"\1", value, flags=re.DOTALL) for value in _ALTERNATIVE.findall(text)]
+def _token_test(name: str, text: str) -> Callable[[Resource], bool]:
+    """Compare with the alternatives between commas; a comma after a backslash is part of a value."""
+    values = {re.sub(r"\\(.?)", r"\1", value, flags=re.DOTALL) for value in _ALTERNATIVE.findall(text)}
+    wanted = {value.rsplit("/", 1)[-1] for value in values} if name in _REFERENCES else values
+    return lambda resource: any(not wanted.isdisjoint(forms) for forms in _forms(resource, name))
 
 
-def _patients(resource: Resource, parameter: Parameter) -> Iterator[str]:
-    for element in parameter.elements:
-        value = resource.get(element)
-        for item in value if isinstance(value, list) else [value]:
-            reference = item.get("actor", item) if isinstance(item, dict) else None
-            text = reference.get("reference") if isinstance(reference, dict) else None
-            if isinstance(text, str):
-                yield text.rsplit("/", 1)[-1]
-
-
-def _codings(resource: Resource, parameter: Parameter) -> Iterator[tuple[str, ...]]:
-    """Yield each coding, or code, in the forms in which a search may name it."""
-    for element in parameter.elements:
+def _forms(resource: Resource, name: str) -> Iterator[tuple[str, ...]]:
+    """Yield each code, coding or reference in the forms in which a search may name it."""
+    for element in PARAMETERS[name]:
         value = resource.get(element)
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, str):
@@ -146,18 +104,21 @@ def _codings(resource: Resource, parameter: Parameter) -> Iterator[tuple[str, ..
                 for coding in item.get("coding") or []:
                     system, code = coding.get("system") or "", coding.get("code") or ""
                     yield code, f"{system}|{code}", f"{system}|"
+                reference = item.get("actor", item)
+                if isinstance(reference, dict) and isinstance(reference.get("reference"), str):
+                    yield (reference["reference"].rsplit("/", 1)[-1],)
 
 
-# Dates: an element and a value are both intervals (R4, search, section 3.1.1.4.5)
+# Dates: an element and a value are both intervals (R4, search, section 3.1.1.4.5), written so that they sort as texts.
 
 
-def _date_test(text: str) -> Callable[[Interval], bool]:
+def _date_test(name: str, text: str) -> Callable[[Resource], bool]:
     prefix, moment = (text[:2], text[2:]) if text[:2].isalpha() else ("eq", text)
     wanted = _interval(moment)
     if wanted is None or prefix not in _COMPARE:
         raise InvalidSearch("a date is a FHIR date with one of eq, lt, gt, ge and le, or none, before it")
     compare = _COMPARE[prefix]
-    return lambda there: compare(there, wanted)
+    return lambda resource: any(compare(interval, wanted) for interval in _intervals(resource, name))
 
 
 _COMPARE: Final[Mapping[str, Callable[[Interval, Interval], bool]]] = {
@@ -169,49 +130,29 @@ _COMPARE: Final[Mapping[str, Callable[[Interval, Interval], bool]]] = {
 }
 
 
-def _intervals(resource: Resource, parameter: Parameter) -> Iterator[Interval]:
-    for element in parameter.elements:
+def _intervals(resource: Resource, name: str) -> Iterator[Interval]:
+    for element in PARAMETERS[name]:
         value = resource.get(element)
-        if isinstance(value, str):
-            interval = _interval(value)
+        if isinstance(value, str) and (interval := _interval(value)):
+            yield interval
         elif isinstance(value, dict):
             start, end = _interval(str(value.get("start"))), _interval(str(value.get("end")))
-            interval = (start[0] if start else float("-inf"), end[1] if end else float("inf"))
-        else:
-            continue
-        if interval is not None:
-            yield interval
-
-
-_DATE: Final = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
+            yield start[0] if start else "", end[1] if end else "~"
 
 
 def _interval(text: str) -> Interval | None:
-    """From its start to just after its end, in seconds since 1970; None where it is no FHIR date.
+    """Return a FHIR date from its start to its end: `2026-03` ends after all that begin with it; None for another text.
 
-    A time of day without an offset, which FHIR forbids, counts as its whole day.
+    A time of day is of UTC. One without an offset, which FHIR forbids, counts as its whole day.
     """
+    day, _, clock = text.partition("T")
     try:
-        if "T" in text:
-            moment = datetime.fromisoformat(text.replace(" ", "+"))  # the plus of an offset, unescaped in an address
-            if moment.tzinfo is not None:
-                return moment.timestamp(), moment.timestamp() + 1
-        match = _DATE.fullmatch(text.partition("T")[0])
-        return _calendar_interval(match[1], match[2], match[3]) if match else None
+        date.fromisoformat(f"{day}-01-01"[:10])
+        moment = datetime.fromisoformat(text.replace(" ", "+")) if clock else None  # an unescaped plus of an offset
+        start = moment.astimezone(UTC).isoformat()[:19] if moment and moment.tzinfo else day
     except (ValueError, OverflowError):
         return None
-
-
-def _calendar_interval(year: str, month: str | None, day: str | None) -> Interval:
-    """Return the interval of a year, a month or a day."""
-    start = datetime(int(year), int(month or 1), int(day or 1), tzinfo=UTC)
-    if day:
-        end = start + timedelta(days=1)
-    elif month:
-        end = (start + timedelta(days=32)).replace(day=1)
-    else:
-        end = start.replace(year=start.year + 1)
-    return start.timestamp(), end.timestamp()
+    return start, f"{start}~"
 
 
 def prefetch_from(

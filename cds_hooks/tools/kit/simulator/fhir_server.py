@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
 from typing import Any, ClassVar, Final, Literal
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from cds_hooks.tools.kit.simulator.chart import Resource
 from cds_hooks.tools.kit.simulator.fhir_search import (
@@ -28,6 +28,8 @@ ELSEWHERE: Final = "http://127.0.0.1:9/fhir"
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _IDLE_SECONDS: Final = 10
 _BACKLOG: Final = 128
+_OFFSET: Final = "&_offset="
+"""The last parameter of the address of a next page."""
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -80,7 +82,7 @@ class FhirServer:
     """Reads and searches these resources; `base` is its address under which it is reached.
 
     `requests` are those that were answered, `tell` is called with each. `received` counts those that came, and
-    `most_at_once` those under way at the same time.
+    `most_at_once` those that waited for their answer at the same time.
     """
 
     base: str
@@ -92,7 +94,6 @@ class FhirServer:
     most_at_once: int = 0
     released: Event = field(default_factory=Event)
     """Set where nobody waits any more for slow answers."""
-    _under_way: int = 0
     _lock: Lock = field(default_factory=Lock)
     _failures: Counter[str] = field(default_factory=Counter)
 
@@ -103,15 +104,10 @@ class FhirServer:
         """
         with self._lock:
             self.received += 1
-            self._under_way += 1
-            self.most_at_once = max(self.most_at_once, self._under_way)
+            self.most_at_once = max(self.most_at_once, self.received - len(self.requests))
         authorization = headers.get("authorization", "")
-        try:
-            answer = self._misbehave(path, query, form, authorization)
-            answer = answer or self._answer(method, path, query, form, headers.get("content-type", ""))
-        finally:
-            with self._lock:
-                self._under_way -= 1
+        answer = self._misbehave(path, query, form, authorization)
+        answer = answer or self._answer(method, path, query, form, headers.get("content-type", ""))
         request = LoggedRequest(method, path, query, form, authorization.startswith("Bearer "), answer[0])
         self.requests.append(request)
         self.tell(request)
@@ -140,8 +136,6 @@ class FhirServer:
         allowed = "POST" if is_search else "GET"
         if method != allowed:
             return _outcome(405, "not-supported", "This server only reads and searches.", {"allow": allowed})
-        if not kind:
-            return self._next_page(query)
         if kind == "metadata":
             return 200, _CAPABILITIES | {"implementation": {"description": "Charts", "url": self.base}}, {}
         if is_search and media_type.split(";")[0].strip() != _FORM:
@@ -151,8 +145,9 @@ class FhirServer:
         resource = read_resource(self.resources, kind, identity)
         return (200, resource, {}) if resource else _outcome(404, "not-found", f"There is no {kind} of this id.")
 
-    def _search(self, kind: str, query: str, offset: int = 0) -> HttpAnswer:
-        pairs = parse_qsl(query, keep_blank_values=True)
+    def _search(self, kind: str, query: str) -> HttpAnswer:
+        query, _, page = query.partition(_OFFSET)
+        offset, pairs = int(page) if page.isdecimal() else 0, parse_qsl(query, keep_blank_values=True)
         if self.behaviour.lenient:
             pairs = usable_parameters(kind, pairs)
         try:
@@ -165,20 +160,11 @@ class FhirServer:
         links = {"self": f"{self.base}/{kind}?{query}"}
         if offset + size < len(matches):
             root = self.behaviour.elsewhere if self.behaviour.mode == "next-elsewhere" else self.base
-            page = {"_getpages": f"{kind}?{query}", "_getpagesoffset": offset + size}
-            links["next"] = f"{root}?{urlencode(page)}"
+            links["next"] = f"{root}/{kind}?{query}{_OFFSET}{offset + size}"
         found = matches[offset : offset + size]
         included = medications_of(self.resources, found) if self.behaviour.lenient else []
         bundle = searchset(self.base, found, len(matches), included)
         return 200, bundle | {"link": [{"relation": name, "url": url} for name, url in links.items()]}, {}
-
-    def _next_page(self, query: str) -> HttpAnswer:
-        parameters = dict(parse_qsl(query))
-        kind, is_search, search = parameters.get("_getpages", "").partition("?")
-        offset = parameters.get("_getpagesoffset", "0")
-        if not is_search or not offset.isdecimal():
-            return _outcome(410, "expired", "This page does not exist, or does not exist any more.")
-        return self._search(kind, search, int(offset))
 
 
 _CAPABILITIES: Final = {

@@ -91,7 +91,7 @@ def a_refused_token_is_missing_data(service: Service) -> Faults:
 def next_pages_are_followed(service: Service) -> Faults:
     """Follow next links, within a bound: half of the results is no basis for advice."""
     with _called(service, "the FHIR server sends its results in two pages", halves=True) as (offer, exchange):
-        if not any("_getpages=" in request.query for request in offer.requests) and _has_several(service):
+        if not any("_offset=" in request.query for request in offer.requests) and _has_several(service):
             yield exchange.fault("no next page was asked for")
 
 

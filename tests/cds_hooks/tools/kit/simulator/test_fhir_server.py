@@ -18,7 +18,6 @@ def test_errors_are_operation_outcomes() -> None:
             ("/Patient/nobody", 404, ours),
             ("/Observation?value-quantity=5", 400, ours),
             ("/Observation?_count=x", 400, ours),
-            ("?_getpages=gone", 410, ours),
             ("/Patient/p1", 401, {}),
             ("/Patient/p1", 401, {"headers": {"authorization": "Bearer u"}}),
         ):
