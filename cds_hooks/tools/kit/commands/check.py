@@ -82,7 +82,7 @@ def check(options: CheckOptions) -> None:
 
     Sends invented patients only, and nothing but what the server's own discovery asks for. Feedback it sends is about
     cards it was given; try it on test systems. SSL_CERT_FILE names certificates of authorities other than the public
-    ones. Files are judged without a server: discovery documents, responses, or parts of one.
+    ones. Files are judged without a server: discovery documents and responses.
 
     Ctrl-C ends the run and reports what is known by then. Exit codes: 0 every must that was seen holds, 1 a must
     failed, 2 the server cannot be tested, a file cannot be judged, or the run was cut short.

@@ -30,7 +30,23 @@ class PatientChart:
         """The bare id."""
         return str(self.chart.patient["id"])
 
+    @property
+    def subjects(self) -> Chart:
+        """The patient and what hooks are about: an order that is signed, and what is being booked or charted."""
+        subject = {"reference": f"Patient/{self.patient_id}"}
+        orders = [order for order in self.chart.of_type("ServiceRequest") if order.get("id")]
+        invented: list[Resource] = [
+            {"resourceType": "Encounter"},
+            {"resourceType": "Appointment", "participant": [{"actor": subject, "status": "accepted"}]},
+            {"resourceType": "AllergyIntolerance", "code": {"text": "Penicillin"}, "patient": subject},
+            {"resourceType": "Condition", "category": [_ON_LIST], "code": {"text": "Gout"}, "subject": subject},
+        ]
+        named = [{"id": f"contract-kit-{resource['resourceType'].lower()}", **resource} for resource in invented]
+        return Chart([self.chart.patient, {**orders[0], "status": "active"}, *named])
 
+
+_CATEGORIES: Final = "http://terminology.hl7.org/CodeSystem/condition-category"
+_ON_LIST: Final[Resource] = {"coding": [{"system": _CATEGORIES, "code": "problem-list-item"}]}
 QUICK: Final = ("ckd4-metformin", "ckd3b-metformin", "planning-talk", "sparse-record")
 """The samples of a quick run: with draft orders, with results, without either."""
 

@@ -131,7 +131,7 @@ def quoted(value: Any) -> str:
 
 
 class Subject(StrEnum):
-    """What a check of a document looks at."""
+    """What a check is handed: a part of a document, or one of the last three."""
 
     DISCOVERY = "discovery document"
     ENTRY = "service in discovery"
@@ -149,6 +149,14 @@ class Subject(StrEnum):
     LINK = "link"
     EXTENSION = "extension"
     MEMBER = "member"
+    EXCHANGE = "answer"
+    SERVICE = "service"
+    SERVER = "server"
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of a document."""
+        return self not in (Subject.EXCHANGE, Subject.SERVICE, Subject.SERVER)
 
 
 _PARTS: Final = {

@@ -13,7 +13,6 @@ Source: the CDS Hooks conformance checklist (2.0.1, shared material of the proje
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import Enum
 from functools import cache, partial
 from importlib import import_module
 from pkgutil import iter_modules
@@ -23,14 +22,6 @@ from cds_hooks.tools.kit.contract.definitions import FIELDS, read_table
 from cds_hooks.tools.kit.contract.document import MUST, SHOULD, Fault, Level, Subject
 
 Faults = Iterator[Fault]
-
-
-class Scope(Enum):
-    """What a check is handed when it is not a part of a document."""
-
-    EXCHANGE = "answer"
-    SERVICE = "service"
-    SERVER = "server"
 
 
 @dataclass(frozen=True)
@@ -44,7 +35,7 @@ class Check:
     name: str
     rows: tuple[str, ...]
     level: Level
-    subject: Subject | Scope
+    subject: Subject
     run: Callable[[Any], Faults]
     advice: str
     dialect: str = ""
@@ -68,10 +59,8 @@ _checks: list[Check] = []
 _Function = Callable[[Any], Faults]
 
 
-def check_part(
-    subject: Subject | Scope, *rows: str, level: Level = MUST, **more: Any
-) -> Callable[[_Function], _Function]:
-    """Register a check of this part of a document, or of this scope, for these rows; `more` is for `Check`."""
+def check_part(subject: Subject, *rows: str, level: Level = MUST, **more: Any) -> Callable[[_Function], _Function]:
+    """Register a check that is handed this, for these rows; `more` is for `Check`."""
 
     def register(function: _Function) -> _Function:
         advice = " ".join((function.__doc__ or "").split())
@@ -81,7 +70,7 @@ def check_part(
     return register
 
 
-def add_check(row: dict[str, str], subject: Subject | Scope, function: _Function) -> None:
+def add_check(row: dict[str, str], subject: Subject, function: _Function) -> None:
     """Register a check whose name, rows, level, dialect and advice are those of a row of a table."""
     level: Level = SHOULD if row["level"] == "should" else MUST
     _checks.append(
@@ -89,11 +78,11 @@ def add_check(row: dict[str, str], subject: Subject | Scope, function: _Function
     )
 
 
-check_exchange: Final = partial(check_part, Scope.EXCHANGE)
+check_exchange: Final = partial(check_part, Subject.EXCHANGE)
 """Register a check of every exchange; `everything` where conformant calls alone do not show the fault."""
-check_service: Final = partial(check_part, Scope.SERVICE)
+check_service: Final = partial(check_part, Subject.SERVICE)
 """Register a check that calls one service."""
-check_server: Final = partial(check_part, Scope.SERVER)
+check_server: Final = partial(check_part, Subject.SERVER)
 """Register a check that is made once for the whole server."""
 
 

@@ -12,9 +12,8 @@ from typing import Any, Final
 from uuid import uuid4
 
 from cds_hooks.tools.kit.contract.charts import USER, PatientChart
-from cds_hooks.tools.kit.simulator.chart import Chart, Resource
 from cds_hooks.tools.kit.simulator.fhir_search import prefetch_from
-from cds_hooks.tools.kit.simulator.request import bundle_of, context_of, fhir_authorization, newest_encounter
+from cds_hooks.tools.kit.simulator.request import context_of, fhir_authorization, newest_encounter
 
 Request = dict[str, Any]
 
@@ -103,50 +102,16 @@ DIALECTS: Final = {
 }
 
 
-Context = dict[str, Any]
-Contexts = Iterator[tuple[str, Context]]
-
-
-def contexts_for(hook: str, chart: PatientChart) -> Contexts:
+def contexts_for(hook: str, chart: PatientChart) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield one context or several for this hook and chart, each with a title.
 
     A hook that is not in the library gets user, patient and encounter, which may not be what it needs.
     """
-    stay = newest_encounter(chart.chart)
-    about = _invented(chart.patient_id) | {"Encounter": {"resourceType": "Encounter", "id": stay or _ENCOUNTER}}
-    orders = [order for order in chart.chart.of_type("ServiceRequest") if order.get("id")]
-    signed = [{**order, "status": "active"} for order in orders[:1]]
-    call_chart = Chart([chart.chart.patient, *signed, *about.values()])
-    for name, order in list(chart.orders.items())[: None if hook in _OF_EACH_DRAFT else 1]:
-        drafts = order if hook != "order-dispatch" else []
-        context = context_of(hook, call_chart, drafts, _USER, stay)
-        if hook == "allergyintolerance-create":
-            context["allergyIntolerance"] = about["AllergyIntolerance"]
-        elif hook == "problem-list-item-create":
-            context["conditions"] = bundle_of([about["Condition"]])
-        yield f"{chart.name}, {name} drafted" if hook in _OF_EACH_DRAFT else chart.name, context
-
-
-_OF_EACH_DRAFT: Final = ("order-select", "order-sign")
-_USER: Final = f"Practitioner/{USER['id']}"
-_ENCOUNTER: Final = "contract-kit-encounter"
-
-
-def _invented(patient_id: str) -> dict[str, Resource]:
-    """Return what hooks are about that no chart has yet: it is just being booked or charted."""
-    subject = {"reference": f"Patient/{patient_id}"}
-    category = {"system": "http://terminology.hl7.org/CodeSystem/condition-category", "code": "problem-list-item"}
-    of_type: dict[str, Resource] = {
-        "Appointment": {"id": "contract-kit-appointment", "participant": [{"actor": subject, "status": "accepted"}]},
-        "AllergyIntolerance": {"id": "contract-kit-allergy", "code": {"text": "Penicillin"}, "patient": subject},
-        "Condition": {
-            "id": "contract-kit-problem",
-            "category": [{"coding": [category]}],
-            "code": {"text": "Gout"},
-            "subject": subject,
-        },
-    }
-    return {kind: {"resourceType": kind} | resource for kind, resource in of_type.items()}
+    of_each_draft = hook in ("order-select", "order-sign")
+    for name, order in list(chart.orders.items())[: None if of_each_draft else 1]:
+        drafts, user = order if hook != "order-dispatch" else [], f"Practitioner/{USER['id']}"
+        context = context_of(hook, chart.subjects, drafts, user, newest_encounter(chart.chart))
+        yield f"{chart.name}, {name} drafted" if of_each_draft else chart.name, context
 
 
 KIT_AUTHORIZATION: Final = fhir_authorization("contract-kit-token", scope="user/*.read", subject="contract-kit")

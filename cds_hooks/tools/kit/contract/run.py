@@ -9,7 +9,7 @@ from typing import Any
 
 from cds_hooks.tools.kit.contract.connection import Exchange, Purpose
 from cds_hooks.tools.kit.contract.document import Node, NotTested, Subject, parse_json, parts_of
-from cds_hooks.tools.kit.contract.registry import SECTIONS, Check, Scope, all_checks, rows
+from cds_hooks.tools.kit.contract.registry import SECTIONS, Check, all_checks, rows
 from cds_hooks.tools.kit.contract.report import Outcome, Report
 from cds_hooks.tools.kit.contract.target import Target
 from cds_hooks.tools.kit.simulator.chart import unreadable
@@ -93,7 +93,7 @@ def _call(
         others = (check for check in all_checks() if check.dialect in ("", target.dialect.name) and not check.slow)
         wanted = list(dict.fromkeys((*checks, *others)))
     steps = [(check, subject) for check in wanted for subject in _subjects(check, target)]
-    if any(isinstance(check.subject, Subject) or check.subject is Scope.EXCHANGE for check in checks):
+    if any(check.subject not in (Subject.SERVICE, Subject.SERVER) for check in checks):
         for service in target.services:
             progress(f"{service.id}: calls for {service.hook}", 0, len(steps))
             with suppress(NotTested):
@@ -110,9 +110,9 @@ def _call(
 
 
 def _subjects(check: Check, target: Target) -> Sequence[Any]:
-    if check.subject is Scope.SERVICE:
+    if check.subject is Subject.SERVICE:
         return target.services
-    return (target,) if check.subject is Scope.SERVER else ()
+    return (target,) if check.subject is Subject.SERVER else ()
 
 
 def _try(check: Check, subject: Any, outcome: Outcome, request: str = "") -> None:
@@ -129,8 +129,8 @@ def _try(check: Check, subject: Any, outcome: Outcome, request: str = "") -> Non
 
 
 def _weigh(exchanges: Sequence[Exchange], outcomes: Sequence[Outcome]) -> None:
-    of_exchanges = [outcome for outcome in outcomes if outcome.check.subject is Scope.EXCHANGE]
-    of_documents = [outcome for outcome in outcomes if isinstance(outcome.check.subject, Subject)]
+    of_exchanges = [outcome for outcome in outcomes if outcome.check.subject is Subject.EXCHANGE]
+    of_documents = [outcome for outcome in outcomes if outcome.check.subject.is_part]
     for exchange in exchanges:
         for outcome in of_exchanges:
             _try(outcome.check, exchange, outcome)
@@ -142,7 +142,7 @@ def check_document(subject: Subject, document: Node, outcomes: Iterable[Outcome]
     """Hands every part of a document to the checks that are about it."""
     by_subject: dict[Subject, list[Outcome]] = {}
     for outcome in outcomes:
-        if isinstance(outcome.check.subject, Subject):
+        if outcome.check.subject.is_part:
             by_subject.setdefault(outcome.check.subject, []).append(outcome)
     if not by_subject:
         return  # a document has thousands of parts
@@ -166,43 +166,19 @@ def check_file(path: Path, checks: list[Check]) -> Report:
         raise UnreadableDocument(unreadable(path, error)) from error
     if document.problem:
         raise UnreadableDocument(f"{path.name} is not valid JSON: {document.problem}")
-    outcomes = [Outcome(check) for check in checks if isinstance(check.subject, Subject)]
-    for subject, node in _parts(kind_of(document.value), document.value):
-        check_document(subject, node, outcomes)
+    outcomes = [Outcome(check) for check in checks if check.subject.is_part]
+    check_document(_kind_of(path, document.value), Node(document.value), outcomes)
     return Report(str(path), outcomes)
 
 
-def kind_of(value: Any) -> Subject:
-    """Return what a document is: by its members. An object without any is taken for a response.
-
-    Raises UnreadableDocument.
-    """
-    if isinstance(value, list) and value and all(isinstance(item, dict) and "code" in item for item in value):
-        return Subject.OVERRIDE_REASON
-    members = set(value) if isinstance(value, dict) else None
-    if members is None:
-        raise UnreadableDocument("the document is not a JSON object")
-    for subject, telling_members in _TELLING:
-        if members & telling_members:
-            return subject
-    if not members:
-        return Subject.RESPONSE
-    raise UnreadableDocument("this is neither a discovery document nor a response, nor a part of one")
-
-
-_TELLING = (
-    (Subject.DISCOVERY, {"services"}),
-    (Subject.RESPONSE, {"cards", "systemActions"}),
-    (Subject.ENTRY, {"hook", "prefetch"}),
-    (Subject.CARD, {"summary", "indicator"}),
-    (Subject.SUGGESTED_ACTION, {"resource", "resourceId"}),
-    (Subject.SOURCE, {"icon", "topic"}),
-)
-
-
-def _parts(subject: Subject, value: Any) -> list[tuple[Subject, Node]]:
-    if isinstance(value, list):
-        return [(subject, Node(item, f"[{position}]")) for position, item in enumerate(value)]
-    if subject is Subject.ENTRY and set(value) == {"prefetch"}:  # templates alone, without their service
-        return [(Subject.PREFETCH, Node(value).at("prefetch"))]
-    return [(subject, Node(value))]
+def _kind_of(path: Path, value: Any) -> Subject:
+    """Return what a document is, by its members: without any it is taken for a response."""
+    if isinstance(value, dict):
+        if "services" in value:
+            return Subject.DISCOVERY
+        if not value or value.keys() & {"cards", "systemActions"}:
+            return Subject.RESPONSE
+    raise UnreadableDocument(
+        f"{path.name} is neither a discovery document, which has services, nor a response, which has cards: "
+        "put a single card or service into one"
+    )

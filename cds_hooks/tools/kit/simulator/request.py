@@ -76,9 +76,7 @@ def _subject(hook: str, chart: Chart, drafts: list[Resource]) -> dict[str, Any]:
         case "order-sign":
             return {"draftOrders": bundle_of(drafts)}
         case "encounter-start" | "encounter-discharge":
-            if (encounter := newest_encounter(chart)) is None:
-                raise ChartError(f"{hook} needs an Encounter in the chart")
-            return {"encounterId": encounter}
+            return {"encounterId": newest_encounter(chart) or str(_first(hook, chart, "Encounter")["id"])}
         case "appointment-book":
             proposed = [{**booked, "status": "proposed"} for booked in chart.of_type("Appointment")]
             return {"appointments": bundle_of(proposed)}
@@ -88,8 +86,19 @@ def _subject(hook: str, chart: Chart, drafts: list[Resource]) -> dict[str, Any]:
             return {"medication": {**orders[0], "status": "active"}}
         case "order-review":
             return {"orders": bundle_of(drafts)}
+        case "allergyintolerance-create":
+            return {"allergyIntolerance": _first(hook, chart, "AllergyIntolerance")}
+        case "problem-list-item-create":
+            return {"conditions": bundle_of([_first(hook, chart, "Condition")])}
         case _:
             return {}
+
+
+def _first(hook: str, chart: Chart, kind: str) -> Resource:
+    resource = next(chart.of_type(kind), None)
+    if resource is None:
+        raise ChartError(f"{hook} needs a resource of the type {kind} in the chart")
+    return resource
 
 
 def bundle_of(resources: list[Resource]) -> Resource:

@@ -5,7 +5,7 @@ of it is advice, not an error.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from cds_hooks.tools.kit.contract.definitions import fields_of
@@ -63,7 +63,7 @@ def a_prefetch_follows_those_it_needs(prefetch: Node) -> Faults:
     for name, needed in needs.items():
         seen.add(name)
         for key in needed & set(prefetch.value) - seen:
-            if name not in _reached(needs, key):
+            if not any(name in chain for chain in _chains(needs, key)):
                 yield prefetch.at(name).fault(f"{name} stands before {key}, which it needs")
 
 
@@ -72,7 +72,7 @@ def prefetches_do_not_need_each_other(prefetch: Node) -> Faults:
     """Break the circle: no client can fill either of them."""
     needs = _needs(prefetch)
     for name in needs:
-        if name in _reached(needs, name):
+        if any(name in needs.get(chain[-1], ()) for chain in _chains(needs, name)):
             yield prefetch.at(name).fault(f"{name} needs itself")
 
 
@@ -81,7 +81,7 @@ def chains_of_prefetches_are_short(prefetch: Node) -> Faults:
     """Keep chains to two: each link makes the client wait for the one before."""
     needs = _needs(prefetch)
     for name in needs:
-        if _depth(needs, name, ()) > _LONGEST_CHAIN:
+        if any(len(chain) > _LONGEST_CHAIN + 1 for chain in _chains(needs, name)):
             yield prefetch.at(name).fault(f"{name} waits for more than {_LONGEST_CHAIN} others in a row")
 
 
@@ -91,16 +91,8 @@ def _needs(prefetch: Node) -> dict[str, frozenset[str]]:
     return {name: keys_in(template) for name, template in templates.items() if isinstance(template, str)}
 
 
-def _reached(needs: Mapping[str, frozenset[str]], start: str) -> set[str]:
-    reached, waiting = set[str](), list(needs.get(start, ()))
-    while waiting:
-        key = waiting.pop()
-        if key not in reached:
-            reached.add(key)
-            waiting.extend(needs.get(key, ()))
-    return reached
-
-
-def _depth(needs: Mapping[str, frozenset[str]], key: str, above: tuple[str, ...]) -> int:
-    chain = (*above, key)
-    return max((1 + _depth(needs, name, chain) for name in needs.get(key, ()) if name not in chain), default=0)
+def _chains(needs: Mapping[str, frozenset[str]], *chain: str) -> Iterator[tuple[str, ...]]:
+    """Yield each chain of keys that begins so, in which each needs the next and none stands twice."""
+    yield chain
+    for key in needs.get(chain[-1], frozenset()) - set(chain):
+        yield from _chains(needs, *chain, key)

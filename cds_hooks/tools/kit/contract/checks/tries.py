@@ -29,8 +29,8 @@ from cds_hooks.tools.kit.contract.assertions import expect, in_row_of_field
 from cds_hooks.tools.kit.contract.checks.feedback import card_and_suggestion, feedback_item, observe_offered
 from cds_hooks.tools.kit.contract.checks.tokens import expect_of_token
 from cds_hooks.tools.kit.contract.definitions import read_table
-from cds_hooks.tools.kit.contract.document import Node, NotTested, observe
-from cds_hooks.tools.kit.contract.registry import Faults, Scope, add_check
+from cds_hooks.tools.kit.contract.document import Node, NotTested, Subject, observe
+from cds_hooks.tools.kit.contract.registry import Faults, add_check
 from cds_hooks.tools.kit.contract.target import DISCOVERY, Service
 
 _Row = dict[str, str]
@@ -171,7 +171,7 @@ def _register(tries: Sequence[_Row]) -> None:
 
     first_rows = tries[0]["rows"].split()[:1]
 
-    add_check(tries[0], Scope.SERVICE, check)
+    add_check(tries[0], Subject.SERVICE, check)
 
 
 for _, _tries in groupby(read_table("tries.csv"), key=lambda row: row["check"]):
