@@ -18,28 +18,18 @@ from msgspec import json as msgspec_json
 from cds_hooks.samples import list_samples, load_draft, load_patient
 
 _MOST_UNPACKED_BYTES = 64 * 1024 * 1024  # as in fhir/record/charts.py, which the kit is without; a test compares
-_DAY = re.compile(r"^(\d{4})-(\d{2})-(\d{2})(?=$|T)")
+_DAY = re.compile(r"^\d{4}-\d{2}-\d{2}(?=$|T)")
 _MONTH = re.compile(r"^\d{4}-\d{2}$")
 _YEAR = re.compile(r"^\d{4}$")
 # Four digits may be anything; in these members of FHIR R4 they are a year.
 _MEMBER_WITH_DATE = re.compile(r"(date|datetime|authoredOn|dateAsserted|start|end)$", re.IGNORECASE)
 _YEAR_DAYS = 365.2425
 _OPEN_END = date(9999, 1, 1)
+_KINDS = ("DateTime", "Period", "Instant")
 
 # What happened to the patient; not the death, not when a record was made.
-_EVENTS = {
-    "Encounter": (("period", "end"), ("period", "start")),
-    "Observation": (
-        ("effectiveDateTime",),
-        ("effectivePeriod", "end"),
-        ("effectivePeriod", "start"),
-        ("effectiveInstant",),
-    ),
-    "MedicationRequest": (("authoredOn",),),
-    "ServiceRequest": (("authoredOn",),),
-    "DiagnosticReport": (("effectiveDateTime",),),
-    "Procedure": (("performedDateTime",), ("performedPeriod", "end")),
-}
+_EVENTS = ("Encounter", "Observation", "MedicationRequest", "ServiceRequest", "DiagnosticReport", "Procedure")
+_HAPPENED = ("period", "authoredOn", *(f"{verb}{kind}" for verb in ("effective", "performed") for kind in _KINDS))
 
 
 def last_event(resources: Iterable[dict[str, Any]]) -> datetime | None:
@@ -47,35 +37,20 @@ def last_event(resources: Iterable[dict[str, Any]]) -> datetime | None:
 
     A day without a time begins at midnight UTC.
     """
-    times = [
-        time
-        for resource in resources
-        for path in _EVENTS.get(str(resource.get("resourceType")), ())
-        if (time := _time_at(resource, path)) is not None
-    ]
-    return max(times, default=None)
+    events = (resource for resource in resources if resource.get("resourceType") in _EVENTS)
+    values = (resource.get(name) for resource in events for name in _HAPPENED)
+    texts = (text for value in values for text in (value.values() if isinstance(value, dict) else (value,)))
+    return max((time for text in texts if (time := _time(text)) is not None), default=None)
 
 
-def _time_at(resource: dict[str, Any], path: tuple[str, ...]) -> datetime | None:
-    value: Any = resource
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    day = _day(value) if isinstance(value, str) else None
-    if day is None or day >= _OPEN_END:
-        return None
+def _time(text: Any) -> datetime | None:
     try:
-        time = datetime.fromisoformat(value)
+        time = datetime.fromisoformat(text) if isinstance(text, str) and _DAY.match(text) else None
     except ValueError:
+        return None
+    if time is None or time.date() >= _OPEN_END:
         return None
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-
-
-def _day(text: str) -> date | None:
-    match = _DAY.match(text)
-    try:
-        return date(*map(int, match.groups())) if match else None
-    except ValueError:
-        return None
 
 
 def move_dates(value: Any, days: int, name: str = "") -> Any:
@@ -100,12 +75,10 @@ def _shifted_text(text: str, days: int, name: str) -> str:
     if _YEAR.match(text) and _MEMBER_WITH_DATE.search(name):
         return date(int(text) + round(days / _YEAR_DAYS), 1, 1).isoformat()[:4]
     if _MONTH.match(text):
-        first = _day(f"{text}-01")
-        return (first + timedelta(days=days)).isoformat()[:7] if first else text
-    day = _day(text)
-    if day is None:
+        return (date.fromisoformat(f"{text}-01") + timedelta(days=days)).isoformat()[:7]
+    if not _DAY.match(text):
         return text
-    return (day + timedelta(days=days)).isoformat() + text[10:]
+    return (date.fromisoformat(text[:10]) + timedelta(days=days)).isoformat() + text[10:]
 
 
 Resource = dict[str, Any]
