@@ -3,17 +3,16 @@
 Every form gives a `Working`: base + sum of contributions = link(value). The contributions compare this person with a
 reference person.
 
-In a sum of products (margin = constant + Σ coefficient × product of functions of one input each) the contribution of an
-input is its Shapley value against the reference person, which for a product is short and exact: what an interaction
-adds is shared by the inputs in it. Where the coefficients depend on who the person is (sex, region), one set is
-chosen; what the choice itself changes is counted first, and everything else is compared with the reference of the same
-choice, so that there is one base for everybody.
+In a sum of products (margin = constant + Σ coefficient × product of functions of one input each) the contribution of
+an input is its Shapley value against the reference person, which for a product of two is short and exact: what an
+interaction adds is shared by the inputs in it. Where the coefficients depend on who the person is (sex, region), one
+set is chosen; what the choice itself changes is counted first, and everything else is compared with the reference of
+the same choice, so that there is one base for everybody.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
-from math import exp, factorial, log, prod
+from math import exp, log
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -155,21 +154,14 @@ class Factor(Struct, frozen=True):
 
 
 class Term(Struct, frozen=True):
-    """coefficient × product of its factors, each of another input."""
+    """coefficient × product of its factors: one, or two of different inputs."""
 
     coefficient: float
     factors: tuple[Factor, ...]
 
-
-def _share(name: str, person: Mapping[str, float], reference: Mapping[str, float]) -> float:
-    """Return the Shapley value of one factor of a product against the reference."""
-    others = [factor for factor in person if factor != name]
-    count, total = len(person), 0.0
-    for size in range(len(others) + 1):
-        weight = factorial(size) * factorial(count - size - 1) / factorial(count)
-        for coalition in combinations(others, size):
-            total += weight * prod(person[other] if other in coalition else reference[other] for other in others)
-    return (person[name] - reference[name]) * total
+    def __post_init__(self) -> None:
+        if len(self.factors) not in (1, 2):
+            raise ValueError(f"a term has one factor or two, and {len(self.factors)} were given")
 
 
 def contributions(
@@ -258,25 +250,18 @@ class _Sum:
         total: float = 0.0
         parts: dict[str, float] = {}
         for coefficient, positions in self._terms:
-            if len(positions) == 1:
-                (i,) = positions
+            i, j = positions[0], positions[-1]
+            if i == j:
                 total += coefficient * person[i]
                 factor, reference = factors[i]
                 parts[factor.input] = parts.get(factor.input, 0.0) + coefficient * (person[i] - reference)
-            elif len(positions) == 2:
-                i, j = positions
+            else:
                 total += coefficient * (person[i] * person[j])
                 (first, reference_i), (second, reference_j) = factors[i], factors[j]
                 share = (person[i] - reference_i) * (0.5 * reference_j + 0.5 * person[j])
                 parts[first.input] = parts.get(first.input, 0.0) + coefficient * share
                 share = (person[j] - reference_j) * (0.5 * reference_i + 0.5 * person[i])
                 parts[second.input] = parts.get(second.input, 0.0) + coefficient * share
-            else:
-                total += coefficient * prod(person[i] for i in positions)
-                of_reference = {factors[i][0].input: factors[i][1] for i in positions}
-                of_person = {factors[i][0].input: person[i] for i in positions}
-                for name in of_person:
-                    parts[name] = parts.get(name, 0.0) + coefficient * _share(name, of_person, of_reference)
         return self.chosen.constant + total, parts
 
 

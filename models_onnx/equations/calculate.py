@@ -24,7 +24,6 @@ from models_onnx.equations.declaration import Band, BandTable, Equation, Equatio
 from models_onnx.errors import EquationRefused
 
 _ROUNDING = 1e-9  # a converted value at a limit need not be the limit in binary
-_YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 
 
 def read_inputs(equation: Equation, inputs: Mapping[str, Any], output: EquationOutput) -> dict[str, Value]:
@@ -75,32 +74,19 @@ def limits(item: EquationInput) -> str:
 
 
 def _choice(title: str, item: EquationInput, raw: Any) -> str:
-    text = raw.strip().lower() if isinstance(raw, str) else raw
-    for choice in item.choices:
-        if text == choice.lower():
-            return choice
+    if isinstance(raw, str) and raw in item.choices:
+        return raw
     text = f"{title}: {item.words} must be {' or '.join(item.choices)}."
     raise EquationRefused("input-unusable", text, (item.name,))
 
 
 def _yes_no(title: str, item: EquationInput, raw: Any) -> bool:
-    if isinstance(raw, bool):
-        return raw
     if raw in (0, 1):
         return bool(raw)
-    if isinstance(raw, str) and raw.strip().lower() in _YES_NO:
-        return _YES_NO[raw.strip().lower()]
     raise EquationRefused("input-unusable", f"{title}: {item.words} must be yes or no.", (item.name,))
 
 
 def _number(title: str, item: EquationInput, raw: Any) -> float:
-    if type(raw) is float and isfinite(raw):  # as every feature gives it
-        return raw
-    if isinstance(raw, str):
-        try:
-            raw = float(raw)
-        except ValueError:
-            raw = None
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not isfinite(raw):
         raise EquationRefused("input-unusable", f"{title}: {item.words} must be a number.", (item.name,))
     return float(raw)

@@ -1,6 +1,7 @@
 """A FHIR R4 server over charts, well-behaved or not: for trying and testing what reads from one."""
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,8 +29,8 @@ ELSEWHERE: Final = "http://127.0.0.1:9/fhir"
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _IDLE_SECONDS: Final = 10
 _BACKLOG: Final = 128
-_OFFSET: Final = "&_offset="
-"""The last parameter of the address of a next page."""
+_PAGE: Final = re.compile(r"&?\b_offset=(\d{1,9})")
+"""The parameter of the address of a next page."""
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -146,8 +147,8 @@ class FhirServer:
         return (200, resource, {}) if resource else _outcome(404, "not-found", f"There is no {kind} of this id.")
 
     def _search(self, kind: str, query: str) -> HttpAnswer:
-        query, _, page = query.partition(_OFFSET)
-        offset, pairs = int(page) if page.isdecimal() else 0, parse_qsl(query, keep_blank_values=True)
+        pages, query = _PAGE.findall(query), _PAGE.sub("", query)
+        offset, pairs = int(pages[0]) if pages else 0, parse_qsl(query, keep_blank_values=True)
         if self.behaviour.lenient:
             pairs = usable_parameters(kind, pairs)
         try:
@@ -160,7 +161,7 @@ class FhirServer:
         links = {"self": f"{self.base}/{kind}?{query}"}
         if offset + size < len(matches):
             root = self.behaviour.elsewhere if self.behaviour.mode == "next-elsewhere" else self.base
-            links["next"] = f"{root}/{kind}?{query}{_OFFSET}{offset + size}"
+            links["next"] = f"{root}/{kind}?{query}&_offset={offset + size}"
         found = matches[offset : offset + size]
         included = medications_of(self.resources, found) if self.behaviour.lenient else []
         bundle = searchset(self.base, found, len(matches), included)
