@@ -74,7 +74,9 @@ def _needed(planted: Planted, charts: tuple[PatientChart, ...]) -> tuple[Patient
     return charts[:1] if is_everywhere else charts
 
 
-_SOON_GIVEN_UP = {what: {"timeout_seconds": 1.0} for what in ("never answers", "waits for FHIR for ever")}
+_SOON_GIVEN_UP = {
+    what: {"timeout_seconds": 1.0} for what in ("never answers", "waits for FHIR for ever", "one call at a time")
+}
 
 
 def _assert_found(planted: Planted, good: GoodServer, run: Run, charts: tuple[PatientChart, ...]) -> None:
