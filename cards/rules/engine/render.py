@@ -262,6 +262,7 @@ COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
     "Drug": CommonPlaceholder(lambda _when, _facts, context: capitalized(context.ingredient.name)),
     "age": CommonPlaceholder(_age, "100"),
     "dose": CommonPlaceholder(_number(attrgetter("daily_dose_mg"), format_dose), "2,550"),
+    "first_dose": CommonPlaceholder(_number(attrgetter("first_daily_mg"), format_dose), "2,550"),
     "each_dose": CommonPlaceholder(_number(attrgetter("dose_mg"), format_dose), "2,550"),
     "mg_per_kg": CommonPlaceholder(_number(attrgetter("dose_mg_per_kg_per_day"), format_number), "100.55"),
     "other": CommonPlaceholder(_other_drugs, "ketoconazole and itraconazole"),

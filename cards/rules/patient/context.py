@@ -97,6 +97,12 @@ class RuleContext(Struct, frozen=True, eq=False):
         return daily.high if daily is not None else None
 
     @property
+    def first_daily_mg(self) -> float | None:
+        """Milligrams a day of the ingredient with which it begins, where the order says what it is raised to."""
+        daily = self.drafted.dose.daily(self.ingredient.rxcui)
+        return (daily.low or daily.high) if daily is not None and self.drafted.dose.is_raised else self.daily_dose_mg
+
+    @property
     def times_per_day(self) -> float | None:
         """Doses a day on average."""
         return self.drafted.dose.times_per_day
@@ -339,9 +345,9 @@ class RuleContext(Struct, frozen=True, eq=False):
         if word in ("age_years", "age_months") and (ages := self.session.record.age_bounds()) is not None:
             by_year = "" if self.age_years is not None else f"age {self.age_words} (from the year of birth)"
             return [Fact("age", by_year, ages[0], "a", source=self.session.patient_reference)]
-        if word == "daily_dose_mg" and self.daily_dose_mg is not None:
-            text = f"{self.mass_words(self.daily_dose_mg, limits)}/day"
-            return [Fact("daily_dose", text, self.daily_dose_mg, "mg/d", source=self.drafted.draft.name)]
+        if word in ("daily_dose_mg", "first_daily_mg") and (daily_mg := getattr(self, word)) is not None:
+            text = f"{self.mass_words(daily_mg, limits)}/day"
+            return [Fact("daily_dose", text, daily_mg, "mg/d", source=self.drafted.draft.name)]
         if word == "duration_days" and self.duration_days is not None:
             text = f"{format_number(self.duration_days, limits)} day{'' if self.duration_days == 1 else 's'}"
             return [Fact("duration", text, self.duration_days, "d", source=self.drafted.draft.name)]

@@ -96,9 +96,9 @@ _ONE_MOST = re.compile(
 )
 _OF_ONE_DOSE = re.compile(r"\b(?:dose|time|administration)\b")
 # Behind it stands what a dose may be raised to; "10 mg and up to 5 mg more" are two doses.
+_TO = r"(?:(?:rais|advanc|escalat|increas|titrat)\w*(?! by\b)(?: \w+){0,4}? to|go(?: up)? to)"
 _RAISED_TO = re.compile(
-    r"(?<!\band )(?<!\bplus )\b(?:up to|(?:rais\w*|advanc\w*|escalat\w*|go)(?: up)? to)"
-    r"(?: (?:a )?(?:max\w*|total|target)(?: dose)?(?: of)?)?:? ?$"
+    rf"(?:(?<!\band )(?<!\bplus )\bup to|\b{_TO})(?: (?:a )?(?:max\w*|total|target)(?: dose)?(?: of)?)?:? ?$"
 )
 _DURATION = re.compile(
     rf"(?:\b(?:for|x|during|stop after)|×) ?(?:up to )?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?"
@@ -132,7 +132,8 @@ _AS_NEEDED = re.compile(
     r"|(?:loose|liquid) stool)(?!\w)"
 )
 _CHANGES = re.compile(
-    r"\b(?:then(?! (?:stop|off|d/c|dc|discontinue)\b)|taper\w*|titrat\w*|increas\w*|decreas\w*|reduc\w*"
+    r"\b(?:then(?! (?:stop|off|d/c|dc|discontinue)\b)|taper\w*|decreas\w*|reduc\w*"
+    rf"|(?!{_TO} {NUMBER} ?(?:{UNIT})(?!\w| ?/))(?:titrat|increas)\w*"
     r"|(?<!a )day 1(?! ?(?:tab|cap|pill|patch))"
     r"|days? \d+ ?(?:-|to|through) ?\d+|(?<!once )(?<!once as a )loading(?! dose(?: once\b| now\b| stat\b|:? ?x ?1\b))"
     r"|followed by|mr ?x?\d|may repeat|(?<!a )week 1|alternat\w*(?! days?\b)"
@@ -454,7 +455,8 @@ def _raised(text: str, frame: Sig, amounts: Sequence[SigAmount], times: Sequence
     sides = [[time for time in times if (time.start > last.start) is is_last] for is_last in (False, True)]
     rates = [rate for side in sides if (rate := _agreed(side)) is not None]
     is_alike = structs.replace(first.unit, factor=last.unit.factor) == last.unit and last.unit.span_days is None
-    if len(amounts) > 2 or not is_alike or not rates or len(rates) < sum(map(bool, sides)):
+    is_first_for_days = frame.days is not None and "up to" not in text
+    if len(amounts) > 2 or not is_alike or not rates or len(rates) < sum(map(bool, sides)) or is_first_for_days:
         return structs.replace(frame, problem=CHANGING)
     before, after = rates[0], rates[-1]
     most = structs.replace(last, high=last.high * last.unit.factor / first.unit.factor, unit=first.unit)

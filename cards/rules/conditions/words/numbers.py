@@ -285,6 +285,7 @@ _NUMBERS = (
     _Number("age_months", "age in months", "completed months; under one the part of it", frozenset({"age"})),
     _Number("weight_kg", "weight in kg", "the weight; a child's of the last 90 days", frozenset({"weight"}), WEIGHT),
     _Number("daily_dose_mg", "mg a day", "milligrams a day of the ingredient that activated the rule", _DOSE),
+    _Number("first_daily_mg", "mg a day at first", "milligrams a day with which it begins, if it is raised", _DOSE),
     _Number("weekly_dose_mg", "mg a week", "milligrams a week of that ingredient", _DOSE),
     _Number("dose_mg", "mg in one dose", "milligrams of that ingredient in one dose", _EACH_DOSE),
     _Number(

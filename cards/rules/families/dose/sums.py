@@ -233,7 +233,8 @@ class DraftDose(OrderedDose):
         dose, steps = self.dose, self.steps
         if dose.is_raised and row.unit == "mg":
             begun = dose.per_dose_of(row.rxcui) if row.per_dose else dose.daily(row.rxcui)
-            return begun.low if begun is not None and not dose.as_needed else None
+            for_each = self.weight_kg if row.per_kg else 1.0
+            return begun.low / for_each if begun is not None and for_each and not dose.as_needed else None
         given = steps[0].given(self.measure(row)) if len(steps) > 1 and steps[0].way == "dose" else None
         return given * (1.0 if row.per_dose else steps[0].times or 1.0) if given is not None else None
 
