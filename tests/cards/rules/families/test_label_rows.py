@@ -120,7 +120,7 @@ def _over_and_most(parts: list[Json]) -> tuple[Json, Json]:
     }
     if "times_per_week" in limits:
         return {"dose": "10 mg", "times": 2}, {"dose": "10 mg", "times": limits["times_per_week"] / 7}
-    most = limits.get("daily_dose_mg") or 70 * limits.get("dose_mg_per_kg_per_day", 0)
+    most = limits.get("daily_dose_mg") or limits.get("first_daily_mg") or 70 * limits.get("dose_mg_per_kg_per_day", 0)
     return ({"dose": f"{most + 1} mg", "times": 1}, {"dose": f"{most} mg", "times": 1}) if most else ({}, {})
 
 
