@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from cards.vaccines.knowledge import (
     Ages,
@@ -23,7 +23,7 @@ from cards.vaccines.knowledge import (
     SkipSet,
     Vaccines,
 )
-from cards.vaccines.patient import DosesByDay, GivenDose, LatestDose, Person
+from cards.vaccines.patient import Doses, GivenDose, LatestDose, Person
 
 
 class DoseStatus(StrEnum):
@@ -65,7 +65,7 @@ class Course(Struct):
 
     series: Series
     person: Person
-    given: tuple[GivenDose, ...]
+    given: Doses
     conflicts: tuple[Conflict, ...]
     group_is_complete: Callable[[str], bool]
     current: SeriesDose | None
@@ -73,14 +73,11 @@ class Course(Struct):
     years_back: int = 0
     position: int = 0
     evaluations: list[Evaluation] = []
-    valid: list[GivenDose] = []
-    not_valid: list[GivenDose] = []
+    valid: Doses = field(default_factory=Doses)
+    not_valid: Doses = field(default_factory=Doses)
     inadvertent: set[int] = set()
     satisfied: dict[int, date] = {}
     _latest: dict[frozenset[str], LatestDose] = {}
-    _given_by_day: DosesByDay | None = None
-    _valid_by_day: DosesByDay | None = None
-    _not_valid_by_day: DosesByDay | None = None
 
     def add(self, evaluation: Evaluation) -> None:
         """Add the next given dose with what became of it."""
@@ -88,27 +85,6 @@ class Course(Struct):
         (self.valid if evaluation.status is DoseStatus.VALID else self.not_valid).append(evaluation.dose)
         if evaluation.reason == INADVERTENT:
             self.inadvertent.add(id(evaluation.dose))
-
-    @property
-    def given_by_day(self) -> DosesByDay:
-        """The given doses of the antigen."""
-        if self._given_by_day is None:
-            self._given_by_day = DosesByDay(self.given)
-        return self._given_by_day
-
-    @property
-    def valid_by_day(self) -> DosesByDay:
-        """Those that count."""
-        if self._valid_by_day is None:
-            self._valid_by_day = DosesByDay(self.valid)
-        return self._valid_by_day
-
-    @property
-    def not_valid_by_day(self) -> DosesByDay:
-        """Those that were judged and do not count."""
-        if self._not_valid_by_day is None:
-            self._not_valid_by_day = DosesByDay(self.not_valid)
-        return self._not_valid_by_day
 
     def latest_of(self, cvx: frozenset[str]) -> LatestDose:
         """Asks for the latest dose of these vaccines, of this antigen or not."""
@@ -209,18 +185,16 @@ def _condition_is_met(course: Course, condition: SkipCondition, reference: date,
 def _conditional_doses(course: Course, condition: SkipCondition, dose: GivenDose | None) -> int:
     """How many given doses a count condition counts (CONDSKIP-1); the dose under evaluation is not one of them."""
     person = course.person
-    pool = person.by_day if condition.cvx else course.given_by_day
-    if condition.valid_only:
-        pool = course.valid_by_day
+    pool = course.valid if condition.valid_only else person.by_day if condition.cvx else course.given
     if not pool.has_any(condition.cvx):
         return 0
     begin = _last(course.in_season_of(condition.start), person.at_age(condition.begin_age))
     end = _first(course.in_season_of(condition.end), person.at_age(condition.end_age))
     if condition.valid_only or dose is None:
-        return pool.count(condition.cvx, begin, end)
+        return pool.count_between(condition.cvx, begin, end)
     end = min(end, dose.given + DAY)
     is_itself = begin <= dose.given < end and (not condition.cvx or dose.cvx in condition.cvx)
-    return pool.count(condition.cvx, begin, end) - is_itself
+    return pool.count_between(condition.cvx, begin, end) - is_itself
 
 
 def _last(first: date | None, second: date | None) -> date:
@@ -319,12 +293,12 @@ def conflict_end(course: Course, conflict: Conflict) -> date | None:
     return max((end.after(day) for day, end in latest_doses if day is not None), default=None)
 
 
-def _ends(course: Course, conflict: Conflict) -> tuple[tuple[DosesByDay, Period], tuple[DosesByDay, Period]]:
+def _ends(course: Course, conflict: Conflict) -> tuple[tuple[Doses, Period], tuple[Doses, Period]]:
     """Return the doses that begin the conflict with its end: all of them, and those that do not count, if it is later.
 
     The shorter end holds for a dose that counts; for one that does not the longer one comes beside it.
     """
-    return (course.person.by_day, conflict.minimum_end), (course.not_valid_by_day, conflict.end)
+    return (course.person.by_day, conflict.minimum_end), (course.not_valid, conflict.end)
 
 
 def _is_among(vaccines: Iterable[Vaccines], dose: GivenDose, person: Person) -> bool:

@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 from cards.vaccines.course import Course, DoseStatus, Evaluation, evaluate, years_back_to_season
 from cards.vaccines.forecasting import Forecast, SeriesStatus, forecast
 from cards.vaccines.knowledge import Antigen, Conflict, Period, Series, VaccineGroup, VaccineKnowledge
-from cards.vaccines.patient import PREGNANT, GivenDose, PatientObservation, Person, doses_by_antigen
+from cards.vaccines.patient import PREGNANT, Doses, PatientObservation, Person, doses_by_antigen
 
 TETANUS_GROUP: Final = "DTaP/Tdap/Td"
 LABELS: Final = {"Meningococcal": "Meningococcal ACWY"}
@@ -23,6 +23,7 @@ LABELS: Final = {"Meningococcal": "Meningococcal ACWY"}
 _SEVEN: Final = Period(years=7)
 # A dose that cannot be given later than in so many days is named with its last day (rotavirus: CDC's maximum age).
 _ENDS_SOON_DAYS: Final = 60
+_NO_DOSES: Final = Doses()
 
 
 class Candidate(Struct, frozen=True):
@@ -299,7 +300,7 @@ def assess(
             continue
         best: list[Candidate] = []
         for antigen in group.antigens:
-            best += _best(knowledge.antigens[antigen], person, doses.get(antigen, ()), conflicts, as_of)
+            best += _best(knowledge.antigens[antigen], person, doses.get(antigen, _NO_DOSES), conflicts, as_of)
         if best:
             latest = max([doses[antigen][-1].given for antigen in group.antigens if antigen in doses], default=None)
             forecasts += _by_type(name, best, latest, group, as_of)
@@ -328,7 +329,7 @@ def _numbered(best: list[Candidate]) -> Iterator[Candidate]:
 def _best(
     antigen: Antigen,
     person: Person,
-    doses: tuple[GivenDose, ...],
+    doses: Doses,
     conflicts: tuple[Conflict, ...],
     as_of: date,
 ) -> Iterable[Candidate]:
@@ -337,7 +338,7 @@ def _best(
         first = antigen.series_to_begin
         chosen = first[person.gender] if person.gender in first else first[""]
         if chosen is not None:
-            return [judge(antigen, series, person, (), conflicts, _no_group, as_of) for series in chosen]
+            return [judge(antigen, series, person, doses, conflicts, _no_group, as_of) for series in chosen]
     return _numbered(best_candidates(_Candidates(antigen, person, doses, conflicts, as_of).all()))
 
 
@@ -345,7 +346,7 @@ def judge(
     antigen: Antigen,
     series: Series,
     person: Person,
-    doses: tuple[GivenDose, ...],
+    doses: Doses,
     conflicts: tuple[Conflict, ...],
     group_is_complete: Callable[[str], bool],
     as_of: date,
@@ -371,7 +372,7 @@ class _Candidates:
         self,
         antigen: Antigen,
         person: Person,
-        doses: tuple[GivenDose, ...],
+        doses: Doses,
         conflicts: tuple[Conflict, ...],
         as_of: date,
     ) -> None:

@@ -12,6 +12,7 @@ over 40 seconds.
 
 import re
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -53,16 +54,14 @@ class GivenDose(Struct, frozen=True):
     source: str = ""
 
 
-class DosesByDay:
-    """The days of doses by vaccine. The sequence is in the order of the days and may grow at its end."""
+class Doses(list[GivenDose]):
+    """Doses in the order of their days, to which later ones are added; they know their days by vaccine."""
 
-    __slots__ = ("_days", "_doses")
+    @cached_property
+    def _days(self) -> dict[frozenset[str], tuple[list[date], int]]:
+        return {}
 
-    def __init__(self, doses: Sequence[GivenDose]) -> None:
-        self._doses = doses
-        self._days: dict[frozenset[str], tuple[list[date], int]] = {}
-
-    def count(self, cvx: frozenset[str], begin: date, end: date) -> int:
+    def count_between(self, cvx: frozenset[str], begin: date, end: date) -> int:
         """How many doses of these vaccines (none named: of any) were given from `begin` on and before `end`."""
         days = self._days_of(cvx)
         return max(0, bisect_left(days, end) - bisect_left(days, begin))
@@ -84,9 +83,9 @@ class DosesByDay:
 
     def _days_of(self, cvx: frozenset[str]) -> list[date]:
         days, seen = self._days.get(cvx) or ([], 0)
-        if seen < len(self._doses):
-            days += [dose.given for dose in self._doses[seen:] if not cvx or dose.cvx in cvx]
-            self._days[cvx] = days, len(self._doses)
+        if seen < len(self):
+            days += [dose.given for dose in self[seen:] if not cvx or dose.cvx in cvx]
+            self._days[cvx] = days, len(self)
         return days
 
 
@@ -149,9 +148,9 @@ class Person:
         object.__setattr__(self, "codes", frozenset(observation.code for observation in self.observations))
 
     @cached_property
-    def by_day(self) -> DosesByDay:
+    def by_day(self) -> Doses:
         """The doses, to be asked by vaccine and period."""
-        return DosesByDay(self.doses)
+        return Doses(self.doses)
 
     def at_age(self, age: Period | None) -> date | None:
         """Return the day on which the person reaches an age; the rules ask for the same ages over and over."""
@@ -174,13 +173,13 @@ class Person:
         return max(days, default=None)
 
 
-def doses_by_antigen(person: Person, schedule: Schedule) -> dict[str, tuple[GivenDose, ...]]:
+def doses_by_antigen(person: Person, schedule: Schedule) -> dict[str, Doses]:
     """Return the given doses that count for each antigen, earliest first."""
-    by_antigen: dict[str, list[GivenDose]] = {}
+    by_antigen: defaultdict[str, Doses] = defaultdict(Doses)
     for dose in person.doses:
         for antigen in _antigens(dose, person, schedule):
-            by_antigen.setdefault(antigen, []).append(dose)
-    return {antigen: tuple(doses) for antigen, doses in by_antigen.items()}
+            by_antigen[antigen].append(dose)
+    return by_antigen
 
 
 def _antigens(dose: GivenDose, person: Person, schedule: Schedule) -> list[str]:

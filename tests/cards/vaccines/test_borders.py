@@ -17,7 +17,7 @@ import pytest
 from cards.vaccines.course import DoseStatus
 from cards.vaccines.groups import judge
 from cards.vaccines.knowledge import Antigen, Series, load_knowledge
-from cards.vaccines.patient import GivenDose, Person
+from cards.vaccines.patient import Doses, GivenDose, Person
 
 pytestmark = pytest.mark.outside_data
 BORN = (date(2008, 12, 15), date(2010, 1, 31), date(2012, 2, 29))
@@ -45,7 +45,7 @@ def _add(day: date, text: str) -> date:
 def _last(antigen: Antigen, series: Series, born: date, given: list[GivenDose]) -> DoseStatus:
     person = Person(born, "Male" if series.genders == {"Male"} else "Female")
     as_of = given[-1].given + timedelta(days=400)
-    return judge(antigen, series, person, tuple(given), (), lambda _group: False, as_of).course.evaluations[-1].status
+    return judge(antigen, series, person, Doses(given), (), lambda _group: False, as_of).course.evaluations[-1].status
 
 
 def _simple(row: Row) -> bool:
