@@ -124,25 +124,17 @@ def _forecast_dose(course: Course, rule: SeriesDose, forbidden: Collection[str],
     unadjusted = unadjusted or _latest_interval(course, rule, as_of, "earliest_recommended") or earliest
     overdue = person.at_age(ages.latest_recommended) if ages is not None else None
     overdue = overdue or _latest_interval(course, rule, as_of, "latest_recommended")
-    recommended = _latest_of(earliest, unadjusted)
+    recommended = max(filter(None, (earliest, unadjusted)), default=None)
     return Forecast(
         SeriesStatus.NOT_COMPLETE,
         dose_number=_dose_number(course, course.in_season_of(rule.season_start)),
         earliest=earliest,
         recommended=recommended,
-        past_due=_latest_of(earliest, overdue - DAY) if overdue is not None else None,
+        past_due=max(filter(None, (earliest, overdue - DAY))) if overdue is not None else None,
         latest=maximum - DAY if maximum is not None else None,
         vaccines=_recommended_vaccines(person, rule, forbidden, {earliest, recommended}),
         priority=rule.has_priority,
     )
-
-
-def _latest_of(*days: date | None) -> date | None:
-    latest = None
-    for day in days:
-        if day is not None and (latest is None or day > latest):
-            latest = day
-    return latest
 
 
 def _earliest(
@@ -160,7 +152,7 @@ def _earliest(
         days.append(course.in_season_of(rule.season_start))
     if course.evaluations:
         days.append(max(item.dose.given for item in course.evaluations))
-    return _latest_of(*days)
+    return max(filter(None, days), default=None)
 
 
 def _latest_interval(course: Course, rule: SeriesDose, as_of: date, which: str) -> date | None:
@@ -178,7 +170,8 @@ def _latest_interval(course: Course, rule: SeriesDose, as_of: date, which: str) 
 def _end_of_conflicts(course: Course, rule: SeriesDose, forbidden: Iterable[str]) -> date | None:
     """When the last live-virus conflict with a vaccine of this dose is over."""
     wanted = rule.preferable_cvx - set(forbidden)
-    return _latest_of(*(conflict_end(course, conflict) for conflict in course.conflicts if wanted & conflict.current))
+    ends = [conflict_end(course, conflict) for conflict in course.conflicts if wanted & conflict.current]
+    return max(filter(None, ends), default=None)
 
 
 def _dose_number(course: Course, start: date | None) -> int:

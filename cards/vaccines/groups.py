@@ -82,8 +82,9 @@ def is_relevant(series: Series, person: Person, as_of: date) -> bool:
     if series.type != "Risk":
         return True
     return not person.codes.isdisjoint(series.indicated_by) and any(
-        item.observation in person.codes and person.within_ages(as_of, item.begin_age, item.end_age)
+        person.within_ages(as_of, item.begin_age, item.end_age)
         for item in series.indications
+        if item.observation in person.codes
     )
 
 

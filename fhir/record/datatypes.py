@@ -76,8 +76,8 @@ def _has_two_blanks(raw: bytes) -> bool:
     """
     if len(raw) < _FEW_BYTES:
         return b"  " in raw
-    pairs = (np.frombuffer(raw, np.uint16, (len(raw) - start) // 2, start) for start in (0, 1))
-    return any(bool((pair == _TWO_BLANKS).any()) for pair in pairs)
+    first, second = np.frombuffer(raw, np.uint16, len(raw) // 2), np.frombuffer(raw, np.uint16, (len(raw) - 1) // 2, 1)
+    return bool((first == _TWO_BLANKS).any() or (second == _TWO_BLANKS).any())
 
 
 def with_single_blanks(raw: bytes) -> bytes:
@@ -259,12 +259,17 @@ def parse_time(text: str) -> FhirTime | None:
     True
     """
     try:
-        if len(text) > _DAY_CHARACTERS and text[_DAY_CHARACTERS] == "T":
+        size = len(text)
+        if size == _DAY_CHARACTERS:
+            return _day(text, text, "day")
+        if size > _DAY_CHARACTERS and text[_DAY_CHARACTERS] == "T":
             moment = datetime.fromisoformat(text)
             if moment.tzinfo is not None:
                 return FhirTime(moment.timestamp(), text, "instant")
             return _day(text[:_DAY_CHARACTERS], text[:_DAY_CHARACTERS], "day")
-        return _parse_date(text)
+        if size == 7:
+            return _day(f"{text}-01", text, "month")
+        return _day(f"{text}-01-01", text, "year") if size == 4 else None
     except (ValueError, OverflowError):
         return None
 
@@ -279,17 +284,6 @@ def two_days_before(day: str) -> str | None:
         return (date.fromisoformat(day) - timedelta(days=2)).isoformat() if len(day) == 10 else None
     except (ValueError, OverflowError):
         return None
-
-
-def _parse_date(text: str) -> FhirTime | None:
-    size = len(text)
-    if size == _DAY_CHARACTERS:
-        return _day(text, text, "day")
-    if size == 7:
-        return _day(f"{text}-01", text, "month")
-    if size == 4:
-        return _day(f"{text}-01-01", text, "year")
-    return None
 
 
 def _day(day: str, text: str, precision: Precision) -> FhirTime | None:

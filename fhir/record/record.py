@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice, repeat
+from operator import attrgetter
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import unquote
 
@@ -727,6 +728,9 @@ _WITH_SUBJECT: Final[frozenset[type[Any]]] = frozenset(
 """Those that say `subject`; AllergyIntolerance and Immunization say `patient`."""
 
 
+_resource: Final = attrgetter("resource")
+
+
 class _Reading:
     """Takes resources in, in one pass; whom they are about is checked on the way."""
 
@@ -742,7 +746,7 @@ class _Reading:
         self.of_others: list[str] = []
 
     def take_bundle(self, bundle: Bundle) -> None:
-        resources: list[Any] = [entry.resource for entry in bundle.entry]
+        resources: list[Any] = list(map(_resource, bundle.entry))
         usual, ours = self.usual, list[Any]()
         kinds = set(map(type, resources))
         self.resources.kinds |= kinds

@@ -5,7 +5,7 @@ and histories of a resource hold the same id more than once.
 """
 
 from collections.abc import Iterable, Iterator
-from operator import eq
+from operator import attrgetter, eq
 from typing import Any, Final
 
 from msgspec.json import encode
@@ -37,6 +37,7 @@ _STATUSES: Final = frozenset({"status", "clinicalStatus", "verificationStatus", 
 _WHAT: Final = ("code", "medicationCodeableConcept", "medicationReference", "vaccineCode", "type", "relationship")
 _RESULTS: Final = frozenset({"Observation", "DiagnosticReport"})
 _NOT_A_VALUE: Final = frozenset({"code", "effectiveDateTime", "effectivePeriod", "effectiveInstant", "subject"})
+_id: Final = attrgetter("id")
 
 
 def distinct(resources: list[Any], refusals: list[Refusal]) -> list[Any]:
@@ -45,9 +46,7 @@ def distinct(resources: list[Any], refusals: list[Refusal]) -> list[Any]:
     The same one comes under two prefetch keys, on two pages of a search, or twice in one. Different contents under one
     id that are no versions of each other are all kept, and that is said.
     """
-    resources = each_once(resources)
-    ids = [resource.id for resource in resources]
-    if len(set(ids)) == len(resources):
+    if len(set(map(_id, resources))) == len(resources):
         return resources
     by_identity: dict[str | bytes, list[Any]] = {}
     for resource in resources:
@@ -67,7 +66,7 @@ def distinct(resources: list[Any], refusals: list[Refusal]) -> list[Any]:
 
 def each_once(resources: list[Any]) -> list[Any]:
     """Return the resources of one kind each once, where those of one id are all equal; else all of them."""
-    ids = [resource.id for resource in resources]
+    ids = list(map(_id, resources))
     if len(set(ids)) == len(resources):
         return resources
     if None in ids:
