@@ -125,15 +125,6 @@ def deep_nesting_does_not_break_the_server(service: Service) -> Faults:
         yield second_exchange.fault(second_exchange.answer)
 
 
-@check_service("REQ-01", level=SHOULD)
-def a_service_is_called_by_post_only(service: Service) -> Faults:
-    """Answer other methods on a service with 405."""
-    for method in ("GET", "PUT", "DELETE", "PATCH"):
-        yield from expect(
-            "refused", service.connection.send(method, service.path, f"{method} on a service", broken=True)
-        )
-
-
 @check_service("PRE-06", level=SHOULD)
 def a_bundle_is_a_bundle(service: Service) -> Faults:
     """Refuse a Bundle whose entry is not an array, or say what could not be read: nothing in it was looked at."""

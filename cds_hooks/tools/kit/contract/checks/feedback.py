@@ -3,12 +3,11 @@
 from typing import Final
 from uuid import uuid4
 
-from cds_hooks.tools.kit.contract.assertions import expect
 from cds_hooks.tools.kit.contract.connection import Exchange
 from cds_hooks.tools.kit.contract.document import SHOULD, observe
-from cds_hooks.tools.kit.contract.registry import Faults, check_server, check_service
+from cds_hooks.tools.kit.contract.registry import Faults, check_service
 from cds_hooks.tools.kit.contract.requests import Request
-from cds_hooks.tools.kit.contract.target import DISCOVERY, Service, Target
+from cds_hooks.tools.kit.contract.target import Service
 
 _WHEN: Final = "2024-05-17T10:05:31Z"
 _NOT_OFFERED: Final = (404, 405, 501)
@@ -47,12 +46,3 @@ def observe_offered(service: Service) -> None:
     """Raise NotTested where the server offers no feedback."""
     exchange = _overridden(service, "an overridden card: is feedback offered?")
     observe(exchange.status not in _NOT_OFFERED, "the server offers no feedback endpoint")
-
-
-@check_server("FB-01", level=SHOULD)
-def feedback_on_an_unknown_service_is_404(target: Target) -> Faults:
-    """Answer feedback for an id that discovery does not list with 404."""
-    observe_offered(target.any_service)
-    body = {"feedback": [{"card": str(uuid4()), "outcome": "overridden", "outcomeTimestamp": _WHEN}]}
-    path = f"{DISCOVERY}/contract-kit-no-such-service/feedback"
-    yield from expect("refused", target.connection.post(path, body, "feedback on an unknown service", broken=True))

@@ -4,12 +4,11 @@ import json
 from collections import Counter
 from typing import Any, Final
 
-from cds_hooks.tools.kit.contract.assertions import expect
 from cds_hooks.tools.kit.contract.connection import Exchange, Purpose
 from cds_hooks.tools.kit.contract.definitions import HOOKS
 from cds_hooks.tools.kit.contract.document import SHOULD, observe
 from cds_hooks.tools.kit.contract.registry import Faults, check_server
-from cds_hooks.tools.kit.contract.requests import conformant_requests, new_hook_instance
+from cds_hooks.tools.kit.contract.requests import conformant_requests
 from cds_hooks.tools.kit.contract.target import DISCOVERY, Target
 
 
@@ -29,14 +28,6 @@ def discovery_is_the_same_twice(target: Target) -> Faults:
         yield second.fault("the second answer differs from the first")
 
 
-@check_server("DISC-01", level=SHOULD)
-def head_and_options_on_discovery_do_not_fail(target: Target) -> Faults:
-    """Answer HEAD and OPTIONS with any status under 500: proxies and browsers send them."""
-    target.observe_discovery()
-    for method in ("HEAD", "OPTIONS"):
-        yield from expect("no failure", target.connection.send(method, DISCOVERY, f"{method} of discovery"))
-
-
 @check_server("DISC-13", "DISC-07")
 def an_id_answers_every_hook_it_is_listed_for(target: Target) -> Faults:
     """Route by hook and id together: a registry keyed by id alone loses all entries but one."""
@@ -46,24 +37,6 @@ def an_id_answers_every_hook_it_is_listed_for(target: Target) -> Faults:
     for service in shared:
         if service.calls and not any(call.exchange.ok for call in service.calls):
             yield service.calls[0].exchange.fault(f"no call was accepted: {service.calls[0].exchange.answer}")
-
-
-@check_server("REQ-01", level=SHOULD)
-def discovery_is_read_by_get_only(target: Target) -> Faults:
-    """Answer POST on discovery with 405."""
-    target.observe_discovery()
-    yield from expect(
-        "refused", target.connection.post(DISCOVERY, b"{}", "POST on discovery", Purpose.OTHER, broken=True)
-    )
-
-
-@check_server("REQ-01", "DISC-07")
-def an_unknown_service_is_404(target: Target) -> Faults:
-    """Answer an id that discovery does not list with 404, never with an empty list of cards."""
-    context = {"userId": "Practitioner/1", "patientId": "1"}
-    body = {"hook": target.any_service.hook, "hookInstance": new_hook_instance(), "context": context}
-    path = f"{DISCOVERY}/contract-kit-no-such-service"
-    yield from expect("refused", target.connection.post(path, body, "an unknown service", broken=True))
 
 
 _HUGE_MEGABYTES: Final = 50

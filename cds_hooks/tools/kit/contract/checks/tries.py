@@ -1,7 +1,7 @@
-"""Checks that send one changed call, body, token or feedback item and say how it has to be answered (`tries.csv`).
+"""Checks that send one changed call, body, token, feedback item or another request, and say how it has to be answered.
 
-A row is one try; the rows of one check stand together, and its advice is in the first. `call of HOOK` is for this hook
-alone. `with` depends on what is sent:
+A row of `tries.csv` is one try; the rows of one check stand together, and its advice is in the first. `call of HOOK` is
+for this hook alone, `GET discovery` a request by this method, made once for the server. `with` depends on what is sent:
 
 - call, as is, feedback: the members that are put in, as JSON; a call is sent in the dialect's shape or as it is.
   `{patient}` is the patient's id, `{selections}` the selections, `{again}` a hookInstance that was sent, `{UPPER}` a
@@ -14,6 +14,7 @@ alone. `with` depends on what is sent:
   `{inner}` without its first, `{half}` its first half, `{hook}` its hook.
 - drafts: the text of draftOrders; `{draft}` is the drafted order but for the members that `without` names, `{open}` the
   same without its last brace, `{entries}` all that is drafted, `{patient}` the patient's id, `{today}` the day.
+- a method, with `discovery`, `service`, or `unknown` for a service that is not listed: the body, `{hook}` its hook.
 - feedback body: the text; `{item}` is an overridden card, `{open}` the same without its last brace, `{card}` and
   `{suggestion}` are uuids.
 """
@@ -28,10 +29,11 @@ from urllib.parse import urlsplit
 from cds_hooks.tools.kit.contract.assertions import expect, in_row_of_field
 from cds_hooks.tools.kit.contract.checks.feedback import card_and_suggestion, feedback_item, observe_offered
 from cds_hooks.tools.kit.contract.checks.tokens import expect_of_token
+from cds_hooks.tools.kit.contract.connection import JSON, Purpose
 from cds_hooks.tools.kit.contract.definitions import read_table
 from cds_hooks.tools.kit.contract.document import Node, NotTested, Subject, observe
 from cds_hooks.tools.kit.contract.registry import Faults, add_check
-from cds_hooks.tools.kit.contract.target import DISCOVERY, Service
+from cds_hooks.tools.kit.contract.target import DISCOVERY, Service, Target
 
 _Row = dict[str, str]
 _OF_PATIENT: Final = "HK-patient-view-patientId"
@@ -58,6 +60,24 @@ def _tried(service: Service, row: _Row) -> Faults:
         for title, content in sent(service, row):
             send = service.send if is_call else service.send_as_is
             yield from expect(row["expected"], send(content, title, broken=broken, headers=headers))
+
+
+def _requested(target: Target, row: _Row) -> Faults:
+    """Send a request by its method to discovery, a service, or below the address of one that is not listed."""
+    target.observe_discovery()
+    method, where, *below = row["sends"].split()
+    paths = {"discovery": DISCOVERY, "unknown": f"{DISCOVERY}/contract-kit-no-such-service"}
+    if where != "discovery":
+        service = target.any_service
+        paths["service"] = service.path
+        if below:
+            observe_offered(service)
+        row = row | {"with": _filled(row["with"], {"hook": service.hook})}
+    path, purpose = "/".join([paths[where], *below]), Purpose.CALL if where == "unknown" else Purpose.OTHER
+    broken, content = row["expected"] == "refused", row["with"].encode() or None
+    send = target.connection.send
+    exchange = send(method, path, row["title"], content=content, headers=JSON, purpose=purpose, broken=broken)
+    yield from expect(row["expected"], exchange)
 
 
 def _addresses(service: Service) -> dict[str, str]:
@@ -169,9 +189,15 @@ def _register(tries: Sequence[_Row]) -> None:
             faults = _tried(service, row)
             yield from in_row_of_field(service, "patientId", faults) if _OF_PATIENT in first_rows else faults
 
-    first_rows = tries[0]["rows"].split()[:1]
+    def check_requests(target: Target) -> Faults:
+        for row in tries:
+            yield from _requested(target, row)
 
-    add_check(tries[0], Subject.SERVICE, check)
+    first_rows = tries[0]["rows"].split()[:1]
+    if tries[0]["sends"][0].isupper():
+        add_check(tries[0], Subject.SERVER, check_requests)
+    else:
+        add_check(tries[0], Subject.SERVICE, check)
 
 
 for _, _tries in groupby(read_table("tries.csv"), key=lambda row: row["check"]):
