@@ -274,27 +274,6 @@ def inputs_from_record(
     return inputs_from_features(equation, readings, site, vector)
 
 
-def refused_at_once(
-    equation: Equation, features: FeatureReadings, site: Mapping[str, Value] | None = None
-) -> dict[str, WhyNot]:
-    """Return the outputs that `RecordInputs.calculate` would refuse for an exclusion or a missing input, and why.
-
-    Nothing more is read than what decides it.
-    """
-    excluded = _excluded(equation, features)
-    if excluded is not None:
-        return {output.id: excluded for output in equation.outputs}
-    refused: dict[str, WhyNot] = {}
-    for output, needed in equation.read_for.items():
-        for item in needed:
-            reading = features[item.feature]
-            if type(reading) is Missing and (site is None or item.name not in site):
-                text = f"{equation.title}: {reading.text}"
-                refused[output] = WhyNot(equation.id, "input-missing", text, (item.name,))
-                break
-    return refused
-
-
 def inputs_from_features(
     equation: Equation,
     features: FeatureReadings,

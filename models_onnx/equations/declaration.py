@@ -248,12 +248,6 @@ class Equation:
         return features_named(tuple(dict.fromkeys(names)))
 
     @cached_property
-    def read_for(self) -> Mapping[str, tuple[EquationInput, ...]]:
-        """The inputs that each output cannot be had without and that a feature of the record fills, by output."""
-        read = [item for item in self.inputs if item.feature is not None]
-        return {output.id: tuple(item for item in read if item.is_needed_for(output.id)) for output in self.outputs}
-
-    @cached_property
     def excluded_by(self) -> tuple[tuple[str, str], ...]:
         """Each feature that excludes somebody, with the words of the exclusion."""
         return tuple((name, exclusion.words) for exclusion in self.exclusions for name in exclusion.features)

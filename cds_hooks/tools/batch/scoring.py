@@ -1,7 +1,6 @@
 """Scores charts as the services do: every model that may show cards here, every published equation, all features.
 
-A model is asked as its service asks it: the same reasons for no estimate, the same inputs, the same twin. The models
-estimated over many charts at once, which gives the same bits.
+A model is asked as its service asks it: the same reasons for no estimate, the same inputs, the same twin.
 
 Which models and equations are asked of many charts: by name, or all that may be used at this site.
 """
@@ -12,8 +11,6 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.services import find_advisors
@@ -23,20 +20,18 @@ from cds_hooks.call.trusted_models import AbsentModel, folder_of, site_model, wh
 from cds_hooks.settings import Settings
 from cds_hooks.tools.batch.charts import RawChart
 from fhir.mapping.features.catalog import features_named
-from fhir.mapping.features.feature import Feature, FeatureVector, map_features
+from fhir.mapping.features.feature import Feature, map_features
 from fhir.record.opting_out import SystemAndCode
 from fhir.record.record import PatientRecord, read_record, read_value
 from fhir.record.refusals import Refusal, WhyNot
 from fhir.record.resources import Bundle, BundleEntry, decoder
 from models_onnx.batch.columns import arrow
-from models_onnx.batch.model import Rows, score_rows
 from models_onnx.equations.arithmetic import Value
 from models_onnx.equations.calculate import (
     FeatureReadings,
     RecordInputs,
     features_of,
     inputs_from_features,
-    refused_at_once,
 )
 from models_onnx.equations.declaration import Equation, find_equations
 from models_onnx.errors import BatchRefused, EquationRefused
@@ -140,17 +135,12 @@ def score_records(questions: Questions, records: Iterable[PatientRecord]) -> lis
     """
     features = {feature.name: feature for feature in features_of(*questions.equations)}
     of_place = questions.of_place
-    waiting = [_Waiting(model) for model in questions.models]
     scores: list[Score] = []
     for record in records:
-        for model in waiting:
-            scores.append(model.score(record, len(scores)))
+        scores += (_estimate(model, record) for model in questions.models)
         if features:
             scores += _equations(questions, record, features, of_place)
         del record
-    for model in waiting:
-        for position, score in model.scored():
-            scores[position] = score
     return scores
 
 
@@ -174,54 +164,15 @@ def table_of(scores: Sequence[Score]) -> Any:
     return pyarrow.table(columns)
 
 
-class _Waiting:
-    """The patients of a model who get a number unless it refuses them; they are estimated together."""
-
-    def __init__(self, chart_model: ChartModel) -> None:
-        self._chart_model, self._name = chart_model, chart_model.model.manifest.id
-        self._vectors: list[NDArray[np.float64]] = []
-        self._places: list[tuple[int, str]] = []
-
-    def score(self, record: PatientRecord, position: int) -> Score:
-        """Return the patient's score, or an empty one in place of one that will be known when all are estimated."""
-        chart_model, name = self._chart_model, self._name
-        outside = chart_model.outside(record)
-        if (opted_out := first_reason((OPTED_OUT,), name, record)) and (
-            outside is None or outside.reason != "deceased"
-        ):
-            outside = opted_out
-        if outside is not None:
-            return Score(record.patient_id, name, reason=outside.reason, reason_text=outside.text)
-        vector = chart_model.inputs(record)
-        if any(gap.implausible for gap in vector.missing):
-            return _one_by_one(chart_model, record, vector)
-        self._vectors.append(vector.values)
-        self._places.append((position, record.patient_id))
-        return _LATER
-
-    def scored(self) -> Iterator[tuple[int, Score]]:
-        """Yield the place and the score of each who waited."""
-        if not self._vectors:
-            return
-        inputs, loaded, name = np.array(self._vectors), self._chart_model.loaded, self._name
-        rows = Rows(inputs, np.zeros(inputs.shape, dtype=np.bool_), {})
-        scored = score_rows(self._chart_model.model, loaded[1] if len(loaded) > 1 else None, rows)
-        for row, (position, patient_id) in enumerate(self._places):
-            reason, text = scored.reason[row], scored.reason_text[row]
-            if reason:
-                yield position, Score(patient_id, name, by=scored.model[row], reason=reason, reason_text=text)
-            else:
-                value, percentile = float(scored.probability[row]), float(scored.percentile[row])
-                yield position, Score(patient_id, name, by=scored.model[row], value=value, percentile=percentile)
-
-
-_LATER = Score("", "")
-
-
-def _one_by_one(chart_model: ChartModel, record: PatientRecord, vector: FeatureVector) -> Score:
-    """Scores a chart with an implausible value in the way of the service, which reports the value itself."""
+def _estimate(chart_model: ChartModel, record: PatientRecord) -> Score:
+    """Return the score of one model for one chart, in the way of its service."""
+    name, outside = chart_model.model.manifest.id, chart_model.outside(record)
+    if (opted_out := first_reason((OPTED_OUT,), name, record)) and (outside is None or outside.reason != "deceased"):
+        outside = opted_out
+    if outside is not None:
+        return Score(record.patient_id, name, reason=outside.reason, reason_text=outside.text)
+    vector = chart_model.inputs(record)
     estimated = estimate(Model.predict, vector, chart_model.model, chart_model.twin, lambda _model: None)
-    name = chart_model.model.manifest.id
     if estimated.refused is not None:
         return Score(record.patient_id, name, reason=estimated.refused.reason, reason_text=estimated.refused.text)
     computed = estimated.prediction
@@ -239,10 +190,9 @@ def _equations(
     readings = FeatureReadings(record, features)
     opted_out = first_reason((OPTED_OUT,), "patient", record)
     for equation, of_place in zip(questions.equations, sites, strict=True):
-        refused = refused_at_once(equation, readings, of_place) if opted_out is None else {}
         charted: RecordInputs | None = None
         for output in equation.outputs:
-            no: WhyNot | EquationRefused | None = opted_out or refused.get(output.id)
+            no: WhyNot | EquationRefused | None = opted_out
             if no is None:
                 charted = charted or inputs_from_features(equation, readings, of_place)
                 try:
