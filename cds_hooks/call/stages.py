@@ -64,7 +64,7 @@ class Call(Struct, frozen=True, kw_only=True):
 
     def advisors(self, hook: str) -> tuple[Advisor, ...]:
         """Return the advisors that are asked for this client: all of the service, or those it is registered for."""
-        return self.client.permitted(self.service.id, self.service.advisors_at(hook))
+        return self.client.permitted(self.service.id, self.service.advisors_by_hook[hook])
 
 
 def open_call(

@@ -464,7 +464,7 @@ class Service:
             listed_ids=advisor.listed_ids,
         )
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         """Its id and those of its advisors: a client is registered for one of them, a switch may name one."""
         return frozenset((self.id, *(advisor.id for advisor in self.advisors)))
@@ -487,10 +487,11 @@ class Service:
         """Return the hook of the library that this one is or, where a site declares it, extends."""
         return self.like.get(hook, hook)
 
-    def advisors_at(self, hook: str) -> tuple[Advisor, ...]:
-        """Return the advisors that are asked at this hook."""
-        moment = self.moment(hook)
-        return tuple([advisor for advisor in self.advisors if moment in advisor.hooks])
+    @cached_property
+    def advisors_by_hook(self) -> Mapping[str, tuple[Advisor, ...]]:
+        """The advisors that are asked at each of its hooks."""
+        moments = [(hook, self.moment(hook)) for hook in self.hooks]
+        return {hook: tuple([one for one in self.advisors if moment in one.hooks]) for hook, moment in moments}
 
     def templates_for_version(self, version: str) -> Templates:
         """Return what a client of this version of CDS Hooks is asked for."""
