@@ -109,8 +109,12 @@ def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
     charted = record.derive(charted_groups)
     for group in groups:
         key = CONDITION_GROUPS[group].key
-        if key in charted and (hit := _group_hit(record, key) or _beside_the_problem_list(record, key)) is not None:
-            return hit
+        if key in charted:
+            hits = record.derive(_entries_by_group).hits
+            if key not in hits:
+                hits[key] = _group_hit(record, key) or _beside_the_problem_list(record, key)
+            if (hit := hits[key]) is not None:
+                return hit
     return None
 
 
@@ -250,15 +254,12 @@ def unread_problems(record: PatientRecord) -> tuple[str, ...]:
 
 
 def _group_hit(record: PatientRecord, group: str) -> ConditionHit | None:
-    by_group = record.derive(_entries_by_group)
-    if group not in by_group.hits:
-        best: ConditionHit | None = None
-        for condition, code in by_group.entries.get(group, ()):
-            hit = condition_hit(group, condition, code, record)
-            if not _is_impossible(hit, record) and _counts(hit, record) and is_better_hit(hit, best):
-                best = hit
-        by_group.hits[group] = best
-    return by_group.hits[group]
+    best: ConditionHit | None = None
+    for condition, code in record.derive(_entries_by_group).entries.get(group, ()):
+        hit = condition_hit(group, condition, code, record)
+        if not _is_impossible(hit, record) and _counts(hit, record) and is_better_hit(hit, best):
+            best = hit
+    return best
 
 
 def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
