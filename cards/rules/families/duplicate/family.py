@@ -260,6 +260,8 @@ _ORAL_OPIOID = Selector(
 )
 _PATCH = Selector(classes=frozenset({"opioid"}), dose_forms=("transdermal system", "patch"))
 _METHADONE, _LEVORPHANOL = "6813", "6378"
+# In a mixture these serve the other drug; alone they are for an overdose, or more of what serves.
+_NALOXONE, _CARBIDOPA = "7242", "2019"
 # Left out of the ingredient rule: fluids, short insulin, electrolytes, vitamins and laxatives (CLARIFICATIONS).
 _NOT_DUPLICATES = frozenset({"electrolyte_fluid", "insulin", "potassium", "vitamin", "laxative"})
 _LONG_INSULINS = frozenset({"274783", "1670007", "139825"})  # glargine, degludec, detemir
@@ -314,8 +316,9 @@ def _duplicate(wanted: Spec, context: RuleContext) -> Truth:
         return False
     if wanted["level"] == "class":
         return shared_class(context) is not None
-    shared = set(context.medication.rxcuis) & set(context.partners[0].medication.rxcuis)
-    return bool(shared) and overlap_days(context) >= wanted.get("overlap_days_ge", 0)
+    mine, theirs = set(context.medication.rxcuis), set(context.partners[0].medication.rxcuis)
+    is_companion = mine != theirs and (mine & theirs) in ({_NALOXONE}, {_CARBIDOPA}) and mine & theirs in (mine, theirs)
+    return bool(mine & theirs) and not is_companion and overlap_days(context) >= wanted.get("overlap_days_ge", 0)
 
 
 def _duplicate_wording(wanted: Spec) -> str:
@@ -443,19 +446,14 @@ def _other_order(context: RuleContext) -> str | None:
     return f"{plain(partner.medication.words, 47)}, {where}"
 
 
-def _class_words(context: RuleContext) -> str | None:
-    shared = shared_class(context) if context.partners else None
-    return shared[0] if shared is not None else None
+def _of_shared_class(part: int, write: Callable[[str], str] = str) -> Callable[[RuleContext], str | None]:
+    """Return the placeholder of one part of the shared class: its words, the drafted drug, the other drug."""
 
+    def text(context: RuleContext) -> str | None:
+        shared = shared_class(context) if context.partners else None
+        return write(shared[part]) if shared is not None else None
 
-def _own_drug(context: RuleContext) -> str | None:
-    shared = shared_class(context) if context.partners else None
-    return capitalized(shared[1]) if shared is not None else None
-
-
-def _other_drug(context: RuleContext) -> str | None:
-    shared = shared_class(context) if context.partners else None
-    return shared[2] if shared is not None else None
+    return text
 
 
 FAMILY = Family(
@@ -466,9 +464,9 @@ FAMILY = Family(
         "counted": Placeholder(_how_counted, "Combination products are counted."),
         "shared": Placeholder(_shared, "sulfamethoxazole"),
         "order": Placeholder(_other_order, f"{'o' * 50}, since 2026-11-20"),
-        "class": Placeholder(_class_words, "systemic corticosteroids"),
-        "Own_drug": Placeholder(_own_drug, "Hydrochlorothiazide"),
-        "other_drug": Placeholder(_other_drug, "hydrochlorothiazide"),
+        "class": Placeholder(_of_shared_class(0), "systemic corticosteroids"),
+        "Own_drug": Placeholder(_of_shared_class(1, capitalized), "Hydrochlorothiazide"),
+        "other_drug": Placeholder(_of_shared_class(2), "hydrochlorothiazide"),
         "weight": Placeholder(
             lambda context: format_number(context.weight_kg) if context.weight_kg is not None else None, "39.5"
         ),
