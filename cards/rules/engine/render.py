@@ -565,8 +565,9 @@ def _evidence(rule: CompiledRule, cites: tuple[int, ...], context: RuleContext) 
     drugs = (context.medication, *(partner.medication for partner in context.partners))
     quoted = [(source.rxcui, source) for source in cited if source.rxcui is not None]
     read = tuple(dict.fromkeys(source for drug in drugs for rxcui, source in quoted if drug.has(rxcui)))
+    label = f"{capitalized(context.ingredient.name)} label (US)"
     others = tuple(
-        replace(source, label=_OF_EACH_DRUG.sub(f"{capitalized(context.ingredient.name)} label (US)", source.label))
+        replace(source, label=_OF_EACH_DRUG.sub(lambda _: label, source.label))  # a chart's name may hold a backslash
         for source in cited
         if source.rxcui is None and not (read and source.basis == "label")
     )
