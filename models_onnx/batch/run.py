@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
+from models_onnx.artifact.files import whole_file
 from models_onnx.batch.model import PLAIN_COLUMNS, BatchModel
 from models_onnx.batch.plan import TablePlan, plan_of
 from models_onnx.batch.tables import open_table
@@ -28,43 +30,30 @@ def output_form(path: Path) -> str:
     return form
 
 
-class OutputFile:
-    """A file of scores that is written table by table beside its place, and put there when all is written."""
+@contextmanager
+def output_file(path: Path) -> Iterator[Callable[[Any], None]]:
+    """Yield what writes Arrow tables of the same columns to a file, which takes its place once all are written."""
+    form, writers = output_form(path), list[Any]()
+    with whole_file(path) as draft, draft.open("wb") as file, ExitStack() as stack:
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._form = path, output_form(path)
-        self._part = path.with_name(f"{path.name}.part")
-        self._writer: Any = None
+        def write(table: Any) -> None:
+            if not writers:
+                writers.append(stack.enter_context(_writer(file, form, table.schema)))
+            writers[0].write_table(table)
 
-    def __enter__(self) -> Self:
-        self._file = self._part.open("wb")
-        return self
+        yield write
 
-    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self._file.close()
-        if failed is None:
-            self._part.replace(self._path)
-        else:
-            self._part.unlink(missing_ok=True)
 
-    def add(self, table: Any) -> None:
-        """Write the rows of an Arrow table; all that are added have the same columns."""
-        if self._writer is None:
-            self._writer = self._new_writer(table.schema)
-        self._writer.write_table(table)
+def _writer(file: Any, form: str, schema: Any) -> Any:
+    if form == ".parquet":
+        import pyarrow.parquet
 
-    def _new_writer(self, schema: Any) -> Any:
-        if self._form == ".parquet":
-            import pyarrow.parquet
+        return pyarrow.parquet.ParquetWriter(file, schema)
+    import pyarrow.csv
 
-            return pyarrow.parquet.ParquetWriter(self._file, schema)
-        import pyarrow.csv
-
-        self._file.write((",".join(schema.names) + "\n").encode())
-        options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
-        return pyarrow.csv.CSVWriter(self._file, schema, write_options=options)
+    file.write((",".join(schema.names) + "\n").encode())
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
+    return pyarrow.csv.CSVWriter(file, schema, write_options=options)
 
 
 _T = TypeVar("_T")
@@ -112,13 +101,13 @@ def score_table(job: ScoringJob, progress: Callable[[int], None] = lambda _: Non
     if job.out.exists() and job.out.samefile(job.rows):
         raise BatchRefused(f"{job.out} is the table itself; write the scores to another file.")
     manifest, features = job.model.model.manifest, job.model.features
-    with OutputFile(job.out) as out, open_table(job.rows, job.view, features) as table:
+    with output_file(job.out) as write, open_table(job.rows, job.view, features) as table:
         plan = plan_of(manifest, table.columns, job.exclude, job.id_column)
         result = ScoringResult(unsaid=plan.unsaid)
         scorer, batches = _Scorer(job.model, plan, job.explain), table.batches(plan.columns)
         for answers in each_scored(scorer, batches, job.workers):
             result.count(answers)
-            out.add(answers)
+            write(answers)
             progress(result.rows)
         if not result.rows:
             raise BatchRefused(f"{table.name} has no rows.")

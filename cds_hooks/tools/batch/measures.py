@@ -13,7 +13,7 @@ from cds_hooks.settings import Settings
 from cds_hooks.tools.batch.charts import RawChart, Wanted, charts_of
 from cds_hooks.tools.batch.run import FhirJob, FhirResult, in_batches
 from cds_hooks.tools.batch.scoring import Score, table_of
-from models_onnx.batch.run import OutputFile
+from models_onnx.batch.run import output_file
 from models_onnx.errors import BatchRefused
 
 
@@ -46,12 +46,12 @@ def score_measures(job: FhirJob, measures: list[Artifact], progress: Callable[[i
     """
     result = FhirResult()
     wanted = Wanted(tuple(sorted({"Patient", *(kind for measure in measures for kind in measure.reads)})), ())
-    with OutputFile(job.out) as out, charts_of(job.folder, wanted, result.resources) as charts:
+    with output_file(job.out) as write, charts_of(job.folder, wanted, result.resources) as charts:
         for batch in in_batches(charts):
             scores = [score for chart in batch for score in _scores(job, measures, chart)]
             result.patients += len(batch)
             result.counted += Counter(f"{score.name} {score.output} {score.value or score.reason}" for score in scores)
-            out.add(table_of(scores))
+            write(table_of(scores))
             progress(result.patients)
         if not result.patients:
             raise BatchRefused(f"{job.folder} holds no patient.")

@@ -14,7 +14,7 @@ from cds_hooks.tools.batch.charts import RawChart, Wanted, charts_of
 from cds_hooks.tools.batch.scoring import AsItStood, Questions, questions_about, read_chart, scores_table
 from fhir.record.folder import FolderTally
 from fhir.record.record import PatientRecord
-from models_onnx.batch.run import OutputFile, each_scored
+from models_onnx.batch.run import each_scored, output_file
 from models_onnx.errors import BatchRefused
 
 PATIENTS_AT_ONCE = 200
@@ -64,13 +64,13 @@ def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None)
     questions, result = questions_about(job.names, job.settings), FhirResult()
     wanted = Wanted.of(questions.needs)
     with (
-        OutputFile(job.out) as out,
+        output_file(job.out) as write,
         charts_of(job.folder, wanted, result.resources) as charts,
     ):
         for scored in each_scored(ChartScorer(job), in_batches(charts), job.workers):
             result.patients += scored.patients
             result.counted += _counted(scored)
-            out.add(scored.table)
+            write(scored.table)
             progress(result.patients)
         if not result.patients:
             raise BatchRefused(_nobody(job.folder, result.resources))
