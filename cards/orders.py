@@ -11,7 +11,7 @@ from cards.rules.engine.finding import RuleFinding, merge_repeated_findings
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import RuleBook, rule_book
 from cards.rules.language.trigger import is_test
-from cards.rules.patient.orders import DraftMedication, DraftOrder, is_wanted_study
+from cards.rules.patient.orders import DraftMedication, DraftOrder, is_wanted_study, unread_order
 from cards.rules.patient.session import PatientSession
 from cards.suggest import FindOriginal, OrderCheck
 from cards.text import plain
@@ -22,6 +22,7 @@ from fhir.record.resources import ServiceRequest
 
 # A Medication among the drafts is part of an order, not one of its own.
 _PARTS = frozenset({"Medication"})
+_ORDER = "MedicationRequest"
 _MOST_NAMED = 5
 
 
@@ -66,7 +67,8 @@ def check_orders(
     check = OrderCheck(session, book if book is not None else rule_book(), new_uuid, original)
     silences: list[WhyNot] = []
     stops = (drafted for drafted in session.stopped if check.book.rules_for(drafted.medication, stops=True))
-    judgeable = (*session.drafted, *session.studies, *stops)
+    unread = (unread_order(draft) for draft in session.drafts if draft.fault is not None and draft.kind == _ORDER)
+    judgeable = (*session.drafted, *session.studies, *stops, *unread)
     by_draft = {id(drafted.draft): drafted for drafted in judgeable}
     to_evaluate = []
     unnamed: list[RuleFinding] = []
@@ -75,7 +77,7 @@ def check_orders(
         if judged is not None and draft.name not in judged_names and not draft.is_named(judged):
             continue
         drafted = by_draft.get(id(draft))
-        if drafted is None or not drafted.medication.recognised:
+        if drafted is None or draft.fault is not None or not drafted.medication.recognised:
             silences.extend(_passed_over(draft, drafted, session))
             unnamed.extend(uncovered_findings(drafted) if drafted is not None else ())
         else:
@@ -152,12 +154,12 @@ def _without_rule(drafts: Iterable[DraftMedication], names: Collection[str], boo
 
 def _passed_over(draft: DraftOrder, drafted: DraftMedication | None, session: PatientSession) -> Iterator[WhyNot]:
     name = plain(draft.name)
-    if drafted is not None:
-        words = drafted.medication.plain_words or "the drafted medication"
-        yield WhyNot(draft.name, "not-recognised", f"Not recognized, so not checked: {words}.")
-    elif draft.fault is not None:
+    if draft.fault is not None:
         fault = plain(draft.fault.replace("`", "").replace("$.", ""), 120)
         yield WhyNot(draft.name, "draft-unreadable", f"{name} cannot be read ({fault}): not checked.")
+    elif drafted is not None:
+        words = drafted.medication.plain_words or "the drafted medication"
+        yield WhyNot(draft.name, "not-recognised", f"Not recognized, so not checked: {words}.")
     elif draft.order is not None:
         text = f"{name} is not to be given (its status or doNotPerform)"
         if session.knows_medications and session.is_listed(draft.order):

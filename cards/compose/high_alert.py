@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from cards.card import OVERRIDE_REASONS, TOPICS, Card, CardIdentity, Source
 from cards.extension import CardExtension, Fact
-from cards.finding import Finding
+from cards.finding import Finding, Repeat
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.patient.orders import DraftMedication
 from cards.text import capitalized, escape, first_few, plain
@@ -42,6 +42,7 @@ _NAMES: Final = Source(
 )
 _MOST_NAMED = 3
 _CHECKED = ("allergies", "duplicates")
+_UNREADABLE: Final = "A part of the order cannot be read"
 _TO_DO = "- **To do:** Check the order by other means, such as the label or a pharmacist."
 
 
@@ -126,14 +127,16 @@ def uncovered_findings(
 ) -> Iterator[RuleFinding]:
     """Yield that a draft was not checked, as a finding of a rule called "not-covered": a site can switch it off.
 
-    Nothing where its drug is recognized and no high-alert medication. `about` are the families that have a rule of it,
-    `in_pairs`: one of them is about a pair of drugs; none is about its dose or about who it is for.
+    Nothing where its drug is recognized and no high-alert medication, if the order can be read. `about` are the
+    families that have a rule of it, `in_pairs`: one of them is about a pair of drugs; none is about its dose or about
+    who it is for.
     """
     medication = drafted.medication
     high_alert = high_alert_class(medication)
-    if high_alert is None and medication.recognised:
+    if high_alert is None and medication.recognised and drafted.draft.fault is None:
         return
     key = "/".join(sorted(medication.rxcuis)) or plain(medication.words.lower(), 60)
+    key = key if drafted.draft.fault is None else f"{drafted.draft.name} {key}"
     yield RuleFinding(
         NOT_COVERED,
         NOT_COVERED,
@@ -154,12 +157,17 @@ def uncovered_card(findings: Sequence[RuleFinding], uuid: str) -> Card:
     """Return the one card that names the drafts that were not checked."""
     drug_names = list(dict.fromkeys(finding.summary for finding in findings))
     names = first_few(drug_names, _MOST_NAMED)
-    unknown = f"{capitalized(names)}: not recognized, nothing was checked."
+    unreadable = [_UNREADABLE in finding.detail for finding in findings]
+    why = "order not readable" if all(unreadable) else "not recognized or not readable"
+    why = why if any(unreadable) else "not recognized"
+    unknown = f"{capitalized(names)}: {why}, nothing was checked."
     named = (re.search(r"Not checked: ([^.]*)\.", finding.detail) for finding in findings)
     unchecked = max((match[1] for match in named if match), key=len, default="")
     facts = tuple(fact for finding in findings for fact in finding.facts)
     parts = tuple(dict.fromkeys(str(fact.value) for fact in facts))
-    finding = Finding(NOT_COVERED, NOT_COVERED, "once", parts=parts)
+    # What nobody can read may be another fault the next time, so that it is said at each call until it is answered.
+    repeat: Repeat = "until-answered" if any(unreadable) else "once"
+    finding = Finding(NOT_COVERED, NOT_COVERED, repeat, parts=parts)
     return CardIdentity(uuid).card(
         "info",
         f"{capitalized(names)}: high-alert; {unchecked} not checked here." if unchecked else unknown,
@@ -173,6 +181,9 @@ def uncovered_card(findings: Sequence[RuleFinding], uuid: str) -> Card:
 def _what_was_checked(drafted: DraftMedication, high_alert: str | None, checked: Sequence[str]) -> str:
     medication = drafted.medication
     listed = f"It is a high-alert medication (ISMP list: {high_alert}). " if high_alert else ""
+    if drafted.draft.fault is not None:
+        name = escape(medication.words, 60) or escape(drafted.draft.name, 60)
+        return f"- **{name}**: {listed}{_UNREADABLE}: no dose, allergy or interaction was checked."
     reference = drafted.draft.resource.get("medicationReference")
     if not medication.words and isinstance(reference, dict):
         named = f"“{escape(str(reference.get('reference', '')), 60)}”"

@@ -105,6 +105,17 @@ def _convert(resource: dict[str, Any], target: Any) -> Any:
         return msgspec.convert(collapse_runs(with_plain_numbers(resource)), target)
 
 
+def unread_order(draft: DraftOrder) -> "DraftMedication":
+    """Return an order that cannot be read with the drug alone, where at least that can be."""
+    names = ("medicationCodeableConcept", "medicationReference")
+    drug = {name: draft.resource[name] for name in names if name in draft.resource}
+    try:
+        order = msgspec.convert({"resourceType": draft.kind, **drug}, MedicationRequest)
+    except msgspec.ValidationError:
+        order = MedicationRequest()
+    return DraftMedication(draft, order, {})
+
+
 def read_drafts(entries: Iterable[Any]) -> list[DraftOrder]:
     """Return the drafts of a Bundle's entries (JSON objects); an entry without a resource is passed over."""
     drafts = []

@@ -124,6 +124,18 @@ def test_a_draft_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path, as
     assert "`" not in silence["text"]
 
 
+@pytest.mark.parametrize("text", ["take one " * 400, 5, {"a": 1}])
+def test_an_order_with_directions_that_cannot_be_read_is_named_on_a_card(
+    tmp_path: Path, as_of: datetime, text: Any
+) -> None:
+    for _ in range(2):  # at signing as at its selection
+        answer = _answer(tmp_path, as_of, lambda context: _first(context)["dosageInstruction"][0].update(text=text))
+        (card,) = answer.json()["cards"]
+        assert card["indicator"] == "info"
+        assert "not readable, nothing was checked" in card["summary"]
+        assert "suggestions" not in card
+
+
 def _texts(answer: httpx.Response, reason: str) -> list[str]:
     return [each["text"] for each in ours(answer).get("silence", []) if each["reason"] == reason]
 
@@ -206,7 +218,7 @@ def test_a_plain_number_that_came_as_text_is_read_and_that_is_said(
 def test_a_text_that_could_be_another_number_is_not_read(tmp_path: Path, as_of: datetime, text: str) -> None:
     answer = _answer(tmp_path, as_of, lambda context: _dose(context, text), "order-sign")
     assert answer.status_code == 200
-    assert answer.json()["cards"] == []
+    assert ["not readable" in card["summary"] for card in answer.json()["cards"]] == [True]
     assert "number-as-text" not in _reasons(answer)
     assert "CANARY" not in answer.text
 
