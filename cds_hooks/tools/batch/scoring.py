@@ -128,25 +128,19 @@ def _read_with_faults(line: bytes, refusals: list[Refusal]) -> list[Any]:
     return [] if resource is None else [resource]
 
 
-def score_records(questions: Questions, records: Iterable[PatientRecord]) -> list[Score]:
-    """Return the scores of these patients, each patient's together: the models, then the equations.
+def scores_table(questions: Questions, records: Iterable[PatientRecord]) -> Any:
+    """Return an Arrow table with the columns `SCORE_COLUMNS` and a row for each score, each patient's together.
 
     No record is kept: of records that are made one at a time each is freed while the processor's cache still holds it.
     """
-    features = {feature.name: feature for feature in features_of(*questions.equations)}
-    of_place = questions.of_place
+    features, of_place = {feature.name: feature for feature in features_of(*questions.equations)}, questions.of_place
     scores: list[Score] = []
     for record in records:
         scores += (_estimate(model, record) for model in questions.models)
         if features:
             scores += _equations(questions, record, features, of_place)
         del record
-    return scores
-
-
-def scores_table(questions: Questions, records: Iterable[PatientRecord]) -> Any:
-    """Return an Arrow table with one row for each score of these patients, with the columns `SCORE_COLUMNS`."""
-    return table_of(score_records(questions, records))
+    return table_of(scores)
 
 
 def table_of(scores: Sequence[Score]) -> Any:
