@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from cards.preventive.abnormal import ABNORMAL_RESULTS
+from cards.preventive.abnormal_rows import ABNORMAL_RESULTS
 from cards.preventive.knowledge import PREVENTIVE
 from cards.rules.engine.prepared import prepared_families
 from cards.vaccines.due import season_end_of

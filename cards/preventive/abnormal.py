@@ -8,18 +8,12 @@ rows of one screening the first that is open is told. What the project chose its
 import re
 from collections.abc import Iterable
 from datetime import timedelta
-from functools import cached_property
-from importlib.resources import files
-from math import inf, isclose
-from typing import Final, Literal, TypeAlias
+from math import isclose
+from typing import Final, TypeAlias
 
-import msgspec
-from msgspec import Struct
-
-from cards.card import WebAddress
 from cards.extension import Fact
+from cards.preventive.abnormal_rows import ABNORMAL_RESULTS, AFFIRMED, LIMITS, AbnormalResult, Threshold
 from cards.preventive.chart import (
-    Done,
     declined,
     done,
     is_ordered,
@@ -28,7 +22,7 @@ from cards.preventive.chart import (
     results_of,
     tests_on_chart,
 )
-from cards.preventive.knowledge import Order
+from cards.preventive.entries import Done
 from cards.preventive.recommendation import FOLLOW_UP, Recommendation, words_of
 from cards.rules.patient.measurements import measurement_fact, newer_bound
 from cards.text import format_number, plain, unit
@@ -53,166 +47,6 @@ from fhir.terminology.conditions import code_system
 
 _OF_THIS_RESULT: Final = ("colorectal_cancer", "breast_cancer", "lung_cancer")
 """A cancer settles the result that found it and not one that came after it."""
-_AFFIRMED: Final = re.compile(
-    r"\b(?:positiv[eoa]?|positif|pos|detected|reactive|abnormal|present|\+)(?:\b|$)|(?<=\d)\s?\+$"
-)
-
-
-class Threshold(Struct, frozen=True):
-    """An analyte and the values that are abnormal, in its canonical unit: from a limit on, over one or below one.
-
-    `times`: so many results have to be so, the newest among them.
-    """
-
-    analyte: str
-    at_least: float = -inf
-    over: float = -inf
-    below: float = inf
-    times: int = 1
-
-    def holds(self, result: Measurement) -> bool:
-        """Whether a value is abnormal: one that another unit gives, 6.993, is below 7; so is one of "<7"."""
-        value, side = result.value, result.side
-        if side is None:
-            return value >= self.at_least and self.over < value < self.below
-        if side in ("<", "<="):
-            return self.at_least == self.over == -inf and (value < self.below or (value == self.below and side == "<"))
-        return self.below == inf and value >= max(self.at_least, self.over)
-
-
-class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
-    """A row: the result, what follows within `within_days` of it (told from `from_days` on), and what settles it.
-
-    `title` and `needed` are templates with {value}, {finding}, {test}, {taken} and {days}. `words` and `unless` are
-    looked for in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name.
-    `marked_critical`: of whichever test the laboratory marks the result as critical, if no other row tells it and it
-    is not what these problems bring with them (`usual_with`, by analyte; not beside one of `unusual_with`).
-    `beside_positive`: only where this test is positive, in the same report or on its day or later; `beside`: only
-    where all of these hold too. `any_entry`: every report counts that says it, whatever its name. `settled_by_names`:
-    words in the name of a medication that is taken; `settled_by_course`: these medications settle it also where they
-    were ordered since the result and are over; `only_taking`: only with such a one, {taken}, ordered before the
-    result. `normal_after_days`: a later result without a finding settles it from so many days on; None: none does.
-    """
-
-    id: str
-    screening: str
-    title: str
-    needed: str
-    citation: str
-    document: str
-    url: WebAddress
-    indicator: Literal["info", "warning", "critical"]
-    within_days: int
-    from_days: int = 0
-    tests: tuple[str, ...] = ()
-    words: str = ""
-    unless: str = ""
-    unless_named: str = ""
-    with_name: bool = False
-    positive: bool = False
-    beside_positive: str = ""
-    incomplete: bool = False
-    marked_critical: bool = False
-    any_entry: bool = False
-    icd10: tuple[str, ...] = ()
-    number_from: float | None = None
-    number_below: float = inf
-    analytes: tuple[Threshold, ...] = ()
-    beside: tuple[Threshold, ...] = ()
-    newest_days: int | None = None
-    only_with: tuple[str, ...] = ()
-    sex: Literal["male", "female"] | None = None
-    from_age: int | None = None
-    to_age: int | None = None
-    usual_with: dict[str, tuple[str, ...]] = {}
-    unusual_with: tuple[str, ...] = ()
-    settled_by_tests: tuple[str, ...] = ()
-    settled_by_conditions: tuple[str, ...] = ()
-    settled_by_medications: tuple[str, ...] = ()
-    settled_by_names: str = ""
-    settled_by_course: bool = False
-    settled_by_allergies: tuple[str, ...] = ()
-    only_taking: str = ""
-    normal_after_days: int | None = None
-    in_limited_outlook: bool = False
-    order: Order | None = None
-    note: str = ""
-
-    @cached_property
-    def _patterns(self) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-        texts = (self.words, self.unless, self.unless_named)  # of what is in lower case
-        words, unless, unless_named = (re.compile(text or "(?!)") for text in texts)
-        return words, unless, unless_named
-
-    @cached_property
-    def names_that_settle(self) -> re.Pattern[str] | None:
-        """Finds `settled_by_names` in the name of a medication; None where the row has none."""
-        return re.compile(self.settled_by_names, re.IGNORECASE) if self.settled_by_names else None
-
-    def finding_in(self, test: Done) -> str | None:
-        """Return what of the result it is that this row means, "" if it has no words of its own; None if it is not."""
-        if self.incomplete:
-            return "" if test.is_incomplete else None
-        is_named_otherwise = self._patterns[2].search(test.words.lower()) is not None
-        if is_named_otherwise or (self.positive and test.is_positive is False):
-            return None
-        clauses = test.clauses
-        is_positive = test.is_positive is True and (len(clauses) <= 1 or not test.result)
-        named = test.named_clauses or (f"{test.words.lower()}: ",)
-        for clause, named_clause in zip(clauses or (("",) if is_positive else ()), named, strict=False):
-            if self.positive and not is_positive and _AFFIRMED.search(clause) is None:
-                continue
-            finding = self._in_clause(clause, named_clause)
-            if finding is not None:
-                return finding
-        return None
-
-    def _in_clause(self, clause: str, named_clause: str) -> str | None:
-        words, unless, _ = self._patterns
-        if not self.words:
-            return ""
-        for text in (clause, named_clause) if self.with_name else (clause,):
-            match = words.search(text)
-            if match is not None and unless.search(text) is None:
-                if self.number_from is not None:
-                    return self._size(match, self.number_from)
-                return (match.groupdict().get("finding") or match[0]).strip(" :").upper()
-        return None
-
-    def measures(self, test: Done) -> bool:
-        """Whether a result has a size of what this row is about, whatever it is."""
-        words, unless, _ = self._patterns
-        return any(words.search(text) is not None and unless.search(text) is None for text in test.named_clauses)
-
-    def _size(self, match: re.Match[str], least: float) -> str | None:
-        centimetres = float(match["number"].replace(",", ".")) / (10 if match["unit"].lower() == "mm" else 1)
-        return f"{centimetres:g} cm" if least <= centimetres < self.number_below else None
-
-
-class AbnormalResults(Struct):
-    """All rows, in the order in which they are told."""
-
-    title: str
-    reviewed: str
-    status: str
-    rows: tuple[AbnormalResult, ...]
-
-    @property
-    def analytes(self) -> list[str]:
-        """Every analyte that a row asks for."""
-        return sorted({limit.analyte for row in self.rows for limit in (*row.analytes, *row.beside)})
-
-
-ABNORMAL_RESULTS: Final[AbnormalResults] = msgspec.json.decode(
-    (files("cards.preventive") / "abnormal_results.json").read_bytes(), type=AbnormalResults
-)
-"""The knowledge of `abnormal_results.json`."""
-_LIMITS: Final[dict[str, list[tuple[str, Threshold]]]] = {}
-"""By analyte, the limits of the rows, each with the id of its row."""
-for _row in ABNORMAL_RESULTS.rows:
-    for _limit in _row.analytes:
-        _LIMITS.setdefault(_limit.analyte, []).append((_row.id, _limit))
-
 
 FollowUp: TypeAlias = Recommendation[AbnormalResult]
 """What an abnormal result needs that nothing on record has followed."""
@@ -250,8 +84,8 @@ def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
     """Return the rows of which the chart has an entry: a number, a test, a problem, or words under any name."""
     tests, coded = tests_on_chart(record), any(codes for _, _, codes in record.derive(_active_by_icd10))
     has_other_names = bool(record.derive(_findings_under_other_names))
-    results = ((name, _newest(record, name, None)) for name in _LIMITS.keys() & record.analytes)
-    abnormal = {row for name, result in results if result for row, limit in _LIMITS[name] if limit.holds(result)}
+    results = ((name, _newest(record, name, None)) for name in LIMITS.keys() & record.analytes)
+    abnormal = {row for name, result in results if result for row, limit in LIMITS[name] if limit.holds(result)}
     return [
         row
         for row in ABNORMAL_RESULTS.rows
@@ -413,7 +247,7 @@ def _as_charted(entry: Done, finding: str) -> str:
 
 def _says_positive(name: str, entry: Done) -> bool:
     """Whether the report of one test says another positive: "ASC-US, HPV positive"."""
-    return any(name in clause and _AFFIRMED.search(clause) is not None for clause in entry.clauses)
+    return any(name in clause and AFFIRMED.search(clause) is not None for clause in entry.clauses)
 
 
 def _is_positive_since(name: str, record: PatientRecord, time: FhirTime) -> bool:

@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from cards.extension import Fact
 from cards.preventive.abnormal import FollowUp
-from cards.preventive.chart import Done, declined, done, is_ordered, other_entries, results_of, years_after
+from cards.preventive.chart import declined, done, is_ordered, other_entries, results_of, years_after
+from cards.preventive.entries import Done
 from cards.preventive.knowledge import PREVENTIVE, PreventiveService
 from cards.preventive.recommendation import (
     ABNORMAL_RESULT,

@@ -8,7 +8,8 @@ from typing import Final, Generic, Literal, TypeAlias, TypeVar
 from msgspec import Struct
 
 from cards.extension import Fact
-from cards.preventive.chart import Done, done, years_after
+from cards.preventive.chart import done, years_after
+from cards.preventive.entries import Done
 from cards.preventive.knowledge import PREVENTIVE, Order, PreventiveService
 from cards.text import plain
 from fhir.record.record import PatientRecord

@@ -17,8 +17,10 @@ from cards.card import TOPICS, Action, Card, CardText, Source, WebAddress
 from cards.compose.equation import guideline_card
 from cards.compose.preventive import results_card
 from cards.extension import Fact
-from cards.preventive.abnormal import ABNORMAL_RESULTS, open_results
-from cards.preventive.chart import Done, cultures_under_way, marked_critical
+from cards.preventive.abnormal import open_results
+from cards.preventive.abnormal_rows import ABNORMAL_RESULTS
+from cards.preventive.chart import cultures_under_way, marked_critical
+from cards.preventive.entries import Done
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_draft
 from cards.text import capitalized, escape, plain

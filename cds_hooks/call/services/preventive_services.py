@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from cards.compose.preventive import preventive_card, preventive_states, results_card
 from cards.extension import WorklistEntry
-from cards.preventive.abnormal import ABNORMAL_RESULTS, FollowUp, open_results
+from cards.preventive.abnormal import FollowUp, open_results
+from cards.preventive.abnormal_rows import ABNORMAL_RESULTS
 from cards.preventive.criteria import PREVENT, judge_services, prevent_inputs
 from cards.preventive.recommendation import ABNORMAL_RESULT, FOR_CHECK_UP, ServiceAnswer
 from cds_hooks.call.hold_back.visit import VisitRank

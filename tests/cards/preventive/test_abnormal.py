@@ -3,7 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-from cards.preventive.abnormal import ABNORMAL_RESULTS, FollowUp, open_results
+from cards.preventive.abnormal import FollowUp, open_results
+from cards.preventive.abnormal_rows import ABNORMAL_RESULTS
 from fhir.record.record import read_record
 from tests.cards.preventive.charts import (
     EVERYTHING,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cards.card import Card, Indicator, Source
 from cards.extension import EXTENSION_KEY, CardExtension, Fact
-from cards.preventive.abnormal import ABNORMAL_RESULTS
+from cards.preventive.abnormal_rows import ABNORMAL_RESULTS
 from cards.preventive.knowledge import PREVENTIVE
 from cds_hooks.call.hold_back.visit import MOST_WORDS, CardNotes, VisitRank, by_harm, choose_for_visit, words_to_read
 from cds_hooks.call.services import find_advisors, find_services, services_of
