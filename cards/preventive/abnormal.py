@@ -7,7 +7,7 @@ rows of one screening the first that is open is told. What the project chose its
 
 import re
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import date, timedelta
 from math import isclose
 from typing import Final, TypeAlias
 
@@ -33,7 +33,6 @@ from fhir.mapping.medications.active import (
     active_medications,
     ended_medications,
     orders_not_active,
-    presence_of,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, identify_product
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
@@ -73,8 +72,9 @@ def _open_marked(row: AbnormalResult, record: PatientRecord, entry: Done) -> Fol
     """Return what the laboratory marks as critical and no other row tells; each is one of its own."""
     if entry.time is None or not 0 <= entry.time.whole_days(record.as_of_epoch) <= (row.newest_days or 0):
         return None
-    is_usual = find_condition(record, *row.usual_with.get(entry.test, ())) is not None
-    if is_usual and find_condition(record, *row.unusual_with) is None:
+    name = f"{entry.test} {entry.words}".lower()
+    usual = [group for words, groups in row.usual_with.items() if re.search(words, name) for group in groups]
+    if find_condition(record, *usual) is not None and find_condition(record, *row.unusual_with) is None:
         return None
     finding = plain(entry.result, 60)
     return _open(row, record, entry.time, (_fact(entry),), finding=finding, test=plain(words_of(entry), 60))
@@ -339,15 +339,21 @@ def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirT
             return True
     if any(allergy_to_class(record, name) for name in row.settled_by_allergies):
         return True
-    keys = frozenset(row.settled_by_medications)
-    if keys and presence_of(record, keys).medications:
-        return True
+    return bool(row.settled_by_medications or row.settled_by_names) and _is_treated(row, record, time)
+
+
+def _is_treated(row: AbnormalResult, record: PatientRecord, time: FhirTime | None) -> bool:
+    """Whether one of the row's medications is taken, or was ordered since the result and is over."""
+    first_day = date.min
+    if time is not None and row.not_before_days is not None:
+        first_day = time.last_day - timedelta(days=row.not_before_days)
+    taken = [
+        medication.identity
+        for medication in active_medications(record)
+        if medication.authored is None or medication.authored.last_day >= first_day
+    ]
     courses = _courses_since(record, time) if row.settled_by_course and time is not None else []
-    if any(keys & course.classes for course in courses):
-        return True
-    names = row.names_that_settle
-    taken = (*(medication.identity for medication in active_medications(record)), *courses)
-    return names is not None and any(names.search(identity.words) is not None for identity in taken)
+    return any(row.is_settled_by(identity) for identity in (*taken, *courses))
 
 
 def _courses_since(record: PatientRecord, time: FhirTime) -> list[MedicationIdentity]:

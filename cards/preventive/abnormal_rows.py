@@ -12,11 +12,15 @@ from msgspec import Struct
 from cards.card import WebAddress
 from cards.preventive.entries import Done
 from cards.preventive.knowledge import Order
+from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.measurement import Measurement
 
 AFFIRMED: Final = re.compile(
     r"\b(?:positiv[eoa]?|positif|pos|detected|reactive|abnormal|present|\+)(?:\b|$)|(?<=\d)\s?\+$"
 )
+
+
+_BY_MOUTH: Final = re.compile(r"mouth|\boral|\bpo\b|tablet|capsule|suspension|syrup", re.IGNORECASE)
 
 
 class Threshold(Struct, frozen=True):
@@ -47,12 +51,14 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     `title` and `needed` are templates with {value}, {finding}, {test}, {taken} and {days}. `words` and `unless` are
     looked for in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name.
     `marked_critical`: of whichever test the laboratory marks the result as critical, if no other row tells it and it
-    is not what these problems bring with them (`usual_with`, by analyte; not beside one of `unusual_with`).
+    is not what these problems bring with them (`usual_with`, by words of its name; not beside one of `unusual_with`).
     `beside_positive`: only where this test is positive, in the same report or on its day or later; `beside`: only
     where all of these hold too. `any_entry`: every report counts that says it, whatever its name. `settled_by_names`:
     words in the name of a medication that is taken; `settled_by_course`: these medications settle it also where they
-    were ordered since the result and are over; `only_taking`: only with such a one, {taken}, ordered before the
-    result. `normal_after_days`: a later result without a finding settles it from so many days on; None: none does.
+    were ordered since the result and are over; `not_before_days`: an order that was older by more days when the result
+    came settles nothing; `by_mouth`: of what is taken by mouth these names alone settle it; `only_taking`: only with
+    such a one, {taken}, ordered before the result. `normal_after_days`: a later result without a finding settles it
+    from so many days on; None: none does.
     """
 
     id: str
@@ -92,6 +98,8 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     settled_by_medications: tuple[str, ...] = ()
     settled_by_names: str = ""
     settled_by_course: bool = False
+    not_before_days: int | None = None
+    by_mouth: str = ""
     settled_by_allergies: tuple[str, ...] = ()
     only_taking: str = ""
     normal_after_days: int | None = None
@@ -105,10 +113,16 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         words, unless, unless_named = (re.compile(text or "(?!)") for text in texts)
         return words, unless, unless_named
 
-    @cached_property
-    def names_that_settle(self) -> re.Pattern[str] | None:
-        """Finds `settled_by_names` in the name of a medication; None where the row has none."""
-        return re.compile(self.settled_by_names, re.IGNORECASE) if self.settled_by_names else None
+    def is_settled_by(self, medication: MedicationIdentity) -> bool:
+        """Whether the medication, given as it is, settles the result."""
+        words, names = medication.words, self.settled_by_names
+        is_of_class = medication.systemic is not False and any(
+            key in self.settled_by_medications for key in medication.keys
+        )
+        if not (is_of_class or (names and re.search(names, words, re.IGNORECASE))):
+            return False
+        is_swallowed = _BY_MOUTH.search(medication.route or medication.dose_form or words) is not None
+        return not (self.by_mouth and is_swallowed) or re.search(self.by_mouth, words, re.IGNORECASE) is not None
 
     def finding_in(self, test: Done) -> str | None:
         """Return what of the result it is that this row means, "" if it has no words of its own; None if it is not."""

@@ -24,7 +24,7 @@ _NEGATED: Final = re.compile(
     r"|\b(?:not?|nicht|pas) (?:\w+ )?(?:positi\w+|reactive|detected)\b|\b(?:not?|non|nicht|pas)\b[- ]?\w*"
     r"|\bnonreactive\b|\bundetected\b"
 )
-_NEGATIVE: Final = re.compile(r"\b(?:n[eé]gativ[eoa]?|n[eé]gatif|neg|nilm|normal|absent)\b")
+_NEGATIVE: Final = re.compile(r"(?<!gram[ -])\b(?:n[eé]gativ[eoa]?|n[eé]gatif|neg|nilm|normal|absent)\b")
 _POSITIVE: Final = re.compile(
     r"\b(?:positiv[eoa]?|positif|pos|detected|reactive|abnormal|present|asc|ascus|lsil|hsil|agc|cin|carcinoma"
     r"|dysplasia)\b"
@@ -84,9 +84,9 @@ _CLAUSES: Final = re.compile(
     r"| (?:the )?(?:largest|larger|one) (?:of |measuring |was |is )?\d)"
 )
 _DENIED_AFTER: Final = re.compile(
-    r"\b(?:not (?:\w+ )?(?:detected|identified|seen|present|found|positive|reactive)|negative(?! for)|non[- ]?reactive"
-    r"|undetect\w+|absent|ruled out|ausgeschlossen|nicht (?:nachweisbar|nachgewiesen)|niet (?:aantoonbaar|gezien)"
-    r"|non (?:rilevat|retrouv|détect)\w+|no detectad\w|négati\w+|negati[fv]\w*)\b(?! for)"
+    r"(?<!gram[ -])\b(?:not (?:\w+ )?(?:detected|identified|seen|present|found|positive|reactive)|negative(?! for)"
+    r"|non[- ]?reactive|undetect\w+|absent|ruled out|ausgeschlossen|nicht (?:nachweisbar|nachgewiesen)"
+    r"|niet (?:aantoonbaar|gezien)|non (?:rilevat|retrouv|détect)\w+|no detectad\w|négati\w+|negati[fv]\w*)\b(?! for)"
 )
 _DENIED_BEFORE: Final = re.compile(
     r"\b(?:negative for|no evidence of|no sign of|without|no(?! \d)|prior|previous\w*|compared|history of|h/o|if"

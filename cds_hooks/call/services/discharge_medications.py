@@ -17,7 +17,7 @@ from cards.card import TOPICS, Action, Card, CardText, Source, WebAddress
 from cards.compose.equation import guideline_card
 from cards.compose.preventive import results_card
 from cards.extension import Fact
-from cards.preventive.abnormal import open_results
+from cards.preventive.abnormal import FollowUp, open_results
 from cards.preventive.abnormal_rows import ABNORMAL_RESULTS
 from cards.preventive.chart import cultures_under_way, marked_critical
 from cards.preventive.entries import Done
@@ -54,6 +54,7 @@ _NOT_READ = frozenset({"Device"})  # only rules about imaging ask for implants
 # FHIR R4, value set medicationrequest-category: what is only `inpatient` ends with the stay.
 CATEGORIES: Final = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
 _COMFORT: Final = "Palliative care or discharge to a hospice is on record: only critical findings are shown."
+_COMFORT_RESULT: Final = "Palliative care or discharge to a hospice is on record: an abnormal result is not shown."
 _AT_HOME: Final = frozenset({"discharge", "community", "outpatient"})
 
 
@@ -85,29 +86,39 @@ def find(call: ServiceInput) -> Advice:
         advice.silences += [WhyNot(drafted.medication.name, "palliative", _COMFORT) for drafted in held]
     shown = (card for card in advice.cards if not is_for_comfort or card.indicator == "critical")
     advice.cards = [_at_discharge(card, call) for card in shown]
-    if not is_for_comfort:
-        going_home = _classes(record, judged)
-        by_disease = groupby(OMISSIONS, lambda row: (row.diseases, row.on_hold))
-        advice.cards += filter(None, (_omitted([*rows], call, going_home) for _, rows in by_disease))
-    today, since = record.as_of.date(), (record.as_of.date() - _LAST_DAYS).isoformat()
-    marked = {entry.source for entry in record.derive(marked_critical)}
-    recent = (result for result in record.derive(open_results) if result.when >= since)
-    results = [
-        result
-        for result in recent
-        if result.row.indicator == "critical" or any(fact.source in marked for fact in result.facts)
-    ]
-    if results:
-        advice.cards.append(results_card(results, call.card_identity(), record.patient_id, today))
-    told = {fact.source for result in results for fact in result.facts}
-    if not is_for_comfort and (card := _cultures_not_final(call, told)) is not None:
-        advice.cards.append(card)
+    results = list(_critical_results(record))
+    if is_for_comfort:
+        advice.silences += [WhyNot(result.row.id, "palliative", _COMFORT_RESULT) for result in results]
+    else:
+        advice.cards += _on_what_is_missing(call, judged, results)
     advice.silences += _not_judged(active, judged, call)
     advice.orders = {
         "drafts": {"resourceType": "Bundle", "entry": [{"resource": draft.resource} for draft in drafts]},
         "judged": [order.draft.name for order in judged],
     }
     return advice
+
+
+def _on_what_is_missing(call: ServiceInput, judged: list[_Active], results: list[FollowUp]) -> Iterator[Card]:
+    """Yield what does not go home, the critical results that nothing has followed, and the cultures that are open."""
+    record = call.record
+    going_home = _classes(record, judged)
+    by_disease = groupby(OMISSIONS, lambda row: (row.diseases, row.on_hold))
+    yield from filter(None, (_omitted([*rows], call, going_home) for _, rows in by_disease))
+    if results:
+        yield results_card(results, call.card_identity(), record.patient_id, record.as_of.date())
+    told = {fact.source for result in results for fact in result.facts}
+    yield from filter(None, [_cultures_not_final(call, told)])
+
+
+def _critical_results(record: PatientRecord) -> Iterator[FollowUp]:
+    """Yield the results of the last days that a row or the laboratory calls critical and nothing has followed."""
+    since = (record.as_of.date() - _LAST_DAYS).isoformat()
+    marked = {entry.source for entry in record.derive(marked_critical)}
+    for result in record.derive(open_results):
+        is_critical = result.row.indicator == "critical" or any(fact.source in marked for fact in result.facts)
+        if is_critical and result.when >= since:
+            yield result
 
 
 # The active orders
