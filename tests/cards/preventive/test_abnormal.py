@@ -29,6 +29,7 @@ MARKED = number(FIT, 0, "{ratio}") | {"valueQuantity": None, "interpretation": [
 MARKED["code"] |= {"text": "Hemoglobin, fecal, immunologic"}
 DECLINED, AAA = {"text": "Colonoscopy declined"}, {"text": "Infrarenal aneurysm of 5.6 cm"}
 LOW_BICARBONATE = number("1963-8", 12, "mmol/L", "2026-11-20")
+S_AUREUS, TODAY = result("600-7", "Staphylococcus aureus", "2026-11-20"), {"authoredOn": "2026-11-20"}
 EARLIER = taking("levothyroxine sodium 50 MCG Oral Tablet") | {"authoredOn": "2025-12-01"}
 ANEURYSM = report("Ultrasound of abdominal aorta", "2024-05-01", conclusion="Infrarenal aneurysm of 5.6 cm")
 
@@ -67,6 +68,7 @@ QUIET: list[tuple[Json, ...]] = [
         lab("2823-3", 4.2, "mmol/L", id="second", effectiveDateTime="2026-11-20T08:00:00Z", status="corrected"),
     ),
     (lab("2160-0", 9.4, "mg/dL", **CRITICAL), problem("Z99.2")),
+    (lab("", 2140, "ng/L", code={"text": "hs-Troponin I"}, **CRITICAL), problem("I21.4", onsetDateTime="2026-11-18")),
     (lab("2692-2", 290, "mosm/kg", interpretation=[{"text": "Within critical limits"}]),),
 ]
 
@@ -191,6 +193,14 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((number("2524-7", 6.2, "mmol/L", "2026-11-20"),), None, "lactate-high"),
     ((number("59408-5", 79, "%", "2026-11-20"),), None, "saturation-low"),
     ((result("600-7", "Escherichia coli", "2026-11-20"),), None, "blood-culture-positive"),
+    ((result("600-7", "Gram negative rods", "2026-11-20"),), None, "blood-culture-positive"),
+    ((S_AUREUS, taking("cefazolin 2 g injection")), None, "blood-culture-staphylococcus-aureus"),
+    ((S_AUREUS, taking("cephalexin 500 mg capsule") | TODAY), None, "blood-culture-staphylococcus-aureus"),
+    (
+        (result("600-7", "Candida albicans", "2026-11-20"), taking("ceftriaxone 2 g injection") | TODAY),
+        None,
+        "blood-culture-yeast",
+    ),
     ((report("Blood culture", "2026-11-19", conclusion="Gram positive cocci", status="preliminary"),), None, CULTURE),
     ((result("43304-5", "Detected", "2026-11-10"),), None, "chlamydia-positive"),
     ((result("24111-7", "Detected", "2026-11-10"),), None, "gonorrhea-positive"),
@@ -257,7 +267,8 @@ def test_a_result_is_told_up_to_the_age_of_its_row_and_no_day_longer(
         ((number("2276-4", 1640, "ng/mL", "2026-11-01"),), problem("E83.110")),
         ((number("2132-9", 112, "pg/mL", "2026-11-01"),), taking("hydroxocobalamin 1 mg")),
         ((result("20507-0", "Reactive 1:2"),), problem("A53.9")),
-        ((result("600-7", "Staphylococcus aureus", "2026-11-20"),), taking("cefazolin 2 g injection")),
+        ((S_AUREUS,), taking("cefazolin 2 g injection") | TODAY),
+        ((result("600-7", "Candida albicans", "2026-11-20"),), taking("fluconazole 400 mg tablet") | TODAY),
         (
             (report("CT chest", "2026-05-01", conclusion="Nodule of 12 mm, right lung"),),
             procedure("PET/CT", "2026-06-01"),
