@@ -36,7 +36,7 @@ from fhir.mapping.conditions import ConditionHit, find_condition
 from fhir.mapping.declined import declined_medicine
 from fhir.mapping.kidney_course import acute_rise, kidney_failure, low_egfr
 from fhir.mapping.medications.active import ActiveMedication, held_medications, presence_of
-from fhir.mapping.medications.identity import identify
+from fhir.mapping.medications.identity import MedicationIdentity, identify
 from fhir.mapping.shown_by_results import shown_by_result
 from fhir.mapping.stays import discharge_destination
 from fhir.record.record import PatientRecord
@@ -102,7 +102,7 @@ def find(call: ServiceInput) -> Advice:
 def _on_what_is_missing(call: ServiceInput, judged: list[_Active], results: list[FollowUp]) -> Iterator[Card]:
     """Yield what does not go home, the critical results that nothing has followed, and the cultures that are open."""
     record = call.record
-    going_home = _classes(record, judged)
+    going_home = _going_home(record, judged)
     by_disease = groupby(OMISSIONS, lambda row: (row.diseases, row.on_hold))
     yield from filter(None, (_omitted([*rows], call, going_home) for _, rows in by_disease))
     if results:
@@ -165,11 +165,31 @@ _LVEF_DAYS: Final = 730
 """So old an ejection fraction still counts, as in `condition_results.csv`."""
 
 
-def _classes(record: PatientRecord, orders: Iterable[_Active]) -> frozenset[str]:
-    """Return the classes of the medications that are ordered or stated; drops and creams treat no such disease."""
+def _going_home(record: PatientRecord, orders: Iterable[_Active]) -> list[MedicationIdentity]:
+    """Return the medications that are ordered or stated; drops and creams treat no such disease."""
     stated = (identify(statement, record.medications) for statement in record.facts(MedicationStatement))
     taken = (*(order.medication.identity for order in orders), *stated)
-    return frozenset[str]().union(*(identity.classes for identity in taken if identity.systemic is not False))
+    return [identity for identity in taken if identity.systemic is not False]
+
+
+class Unless(Struct, frozen=True, forbid_unknown_fields=True):
+    """What of a chart says why a medication does not go home."""
+
+    problems: tuple[str, ...] = ()
+    words: str = "(?!)"
+    allergic: tuple[str, ...] = ()
+    taking: frozenset[str] = frozenset()
+    done: tuple[str, ...] = ()
+    weak_kidneys: bool = False
+
+
+class OmissionCard(Struct, frozen=True, forbid_unknown_fields=True):
+    """The words of a card and its source."""
+
+    opening: str = ""
+    label: str = ""
+    url: WebAddress = ""
+    act: str = "Order what fits, or note why not."
 
 
 class Omission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -180,24 +200,17 @@ class Omission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     missing: str
     wanted: frozenset[str]
     called: str
-    opening: str = ""
-    label: str = ""
-    url: WebAddress = ""
-    act: str = "Order what fits, or note why not."
+    not_counted: frozenset[str] = frozenset()
     days: int | None = None
     from_age: int = 0
     by_score: bool = False
     on_hold: bool = False
     with_low_lvef: bool = False
-    not_with_weak_kidneys: bool = False
     only_with: tuple[str, ...] = ()
     beside: frozenset[str] = frozenset()
     not_beside: frozenset[str] = frozenset()
-    not_taking: frozenset[str] = frozenset()
-    unless: tuple[str, ...] = ()
-    unless_allergic: tuple[str, ...] = ()
-    unless_done: tuple[str, ...] = ()
-    unless_words: str = "(?!)"
+    unless: Unless = Unless()
+    card: OmissionCard = OmissionCard()
 
 
 class _Omissions(Struct, forbid_unknown_fields=True):
@@ -207,24 +220,24 @@ class _Omissions(Struct, forbid_unknown_fields=True):
 OMISSIONS: Final = read_toml_as(Path(__file__).parent / "omissions.toml", _Omissions).omission
 
 
-def _omitted(rows: list[Omission], call: ServiceInput, classes: frozenset[str]) -> Card | None:
+def _omitted(rows: list[Omission], call: ServiceInput, taken: list[MedicationIdentity]) -> Card | None:
     """Return what a disease asks for and does not go home with the patient, if nothing on record says why."""
     record = call.record
     disease = find_condition(record, *rows[0].diseases)
     if disease is None or disease.doubt or not record.was_requested("Condition"):
         return None
-    missing = [row.missing for row in rows if _is_missing(row, disease, record, classes)]
+    missing = [row.missing for row in rows if _is_missing(row, disease, record, taken)]
     if not missing:
         return None
     first, words = rows[0], plain(disease.words, 60)
     held = _held_anticoagulants(record) if first.on_hold else []
-    act = first.act.format(held=capitalized(", ".join(plain(drug.name, 40) for drug in held)))
+    act = first.card.act.format(held=capitalized(", ".join(plain(drug.name, 40) for drug in held)))
     return _omission(
         call,
         about=first.id,
         summary=f"{capitalized(plain(disease.words, 40))}: no {' and no '.join(missing)} goes home. {act}",
-        opening=f"**{escape(words)}**{disease.in_brackets}: {first.opening}",
-        guideline=Source(label=first.label, url=first.url),
+        opening=f"**{escape(words)}**{disease.in_brackets}: {first.card.opening}",
+        guideline=Source(label=first.card.label, url=first.card.url),
         facts=(
             Fact("disease", text=words, source=disease.source),
             *(Fact("held", text=plain(drug.name, 40), source=drug.source) for drug in held),
@@ -238,11 +251,12 @@ def _held_anticoagulants(record: PatientRecord) -> list[ActiveMedication]:
     return [drug for drug in held_medications(record) if is_asked_for and drug.identity.classes & {"doac", "vka"}]
 
 
-def _is_missing(row: Omission, disease: ConditionHit, record: PatientRecord, classes: frozenset[str]) -> bool:
+def _is_missing(row: Omission, disease: ConditionHit, record: PatientRecord, taken: list[MedicationIdentity]) -> bool:
+    classes = frozenset[str]().union(*(one.classes for one in taken if not row.not_counted.issuperset(one.rxcuis)))
     if classes & row.wanted or classes & row.not_beside or (row.beside and not classes & row.beside):
         return False
     is_old = disease.time is None or disease.time.whole_days(record.as_of_epoch) > (row.days or 0)
-    if (row.days is not None and is_old) or re.search(row.unless_words, disease.words, re.IGNORECASE):
+    if (row.days is not None and is_old) or re.search(row.unless.words, disease.words, re.IGNORECASE):
         return False
     return _is_for(row, record) and not _has_reason_against(row, record)
 
@@ -263,13 +277,14 @@ def _has_reason_against(row: Omission, record: PatientRecord) -> bool:
         return True
     if row.by_score and (first_reason(NO_TALK, row.id, record) is not None or not _reaches_score(record)):
         return True
+    unless = row.unless
     return bool(
-        find_condition(record, *row.unless)
-        or any(shown_by_result(record, group) for group in row.unless)
-        or (row.not_with_weak_kidneys and _has_weak_kidneys(record))
-        or (row.not_taking and presence_of(record, row.not_taking).medications)
-        or any(allergy_to_class(record, name) for name in row.unless_allergic)
-        or find_named_in_chart(record, row.unless_done, A_YEAR_DAYS, only_done=True)
+        find_condition(record, *unless.problems)
+        or any(shown_by_result(record, group) for group in unless.problems)
+        or (unless.weak_kidneys and _has_weak_kidneys(record))
+        or (unless.taking and presence_of(record, unless.taking).medications)
+        or any(allergy_to_class(record, name) for name in unless.allergic)
+        or find_named_in_chart(record, unless.done, A_YEAR_DAYS, only_done=True)
         or declined_medicine(record, row.wanted, re.compile(row.called, re.I))
     )
 
