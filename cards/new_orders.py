@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from cards.rules.language.rule import LabOrder, NewOrder, Product, Sig
-from cards.rules.patient.orders import DraftOrder
+from cards.rules.patient.orders import PANELS, DraftOrder
 from cards.text import decapitalized
 from fhir.mapping.declined import is_open_order
 from fhir.record.record import PatientRecord
@@ -142,37 +142,34 @@ class OrderableTest(Struct, frozen=True):
         return decapitalized(self.name)
 
 
-def _called(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)
-
-
-LIPIDS = OrderableTest("57698-3", "Lipid panel", frozenset({"total_cholesterol", "hdl_cholesterol"}), _called("lipid"))
-_METABOLIC = r"(?:basic|comprehensive) metabolic|\b[bc]mp\b|metabolic panel"
+LIPIDS = OrderableTest(
+    "57698-3", "Lipid panel", frozenset({"total_cholesterol", "hdl_cholesterol"}), re.compile("lipid", re.I)
+)
 TESTS = (
     LIPIDS,
     OrderableTest(
         "51990-0",
         "Basic metabolic panel",
         frozenset({"creatinine", "egfr", "sodium", "sodium_discharge"}),
-        _called(rf"{_METABOLIC}|renal (?:function )?panel"),
+        PANELS["51990-0"],
     ),
     OrderableTest(
         "9318-7",
         "Albumin/creatinine ratio in urine",
         frozenset({"uacr"}),
-        _called(r"albumin ?[/,-]? ?(?:to )?creat|\bu?acr\b|microalbumin"),
+        re.compile(r"albumin ?[/,-]? ?(?:to )?creat|\bu?acr\b|microalbumin", re.IGNORECASE),
     ),
     OrderableTest(
         "24325-3",
         "Hepatic function panel",
         frozenset({"ast", "alt", "bilirubin", "albumin"}),
-        _called(r"(?:hepatic|liver) (?:function|panel)|\blfts?\b|comprehensive metabolic|\bcmp\b"),
+        PANELS["24325-3"],
     ),
     OrderableTest(
         "58410-2",
         "Complete blood count",
         frozenset({"platelets", "hemoglobin_discharge"}),
-        _called(r"blood count|\bcbc\b|hemogram"),
+        PANELS["58410-2"],
     ),
 )
 

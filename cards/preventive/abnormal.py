@@ -297,6 +297,7 @@ def _charted_problem(row: AbnormalResult, record: PatientRecord) -> Done | None:
         for condition, concept, codes in record.derive(_active_by_icd10)
         if any(code.replace(".", "").startswith(row.icd10) and not words_take_back(concept, code) for code in codes)
         and (time := condition_time(condition, record)) is not None
+        and (row.newest_days is None or time.whole_days(record.as_of_epoch) <= row.newest_days)
     ]
     return max(problems, key=lambda problem: problem.time.instant if problem.time is not None else 0.0, default=None)
 

@@ -32,7 +32,7 @@ from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord, relative_reference, whose, without_runs
 from fhir.record.resources import Medication, MedicationRequest, ServiceRequest
 from fhir.record.statuses import status_of_r4
-from fhir.terminology.analytes import LOINC_OR_UNNAMED
+from fhir.terminology.analytes import ANALYTES, LOINC_OR_UNNAMED, analyte_of_name
 from fhir.terminology.medications import CVX_SYSTEMS, VACCINE, Ingredient
 
 # FHIR's id, and what real servers send beyond it; a slash or a blank would make another reference of it.
@@ -42,6 +42,15 @@ _ID = re.compile(r"[^\s/#?]+")
 _NEVER_GIVEN = frozenset({"cancelled", "entered-in-error", "stopped", "revoked", "on-hold", "completed"})
 _OPEN_ORDER = frozenset({"active", "draft", "on-hold"})
 
+PANELS: Final = {
+    "51990-0": re.compile(
+        r"(?:basic|comprehensive) metabolic|\b[bc]mp\b|metabolic panel|renal (?:function )?panel", re.I
+    ),
+    "24323-8": re.compile(r"comprehensive metabolic|\bcmp\b", re.IGNORECASE),
+    "24325-3": re.compile(r"(?:hepatic|liver) (?:function|panel)|\blfts?\b|comprehensive metabolic|\bcmp\b", re.I),
+    "58410-2": re.compile(r"blood count|\bcbc\b|hemogram", re.IGNORECASE),
+}
+"""How orders for a panel, by its LOINC code, are called where they have a code of the hospital's own."""
 _READ = {"MedicationRequest": MedicationRequest, "ServiceRequest": ServiceRequest, "Medication": Medication}
 
 
@@ -336,17 +345,22 @@ def is_to_be_ended(order: MedicationRequest) -> bool:
 
 
 def open_tests(resources: Iterable[object]) -> frozenset[str]:
-    """LOINC codes of the tests among these resources that are ordered and not done."""
-    return frozenset(
-        coding.code
+    """LOINC codes of the tests among these resources that are ordered and not done, by their codes and their names."""
+    concepts = [
+        request.code
         for request in resources
         if isinstance(request, ServiceRequest)
         and request.status in _OPEN_ORDER
         and request.doNotPerform is not True
         and not request.is_only_proposed
         and request.code is not None
-        for coding in request.code.coding
-        if coding.code and coding.system in LOINC_OR_UNNAMED
+    ]
+    codings = (coding for concept in concepts for coding in concept.coding if coding.system in LOINC_OR_UNNAMED)
+    texts = [text for concept in concepts for text in concept.texts]
+    analytes = (ANALYTES[key] for text in texts if (key := analyte_of_name(text)) is not None)
+    panels = (code for code, called in PANELS.items() if any(map(called.search, texts)))
+    return frozenset({*(coding.code for coding in codings if coding.code), *panels}).union(
+        *(analyte.loinc for analyte in analytes)
     )
 
 
