@@ -32,6 +32,8 @@ from cards.preventive.recommendation import (
 from cards.text import format_number, plain
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition
+from fhir.mapping.features.catalog import features_named
+from fhir.mapping.features.feature import FeatureVector, map_features
 from fhir.mapping.gestation import gestation
 from fhir.mapping.medications.active import Presence, presence_of
 from fhir.mapping.tobacco import SmokingHistory, smoking_history
@@ -39,11 +41,8 @@ from fhir.record.datatypes import CodeableConcept
 from fhir.record.measurement import USABLE_STATUS, Measurement
 from fhir.record.record import PatientRecord
 from fhir.terminology.analytes import ANALYTES
-from models_onnx.equations.calculate import RecordInputs, inputs_from_record
-from models_onnx.equations.declaration import get_equation
-from models_onnx.errors import EquationRefused
 
-PREVENT: Final = get_equation("prevent_base")
+BODY_MASS: Final = features_named(("bmi_kg_m2",))
 _PACK_YEARS: Final = 20.0
 _QUIT_YEARS: Final = 15
 _OVERWEIGHT: Final = 25.0
@@ -54,9 +53,6 @@ _YEARLY_FROM_AGE: Final = 40
 _SBP_RAISED, _DBP_RAISED = 130.0, 80.0  # the lower of the thresholds that USPSTF 2021 names
 _SBP_HIGH, _DBP_HIGH = 140.0, 90.0  # USPSTF 2021: the usual threshold of a positive screening, to be confirmed
 _LONG_INTERVAL_YEARS: Final = 5
-_RISK: Final = 0.10
-_LDL_OTHER_GUIDELINES: Final = 190.0
-_STATIN_OUTPUT: Final = "ascvd|10y"
 _SIDES: Final = ("left", "right")
 _DIABETES_DRUGS: Final = frozenset({"insulin", "biguanide", "sulfonylurea", "dpp4"})
 _TO_STOP_SMOKING: Final = frozenset({"7407", "591622"})  # nicotine, varenicline
@@ -249,60 +245,14 @@ def _of_glucose(service: PreventiveService, result: Measurement, is_normal: bool
     return judge(service, "done", f"{words}; it is due again {due}", fact, next_due=due)
 
 
-def _statin(service: PreventiveService, record: PatientRecord) -> ServiceAnswer:
-    risk = record.derive(prevent_inputs)
-    statin = risk.evidence.get("statin")
-    if statin is not None and statin.value:
-        return judge(service, "done", "a statin is taken")
-    if find_condition(record, "pregnancy"):
-        return judge(service, "condition", "it does not apply in pregnancy")
-    if allergy_to_class(record, "statin") is not None:
-        return judge(service, "condition", "a reaction to a statin is on record")
-    ldl = record.newest("ldl_cholesterol")
-    if ldl is not None and ldl.value > _LDL_OTHER_GUIDELINES:
-        return judge(service, "condition", "LDL cholesterol over 190 mg/dL: other guidelines apply")
-    if not all(record.was_requested(need) for need in service.needs):
-        return judge(service, "not-sent", "the problems or the medications were not sent")
-    factors = _risk_factors(record)
-    if not factors:
-        return judge(service, "risk", "no risk factor (cholesterol, diabetes, hypertension, smoking) on record")
-    try:
-        result = risk.calculate(_STATIN_OUTPUT)
-    except EquationRefused as refused:
-        # Without the equation's name, which every refusal begins with.
-        why = refused.text.partition(": ")[2]
-        text = f"the 10-year risk was not computed: {plain(why, 100).removesuffix('.')}"
-        if refused.reason in ("input-missing", "out-of-range"):
-            return judge(service, "not-charted", text)
-        return judge(service, "condition", text)
-    share = result.number
-    words = f"10-year risk {format_number(100 * share, [100 * _RISK])} in 100 (PREVENT)"
-    if share < _RISK:
-        return judge(service, "risk", f"{words}, under 10")
-    return judge(service, "at-risk", f"{words}, {', '.join(factors)}, no statin found")
-
-
-def prevent_inputs(record: PatientRecord) -> RecordInputs:
-    """Return what PREVENT's equation is given."""
-    return inputs_from_record(PREVENT, record)
+def body_mass(record: PatientRecord) -> FeatureVector:
+    """Return the body mass index in kg/m2, as the equations read it."""
+    return map_features(record, BODY_MASS)
 
 
 def _bmi(record: PatientRecord) -> float | None:
-    """Return the body mass index as PREVENT reads it, in kg/m2."""
-    value = record.derive(prevent_inputs).evidence.get("bmi")
+    (value,) = record.derive(body_mass).evidence
     return float(value.value) if value is not None else None
-
-
-def _risk_factors(record: PatientRecord) -> list[str]:
-    evidence = record.derive(prevent_inputs).evidence
-    smokes, diabetes = evidence.get("current_smoker"), evidence.get("diabetes")
-    factors = {
-        "high cholesterol": find_condition(record, "hyperlipidemia") is not None,
-        "diabetes": diabetes is not None and bool(diabetes.value),
-        "hypertension": find_condition(record, "hypertension") is not None,
-        "smoking": smokes is not None and bool(smokes.value),
-    }
-    return [name for name, is_there in factors.items() if is_there]
 
 
 def _tobacco(service: PreventiveService, record: PatientRecord) -> ServiceAnswer:
@@ -357,7 +307,6 @@ DECIDERS: Mapping[str, Callable[[PreventiveService, PatientRecord], ServiceAnswe
     "lung-cancer": _lung,
     "abdominal-aortic-aneurysm": _aneurysm,
     "diabetes": _diabetes,
-    "statin": _statin,
     "tobacco": _tobacco,
     "hypertension": _hypertension,
 }

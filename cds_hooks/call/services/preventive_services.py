@@ -14,7 +14,7 @@ from cards.compose.preventive import preventive_card, preventive_states, results
 from cards.extension import WorklistEntry
 from cards.preventive.abnormal import FollowUp, open_results
 from cards.preventive.abnormal_rows import ABNORMAL_RESULTS
-from cards.preventive.criteria import PREVENT, judge_services, prevent_inputs
+from cards.preventive.criteria import BODY_MASS, body_mass, judge_services
 from cards.preventive.recommendation import ABNORMAL_RESULT, FOR_CHECK_UP, ServiceAnswer
 from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.prefetch.needs import Needs
@@ -25,7 +25,6 @@ from cds_hooks.call.services._outlook import OUTLOOK_FEATURES, short_outlook
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
-from models_onnx.equations.calculate import features_of
 
 SUBJECT: Final = "preventive-services"
 # What can hold a test beyond what a recommendation needs.
@@ -39,7 +38,6 @@ _REASONS: Final = {
     FOR_CHECK_UP: "worklist",
     ABNORMAL_RESULT: "abnormal-result",
     "outlook": "outside-population",
-    "elsewhere": "already-done",
     "risk": "below-threshold",
     "not-charted": "input-missing",
     "not-sent": "input-missing",
@@ -48,7 +46,6 @@ _REASONS: Final = {
 
 _AT_ONCE: Final = frozenset({"tobacco", "hypertension"})
 """What helps within weeks or months, whatever the outlook; the project's own choice."""
-_STATIN: Final = "statin"
 AT_CHECK_UPS: Final = frozenset({"hepatitis-c", "hiv"})
 """Once in a life for nearly everybody: at a check-up; the project's own choice."""
 
@@ -69,7 +66,7 @@ def find(call: ServiceInput) -> Advice:
         judged = tuple(answer if answer.state != "due" else _changed(answer, outlook, in_check_up) for answer in judged)
     states = preventive_states(judged, today(call))
     advice = Advice(
-        features=record.derive(prevent_inputs).vector, scores={"preventive": to_builtins(states)}, orders=_basis(judged)
+        features=record.derive(body_mass), scores={"preventive": to_builtins(states)}, orders=_basis(judged)
     )
     advice.silences = _silences(judged)
     _add_results(advice, results, call)
@@ -105,9 +102,6 @@ def _add_results(advice: Advice, results: tuple[FollowUp, ...], call: ServiceInp
 def _changed(answer: ServiceAnswer, outlook: str | None, is_check_up: bool) -> ServiceAnswer:
     """Return what is due in the light of the visit and of the outlook."""
     name = answer.row.id
-    if name == _STATIN:
-        text = "the card of statin-discussion covers it"
-        return replace(answer, because="elsewhere", text=text, order=None)
     if outlook is not None and name not in _AT_ONCE:
         return replace(answer, because="outlook", text=outlook, order=None)
     if name in AT_CHECK_UPS and not is_check_up:
@@ -154,9 +148,9 @@ ADVISOR = Advisor(
     ),
     usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
     needs=Needs.of(
-        features=(*features_of(PREVENT), *OUTLOOK_FEATURES),
+        features=(*BODY_MASS, *OUTLOOK_FEATURES),
         analytes=(
-            *("screening", "sex_at_birth", "smoking_status", "ldl_cholesterol"),
+            *("screening", "sex_at_birth", "smoking_status"),
             *ABNORMAL_RESULTS.analytes,
         ),
         resources=(
