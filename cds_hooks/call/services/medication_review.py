@@ -49,13 +49,8 @@ _AT_EVERY_AGE: Final = frozenset(
         "ddi-warfarin-nsaid/no_risk",
         "dup-acetaminophen-dose/liver",
         "dz-bb-ccb_nondhp/running",
-        "mon-amiodarone/missing",
         "mon-clozapine/mild",
-        "mon-lithium/stale_running",
-        "mon-methotrexate/stale",
-        "mon-warfarin-inr/stale",
         "opioid-benzo/both",
-        "opioid-naloxone/risk",
         "preg-statin/pregnant",
         "review-lithium/found",
         "review-steroid-bone/found",
@@ -63,6 +58,17 @@ _AT_EVERY_AGE: Final = frozenset(
 )
 """What an order is warned of and what harms for as long as it is taken, whichever family tells it: pairs whose rules
 inform only once both are taken for long, and the daily acetaminophen that a diseased liver does not stand."""
+
+_ALONE: Final = frozenset(
+    {
+        "mon-amiodarone/missing",
+        "mon-lithium/stale_running",
+        "mon-methotrexate/stale",
+        "mon-warfarin-inr/stale",
+        "opioid-naloxone/risk",
+    }
+)
+"""Overdue tests of drugs that harm without them, and no naloxone: told at every age where nothing warns of worse."""
 
 _NOT_WHERE: Final = {"review-antiplatelet-af": NO_TALK}
 """Rules that recommend what an advisor of its own recommends too: its reasons against it hold for them."""
@@ -95,6 +101,8 @@ def find(call: ServiceInput) -> Advice:
     is_older = ages is not None and ages[0] >= FROM_YEARS
     advice = Advice()
     findings = list(_findings(session, advice.silences, call, is_older=is_older))
+    if any(finding.indicator != "info" for finding in findings):
+        findings = [finding for finding in findings if f"{finding.rule}/{finding.band}" not in _ALONE]
     advice.orders = {"drafts": [draft.resource for draft in drafts], "judged": [draft.name for draft in drafts]}
     advice.scores = {"review": sorted({f"{finding.rule}/{finding.band} {finding.drug}" for finding in findings})}
     unreadable = words_of_unreadable(unreadable_medications(record, systemic=False))
@@ -184,7 +192,7 @@ def _reports_under_65(rule: CompiledRule, band: CompiledBand) -> bool:
 
 
 def _is_dangerous(rule: str, band: str, indicator: str, group: str) -> bool:
-    if indicator == "critical" or f"{rule}/{band}" in _AT_EVERY_AGE:
+    if indicator == "critical" or f"{rule}/{band}" in _AT_EVERY_AGE | _ALONE:
         return True
     return indicator == "warning" and group not in {*_CRITICAL_ONLY, "review"}
 
