@@ -72,12 +72,15 @@ class _OfPatient:
         listed = (*active_medications(record), *forgotten_orders(record))
         self.active = tuple([CurrentMedication.of_record(medication) for medication in listed])
         """What the patient is on by the record."""
-        ended = ended_medications(record, LONGEST_WASHOUT_DAYS)
-        self.ended = tuple([CurrentMedication.of_record(medication) for medication in ended])
-        """What ended so lately that it may still act."""
         uncertain = uncertain_medications(record)
         self.uncertain = tuple([CurrentMedication.of_uncertain(medication) for medication in uncertain])
         """What may be taken: the chart does not say. Only rules about a pair meet it, and say so."""
+
+
+def _ended_lately(record: PatientRecord) -> tuple[CurrentMedication, ...]:
+    """Return what ended so lately that it may still act; few rules ask for it."""
+    ended = ended_medications(record, LONGEST_WASHOUT_DAYS)
+    return tuple([CurrentMedication.of_record(medication) for medication in ended])
 
 
 class PatientSession:
@@ -190,7 +193,7 @@ class PatientSession:
         """
         end = end_of_order(drafted.order, self.record)
         is_over = end is not None and end < self.record.as_of_epoch
-        had_ended = any(codes & {*medication.medication.rxcuis} for medication in self._of_patient.ended)
+        had_ended = any(codes & {*medication.medication.rxcuis} for medication in self.record.derive(_ended_lately))
         is_stop = drafted.order.status == "stopped" and not drafted.order.doNotPerform
         return is_stop and self.knows_medications and not is_over and not had_ended
 
@@ -246,7 +249,7 @@ class PatientSession:
     @property
     def has_ended(self) -> bool:
         """Whether something ended so lately that it may still act."""
-        return bool(self._of_patient.ended)
+        return bool(self.record.derive(_ended_lately))
 
     def with_key(self, key: str) -> Sequence[CurrentMedication]:
         """Return what has this ingredient or class and is active or drafted."""
@@ -313,7 +316,7 @@ class PatientSession:
                         yielded.add(key)
                         yield medication
                         break
-            ended = self._of_patient.ended if selector.washout_days else ()
+            ended = self.record.derive(_ended_lately) if selector.washout_days else ()
             others = [medication for medication in ended if self._acts_still(medication, selector)]
             may_be_taken = self._of_patient.uncertain
             others += [medication for medication in may_be_taken if selector.matches(medication.medication)]
