@@ -249,7 +249,8 @@ def _supplied(
     sources = {f"MedicationRequest/{request.id}" for request in record.facts(MedicationRequest)}
     for supply in supplies:
         # most of a long list are over, which is the quickest to see
-        if supply.status not in _WAS_SUPPLIED[type(supply)] or _is_over(supply, record):
+        end = _supply_end(supply) if isinstance(supply, MedicationDispense) else _administration_end(supply)
+        if end < record.as_of_epoch or supply.status not in _WAS_SUPPLIED[type(supply)]:
             continue
         written = written_at(supply)
         if written is None or written.is_after(record.as_of_epoch) or _is_of(supply, sources):
