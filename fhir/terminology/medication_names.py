@@ -44,8 +44,8 @@ _BARE |= {ord("ß"): "s", ord("ø"): "o", ord("œ"): "o", ord("æ"): "a", ord("�
 _VOLUME = re.compile(r"^\s*(?:nda\d+\s+)?(?P<volume>\d+(?:\.\d+)?|\.\d+)\s*ml\b", re.IGNORECASE)
 # "8 mg in dextrose 5 % 250 mL", "40 mg/0.4 mL": the volume of what is hung or injected as one; a part of 1 mL is one.
 _BAG = re.compile(r"\bin (?:[a-z0-9.% -]{0,60} )?(?P<volume>\d{1,2},?\d{3}|\d{1,3}) ?ml\b", re.IGNORECASE)
-CARRIERS: Final = frozenset({"9863", "4850"})
-"""Sodium chloride and glucose, as RxNorm numbers them."""
+CARRIERS: Final = frozenset({"9863", "4850", "11295"})
+"""Sodium chloride, glucose and water, as RxNorm numbers them."""
 # "Newdrug 400 mg in sodium chloride 0.9 %": what stands before the fluid has an amount of its own.
 _SOLVED = re.compile(
     r"\s{0,9}[a-z].{0,200}\d ?(?:m?c?g|meq|mmol|[mk]?\S{0,3}units?)\b.{0,200}(?:\bin|\+)\s{0,9}$", re.IGNORECASE

@@ -137,6 +137,17 @@ def _is_large_salt_bolus(context: RuleContext) -> Truth:
     return _is_alone(context) and says("three percent", _words(context)) and max(volumes, default=0.0) > most
 
 
+_LARGE_ML: Final = 100.0
+"""Containers of sterile water from which on it is high-alert (ISMP 2018)."""
+
+
+def _is_poured(context: RuleContext) -> Truth:
+    """Whether nothing but this fluid runs in, by the hour or in a large volume; a diluent is less."""
+    steps = dose_of(context).steps
+    volumes = (step.dose.high * step.dose.unit.factor for step in steps if step.dose and step.dose.unit.kind == "mL")
+    return _is_alone(context) and (any(step.rates for step in steps) or max(volumes, default=0.0) >= _LARGE_ML)
+
+
 def _is_alone(context: RuleContext) -> bool:
     return len(context.medication.rxcuis) == 1
 
@@ -290,6 +301,7 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
         "it is a salt solution of 2 to 7.5 %",
     ),
     flag("runs_on", _runs_on, "it runs by the hour, and the order names neither a time nor a volume at which it ends"),
+    flag("poured", _is_poured, f"nothing but this fluid is given, by the hour or at least {_LARGE_ML:g} mL of it"),
     flag(
         "large_salt_bolus",
         _is_large_salt_bolus,
