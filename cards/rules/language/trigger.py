@@ -271,8 +271,8 @@ class CompiledTrigger(Struct, frozen=True):
             alone = single is not None and not self.same_class
             return Activation(ingredient, partners, alone, same_ingredient=self.same_ingredient, same_class=classes)
         if medication.systemic is False:
-            of_that_drug = (ingredient for selector in self.selectors() for ingredient in selector.members(medication))
-            ingredient = next(of_that_drug, None)
+            kept_away = [selector for selector in self.selectors() if selector.systemic]
+            ingredient = next((drug for selector in kept_away for drug in selector.members(medication)), None)
             return Activation(ingredient, is_local=True) if ingredient is not None else None
         return None
 

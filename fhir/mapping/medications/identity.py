@@ -77,6 +77,8 @@ _ROUTES_IN_NAMES = {
     "sublingual",
 }
 _INTO_VEIN = re.compile(r"\biv\b|intraven", re.IGNORECASE)
+_INJECTED_GEL = re.compile(r"(?:intraven|intramusc|subcut).*\n.*\bgel\b", re.IGNORECASE)
+"""A route and, in the next line, a name: what is injected as a gel is absorbed from there (Acthar Gel)."""
 
 
 class MedicationIdentity(Struct, frozen=True, dict=True):
@@ -554,7 +556,8 @@ def _given_by(identity: MedicationIdentity, route: str, local: bool) -> Medicati
     # A bare name ("lidocaine 100 mg") that stands for a local form acts on the whole body when it goes into a vein.
     into_vein = identity.systemic is False and not identity.dose_form and _INTO_VEIN.search(route) is not None
     into_vein = into_vein and not is_local(identity.ingredients, f"{identity.words} iv")
-    return replace(identity, route=route, systemic=(identity.systemic or into_vein) and not local)
+    is_gel = _INJECTED_GEL.search(f"{route}\n{identity.dose_form} {identity.words}") is not None
+    return replace(identity, route=route, systemic=(identity.systemic or into_vein or is_gel) and not local)
 
 
 def _is_local(route: CodeableConcept, identity: MedicationIdentity) -> bool:
