@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from msgspec import Struct
 
@@ -143,6 +144,23 @@ _EACH_OF = re.compile(
 """What of each of several tablets is said: "10 tablets (5 mg each)", "2 tabs of 500 mg"."""
 
 
+_PIECES = r"(?:tablets?|tabs?|capsules?|caps?|pills?|patch(?:es)?|films?|supp\w*|sachets?|packets?|vials?)\b"
+_SUPPLY = re.compile(
+    rf"(?<=[\w)][,;.]) ?(?:(?:a )?total(?: of)? |qty )?(?P<count>\d{{1,4}}) ?(?:{_PIECES}|(?P<ml>ml))\.?$"
+)
+_LEAST_SUPPLY: Final = 4
+
+
+def _without_supply(text: str) -> str:
+    """Leave out what is dispensed, where it stands behind a whole sig: "1 capsule TID x 7 days, 21 capsules"."""
+    supply = _SUPPLY.search(text)
+    if supply is None or not find_frequencies(text[: supply.start()]):
+        return text
+    doses = re.findall(rf"({NUMBER}) ?(?:{'ml' if supply['ml'] else _PIECES})", text[: supply.start()])
+    is_more = all(float(supply["count"]) > float(dose) for dose in doses) and int(supply["count"]) >= _LEAST_SUPPLY
+    return text[: supply.start() - 1] if is_more and (doses or not supply["ml"]) else text
+
+
 # Three readings of a sig begin with it: 20 µs for a usual sig, 70 to 110 for 390 characters (time.process_time).
 @remembered("sigs in plain words", entries=2048, longest=200)
 def normalise_sig(words: str) -> str:
@@ -158,6 +176,7 @@ def normalise_sig(words: str) -> str:
     text = words.lower().replace("μ", "µ").replace("–", "-").replace("−", "-").replace("×", " x ")
     text = " ".join(respelled(in_english(text), _NUMBERS).split())
     text = _EACH_OF.sub(lambda each: f"{each['count']} x {each['mass'] or each['each']}", respelled(text, _OFTEN))
+    text = _without_supply(text)
     return text if _AMOUNT.search(text) else _COUNT_BEFORE_OFTEN.sub(r"\1 each", text)
 
 

@@ -18,6 +18,8 @@ FAR_OVER_LEAD = 5.0
 """The same of a maximum that was read on no label: a ten-fold error of half the maximum, a usual dose, makes it."""
 FAR_OVER_LEAD_PER_KG = 4.0
 """The same of such a maximum for each kilogram: a child's usual dose lies nearer to half of it, or under it."""
+TOLD_LEAD = 3.0
+"""An adult's dose over so many times it is told as information: a ten-fold error of a third of it makes it."""
 ROUNDING = 1.05
 """A dose under so many times a limit that is not a firm maximum is taken for a rounding to whole units or vials."""
 ROUNDING_PER_KG = 1.1
@@ -115,7 +117,9 @@ class Excess(Struct, frozen=True):
         if self.limit.is_usual:
             return self.amount <= UP_TO_USUAL * self.limit.most * (1.0 + TOLERANCE)
         is_rounding = self.amount < least * self.limit.most * (1.0 + TOLERANCE)
-        return self.limit.is_lead or self.limit.is_alarm or is_rounding
+        if self.limit.is_lead:
+            return self.times < TOLD_LEAD or (self.limit.per_kg and not self.limit.is_for_adults)
+        return self.limit.is_alarm or is_rounding
 
     @property
     def is_ten_fold(self) -> bool:
