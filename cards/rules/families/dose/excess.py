@@ -118,7 +118,7 @@ class Excess(Struct, frozen=True):
             return self.amount <= UP_TO_USUAL * self.limit.most * (1.0 + TOLERANCE)
         is_rounding = self.amount < least * self.limit.most * (1.0 + TOLERANCE)
         if self.limit.is_lead:
-            return self.times < TOLD_LEAD or (self.limit.per_kg and not self.limit.is_for_adults)
+            return self.times < TOLD_LEAD or self.limit.per_kg or self.limit.per_hour
         return self.limit.is_alarm or is_rounding
 
     @property
