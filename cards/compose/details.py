@@ -29,8 +29,8 @@ def detail_lines(
     for finding in lines[1:]:
         is_settled, said = bool(forbidding_beside(finding, forbidding)), f"{first.summary} {facts} {' '.join(added)}"
         more, to_do = actions_last(finding.asks_if_taken if is_settled else finding.detail)
-        more, to_do = _beyond(more, finding.summary), _beyond(to_do, f"{first.summary} {actions}")
         lead = _beyond_headline(finding, first, only_fact=is_settled)
+        more, to_do = _beyond(more, finding.summary), _beyond(to_do, f"{first.summary} {actions} {lead}")
         if _is_said(lead.replace("contraindicated", "") if first.forbids else lead, said):
             facts, actions = f"{facts} {_beyond(more, said)}", f"{actions} {to_do}"
         else:
@@ -70,7 +70,7 @@ def bullet(text: str) -> Iterator[str]:
 
 
 _ENDS_THE_ORDER: Final = re.compile(r"\b(?:cancel|do not (?:give|use|start)|hold it|stop it)\b", re.IGNORECASE)
-_FORBIDS: Final = re.compile(r"(?:adjust a dose or monitor|avoid|do not|never)\b", re.IGNORECASE)
+_FORBIDS: Final = re.compile(r"(?:avoid|do not|never)\b", re.IGNORECASE)
 _HOLDS: Final = re.compile(rf"{_FORBIDS.pattern}|(?:consider )?(?:avoid|hold|not |repeat|stop|withhold)", re.IGNORECASE)
 """What a headline asks for in general; the detail or the button says what to do instead."""
 _VAGUE: Final = re.compile(r"Avoid (?:it(?: if possible)?|the pair)\.|Repeat the test\.")

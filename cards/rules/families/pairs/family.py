@@ -47,12 +47,9 @@ _SAYS: Final = {
     "contraindicated": " is contraindicated: {}.",
     "avoid": ": {}. Avoid the pair.",
     "preferably": ": {}. Better avoided.",
-    "adjust": ": {}. Adjust a dose or monitor.",
-    "apart": ": {}. Take them hours apart.",
-    "serious": ": {}. The label warns of it.",
 }
 """What follows on the names of the two drugs: the danger, then what to do; "preferably" is the word of a row whose
-advice says how both are given all the same."""
+advice says how both are given all the same. Of any other word it is the advice itself."""
 _NOT_TOGETHER: Final = frozenset({"contraindicated", "avoid", "preferably"})
 """The words of rows that say not to give the pair."""
 _ENDS: Final = {"a": ("a",), "b": ("b",), "either": ("a", "b"), "neither": ()}
@@ -77,7 +74,7 @@ class Pair(Struct, frozen=True):
     @property
     def says(self) -> str:
         """What the summary says after the names of the two drugs."""
-        return _SAYS[self.words].format(self.danger)
+        return _SAYS.get(self.words, ": {}.").format(self.danger)
 
     @property
     def advises(self) -> str:
@@ -280,9 +277,10 @@ def _summary(context: RuleContext) -> str | None:
     )
     ours_name = next(ours, context.ingredient).name
     summary = f"{ours_name} with {' and '.join(names)}{pair.says}"
-    if len(names) == 1 or (len(names) == 2 and len(summary) <= HEADLINE_LENGTH):
-        return summary
-    return f"{ours_name} with {names[0]} and {len(names) - 1} more{pair.says}"
+    if len(names) > 1 and (len(names) > 2 or len(summary) > HEADLINE_LENGTH):
+        summary = f"{ours_name} with {names[0]} and {len(names) - 1} more{pair.says}"
+    with_advice = f"{summary} {_advice(pair, same).partition(' The cause is ')[0]}"
+    return summary if pair.words in _SAYS or len(with_advice) > HEADLINE_LENGTH else with_advice
 
 
 def _detail(context: RuleContext) -> str | None:
@@ -295,9 +293,7 @@ def _detail(context: RuleContext) -> str | None:
         advice = _advice(pair, same)
         if pair.cause == first[0].cause:
             advice = advice.removesuffix(f" The cause is {pair.cause}.")
-        # "Take them hours apart" says less than an advice that has the number of hours.
-        says = pair.says.removesuffix(" Take them hours apart.") if "hours apart" in advice else pair.says
-        told.append(f"With {' and '.join(same.partner_names())}{says} {advice}")
+        told.append(f"With {' and '.join(same.partner_names())}{pair.says} {advice}")
     return " ".join(told)
 
 
