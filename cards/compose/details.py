@@ -70,7 +70,7 @@ def bullet(text: str) -> Iterator[str]:
 
 
 _ENDS_THE_ORDER: Final = re.compile(r"\b(?:cancel|do not (?:give|use|start)|hold it|stop it)\b", re.IGNORECASE)
-_FORBIDS: Final = re.compile(r"(?:avoid|do not|never)\b", re.IGNORECASE)
+_FORBIDS: Final = re.compile(r"(?:avoid|do not|limit the dose|lower the dose|never)\b", re.IGNORECASE)
 _HOLDS: Final = re.compile(rf"{_FORBIDS.pattern}|(?:consider )?(?:avoid|hold|not |repeat|stop|withhold)", re.IGNORECASE)
 """What a headline asks for in general; the detail or the button says what to do instead."""
 _VAGUE: Final = re.compile(r"Avoid (?:it(?: if possible)?|the pair)\.|Repeat the test\.")

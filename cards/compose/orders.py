@@ -169,7 +169,11 @@ def _of_child(session: PatientSession, findings: Iterable[RuleFinding]) -> str:
     if ages is None or ages[1] >= _ADULT_YEARS or is_said:
         return ""
     months = session.record.age_months()
-    age = f"age {months} month{'' if months == 1 else 's'}" if months is not None and months < _BY_MONTHS else f"age {ages[1]}"
+    age = (
+        f"age {months} month{'' if months == 1 else 's'}"
+        if months is not None and months < _BY_MONTHS
+        else f"age {ages[1]}"
+    )
     if months == 0 and (born := session.record.birth_date) is not None:
         days = born.whole_days(session.record.as_of_epoch)
         age = f"age {days} day{'' if days == 1 else 's'}"

@@ -134,9 +134,9 @@ def _note(context: RuleContext) -> str:
     if excess is None:
         return ""
     area = body_surface_m2(context)
-    notes = [f"{capitalized(excess.limit.note)}." if excess.limit.note else ""]
+    notes = [f"About this limit: {excess.limit.note}." if excess.limit.note else ""]
     notes += (
-        ["No earlier order of it is on record: it is started low and raised."]
+        ["No earlier order of it is on record: start low and raise it."]
         if excess.limit.population == "first order"
         else []
     )
@@ -157,7 +157,7 @@ def _note(context: RuleContext) -> str:
         if times > 1 and total >= 1:  # the order is written in mg
             times, mass = 1.0, mass.replace("mcg", "mg", 1)
         kilograms = format_number(weight_used.value, decimals=2)
-        notes.append(f"For {kilograms} kg the maximum is {format_dose(total * times)} {mass} (not the usual dose).")
+        notes.append(f"For {kilograms} kg the maximum is {format_dose(total * times)} {mass}.")
         years = weight_used.whole_days(context.session.record.as_of_epoch) // 365
         if years:
             age = "a year" if years == 1 else f"{years} years"

@@ -126,11 +126,11 @@ def _is_usual(phenotype: str) -> bool:
 
 # The populations of the table that a reader takes for another thing.
 _POPULATIONS: Mapping[str, str] = {
-    "never had the drug": "for a first course",
+    "never had the drug": "in patients who have not had it before",
     "coronary: acute coronary syndrome or PCI": "in acute coronary syndrome or PCI",
     "cardiovascular, neither ACS nor PCI": "in other heart and vessel disease",
     "neurovascular (stroke, TIA)": "after a stroke or TIA",
-    "never had the drug, no alternative available": "for a first course, with no alternative available",
+    "never had the drug, no alternative available": "in patients who have not had it before and have no alternative",
 }
 _STRENGTHS: Mapping[str, str] = {
     "CPIC: Strong": "CPIC (gene guideline): strong recommendation",
@@ -216,7 +216,7 @@ def _phenoconversion(advice: Advice, context: RuleContext) -> Iterator[str]:
         return
     names = [medication.medication.name for medication in context.current_medications(_CYP2D6_INHIBITORS)]
     if names:
-        yield f"{capitalized(names[0])} inhibits CYP2D6 and can make a poor metabolizer of any other."
+        yield f"{capitalized(names[0])} inhibits CYP2D6: the patient can become a poor metabolizer."
 
 
 # A test before the first course

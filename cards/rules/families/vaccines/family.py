@@ -43,12 +43,12 @@ def _person(context: RuleContext) -> ChartedPerson | None:
     return context.session.derive(("vaccinated person",), lambda: read_person(context.session.record))
 
 
-def _evaluations(context: RuleContext) -> tuple[Evaluation, ...]:
-    """Return how the drafted dose is judged in each series that fits, as if it were given today."""
+def _evaluations(context: RuleContext) -> tuple[tuple[Evaluation, date | None], ...]:
+    """Return how the drafted dose is judged in each series that fits, if given today, and when the next one is due."""
     return context.session.derive(("vaccine today", context.drafted), lambda: tuple(_evaluate(context)))
 
 
-def _evaluate(context: RuleContext) -> Iterator[Evaluation]:
+def _evaluate(context: RuleContext) -> Iterator[tuple[Evaluation, date | None]]:
     record, cvx = context.session.record, _drafted_cvx(context)
     charted = _person(context) if cvx is not None else None
     knowledge = load_knowledge()
@@ -64,13 +64,20 @@ def _evaluate(context: RuleContext) -> Iterator[Evaluation]:
             evaluations = [item for item in candidate.course.evaluations if item.dose.given == today]
             # CDC counts a first rotavirus dose after 15 weeks that was given by mistake, and advises against it.
             is_late = _LATE_START in candidate.series.name.lower() and len(person.doses) == 1
+            due = candidate.forecast.recommended
             yield from (
-                Evaluation(item.dose, DoseStatus.NOT_VALID, TOO_OLD) if is_late else item for item in evaluations
+                (Evaluation(item.dose, DoseStatus.NOT_VALID, TOO_OLD) if is_late else item, due) for item in evaluations
             )
 
 
+def _due(context: RuleContext) -> str:
+    """Return the day from which the next dose is recommended."""
+    days = [due.isoformat() for _, due in _evaluations(context) if due is not None]
+    return max(days, default="the age of the schedule")
+
+
 def _would_be(wanted: str, context: RuleContext) -> Truth:
-    evaluations = _evaluations(context)
+    evaluations = [evaluation for evaluation, _ in _evaluations(context)]
     counts = any(item.status is DoseStatus.VALID for item in evaluations)
     if not counts and any(item.reason == _REASONS[wanted] for item in evaluations):
         return True
@@ -132,6 +139,7 @@ FAMILY = Family(
     "vaccines",
     placeholders={
         "last_live": Placeholder(_last_live, "2026-11-20"),
+        "due": Placeholder(_due, "2026-11-20"),
         "globulin": Placeholder(_globulin_words, "cytomegalovirus immune globulin"),
     },
     conditions=(
