@@ -32,6 +32,7 @@ from fhir.mapping.conditions import PROBLEMS_UNREADABLE, count_unread
 from fhir.mapping.kidney import KidneyAbsence
 from fhir.record.refusals import WhyNot
 from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.conditions import CONDITION_GROUPS
 from fhir.terminology.medications import INGREDIENTS
 
 _MOST_OTHERS = 2
@@ -114,14 +115,19 @@ def _newest_problem(when: Predicate, facts: tuple[Fact, ...], context: RuleConte
 
 
 def _problem(when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str | None:
-    """Return the newest problem that a condition found, in the chart's words, with its date; or the result for it."""
+    """Return the newest problem that a condition found, in the chart's words, with its date; or the result for it.
+
+    Of words that are cut off in the middle the rule's own word for it is told.
+    """
     newest = _newest_problem(when, facts, context)
     if newest is None:
         return None
     if isinstance(newest.value, float):
         return newest.text
     date = f" ({newest.effective[:10]})" if newest.effective else ""
-    return f"{_in_sentence(newest.hidden_meaning or newest.text)}{date}"
+    words, group = _in_sentence(newest.hidden_meaning or newest.text), CONDITION_GROUPS.get(newest.name)
+    is_riddle = words.endswith("…") and "history" not in words.lower()
+    return f"{_in_sentence(group.meaning) if group is not None and is_riddle else words}{date}"
 
 
 def _since(when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str:
@@ -140,7 +146,7 @@ def _in_sentence(words: str) -> str:
     """
     first = _UNSPECIFIED.sub("", words.partition(",")[0].strip(), count=1)
     first = _OF_HISTORY.sub("History of ", first, count=1)
-    while len(first) > _LONGEST_PROBLEM and (detail := _DETAIL.fullmatch(first)) and detail[1] != "History":
+    while len(first) > _LONGEST_PROBLEM and (detail := _DETAIL.fullmatch(first)) and "istory" not in detail[1]:
         first = detail[1]
     text = plain(first, _LONGEST_PROBLEM)
     if text.isupper() and len(text) > _LONGEST_ABBREVIATION:
