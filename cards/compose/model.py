@@ -75,16 +75,14 @@ def in_100(probability: float) -> int:
     return min(99, max(1, round(probability * 100)))
 
 
-_STAY: Final = " in this stay"  # said once, behind the last input of which it is true
-
-
 def not_known(missing: Sequence[Missing], counts: str = "each counts as the group's average") -> str:
     """One sentence that names every input without a usable value and what that means; '' when all are there."""
     words = {"absent": "Not recorded", "stale": "Too old", "refused": "Not usable", "unknown": "Not known"}
-    gaps = sorted(missing, key=lambda gap: _STAY in gap.feature.words)
+    stay = " in this stay"  # said once, behind the last input of which it is true
+    gaps = sorted(missing, key=lambda gap: stay in gap.feature.words)
     names = {reason: [gap.feature.words for gap in gaps if gap.reason == reason] for reason in words}
     told = "; ".join(
-        f"**{words[reason].lower() if place else words[reason]}:** {', '.join(of_reason).replace(f'{_STAY},', ',')}"
+        f"**{words[reason].lower() if place else words[reason]}:** {', '.join(of_reason).replace(f'{stay},', ',')}"
         for place, (reason, of_reason) in enumerate((reason, of) for reason, of in names.items() if of)
     )
     return f"{told} ({counts})." if told else ""

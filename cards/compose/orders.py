@@ -24,7 +24,7 @@ from cards.rules.patient.measurements import dated
 from cards.rules.patient.orders import DraftMedication
 from cards.rules.patient.session import PatientSession
 from cards.suggest import OrderCheck, suggestions_for
-from cards.text import escape
+from cards.text import escape, plain
 from fhir.record.refusals import WhyNot
 
 MOST_SUGGESTIONS = 4
@@ -57,7 +57,7 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
     opening = f"**{escape(drafted.medication.words)}**{_of_child(check.session, listed)}"
     card = identity.card(
         first.indicator,
-        _summary(first),
+        plain(first.summary, SUMMARY_LIMIT),  # a long name of a drug is cut, not refused
         "\n".join(detail_lines(_without_repeated(listed), opening, forbidding, first_offer)),
         Source(label=first.evidence[0].label, url=first.evidence[0].link, topic=TOPICS["orders"]),
         CardExtension(
@@ -81,9 +81,6 @@ def _asks_for_test(finding: RuleFinding, *, is_new_start: bool) -> bool:
     return finding.rule.startswith(_TESTS_FIRST) or (is_gap and finding.rule != "mon-warfarin-inr")
 
 
-_OF_DISEASES: Final = "dz-label-"
-
-
 def _without_repeated(findings: Sequence[RuleFinding]) -> list[RuleFinding]:
     """Return the findings, of several rows of the table of diseases about the same entries the first alone.
 
@@ -92,7 +89,7 @@ def _without_repeated(findings: Sequence[RuleFinding]) -> list[RuleFinding]:
     kept: dict[object, RuleFinding] = {}
     for finding in findings:
         entries = frozenset(fact for fact in finding.facts if fact.name not in DRUG_FACTS)
-        is_of_diseases = finding.rule.startswith(_OF_DISEASES) and bool(entries)
+        is_of_diseases = finding.rule.startswith("dz-label-") and bool(entries)
         kept.setdefault(entries if is_of_diseases else finding.rule, finding)
     return list(kept.values())
 
@@ -156,12 +153,6 @@ def _override_reasons(findings: Iterable[RuleFinding]) -> tuple[Coding, ...]:
     return tuple(reasons.values())
 
 
-def _summary(finding: RuleFinding) -> str:
-    """Return the summary of the worst finding; the lint sees to its length, a long drug name is cut, not refused."""
-    summary = finding.summary
-    return summary if len(summary) <= SUMMARY_LIMIT else f"{summary[: SUMMARY_LIMIT - 1]}…"
-
-
 def _of_child(session: PatientSession, findings: Iterable[RuleFinding]) -> str:
     """Return the age and the weight on record of a child, by which a dose is judged; nothing for an adult."""
     ages = session.record.age_bounds()
@@ -169,11 +160,8 @@ def _of_child(session: PatientSession, findings: Iterable[RuleFinding]) -> str:
     if ages is None or ages[1] >= _ADULT_YEARS or is_said:
         return ""
     months = session.record.age_months()
-    age = (
-        f"age {months} month{'' if months == 1 else 's'}"
-        if months is not None and months < _BY_MONTHS
-        else f"age {ages[1]}"
-    )
+    age = f"age {months} months" if months is not None and months < _BY_MONTHS else f"age {ages[1]}"
+    age = age.replace("age 1 months", "age 1 month")
     if months == 0 and (born := session.record.birth_date) is not None:
         days = born.whole_days(session.record.as_of_epoch)
         age = f"age {days} day{'' if days == 1 else 's'}"

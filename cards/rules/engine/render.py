@@ -115,19 +115,14 @@ def _newest_problem(when: Predicate, facts: tuple[Fact, ...], context: RuleConte
 
 
 def _problem(when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str | None:
-    """Return the newest problem that a condition found, in the chart's words, with its date; or the result for it.
-
-    Of words that are cut off in the middle the rule's own word for it is told.
-    """
+    """Return the newest problem, in the rule's words where those of the chart have no room, or the result for it."""
     newest = _newest_problem(when, facts, context)
-    if newest is None:
-        return None
-    if isinstance(newest.value, float):
-        return newest.text
-    date = f" ({newest.effective[:10]})" if newest.effective else ""
+    if newest is None or isinstance(newest.value, float):
+        return newest.text if newest is not None else None
     words, group = _in_sentence(newest.hidden_meaning or newest.text), CONDITION_GROUPS.get(newest.name)
-    is_riddle = words.endswith("…") and "history" not in words.lower()
-    return f"{_in_sentence(group.meaning) if group is not None and is_riddle else words}{date}"
+    if group is not None and words.endswith("…") and "history" not in words.lower():
+        words = _in_sentence(group.meaning)
+    return f"{words} ({newest.effective[:10]})" if newest.effective else words
 
 
 def _since(when: Predicate, facts: tuple[Fact, ...], context: RuleContext) -> str:
