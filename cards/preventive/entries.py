@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
@@ -12,24 +13,24 @@ from fhir.mapping.study_words import says_no_result
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.measurement import CodedPart, effective_time, newest_statement
 from fhir.record.resources import DiagnosticReport, Observation, ObservationComponent, Procedure
+from fhir.record.site_file import read_toml_as
 from fhir.terminology.analytes import LOINC_SYSTEMS
 
 STOPPED: Final = "stopped"
 # HL7 v3 ObservationInterpretation.
 _POSITIVE_CODES: Final = frozenset({"POS", "A", "AA", "DET", "RR", "WR"})
 _NEGATIVE_CODES: Final = frozenset({"NEG", "N", "ND", "NR"})
-_NEGATED: Final = re.compile(
-    r"\bnegative for [^.;]*|\b(?:previous\w*|prior|formerly)\b[^.;,]*|\bpositive control\b"
-    r"|\b(?:no|none|neither|never)(?: [\w-]+){0,4}? (?:positive|reactive|detected|present)\b"
-    r"|\b(?:not?|nicht|pas) (?:\w+ )?(?:positi\w+|reactive|detected)\b|\b(?:not?|non|nicht|pas)\b[- ]?\w*"
-    r"|\bnonreactive\b|\bundetected\b"
-)
-_NEGATIVE: Final = re.compile(r"(?<!gram[ -])\b(?:n[eé]gativ[eoa]?|n[eé]gatif|neg|nilm|normal|absent)\b")
-_POSITIVE: Final = re.compile(
-    r"\b(?:positiv[eoa]?|positif|pos|detected|reactive|abnormal|present|asc|ascus|lsil|hsil|agc|cin|carcinoma"
-    r"|dysplasia)\b"
-)
 
+
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile("|".join(_WORDS[name]), re.IGNORECASE)
+
+
+_WORDS: Final = read_toml_as(Path(__file__).parent / "entry_words.toml", dict[str, tuple[str, ...]])
+_NEGATED, _NEGATIVE, _POSITIVE = map(_pattern, ("negated", "negative", "positive"))
+_CLAUSES, _DENIED_AFTER, _DENIED_BEFORE = map(_pattern, ("clauses", "denied_after", "denied_before"))
+_NOT_DONE, _INCOMPLETE, _UNSATISFACTORY = map(_pattern, ("not_done", "incomplete", "unsatisfactory"))
+_WHEN_DONE: Final = _pattern("when_done")
 _LONGEST_NAME: Final = 200
 _MOST_NAMED: Final = 50
 """Bounds, so that a name of many clauses is not read once for each of them."""
@@ -76,49 +77,8 @@ class Done(Struct, frozen=True, dict=True):
         return (*named, *self.clauses[_MOST_NAMED:])
 
 
-# Clauses of a report: what denies a finding stands in the same one. A point within a number ends none.
-# A size belongs to what stands before its comma: "aneurysm, diameter 56 mm", "AAA, 5.6 cm".
-_CLAUSES: Final = re.compile(
-    r"[;|\n]|\.(?!\d| ?(?:durchm|diam))"
-    r"|,(?!\d| (?:max\w{0,10}\.? )?(?:diam|durchm|measur|mesur|misur|mide|meet)| \d[\d.,]{0,4} ?[cm]m(?:[.;,]|$)"
-    r"| (?:the )?(?:largest|larger|one) (?:of |measuring |was |is )?\d)"
-)
-_DENIED_AFTER: Final = re.compile(
-    r"(?<!gram[ -])\b(?:not (?:\w+ )?(?:detected|identified|seen|present|found|positive|reactive)|negative(?! for)"
-    r"|non[- ]?reactive|undetect\w+|absent|ruled out|ausgeschlossen|nicht (?:nachweisbar|nachgewiesen)"
-    r"|niet (?:aantoonbaar|gezien)|non (?:rilevat|retrouv|détect)\w+|no detectad\w|négati\w+|negati[fv]\w*)\b(?! for)"
-)
-_DENIED_BEFORE: Final = re.compile(
-    r"\b(?:negative for|no evidence of|no sign of|without|no(?! \d)|prior|previous\w*|compared|history of|h/o|if"
-    r"|rule out|none|neither|never|kein\w*|ohne|ausschluss|vorbefund\w*|pas d|sans|absence|aucune?|sin|ausencia|senza"
-    r"|assenza|nessun\w*|geen|zonder|sem|ausência|ingen|inga|utan|uden|uten)\b.*"
-)
-# What the words of an entry say beside the name of a test where it was not done, or not to its end.
-_NOT_DONE: Final = re.compile(
-    r"^\W*(?:no|not|never|needs?|planned|offered|attempted|prep(?:aration)?)\b"
-    r"|\b(?:not (?:done|performed)|never (?:done|had)|consult\w*|discuss\w*|counsel\w*"
-    r"|education|referral|referred|schedul\w*|(?:over)?due\b(?! to)|declined|refused)\b",
-    re.IGNORECASE,
-)
-_INCOMPLETE: Final = re.compile(
-    r"\b(?:incomplete|aborted|abandoned|terminated|not completed)\b"
-    r"|\b(?:inkomplett\w*|unvollständig\w*|abgebrochen|incompl[eè]te|incomplet[ao]|onvolledig\w*)\b"
-    r"|\bnicht erreicht\b|\bnon (?:atteint|raggiunto)\b|\bno (?:se )?(?:alcanza\w*|alcanzado)\b|\bniet bereikt\b"
-    r"|\b(?:poor|inadequate|insufficient) (?:bowel |colon )?prep"
-    r"|\bprep\w*\b[^.;|]{0,30}\b(?:poor|inadequate|insufficient)"
-    r"|\b(?:ca?ecum|ileum|right colon)\b[^.;|]{0,30}\bnot (?:be )?(?:reached|intubated|seen|visuali[sz]ed)"
-    r"|\b(?:not|unable to|could not|failed to) (?:reach|intubate|be advanced|advance|complete)\b",
-    re.IGNORECASE,
-)
-_UNSATISFACTORY: Final = re.compile(
-    r"\bunsatisfactory\b|\b(?:specimen|sample) (?:was )?(?:insufficient|rejected|not received)"
-    r"|^\W*(?:test )?(?:not (?:received|collected|performed|done)|cancel+ed|quantity not sufficient|qns\b)",
-    re.IGNORECASE,
-)
 _TO_THE_END: Final = frozenset({"colonoscopy", "sigmoidoscopy", "ct_colonography"})
 """Where the outcome may say that the test was incomplete; "BI-RADS 0, incomplete" is the result of a mammogram."""
-# "Date of last colonoscopy": the value says when it was done, the entry when somebody asked.
-_WHEN_DONE: Final = re.compile(r"\b(?:date|year) of\b|\b(?:last|most recent|previous)\b", re.IGNORECASE)
 
 
 def says_not_done(concept: CodeableConcept) -> bool:

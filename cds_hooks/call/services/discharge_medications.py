@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
 from itertools import compress, groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, structs
 
@@ -55,14 +55,9 @@ _NOT_READ = frozenset({"Device"})  # only rules about imaging ask for implants
 CATEGORIES: Final = "http://terminology.hl7.org/CodeSystem/medicationrequest-category"
 _COMFORT: Final = "Palliative care or discharge to a hospice is on record: only critical findings are shown."
 _COMFORT_RESULT: Final = "Palliative care or discharge to a hospice is on record: an abnormal result is not shown."
+_Active: TypeAlias = tuple[ActiveMedication, DraftOrder]
+"""An active order: what it is, and the client's own JSON of it where that came with the call."""
 _AT_HOME: Final = frozenset({"discharge", "community", "outpatient"})
-
-
-class _Active(Struct, frozen=True):
-    """An active order: what it is, and the client's own JSON of it where that came with the call."""
-
-    medication: ActiveMedication
-    draft: DraftOrder
 
 
 def find(call: ServiceInput) -> Advice:
@@ -75,9 +70,9 @@ def find(call: ServiceInput) -> Advice:
     charted = OriginalOrders(call.sent)
     active = list(_active_orders(call, charted))
     call.require_at_most(active, "prefetch.medications")
-    judged = [order for order in active if _goes_home(order.draft.resource)]
-    drafts = [order.draft for order in active]
-    names = [order.draft.name for order in judged]
+    judged = [(medication, draft) for medication, draft in active if _goes_home(draft.resource)]
+    drafts = [draft for _, draft in active]
+    names = [draft.name for _, draft in judged]
     advice, judged_drafts = call.advise_on_orders(drafts, names, signing=True, active_orders=True, originals=charted)
     is_for_comfort = PALLIATIVE.find(record) is not None or ends_in == "hospice"
     if is_for_comfort:
@@ -94,7 +89,7 @@ def find(call: ServiceInput) -> Advice:
     advice.silences += _not_judged(active, judged, call)
     advice.orders = {
         "drafts": {"resourceType": "Bundle", "entry": [{"resource": draft.resource} for draft in drafts]},
-        "judged": [order.draft.name for order in judged],
+        "judged": names,
     }
     return advice
 
@@ -128,7 +123,7 @@ def _active_orders(call: ServiceInput, charted: OriginalOrders) -> Iterator[_Act
     for medication, draft in taken_medications(call.record, charted):
         if isinstance(medication.order, MedicationRequest):
             read = read_draft(draft.resource).order or draft.read
-            yield _Active(medication, structs.replace(draft, read=read, goes_home=_goes_home(draft.resource)))
+            yield medication, structs.replace(draft, read=read, goes_home=_goes_home(draft.resource))
 
 
 def _goes_home(resource: dict[str, Any]) -> bool:
@@ -141,11 +136,11 @@ def _goes_home(resource: dict[str, Any]) -> bool:
 
 
 def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceInput) -> Iterator[WhyNot]:
-    names = {order.draft.name for order in judged}
-    for order in active:
-        if order.draft.name not in names:
-            text = f"{order.draft.name} is ordered for the stay only and was not checked."
-            yield WhyNot(order.draft.name, "inpatient-order", text)
+    names = {draft.name for _, draft in judged}
+    for _, draft in active:
+        if draft.name not in names:
+            text = f"{draft.name} is ordered for the stay only and was not checked."
+            yield WhyNot(draft.name, "inpatient-order", text)
     if not judged:
         yield WhyNot("medications", "nothing-to-judge", "No active medication order goes home: nothing was checked.")
     stated = len(call.record.facts(MedicationStatement))
@@ -168,7 +163,7 @@ _LVEF_DAYS: Final = 730
 def _going_home(record: PatientRecord, orders: Iterable[_Active]) -> list[MedicationIdentity]:
     """Return the medications that are ordered or stated; drops and creams treat no such disease."""
     stated = (identify(statement, record.medications) for statement in record.facts(MedicationStatement))
-    taken = (*(order.medication.identity for order in orders), *stated)
+    taken = (*(medication.identity for medication, _ in orders), *stated)
     return [identity for identity in taken if identity.systemic is not False]
 
 

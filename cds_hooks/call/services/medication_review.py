@@ -42,34 +42,6 @@ _OF_ORDERS_ONLY: Final = frozenset({"orders", "genes", "vaccines"})
 """Families about studies, about genes (a service of their own) and about vaccines: not asked of what is taken."""
 _CRITICAL_ONLY: Final = frozenset({"age", "dose", "duplicate", "opioid"})
 """Families that warn an order of what is usual to reconsider: of what is taken only what is critical is told."""
-_AT_EVERY_AGE: Final = frozenset(
-    {
-        "age-tetracycline-child/under8",
-        "ddi-clopidogrel-ppi/any",
-        "ddi-warfarin-nsaid/no_risk",
-        "dup-acetaminophen-dose/liver",
-        "dz-bb-ccb_nondhp/running",
-        "mon-clozapine/mild",
-        "opioid-benzo/both",
-        "preg-statin/pregnant",
-        "review-lithium/found",
-        "review-steroid-bone/found",
-    }
-)
-"""What an order is warned of and what harms for as long as it is taken, whichever family tells it: pairs whose rules
-inform only once both are taken for long, and the daily acetaminophen that a diseased liver does not stand."""
-
-_ALONE: Final = frozenset(
-    {
-        "mon-amiodarone/missing",
-        "mon-lithium/stale_running",
-        "mon-methotrexate/stale",
-        "mon-warfarin-inr/stale",
-        "opioid-naloxone/risk",
-    }
-)
-"""Overdue tests of drugs that harm without them, and no naloxone: told at every age where nothing warns of worse."""
-
 _NOT_WHERE: Final = {"review-antiplatelet-af": NO_TALK}
 """Rules that recommend what an advisor of its own recommends too: its reasons against it hold for them."""
 
@@ -83,6 +55,12 @@ def _criteria() -> frozenset[str]:
         for criterion in row["rules"].split(";")
         if criterion
     )
+
+
+@cache
+def _every_age() -> dict[str, str]:
+    """Return the bands of what harms for as long as it is taken; "yes": told only where nothing warns of worse."""
+    return {row["band"]: row["alone"] for row in package_rows("cards.rules.families.review", "every_age.csv")}
 
 
 @cache
@@ -102,7 +80,10 @@ def find(call: ServiceInput) -> Advice:
     advice = Advice()
     findings = list(_findings(session, advice.silences, call, is_older=is_older))
     if any(finding.indicator != "info" for finding in findings):
-        findings = [finding for finding in findings if f"{finding.rule}/{finding.band}" not in _ALONE]
+        reminders = [finding for finding in findings if _every_age().get(f"{finding.rule}/{finding.band}")]
+        findings = [finding for finding in findings if finding not in reminders]
+        texts = (f"{finding.summary} Told where nothing warns of worse." for finding in reminders)
+        advice.silences += [WhyNot(SUBJECT, "below-threshold", text) for text in texts]
     advice.orders = {"drafts": [draft.resource for draft in drafts], "judged": [draft.name for draft in drafts]}
     advice.scores = {"review": sorted({f"{finding.rule}/{finding.band} {finding.drug}" for finding in findings})}
     unreadable = words_of_unreadable(unreadable_medications(record, systemic=False))
@@ -192,7 +173,7 @@ def _reports_under_65(rule: CompiledRule, band: CompiledBand) -> bool:
 
 
 def _is_dangerous(rule: str, band: str, indicator: str, group: str) -> bool:
-    if indicator == "critical" or f"{rule}/{band}" in _AT_EVERY_AGE | _ALONE:
+    if indicator == "critical" or f"{rule}/{band}" in _every_age():
         return True
     return indicator == "warning" and group not in {*_CRITICAL_ONLY, "review"}
 
