@@ -56,9 +56,9 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     where all of these hold too. `any_entry`: every report counts that says it, whatever its name. `settled_by_names`:
     words in the name of a medication that is taken; `settled_by_course`: these medications settle it also where they
     were ordered since the result and are over; `not_before_days`: an order that was older by more days when the result
-    came settles nothing; `by_mouth`: of what is taken by mouth these names alone settle it; `only_taking`: only with
-    such a one, {taken}, ordered before the result. `normal_after_days`: a later result without a finding settles it
-    from so many days on; None: none does.
+    came settles nothing; `by_mouth`: of what is not injected these names alone settle it, and those of `injected` where
+    nothing says how they are given; `only_taking`: only with such a one, {taken}, ordered before the result.
+    `normal_after_days`: a later result without a finding settles it from so many days on; None: none does.
     """
 
     id: str
@@ -99,6 +99,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     settled_by_names: str = ""
     settled_by_course: bool = False
     not_before_days: int | None = None
+    injected: str = ""
     by_mouth: str = ""
     settled_by_allergies: tuple[str, ...] = ()
     only_taking: str = ""
@@ -115,14 +116,16 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
 
     def is_settled_by(self, medication: MedicationIdentity) -> bool:
         """Whether the medication, given as it is, settles the result."""
-        words, names = medication.words, self.settled_by_names
+        words, names = f"{medication.words} {medication.name}", self.settled_by_names
         is_of_class = medication.systemic is not False and any(
             key in self.settled_by_medications for key in medication.keys
         )
         if not (is_of_class or (names and re.search(names, words, re.IGNORECASE))):
             return False
-        is_swallowed = _BY_MOUTH.search(medication.route or medication.dose_form or words) is not None
-        return not (self.by_mouth and is_swallowed) or re.search(self.by_mouth, words, re.IGNORECASE) is not None
+        if not self.by_mouth or medication.is_injected or re.search(self.by_mouth, words, re.IGNORECASE):
+            return True
+        is_swallowed = _BY_MOUTH.search(f"{medication.route} {medication.dose_form} {words}") is not None
+        return not is_swallowed and re.search(self.injected, words, re.IGNORECASE) is not None
 
     def finding_in(self, test: Done) -> str | None:
         """Return what of the result it is that this row means, "" if it has no words of its own; None if it is not."""
