@@ -249,7 +249,8 @@ _SAID_ROUTES = tuple(
         (
             "intrathecal",
             r"\bintrat(?:h?ec|hek|héc)al\w*|\bintrara(?:qu|ch)[ií]d\w*"
-            r"|(?<=\d)(?-i: ?(?:mg|mcg|mL|units?)(?: ?/ ?(?:m2|m²|m\^2|kg|dose))?(?: ?\([^()]{1,30}\))? IT\b)",
+            r"|(?<=\d)(?-i: ?(?:mg|mcg|mL|units?)(?: ?/ ?(?:m2|m²|m\^2|kg|dose))?"
+            r"(?: ?\([^()]{1,30}\))? (?:IT\b|i\.t\.))",
         ),
         ("epidural", r"\b(?:epi|peri|péri)dural\w*"),
         ("otic", r"\bdrops?\b.{0,20}\bears?\b"),

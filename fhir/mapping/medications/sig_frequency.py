@@ -154,7 +154,7 @@ _LEAST_SUPPLY: Final = 4
 def _without_supply(text: str) -> str:
     """Leave out what is dispensed, where it stands behind a whole sig: "1 capsule TID x 7 days, 21 capsules"."""
     supply = _SUPPLY.search(text)
-    if supply is None or not find_frequencies(text[: supply.start()]):
+    if supply is None or not (find_frequencies(text[: supply.start()]) or named_days(text[: supply.start()])):
         return text
     doses = re.findall(rf"({NUMBER}) ?(?:{'ml' if supply['ml'] else _PIECES})", text[: supply.start()])
     is_more = all(float(supply["count"]) > float(dose) for dose in doses) and int(supply["count"]) >= _LEAST_SUPPLY
