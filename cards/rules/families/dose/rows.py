@@ -83,6 +83,8 @@ class OrderedDose:
         self.context, self.medication, self.dose = context, context.medication, context.drafted.dose
         self.weight_kg, self.text = context.weight_kg, order_text(context.drafted.order)
         self.is_often = self.dose.times_per_day is not None
+        self.is_child = context.age_years is not None and context.age_years < ADULT_YEARS
+        self.totals: dict[str, tuple[float | None, bool]] = {}
         problem = self.dose.problem
         is_contradiction = problem is not None and problem.reason == "contradiction"
         self.steps = () if is_contradiction else administrations(context.drafted.order, self.medication)

@@ -48,13 +48,6 @@ class Implausible(Struct, frozen=True):
 class DraftDose(OrderedDose):
     """What the patient would get of a draft with what is taken beside it, and the limits that this goes over."""
 
-    def __init__(self, context: RuleContext) -> None:
-        """Read the order; what is compared with limits is worked out when it is first asked for."""
-        super().__init__(context)
-        self._totals: dict[str, tuple[float | None, bool]] = {}
-        age = context.age_years
-        self.is_child = age is not None and age < ADULT_YEARS
-
     def _beside(self, rxcui: str) -> list[tuple[CurrentMedication, float | None]]:
         """Return the orders of the ingredient that go on beside the draft, without single doses, and their dose."""
         session, drafted = self.context.session, self.medication
@@ -71,12 +64,12 @@ class DraftDose(OrderedDose):
 
     def total_mg(self, rxcui: str) -> tuple[float | None, bool]:
         """Return milligrams a day with what is beside it (None: the draft's are not known), and whether it is all."""
-        if rxcui not in self._totals:
+        if rxcui not in self.totals:
             drafted_mg = _high(self.dose, rxcui)
             beside = [daily_mg for _, daily_mg in self._beside(rxcui)] if drafted_mg is not None else []
             total = drafted_mg + sum(filter(None, beside)) if drafted_mg is not None else None
-            self._totals[rxcui] = total, total is not None and None not in beside
-        return self._totals[rxcui]
+            self.totals[rxcui] = total, total is not None and None not in beside
+        return self.totals[rxcui]
 
     # Maximum doses
 
@@ -106,7 +99,8 @@ class DraftDose(OrderedDose):
     @cached_property
     def excess(self) -> Excess | None:
         """The worst excess over a maximum dose of which something is to be said."""
-        return max([excess for excess in self._excesses[0] if not excess.is_slight], key=_rank, default=None)
+        told = [excess for excess in self._excesses[0] if not excess.is_slight]
+        return max(told, key=lambda excess: excess.rank, default=None)
 
     @property
     def is_slight(self) -> bool:
@@ -429,10 +423,6 @@ def _largest_m2(context: RuleContext) -> float | None:
 
 
 _UNDER = 0.1
-
-
-def _rank(excess: Excess) -> tuple[bool, bool, bool, bool, float]:
-    return excess.rank
 
 
 def plausible_doses_of(medication: MedicationIdentity) -> int:
