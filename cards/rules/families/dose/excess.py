@@ -117,8 +117,8 @@ class Excess(Struct, frozen=True):
         if self.limit.is_usual:
             return self.amount <= UP_TO_USUAL * self.limit.most * (1.0 + TOLERANCE)
         is_rounding = self.amount < least * self.limit.most * (1.0 + TOLERANCE)
-        if self.limit.is_lead:
-            return self.times < TOLD_LEAD or self.limit.per_kg or self.limit.per_hour
+        if self.limit.is_lead:  # insulin and drips are titrated, children's doses rounded
+            return self.times < TOLD_LEAD or self.limit.per_kg or self.limit.per_hour or self.limit.unit != "mg"
         return self.limit.is_alarm or is_rounding
 
     @property

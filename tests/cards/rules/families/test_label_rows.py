@@ -172,11 +172,13 @@ ROUTES = {
 
 
 # What the words of the drug have to say where not every form of it is meant.
-FORMS = {"depot": " benzathine", "one_mg_per_ml": " 1 mg/mL"}
+FORMS = {"depot": " benzathine", "one_mg_per_ml": " 1 mg/mL", "strong_contrast": " 350"}
 
 
 def _ordered(drug: str, words: str) -> Json:
-    return {"drug": f"{drug} injection", "more": {"dosageInstruction": [{"text": f"1 mL {words} once"}]}}
+    millilitres = 1000 if "water" in drug else 1  # a little of it dilutes a drug
+    text = f"{millilitres} mL {words} once"
+    return {"drug": f"{drug} injection", "more": {"dosageInstruction": [{"text": text}]}}
 
 
 @EVERY
