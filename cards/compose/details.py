@@ -87,7 +87,8 @@ def what_to_do(summary: str, actions: str, offer: Suggestion | None, case: str =
     """
     is_advised, takes_away = offer is not None and offer.is_recommended, offer is not None and takes_draft_away(offer)
     actions = _BY_LABEL.sub("", actions)
-    actions = _NOT_GIVEN.sub(f"{offer.label}.", actions, count=1) if offer is not None and takes_away else actions
+    if offer is not None and takes_away:
+        actions = _NOT_GIVEN.sub(lambda _: f"{offer.label}.", actions, count=1)
     steps = [step for step in sentences(actions) if step and not _VAGUE.fullmatch(step)]
     if sum(_CHOICE.match(step) is not None for step in steps) > 1:
         steps = [step for step in steps if not step.startswith("Consider another drug")]
@@ -179,7 +180,7 @@ def _is_said(sentence: str, said: str) -> bool:
 
 def _stems(text: str) -> frozenset[str]:
     words = _WORD.findall(text.casefold())
-    return frozenset(word[:_STEM] for word in words if len(word) >= _STEM - 1 or word[0].isdigit())
+    return frozenset([word[:_STEM] for word in words if len(word) >= _STEM - 1 or word[0].isdigit()])
 
 
 _STEM = 5

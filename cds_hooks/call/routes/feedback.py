@@ -80,9 +80,9 @@ class _Feedback:
     async def answer(self, request: Request) -> Response:
         call = proxied_call(request.scope, self._proxies)
         client = await self._intake.client_of(request, call)
-        service = self._addresses.get(request.path_params["service_id"])
-        if service is None:
-            raise NotFound("No service with this id exists here; GET /cds-services lists the services.")
+        name = request.path_params["service_id"]
+        if (service := self._addresses.get(name)) is None:
+            raise NotFound(f"There is no service with the id {name[:60]!r} here; GET /cds-services lists the services.")
         client.require(service.names)
         async with self._intake.body(request, client, MOST_BYTES) as body:
             await self._take(body, service.id, client)
