@@ -134,7 +134,7 @@ def _note(context: RuleContext) -> str:
     if excess is None:
         return ""
     area = body_surface_m2(context)
-    notes = [f"Limit: {excess.limit.note}." if excess.limit.note else ""]
+    notes = [f"Maximum: {excess.limit.note}." if excess.limit.note else ""]
     notes += (
         ["No earlier order of it is on record: start low and raise it."]
         if excess.limit.population == "first order"
