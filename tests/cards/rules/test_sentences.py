@@ -84,18 +84,20 @@ def test_every_date_and_weekday_on_a_card_is_on_the_chart_or_in_the_rule() -> No
         f"{rule}: {case['id']}: {word}"
         for rule, case, text, known in _cards()
         for word in (*_DATE.findall(text), *_WEEKDAY.findall(text))
-        if word not in known and word not in _due(text) and f"read {word}" not in text
+        if word not in known and word not in _due(text, known) and f"read {word}" not in text
     ]
     assert strange == []
 
 
-def _due(text: str) -> set[str]:
-    """The days on which a test may be repeated: so many days after the one that is named."""
-    return {
+def _due(text: str, known: str) -> set[str]:
+    """The days so many days after one that is named; the day on which an age in months is reached."""
+    days = {
         (date.fromisoformat(day) + timedelta(days=int(interval[1]))).isoformat()
         for interval in re.finditer(r"interval is (\d+) days", text)
         for day in _DATE.findall(text)
     }
+    born = re.search(r'"birthDate": "\d{4}-\d{2}-(\d{2})"', known)
+    return days | {day for day in re.findall(r"Give it from (\S+) on, the age", text) if born and day[8:] == born[1]}
 
 
 @pytest.mark.sampled
