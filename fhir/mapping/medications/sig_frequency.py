@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from msgspec import Struct
 
@@ -47,7 +46,7 @@ _COUNT_BEFORE_OFTEN = re.compile(
     r"|(?:every|each) (?:day|morning|evening)|(?:at|every|each) (?:bed ?time|night))\b)"
 )
 # Not from within a number: a search from each digit of a long one grows with the square of its length.
-_AMOUNT = re.compile(rf"(?<!\d){NUMBER} ?(?:{UNIT})\b")
+AMOUNT = re.compile(rf"(?<![\d.]){NUMBER} ?(?:{UNIT})\b")
 _DISPENSED = re.compile(r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]?) ?\d+(?: (?:tab|cap)\w*)?")
 _MILLIONS = re.compile(rf"(?<![\d.])({NUMBER}) ?(?:million|mill) ?(?=units?|iu\b)")
 _DAY = r"(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)(?:days?|nesdays?|urdays?)?"
@@ -144,21 +143,27 @@ _EACH_OF = re.compile(
 """What of each of several tablets is said: "10 tablets (5 mg each)", "2 tabs of 500 mg"."""
 
 
-_PIECES = r"(?:tablets?|tabs?|capsules?|caps?|pills?|patch(?:es)?|films?|supp\w*|sachets?|packets?|vials?)\b"
+_PIECE = r"(?P<piece>(?:tablets?|tabs?|capsules?|caps?|pills?|patch(?:es)?|films?|supp\w*|sachets?|packets?|vials?)\b)"
 _SUPPLY = re.compile(
-    rf"(?<=[\w)][,;.]) ?(?:(?:a )?total(?: of)? |qty )?(?P<count>\d{{1,4}}) ?(?:{_PIECES}|(?P<ml>ml))\.?$"
+    rf"(?<=[\w)][,;.]) ?(?:(?:a )?total(?: of)? |qty )?(?P<count>[4-9]|\d{{2,4}}) ?(?:{_PIECE}|(?P<volume>ml))\.?$"
 )
-_LEAST_SUPPLY: Final = 4
+_DOSE = re.compile(
+    rf"(?P<limit>(?:[<>≤≥=]|\b(?:max\w*\.?|exceed\w*|than|over|under|above|below))(?: of)?:? ?)?(?<![\d.])"
+    rf"(?P<count>{NUMBER}) ?(?:{_PIECE}|(?P<volume>m?l|cc|t(?:b|ea|able)?sp\w*)\b|(?:{UNIT})\b)(?! ?/ ?d?l)"
+)
 
 
 def _without_supply(text: str) -> str:
-    """Leave out what is dispensed, where it stands behind a whole sig: "1 capsule TID x 7 days, 21 capsules"."""
+    """Leave out what is dispensed, where it stands behind a sig with a dose: "1 capsule TID x 7 days, 21 capsules"."""
     supply = _SUPPLY.search(text)
-    if supply is None or not (find_frequencies(text[: supply.start()]) or named_days(text[: supply.start()])):
+    if supply is None:
         return text
-    doses = re.findall(rf"({NUMBER}) ?(?:{'ml' if supply['ml'] else _PIECES})", text[: supply.start()])
-    is_more = all(float(supply["count"]) > float(dose) for dose in doses) and int(supply["count"]) >= _LEAST_SUPPLY
-    return text[: supply.start() - 1] if is_more and (doses or not supply["ml"]) else text
+    sig = _COUNT_BEFORE_OFTEN.sub(r"\1 each", text[: supply.start()])
+    doses = [
+        dose for dose in _DOSE.finditer(sig) if not dose["limit"] and (not dose["volume"]) is (not supply["volume"])
+    ]
+    is_more = all(float(supply["count"]) > float(dose["count"]) for dose in doses if dose["piece"] or dose["volume"])
+    return text[: supply.start() - 1] if doses and is_more and (find_frequencies(sig) or named_days(sig)) else text
 
 
 # Three readings of a sig begin with it: 20 µs for a usual sig, 70 to 110 for 390 characters (time.process_time).
@@ -177,7 +182,7 @@ def normalise_sig(words: str) -> str:
     text = " ".join(respelled(in_english(text), _NUMBERS).split())
     text = _EACH_OF.sub(lambda each: f"{each['count']} x {each['mass'] or each['each']}", respelled(text, _OFTEN))
     text = _without_supply(text)
-    return text if _AMOUNT.search(text) else _COUNT_BEFORE_OFTEN.sub(r"\1 each", text)
+    return text if AMOUNT.search(text) else _COUNT_BEFORE_OFTEN.sub(r"\1 each", text)
 
 
 class SigFrequency(Struct, frozen=True, gc=False):

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 from fhir.mapping.medications.sig import LONGEST_SIG, Sig, read_sig
 from fhir.mapping.medications.sig_frequency import (
+    AMOUNT,
     DAYS_OF_WEEK,
-    NUMBER,
-    UNIT,
     find_frequencies,
     named_days,
     normalise_sig,
@@ -41,7 +40,6 @@ _ONGOING = re.compile(
     r"|(?:start|beginn)ing (?:on |at |in )?(?:day|week) \d{1,3})\b"
 )
 _OTHER_DAYS = re.compile(r"\b(?:(?:on )?(?:all )?(?:the )?other days|(?:the )?rest of the week)\b")
-_AMOUNT = re.compile(rf"(?<![\d.]){NUMBER} ?(?:{UNIT})\b")
 _EXCEPT = re.compile(r"\b(?:except|but)(?: for)?(?: take)?\b")
 _ALTERNATE = re.compile(r"\balternat(?:e|ing)(?: between| with)?\b")
 _EVEN_OR_ODD = re.compile(r"\b(?:on )?(?:the )?(?P<which>even|odd)(?:[- ]numbered)? days?\b")
@@ -102,7 +100,7 @@ def _listed(part: str) -> list[str]:
     whens = [_WHEN.search(piece) for piece in pieces]
     bounded = [when or _BOUND.search(piece) for when, piece in zip(whens, pieces, strict=True)]
     at_moments = any(time.by_clock for piece in pieces for time in find_frequencies(piece))
-    are_steps = all(bounded[:-1]) and all(map(_AMOUNT.search, pieces)) and (all(whens) or not at_moments)
+    are_steps = all(bounded[:-1]) and all(map(AMOUNT.search, pieces)) and (all(whens) or not at_moments)
     return pieces if are_steps else [part]
 
 
@@ -132,7 +130,7 @@ def _by_days(text: str) -> Iterator[str]:
     by_date = {match["which"] for match in _EVEN_OR_ODD.finditer(text)} == {"even", "odd"}
     if by_date or _ALTERNATE.search(text):
         text = _EVEN_OR_ODD.sub(", ", text) if by_date else _ALTERNATE.sub(", ", text)
-        sigs = map(_AMOUNT.search, _OR.split(text))
+        sigs = map(AMOUNT.search, _OR.split(text))
         yield from (f"{match.group()} daily" for match in sigs if match is not None)
         return
     usual, *exceptions = _EXCEPT.split(text)
@@ -144,7 +142,7 @@ def _by_days(text: str) -> Iterator[str]:
         return
     rest = _OTHER_DAYS.search(text) is not None
     pieces = [piece for piece in _OR.split(_OTHER_DAYS.sub(" other ", text)) if piece.strip()]
-    amounts = [index for index, piece in enumerate(pieces) if _AMOUNT.search(piece)]
+    amounts = [index for index, piece in enumerate(pieces) if AMOUNT.search(piece)]
     if len(amounts) < 2 or amounts[0] != 0:
         return
     groups = [" ".join(pieces[start:end]) for start, end in zip(amounts, [*amounts[1:], len(pieces)], strict=True)]

@@ -56,6 +56,7 @@ WRITTEN = [
     ("1 tab PO QHS", 1, 1),
     ("500mg PO BID x7d", 500, 2),
     ("1 capsule TID x 7 days, 21 capsules", 1, 3),
+    ("PO daily, 8 tablets", 8, 1),
     ("Take 1 tablet (5 mg) by mouth 2 times a day for 30 days", 5, 2),
     ("Take 1 tablet by mouth daily with breakfast", 1, 1),
     ("take 1 tablet by mouth every day at bedtime", 1, 1),
