@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from math import inf
+from textwrap import shorten
 from typing import Any, Final
 
 from msgspec import structs
@@ -24,7 +25,7 @@ from cards.rules.patient.measurements import dated
 from cards.rules.patient.orders import DraftMedication
 from cards.rules.patient.session import PatientSession
 from cards.suggest import OrderCheck, suggestions_for
-from cards.text import escape, plain
+from cards.text import escape
 from fhir.record.refusals import WhyNot
 
 MOST_SUGGESTIONS = 4
@@ -54,10 +55,11 @@ def order_card(drafted: DraftMedication, shown: Sequence[RuleFinding], check: Or
             offered = [_as_beside_headline(suggestion, finding, first) for suggestion in offered]
         suggestions.extend(offered)
         withheld.extend(reasons)
+    summary = first.summary  # where a drug's name is long, it is cut and not refused
     opening = f"**{escape(drafted.medication.words)}**{_of_child(check.session, listed)}"
     card = identity.card(
         first.indicator,
-        plain(first.summary, SUMMARY_LIMIT),  # a long name of a drug is cut, not refused
+        summary if len(summary) <= SUMMARY_LIMIT else shorten(summary, SUMMARY_LIMIT, placeholder="…"),
         "\n".join(detail_lines(_without_repeated(listed), opening, forbidding, first_offer)),
         Source(label=first.evidence[0].label, url=first.evidence[0].link, topic=TOPICS["orders"]),
         CardExtension(
