@@ -97,9 +97,8 @@ _ONE_MOST = re.compile(
 _OF_ONE_DOSE = re.compile(r"\b(?:dose|time|administration)\b")
 # Behind it stands what a dose may be raised to; "10 mg and up to 5 mg more" are two doses.
 _TO = r"(?:(?:rais|advanc|escalat|increas|titrat)\w*(?! by\b)(?: \w+){0,4}? to|go(?: up)? to)"
-_RAISED_TO = re.compile(
-    rf"(?:(?<!\band )(?<!\bplus )\bup to|\b{_TO})(?: (?:a )?(?:max\w*|total|target)(?: dose)?(?: of)?)?:? ?$"
-)
+_RAISE = re.compile(rf"(?<!\band )(?<!\bplus )\bup to\b|\b{_TO}\b")
+_RAISED_TO = re.compile(rf"(?:{_RAISE.pattern})(?: (?:a )?(?:max\w*|total|target)(?: dose)?(?: of)?)?:? ?$")
 _DURATION = re.compile(
     rf"(?:\b(?:for|x|during|stop after)|×) ?(?:up to )?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?"
     rf"(?P<count>{NUMBER}) ?-?"
@@ -188,6 +187,7 @@ PER_DAY: Final = re.compile(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
 _DIVIDED = re.compile(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
 _TOTAL = re.compile(r" ?(?:in )?total\b")
 _DAYS_UNCLEAR = DoseProblem("the words name single days of the week")
+_DAYS_DIFFER = DoseProblem("the words name days of the week that are left out or differ")
 SEVERAL = DoseProblem("the words name several amounts")
 CHANGING = DoseProblem("the dose changes over time or is left open")
 SPEED = re.compile(r"(?:\bat|\brate(?: of)?|speed|\bthan|\bmax\w*\.?|exceed\w*|\bgive|push|geschwindigkeit):? $")
@@ -283,12 +283,10 @@ def read_sig(words: str) -> Sig:
         return structs.replace(frame, problem=said_instead(sentence, of_changes=True) or CHANGING)
     on_days = named_days(sentence)
     if on_days is None:
-        return structs.replace(
-            frame, problem=DoseProblem("the words name days of the week that are left out or differ")
-        )
+        return structs.replace(frame, problem=_DAYS_DIFFER)
     sig = _of_parts(without_days(sentence) if on_days else sentence, frame, days)
     if on_days:
-        sig = _on_named_days(sig, on_days)
+        sig = _on_named_days(sig, on_days, is_of_all=_is_of_all(sentence))
     if sig.amount is None and sig.times_high is None and not sig.parts and _AS_DIRECTED.search(sentence):
         return structs.replace(sig, problem=sig.problem or LEFT_OPEN)
     sig = _at_most(sig, of_size)
@@ -328,21 +326,27 @@ def said_instead(words: str, *, of_changes: bool = False) -> DoseProblem | None:
     return next((problem for problem in problems if not of_changes or problem in _OF_CHANGES), None)
 
 
-def _on_named_days(sig: Sig, on_days: frozenset[str]) -> Sig:
+def _is_of_all(text: str) -> bool:
+    """Whether the days are those of all doses: of "weekly on Monday, increase to 15 mg daily" they are of the first."""
+    raised = _RAISE.search(text)
+    before, behind = (text[: raised.start()], text[raised.start() :]) if raised is not None else (text, "")
+    return bool(named_days(before) and (named_days(behind) or not find_frequencies(behind)))
+
+
+def _on_named_days(sig: Sig, on_days: frozenset[str], *, is_of_all: bool) -> Sig:
     """ "10 mg on Mondays" is once a week, "1 tablet twice daily on Sat and Sun" four times."""
+    unclear = structs.replace(sig, parts=(), times_low=0.0, times_high=None, problem=sig.problem or _DAYS_UNCLEAR)
     if sig.parts or sig.single or sig.problem:
-        return structs.replace(sig, parts=(), times_low=0.0, times_high=None, problem=sig.problem or _DAYS_UNCLEAR)
+        return unclear
     if sig.times_high is None:
         return structs.replace(sig, times_low=len(on_days) / 7.0, times_high=len(on_days) / 7.0, on_days=on_days)
     if sig.times_high < 1.0:
         # "Once weekly on Monday", "three times a week, Mon, Wed, Fri": the days say which.
         a_week = round(sig.times_high * 7.0)
         same = sig.times_low == sig.times_high and a_week in (1, len(on_days)) and len(on_days) in (1, a_week)
-        return (
-            structs.replace(sig, on_days=on_days)
-            if same
-            else structs.replace(sig, times_low=0.0, times_high=None, problem=_DAYS_UNCLEAR)
-        )
+        return structs.replace(sig, on_days=on_days) if same else unclear
+    if not is_of_all:
+        return sig
     share = len(on_days) / 7.0
     return structs.replace(sig, times_low=sig.times_low * share, times_high=sig.times_high * share, on_days=on_days)
 
@@ -460,7 +464,10 @@ def _raised(text: str, frame: Sig, amounts: Sequence[SigAmount], times: Sequence
         return structs.replace(frame, problem=CHANGING)
     before, after = rates[0], rates[-1]
     most = structs.replace(last, high=last.high * last.unit.factor / first.unit.factor, unit=first.unit)
-    if PER_DAY.match(text, last.end) or (not after.by_clock and after.high == 1.0 < before.high):
+    is_of_day = PER_DAY.match(text, last.end) is not None
+    if is_of_day and before.high < 1.0:
+        after = structs.replace(after, low=1.0, high=1.0)  # "10 mg weekly, up to 15 mg/day" is no 15 mg a week.
+    elif is_of_day or (not after.by_clock and after.high == 1.0 < before.high):
         # "10 mg three times daily, up to 60 mg a day": the most of a day.
         if not sides[0]:
             return structs.replace(frame, amount=first, maximum=last)
