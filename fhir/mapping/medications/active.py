@@ -343,12 +343,12 @@ def _product(order: Order, record: PatientRecord) -> MedicationIdentity:
     """Return the same whatever its route, found once for all orders that refer to one Medication and name nothing."""
     reference = order.medicationReference
     if reference is None or order.contained or order.medicationCodeableConcept is not None:
-        return identify_product(order, record.medications)
+        return identify_product(order, record.resources.medications)
     products: dict[tuple[str, str], MedicationIdentity] = record.kept("products by reference")
     key = (reference.reference, reference.display)
     product = products.get(key)
     if product is None:
-        product = products[key] = identify_product(order, record.medications)
+        product = products[key] = identify_product(order, record.resources.medications)
     return product
 
 
@@ -536,8 +536,9 @@ def _started(order: Order) -> FhirTime | None:
 
 
 def _history(record: PatientRecord, rxcui: str) -> list[tuple[str, Order]]:
-    """Every order of the ingredient that was ever taken, with its source."""
-    return record.derive(_by_ingredient).get(rxcui, [])
+    """Every order of the ingredient that was ever taken, with its source; what was supplied on no known day is none."""
+    entries = record.derive(_by_ingredient).get(rxcui, ())
+    return [entry for entry in entries if type(entry[1]) not in _WAS_SUPPLIED or written_at(entry[1]) is not None]
 
 
 def orders_ever_taken(record: PatientRecord, rxcui: str) -> tuple[tuple[str, Order], ...]:
@@ -576,12 +577,12 @@ def _ever_taken(record: PatientRecord) -> tuple[tuple[str, Order], ...]:
     dispenses = [
         (f"MedicationDispense/{medication_dispense.id}", medication_dispense)
         for medication_dispense in record.facts(MedicationDispense)
-        if medication_dispense.status in _GIVEN_OUT and written_at(medication_dispense) is not None
+        if medication_dispense.status in _GIVEN_OUT
     ]
     administrations = [
         (f"MedicationAdministration/{administration.id}", administration)
         for administration in record.facts(MedicationAdministration)
-        if administration.status in _GIVEN and written_at(administration) is not None
+        if administration.status in _GIVEN
     ]
     return (*requests, *statements, *dispenses, *administrations)
 

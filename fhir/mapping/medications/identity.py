@@ -174,25 +174,18 @@ def identify_product(order: Order, medications: Medications) -> MedicationIdenti
     return named if named.recognised else referred
 
 
-def identify_concept(concept: CodeableConcept, name: str = "") -> MedicationIdentity:
-    """Return the medication a concept means; `name` are words from elsewhere for a concept that is only a code.
+@remembered("medications", entries=2048, longest=400)
+def identify_concept(concept: CodeableConcept) -> MedicationIdentity:
+    """Return the medication that a concept means: the names of drugs repeat from order to order and call to call."""
+    return _identify(concept)
 
-    >>> identify_concept(CodeableConcept((Coding("http://www.nlm.nih.gov/research/umls/rxnorm", "861007"),))).name
+
+def _identify(concept: CodeableConcept, name: str = "") -> MedicationIdentity:
+    """Return the same; `name` are words from elsewhere for a concept that is only a code.
+
+    >>> _identify(CodeableConcept((Coding("http://www.nlm.nih.gov/research/umls/rxnorm", "861007"),))).name
     'metformin'
     """
-    codings = tuple([(coding.system, coding.code, coding.display) for coding in concept.coding])
-    return _identify_texts(concept.text, name, codings)
-
-
-# So many routes are kept with each medication.
-_MOST_ROUTES = 8
-_LONGEST_ROUTE = 300  # characters of its texts and codes
-
-
-@remembered("medications", entries=2048, longest=400)
-def _identify_texts(text: str, name: str, codings: tuple[tuple[str | None, str, str], ...]) -> MedicationIdentity:
-    """Return the medication of a concept that is given by its texts: the names of drugs repeat from call to call."""
-    concept = CodeableConcept(tuple(Coding(*coding) for coding in codings), text)
     # A bare code is no words.
     words = concept.text or next((coding.display for coding in concept.coding if coding.display), None) or name
     product = rxnorm = None
@@ -411,7 +404,7 @@ def _read_medication(medication: Medication, medications: Medications, depth: in
         ),
         "",
     )
-    identity = identify_concept(medication.code or CodeableConcept(), name)
+    identity = _identify(medication.code or CodeableConcept(), name)
     if not identity.recognised:
         identity = _from_identifiers(medication, name) or identity
     identity = _with_ingredients(identity, medication, medications, depth)
@@ -486,6 +479,11 @@ def _strength_of_ratio(ratio: Ratio) -> Strength | None:
     if unit is None or unit.kind not in ("mL", "actuation", "mg"):
         return Strength(amount, "mg")
     return Strength(amount / unit.factor, "mg", unit.kind)
+
+
+# So many routes are kept with each medication.
+_MOST_ROUTES = 8
+_LONGEST_ROUTE = 300  # characters of its texts and codes
 
 
 def with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> MedicationIdentity:

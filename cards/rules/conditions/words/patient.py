@@ -180,9 +180,11 @@ def _read(spec: Spec) -> Predicate:
     def is_charted(concept: CodeableConcept) -> bool:
         return _charted_code(concept, prefixes, codes) is not None or is_said(concept.words)
 
-    def is_named_in_list(context: RuleContext) -> bool:
-        problems = context.session.record.derive(_not_over)
-        return any(is_said(problem.code.words) for problem in problems if problem.code is not None)
+    def is_listed(record: PatientRecord) -> bool:
+        problems = record.derive(_not_over)
+        return bool(_charted_as(record, prefixes, codes)) or any(
+            is_said(problem.code.words) for problem in problems if problem.code is not None
+        )
 
     def test(context: RuleContext) -> Truth:
         order = context.drafted.order
@@ -190,7 +192,7 @@ def _read(spec: Spec) -> Predicate:
             return True
         if any(map(is_meant, order.reasonCode)):
             return True
-        if not of_draft_only and (_charted_as(context, prefixes, codes) or is_named_in_list(context)):
+        if not of_draft_only and context.session.record.derive(is_listed):
             return True
         return None if not of_draft_only and not context.session.knows_conditions else False
 
@@ -235,11 +237,11 @@ def _coded_problems(record: PatientRecord) -> list[tuple[Resource, CodeableConce
     return [entry for entry in coded if entry[2]]
 
 
-def _charted_as(context: RuleContext, prefixes: tuple[str, ...], codes: Collection[str]) -> list[tuple[Resource, str]]:
+def _charted_as(record: PatientRecord, prefixes: tuple[str, ...], codes: Collection[str]) -> list[tuple[Resource, str]]:
     """Return the problems with such a code that their words do not take back, each with that code."""
     if not (prefixes or codes):
         return []
-    coded = context.session.record.derive(_coded_problems)
+    coded = record.derive(_coded_problems)
     found = [(problem, concept, _code_among(codings, prefixes, codes)) for problem, concept, codings in coded]
     return [
         (problem, code) for problem, concept, code in found if code is not None and not words_take_back(concept, code)
@@ -302,23 +304,23 @@ def _read_recent(spec: Spec) -> Predicate:
     if unknown := set(groups) - CONDITION_GROUPS.keys():
         raise RuleError(f"recent_problem: no group is called {', '.join(sorted(unknown))}")
 
-    def hits_of(context: RuleContext) -> list[ConditionHit]:
-        hits = problems_of(context.session.record, groups)
-        coded = _charted_as(context, prefixes, codes)
-        hits += [condition_hit("problem", problem, code, context.session.record) for problem, code in coded]
-        return hits
+    def hits_of(record: PatientRecord) -> list[ConditionHit]:
+        coded = _charted_as(record, prefixes, codes)
+        hits = [condition_hit("problem", problem, code, record) for problem, code in coded]
+        return [*problems_of(record, groups), *hits]
 
     def is_recent(hit: ConditionHit, context: RuleContext) -> bool:
         return (began := began_by(hit)) is not None and began.whole_days(context.session.record.as_of_epoch) <= days
 
     def test(context: RuleContext) -> Truth:
-        hits = hits_of(context)
+        hits = context.session.record.derive(hits_of)
         if any(is_recent(hit, context) for hit in hits):
             return True
         undated = any(hit.time is None for hit in hits)
         return None if undated or not context.session.knows_conditions else False
 
     def facts(context: RuleContext) -> list[Fact]:
+        hits = context.session.record.derive(hits_of)
         return [
             Fact(
                 "problem",
@@ -327,7 +329,7 @@ def _read_recent(spec: Spec) -> Predicate:
                 effective=hit.time.text if hit.time else None,
                 source=hit.source,
             )
-            for hit in {hit.source: hit for hit in hits_of(context) if is_recent(hit, context)}.values()
+            for hit in {hit.source: hit for hit in hits if is_recent(hit, context)}.values()
         ]
 
     return Predicate(test, facts, frozenset({"conditions", "problem"}))
