@@ -105,10 +105,10 @@ class KeptDrug(Struct, frozen=True):
 
     def names(self, medication: MedicationIdentity) -> bool:
         """Whether the drug is one of the row."""
-        if not self.keys.isdisjoint(medication.keys):
-            return True
-        codes = [code for ingredient in medication.ingredients for code in atc_codes(ingredient)] if self.atc else ()
-        return any(code.startswith(self.atc) for code in codes)
+        if not self.atc:
+            return not self.keys.isdisjoint(medication.keys)
+        codes = [code for ingredient in medication.ingredients for code in atc_codes(ingredient)]
+        return not self.keys.isdisjoint(medication.keys) or any(code.startswith(self.atc) for code in codes)
 
 
 def _kept_drug(row: Mapping[str, str]) -> KeptDrug:

@@ -167,7 +167,7 @@ def format_number(value: float, limits: Iterable[float] = (), decimals: int = 1)
     bounds = tuple(limits)
     for places in range(decimals, _MOST_DECIMALS):
         rounded = round(value, places)
-        if all(_side(rounded, limit) == _side(value, limit) for limit in bounds):
+        if all((rounded > limit, rounded < limit) == (value > limit, value < limit) for limit in bounds):
             return _text(rounded, places)
     return _text(value, _MOST_DECIMALS)
 
@@ -198,10 +198,6 @@ def with_unit_signs(text: str) -> str:
     ('148 mmHg', '138 ×10³/µL', '39 mL/min/1.73 m² (40 kg)')
     """
     return _SPELT.sub(lambda match: f" {UNITS[match[1]]}".rstrip(), text)
-
-
-def _side(value: float, limit: float) -> int:
-    return (value > limit) - (value < limit)
 
 
 def _text(value: float, places: int) -> str:

@@ -3,7 +3,7 @@
 Gaps belong to the chart: they follow from its content and from what was asked for, not from the questions of a call.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from fhir.mapping.allergies import refused_allergies
@@ -28,10 +28,5 @@ def gaps(record: PatientRecord) -> tuple[Refusal, ...]:
 
 
 def _gaps(record: PatientRecord) -> tuple[Refusal, ...]:
-    return tuple(dict.fromkeys((*record.refusals, *_refused(record))))
-
-
-def _refused(record: PatientRecord) -> Iterator[Refusal]:
-    for what, refused in _REFUSED:
-        if record.was_requested(what):
-            yield from refused(record)
+    found = [refusal for what, refused in _REFUSED if record.was_requested(what) for refusal in refused(record)]
+    return tuple(dict.fromkeys((*record.refusals, *found)))

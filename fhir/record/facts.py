@@ -481,7 +481,8 @@ class ReadResources:
         self.kinds: set[type[Any]] = set()
         """The types of what came, whether it is used or not."""
         self.facts: dict[type[Any], tuple[Any, ...]] = {}
-        self.by_analyte: dict[str, list[CodedPart]] | None = None
+        self.by_analyte: dict[str, list[CodedPart]] = {}
+        """The results by analyte; empty until they are first asked for, and then with the key `OTHER` at least."""
         self.results: dict[str, AnalyteResults] = {}
         self.derived: dict[Callable[..., Any] | str, Any] = {}
         self.unread: list[Refusal] = []
@@ -504,21 +505,24 @@ class ReadResources:
         """Return the results of an analyte, put together when they are first asked for."""
         results = self.results.get(analyte)
         if results is None:
-            meaning, parts = ANALYTES[analyte], self.parts_of(analyte)
+            meaning, parts = ANALYTES[analyte], (self.by_analyte or self._sort_results()).get(analyte, ())
             # Of most that a model asks for there is nothing to find, to refuse or to keep.
             results = self.results[analyte] = AnalyteResults(meaning, parts, as_of_epoch) if parts else NO_RESULTS
         return results
 
     def parts_of(self, key: str) -> Sequence[CodedPart]:
         """Return the Observations with a code of an analyte or a question, and their parts, in the order they came."""
-        if self.by_analyte is None:
-            by_analyte = parts_by_analyte(self.by_type[Observation])
-            for name, contained in parts_by_analyte(self._contained_results()).items():
-                # Genetic results within reports are read there (fhir/mapping/genomics/reports.py).
-                if name in ANALYTES and ANALYTES[name].kind != "code":
-                    by_analyte[name] = [*by_analyte.get(name, ()), *contained]
-            self.by_analyte, self.unread = by_analyte, refusal_of_unread(by_analyte.get(OTHER, ()))
-        return self.by_analyte.get(key, ())
+        return (self.by_analyte or self._sort_results()).get(key, ())
+
+    def _sort_results(self) -> dict[str, list[CodedPart]]:
+        by_analyte = parts_by_analyte(self.by_type[Observation])
+        for name, contained in parts_by_analyte(self._contained_results()).items():
+            # Genetic results within reports are read there (fhir/mapping/genomics/reports.py).
+            if name in ANALYTES and ANALYTES[name].kind != "code":
+                by_analyte[name] = [*by_analyte.get(name, ()), *contained]
+        self.unread = refusal_of_unread(by_analyte.setdefault(OTHER, []))
+        self.by_analyte = by_analyte
+        return by_analyte
 
     def _contained_results(self) -> Iterator[Observation]:
         """Yield the results within reports and panels, with the date and a status of these where they say more."""
@@ -546,14 +550,13 @@ class ReadResources:
             return
         self.parts_of(OTHER)
         yield from self.unread
-        by_analyte = self.by_analyte or {}
-        came = ANALYTES.keys() & by_analyte.keys()
+        came = ANALYTES.keys() & self.by_analyte.keys()
         for key in sorted(came if requested is None else came & requested, key=ANALYTE_POSITION.__getitem__):
             if (analyte := ANALYTES[key]).kind == "code":
                 continue
             # Mostly nobody has asked for it, and its newest value can be used: nothing is refused that is newer.
             if key not in self.results:
-                newest, _ = newest_parts(by_analyte[key])
+                newest, _ = newest_parts(self.by_analyte[key])
                 if type(measure(analyte, newest, as_of_epoch)) is Measurement:
                     continue
             yield from self.results_of(key, as_of_epoch).refusals()

@@ -278,7 +278,7 @@ class PatientRecord:
     def analytes(self) -> Set[str]:
         """The analytes of which something came, whether it can be used or not."""
         self.resources.parts_of(OTHER)
-        return (self.resources.by_analyte or {}).keys()
+        return self.resources.by_analyte.keys()
 
     def lookup(self, analyte: str, max_age_days: float | None = None) -> Lookup:
         """Return the newest usable value of an analyte (a key of ANALYTES) that is at most so many days old.

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from fhir.record.datatypes import CodeableConcept, Coding, Dosage, Identifier, Quantity, Ratio, Reference, plain
+from fhir.record.datatypes import CodeableConcept, Dosage, Identifier, Quantity, Ratio, Reference, plain
 from fhir.record.resources import (
     Medication,
     MedicationAdministration,
@@ -183,7 +183,7 @@ def identify_concept(concept: CodeableConcept) -> MedicationIdentity:
 def _identify(concept: CodeableConcept, name: str = "") -> MedicationIdentity:
     """Return the same; `name` are words from elsewhere for a concept that is only a code.
 
-    >>> _identify(CodeableConcept((Coding("http://www.nlm.nih.gov/research/umls/rxnorm", "861007"),))).name
+    >>> _identify(CodeableConcept(text="Glucophage 500 mg")).name
     'metformin'
     """
     # A bare code is no words.
