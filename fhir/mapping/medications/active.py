@@ -9,7 +9,7 @@ be the one that is looked for, so it is never counted as its absence.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -122,7 +122,7 @@ def _find_active(record: PatientRecord) -> _Active:
     forgotten: list[ActiveMedication] = []
     used_up: list[ActiveMedication] = []
     listed = tuple(_active(record, forgotten, used_up))
-    for supplied in (record.facts(MedicationDispense), record.facts(MedicationAdministration)):
+    for supplied in (record.facts(MedicationDispense), _given_lately(record)):
         if supplied:
             listed = (*listed, *_supplied(supplied, record, listed))
     return _Active(listed, tuple(forgotten), tuple(used_up))
@@ -239,6 +239,22 @@ def _fills(request: MedicationRequest) -> int:
     return 1 + ((dispense.numberOfRepeatsAllowed if dispense is not None else None) or 0)
 
 
+def _given_lately(record: PatientRecord) -> list[MedicationAdministration]:
+    """Return what may not be over by its text, so that few dates are parsed: most of a long list are over.
+
+    An offset moves a time by less than a day; what is given as a month or a year is parsed.
+    """
+    earliest = str((record.as_of.astimezone(UTC) - timedelta(days=_GIVEN_DAYS + 2)).date())
+    given = record.facts(MedicationAdministration)
+    periods = [administration.effectivePeriod for administration in given]
+    texts = [
+        (period.end or period.start) if period is not None else administration.effectiveDateTime
+        for administration, period in zip(given, periods, strict=True)
+    ]
+    is_day = len(earliest)
+    return [one for one, text in zip(given, texts, strict=True) if not text or len(text) < is_day or text >= earliest]
+
+
 def _supplied(
     supplies: Sequence[MedicationDispense | MedicationAdministration],
     record: PatientRecord,
@@ -248,7 +264,6 @@ def _supplied(
     listed = {frozenset(order.identity.rxcuis) for order in ordered if order.identity.recognised}
     sources = {f"MedicationRequest/{request.id}" for request in record.facts(MedicationRequest)}
     for supply in supplies:
-        # most of a long list are over, which is the quickest to see
         end = _supply_end(supply) if isinstance(supply, MedicationDispense) else _administration_end(supply)
         if end < record.as_of_epoch or supply.status not in _WAS_SUPPLIED[type(supply)]:
             continue
@@ -293,7 +308,7 @@ def orders_not_active(record: PatientRecord) -> tuple[ActiveMedication, ...]:
 
 
 def _ended(record: PatientRecord, earliest: float) -> Iterator[ActiveMedication]:
-    for source, order in record.derive(_ever_taken):
+    for source, order in record.derive(_ever_ordered):
         last = _last_day(order) if not _is_on(order, record) else None
         if last is not None and earliest <= last.instant <= record.as_of_epoch:
             when = _since(order)
@@ -556,35 +571,35 @@ def last_order_after(record: PatientRecord, rxcui: str, day: FhirTime) -> FhirTi
 
 def _by_ingredient(record: PatientRecord) -> dict[str, list[tuple[str, Order]]]:
     orders_by_ingredient: dict[str, list[tuple[str, Order]]] = {}
-    for entry in record.derive(_ever_taken):
+    for entry in (*record.derive(_ever_ordered), *_ever_supplied(record)):
         for rxcui in _product(entry[1], record).rxcuis:
             orders_by_ingredient.setdefault(rxcui, []).append(entry)
     return orders_by_ingredient
 
 
-def _ever_taken(record: PatientRecord) -> tuple[tuple[str, Order], ...]:
-    """Every order, statement, dispense and administration that means that the drug was taken, with its source."""
+def _ever_ordered(record: PatientRecord) -> tuple[tuple[str, MedicationRequest | MedicationStatement], ...]:
+    """Every order and statement that means that the drug was taken, with its source."""
     requests = [
-        (f"MedicationRequest/{medication_request.id}", medication_request)
-        for medication_request in record.facts(MedicationRequest)
-        if medication_request.status in _WAS_TAKEN_REQUEST and _is_order(medication_request)
+        (f"MedicationRequest/{request.id}", request)
+        for request in record.facts(MedicationRequest)
+        if request.status in _WAS_TAKEN_REQUEST and _is_order(request)
     ]
     statements = [
-        (f"MedicationStatement/{medication_statement.id}", medication_statement)
-        for medication_statement in record.facts(MedicationStatement)
-        if medication_statement.status in _WAS_TAKEN_STATEMENT
+        (f"MedicationStatement/{statement.id}", statement)
+        for statement in record.facts(MedicationStatement)
+        if statement.status in _WAS_TAKEN_STATEMENT
     ]
-    dispenses = [
-        (f"MedicationDispense/{medication_dispense.id}", medication_dispense)
-        for medication_dispense in record.facts(MedicationDispense)
-        if medication_dispense.status in _GIVEN_OUT
+    return (*requests, *statements)
+
+
+def _ever_supplied(record: PatientRecord) -> list[tuple[str, Order]]:
+    """Every dispense and administration that means that the drug was taken, with its source."""
+    return [
+        (f"{kind.__name__}/{supply.id}", supply)
+        for kind, statuses in _WAS_SUPPLIED.items()
+        for supply in record.facts(kind)
+        if supply.status in statuses
     ]
-    administrations = [
-        (f"MedicationAdministration/{administration.id}", administration)
-        for administration in record.facts(MedicationAdministration)
-        if administration.status in _GIVEN
-    ]
-    return (*requests, *statements, *dispenses, *administrations)
 
 
 def _was_taken(order: Order, record: PatientRecord) -> bool:
