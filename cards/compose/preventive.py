@@ -53,7 +53,7 @@ def preventive_card(
     """
     lines = _LINES_IN_BRIEF if is_brief else _LINES
     due = [answer for answer in judged if answer.state == "due" and answer.because != FOR_CHECK_UP]
-    offered = _with_order(due)[: lines if is_brief else None]
+    offered = [answer for answer in due if answer.order is not None][: lines if is_brief else None]
     return identity.card(
         "info",
         _summary(due),
@@ -108,10 +108,6 @@ def _summary(due: Sequence[ServiceAnswer]) -> str:
     if len(summary) > HEADLINE_LENGTH:
         summary = f"{len(due)} {noun} due: {first_few(names, _SUMMARY_NAMES)}."
     return plain(summary, 139)
-
-
-def _with_order(due: Iterable[ServiceAnswer]) -> list[ServiceAnswer]:
-    return [answer for answer in due if answer.order is not None]
 
 
 def _detail(

@@ -344,7 +344,7 @@ class RuleContext(Struct, frozen=True, eq=False):
             return [measurements.measurement_fact(self.session.weight, measurements.dated(self.session.weight, limits))]
         if word in ("age_years", "age_months") and (ages := self.session.record.age_bounds()) is not None:
             by_year = "" if self.age_years is not None else f"age {self.age_words} (from the year of birth)"
-            return [Fact("age", by_year, ages[0], "a", source=self.session.patient_reference)]
+            return [Fact("age", by_year, ages[0], "a", source=f"Patient/{self.session.record.patient_id}")]
         if word in ("daily_dose_mg", "first_daily_mg") and (daily_mg := getattr(self, word)) is not None:
             text = f"{self.mass_words(daily_mg, limits)}/day"
             return [Fact("daily_dose", text, daily_mg, "mg/d", source=self.drafted.draft.name)]

@@ -376,11 +376,6 @@ class PatientSession:
     def _active_tests(self) -> frozenset[str]:
         return open_tests(self.record.facts(ServiceRequest))
 
-    @property
-    def patient_reference(self) -> str:
-        """The Patient resource."""
-        return f"Patient/{self.record.patient_id}"
-
     def condition(self, key: str) -> ConditionHit | None:
         """Return the newest condition that means the key, on the problem list or shown by a result."""
         if key not in self.conditions:

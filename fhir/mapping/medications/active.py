@@ -240,19 +240,20 @@ def _fills(request: MedicationRequest) -> int:
 
 
 def _given_lately(record: PatientRecord) -> list[MedicationAdministration]:
-    """Return what may not be over by its text, so that few dates are parsed: most of a long list are over.
-
-    An offset moves a time by less than a day; what is given as a month or a year is parsed.
-    """
-    earliest = str((record.as_of.astimezone(UTC) - timedelta(days=_GIVEN_DAYS + 2)).date())
+    """Return what may not be over by its text, so that few dates are parsed: most of a long list are over."""
+    earliest = (record.as_of - timedelta(days=_GIVEN_DAYS + 2)).date().isoformat()  # in every time zone
     given = record.facts(MedicationAdministration)
     periods = [administration.effectivePeriod for administration in given]
     texts = [
         (period.end or period.start) if period is not None else administration.effectiveDateTime
         for administration, period in zip(given, periods, strict=True)
     ]
-    is_day = len(earliest)
-    return [one for one, text in zip(given, texts, strict=True) if not text or len(text) < is_day or text >= earliest]
+    # A month or a year ends later than its text says.
+    return [
+        administration
+        for administration, text in zip(given, texts, strict=True)
+        if text is None or text >= earliest or len(text) < len(earliest)
+    ]
 
 
 def _supplied(
