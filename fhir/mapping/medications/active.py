@@ -520,7 +520,8 @@ def is_new_start(record: PatientRecord, rxcui: str, *, besides: str | None = Non
     An active order counts whenever it was written: it is being taken. `besides` is the source of the draft itself,
     which is no earlier order. An order without a date counts when it is active.
     """
-    return not any(source != besides and _was_taken(order, record) for source, order in _history(record, rxcui))
+    taken = orders_ever_taken(record, rxcui)
+    return not any(source != besides and _was_taken(order, record) for source, order in taken)
 
 
 def is_recent_start(record: PatientRecord, rxcui: str, days: float) -> bool | None:
@@ -539,7 +540,7 @@ def _starts(record: PatientRecord, rxcui: str) -> tuple[FhirTime | None, ...]:
     starts_by_ingredient: dict[str, tuple[FhirTime | None, ...]] = record.kept("starts by ingredient")
     starts = starts_by_ingredient.get(rxcui)
     if starts is None:
-        orders = (order for _, order in _history(record, rxcui) if _was_taken(order, record))
+        orders = (order for _, order in orders_ever_taken(record, rxcui) if _was_taken(order, record))
         starts = starts_by_ingredient[rxcui] = tuple(_started(order) for order in orders)
     return starts
 
@@ -551,21 +552,16 @@ def _started(order: Order) -> FhirTime | None:
     return min(times, key=_instant, default=None)
 
 
-def _history(record: PatientRecord, rxcui: str) -> list[tuple[str, Order]]:
-    """Every order of the ingredient that was ever taken, with its source; what was supplied on no known day is none."""
+def orders_ever_taken(record: PatientRecord, rxcui: str) -> list[tuple[str, Order]]:
+    """Every order, statement and dated supply of the ingredient that means it was taken, with its source."""
     entries = record.derive(_by_ingredient).get(rxcui, ())
     return [entry for entry in entries if type(entry[1]) not in _WAS_SUPPLIED or written_at(entry[1]) is not None]
-
-
-def orders_ever_taken(record: PatientRecord, rxcui: str) -> tuple[tuple[str, Order], ...]:
-    """Every order, statement and dispense of the ingredient that means it was taken, with its source."""
-    return tuple(_history(record, rxcui))
 
 
 def last_order_after(record: PatientRecord, rxcui: str, day: FhirTime) -> FhirTime | None:
     """Return the last time that the ingredient was ordered and taken after that day and before that of the record."""
     yesterday = record.as_of_epoch - DAY_SECONDS
-    times = [time for _, order in _history(record, rxcui) if (time := written_at(order)) is not None]
+    times = [time for _, order in orders_ever_taken(record, rxcui) if (time := written_at(order)) is not None]
     later = [time for time in times if day.instant + DAY_SECONDS <= time.instant <= yesterday]
     return max(later, key=_instant, default=None)
 
