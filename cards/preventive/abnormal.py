@@ -353,20 +353,21 @@ def _is_treated(row: AbnormalResult, record: PatientRecord, time: FhirTime | Non
         for medication in active_medications(record)
         if medication.authored is None or medication.authored.last_day >= first_day
     ]
-    courses = _courses_since(record, time) if row.settled_by_course and time is not None else []
+    courses = _courses_since(record, time, first_day) if row.settled_by_course and time is not None else []
     return any(row.is_settled_by(identity) for identity in (*taken, *courses))
 
 
-def _courses_since(record: PatientRecord, time: FhirTime) -> list[MedicationIdentity]:
-    """Return what was ordered on the day of the result or later and is over, and what was given then."""
-    ended = ended_medications(record, time.whole_days(record.as_of_epoch))
-    over = (order for order in orders_not_active(record) if order.order.status != "on-hold")
-    courses = [(course.identity, course.authored) for course in (*ended, *over)]
+def _courses_since(record: PatientRecord, time: FhirTime, first_day: date) -> list[MedicationIdentity]:
+    """Return what was given since, ordered since and is over, or ended since and was ordered from `first_day` on."""
+    ended = ((course, first_day) for course in ended_medications(record, time.whole_days(record.as_of_epoch)))
+    over = ((order, time.last_day) for order in orders_not_active(record) if order.order.status != "on-hold")
+    courses = [one.identity for one, day in (*ended, *over) if one.authored and one.authored.last_day >= day]
     for dose in record.facts(MedicationAdministration):
-        if dose.status == "completed":
-            when = dose.effectiveDateTime or (dose.effectivePeriod.start if dose.effectivePeriod is not None else None)
-            courses.append((identify_product(dose, record.medications), parse_time(when or "")))
-    return [identity for identity, when in courses if when is not None and when.last_day >= time.last_day]
+        period = dose.effectivePeriod
+        given = parse_time(dose.effectiveDateTime or (period and period.start) or "")
+        if dose.status == "completed" and given is not None and given.last_day >= time.last_day:
+            courses.append(identify_product(dose, record.medications))
+    return courses
 
 
 def _is_settled_by_test(name: str, record: PatientRecord, time: FhirTime, source: str) -> bool:

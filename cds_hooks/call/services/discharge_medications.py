@@ -107,12 +107,12 @@ def _on_what_is_missing(call: ServiceInput, judged: list[_Active], results: list
 
 
 def _critical_results(record: PatientRecord) -> Iterator[FollowUp]:
-    """Yield the results of the last days that a row or the laboratory calls critical and nothing has followed."""
+    """Yield the results that a row or the laboratory calls critical and nothing has followed."""
     since = (record.as_of.date() - _LAST_DAYS).isoformat()
     marked = {entry.source for entry in record.derive(marked_critical)}
     for result in record.derive(open_results):
         is_critical = result.row.indicator == "critical" or any(fact.source in marked for fact in result.facts)
-        if is_critical and result.when >= since:
+        if is_critical and (result.when >= since or result.row.settled_by_course):
             yield result
 
 
@@ -152,7 +152,7 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceI
 # What does not go home
 
 _LAST_DAYS: Final = timedelta(days=2)
-"""So old a critical result is still told at discharge; the project's own choice."""
+"""So old a critical number is still told at discharge, the project's own choice; what a culture shows stays."""
 _LOW_LVEF: Final = 40.0
 _POTASSIUM_BEFORE: Final = 5.0
 """NICE NG203: no ACE inhibitor or ARB is begun over it (table 3 of PMC9970101)."""
