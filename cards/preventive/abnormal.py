@@ -205,7 +205,9 @@ def _open_words(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
             continue
         if row.newest_days is not None and entry.time.whole_days(record.as_of_epoch) > row.newest_days:
             continue
-        if _is_followed(row, record, entry, dated):
+        if _is_settled(row, record, entry.time, entry.source):
+            return None
+        if any(_is_normal_after(row, later, entry.time) for later in dated):
             return None
         beside = row.beside_positive
         if beside and not (_says_positive(beside, entry) or _is_positive_since(beside, record, entry.time)):
@@ -259,13 +261,6 @@ def _is_positive_since(name: str, record: PatientRecord, time: FhirTime) -> bool
 def _fact(entry: Done) -> Fact:
     text = plain(f"{entry.words}: {entry.result}" if entry.result else entry.words, 160)
     return Fact(name=entry.test, text=text, effective=entry.time.text if entry.time else None, source=entry.source)
-
-
-def _is_followed(row: AbnormalResult, record: PatientRecord, entry: Done, entries: list[Done]) -> bool:
-    assert entry.time is not None  # noqa: S101 - `_open_words` has looked
-    return _is_settled(row, record, entry.time, entry.source) or any(
-        _is_normal_after(row, later, entry.time) for later in entries
-    )
 
 
 def _is_normal_after(row: AbnormalResult, later: Done, time: FhirTime) -> bool:

@@ -167,10 +167,8 @@ def _culture(concept: CodeableConcept | None) -> str:
 
 def is_ordered(record: PatientRecord, name: str) -> str | None:
     """Return the open order of the last 90 days that names the test, as Type/id; None where there is none."""
-    for request, names in record.derive(_open_requests):
-        if name in names:
-            return f"ServiceRequest/{request.id}"
-    return None
+    requests = (request for request, names in record.derive(_open_requests) if name in names)
+    return next((f"ServiceRequest/{request.id}" for request in requests), None)
 
 
 def declined(record: PatientRecord, name: str) -> tuple[str, str] | None:

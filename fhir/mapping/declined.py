@@ -33,15 +33,17 @@ _NEVER_TRUE: Final = "entered-in-error"
 
 
 _OPEN: Final = frozenset({"draft", "active", "on-hold"})
-_OPEN_DAYS: Final = 90.0
+OPEN_DAYS: Final = 90.0
+"""So old an order without a window of its own still counts."""
 
 
-def is_open_order(order: ServiceRequest | MedicationRequest, record: PatientRecord) -> bool:
-    """Whether an order of the last 90 days, or of no day, is still to be done; a proposal and a ban are none."""
+def is_open_order(order: ServiceRequest | MedicationRequest, record: PatientRecord, days: float = OPEN_DAYS) -> bool:
+    """Whether an order of the last days, one planned since or without a day is open; a proposal and a ban are none."""
     if order.status not in _OPEN or order.is_only_proposed or order.doNotPerform is True:
         return False
-    written = parse_time(order.authoredOn or "")
-    return written is None or written.whole_days(record.as_of_epoch) <= _OPEN_DAYS
+    planned = order.occurrenceDateTime if isinstance(order, ServiceRequest) else None
+    written = parse_time(planned or order.authoredOn or "")
+    return written is None or written.whole_days(record.as_of_epoch) <= days
 
 
 class Declined(Struct, frozen=True, gc=False):

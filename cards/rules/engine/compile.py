@@ -6,6 +6,7 @@ first activates it, and knows of the others only what a start needs.
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, reduce
+from math import inf
 from operator import or_
 from sys import intern
 from typing import Any, Final
@@ -34,6 +35,7 @@ from cards.rules.language.sources import in_force
 from cards.rules.language.table import read_family, read_table
 from cards.rules.language.trigger import CompiledTrigger, Template, is_test
 from cards.rules.patient.measurements import ESTIMATES
+from fhir.mapping.declined import OPEN_DAYS
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.analytes import ANALYTE_BY_LOINC, ANALYTES
 from fhir.terminology.medications import classes_of
@@ -47,6 +49,8 @@ class CompiledOrder(Struct, frozen=True):
     only_if: Predicate | None
     codes: frozenset[str]
     """Its own code, the other codes of the same analyte, the panels that hold it: any of them answers it."""
+    days: float
+    """How old an order may be that answers it: as old as the result that is missing."""
 
 
 class CompiledSuggestion(Struct, frozen=True):
@@ -194,7 +198,7 @@ class RuleCompiler:
         self._unsure: CompiledSuggestion | None = None
         if table.when_unsure is not None:
             with within("when_unsure"):
-                self._unsure = _suggestion(table.when_unsure, family)
+                self._unsure = _suggestion(table.when_unsure, {}, family)
         self._unstable_summary = Template(table.unstable_summary) if table.unstable_summary is not None else None
         self._reasons = tuple(
             Coding(system=OVERRIDE_SYSTEM, code=reason.code, display=reason.display)
@@ -269,7 +273,7 @@ def _band(band: Band, position: int, family: Family, quiet: tuple[CompiledSilent
     with within("bands", position):
         with within("when"):
             when = family.vocabulary.compile(band.when)
-        suggestions = _suggestions(band.suggestions, family)
+        suggestions = _suggestions(band.suggestions, band.when, family)
         _refuse_unsaid(band, suggestions, family)
         meant = [entry for entry in quiet if band.id not in entry.declared.except_bands]
         return CompiledBand(
@@ -318,7 +322,7 @@ def _missing(entry: MissingData, position: int, rule: Rule, family: Family) -> C
         with within("when"):
             when = family.vocabulary.compile(entry.when)
         texts = Template(entry.summary), Template(entry.detail)
-        suggestions = _suggestions(entry.suggestions, family)
+        suggestions = _suggestions(entry.suggestions, entry.when, family)
         return CompiledMissingData(entry, when, bands, *texts, suggestions, _answering(suggestions))
 
 
@@ -335,20 +339,19 @@ def _question(question: Question, position: int, family: Family) -> tuple[str, P
         return question.text, family.vocabulary.compile(question.when)
 
 
-def _suggestions(declared: Iterable[SuggestionTemplate], family: Family) -> tuple[CompiledSuggestion, ...]:
-    return tuple(_suggestion_at(template, position, family) for position, template in enumerate(declared))
+def _suggestions(declared: Iterable[SuggestionTemplate], when: Any, family: Family) -> tuple[CompiledSuggestion, ...]:
+    compiled = []
+    for position, template in enumerate(declared):
+        with within("suggestions", position):
+            compiled.append(_suggestion(template, when, family))
+    return tuple(compiled)
 
 
 def _answering(suggestions: Iterable[CompiledSuggestion]) -> tuple[CompiledSuggestion, ...]:
     return tuple(suggestion for suggestion in suggestions if suggestion.declared.answers)
 
 
-def _suggestion_at(declared: SuggestionTemplate, position: int, family: Family) -> CompiledSuggestion:
-    with within("suggestions", position):
-        return _suggestion(declared, family)
-
-
-def _suggestion(declared: SuggestionTemplate, family: Family) -> CompiledSuggestion:
+def _suggestion(declared: SuggestionTemplate, when: Any, family: Family) -> CompiledSuggestion:
     recommended = declared.recommended
     for change in (declared.change, declared.change_partner):
         if change is not None and change.computed is not None and change.computed not in family.changes:
@@ -357,17 +360,24 @@ def _suggestion(declared: SuggestionTemplate, family: Family) -> CompiledSuggest
         declared,
         _optional(declared.only_if, family),
         family.vocabulary.compile({"always": recommended} if isinstance(recommended, bool) else recommended),
-        tuple(
-            CompiledOrder(order, _optional(order.only_if, family), _codes_that_answer(order))
-            for order in declared.orders
-        ),
+        tuple(_order(order, when, family) for order in declared.orders),
     )
 
 
-def _codes_that_answer(order: LabOrder) -> frozenset[str]:
+def _order(order: LabOrder, when: Any, family: Family) -> CompiledOrder:
     analyte = ANALYTE_BY_LOINC.get(order.loinc)
     same = ANALYTES[analyte.key].loinc if analyte is not None else ()
-    return frozenset({order.loinc, *same, *order.answered_by})
+    missing = dict(_missing_results(order.only_if or {})) or dict(_missing_results(when))
+    codes, days = frozenset({order.loinc, *same, *order.answered_by}), max(missing.values(), default=OPEN_DAYS)
+    return CompiledOrder(order, _optional(order.only_if, family), codes, days)
+
+
+def _missing_results(when: Any) -> Iterator[tuple[str, float]]:
+    """Yield the results that a condition, as a rule declares it, finds missing, with the days within which it looks."""
+    for part in (*when.get("any", ()), *when.get("all", ())):
+        yield from _missing_results(part)
+    if "lab_missing" in when:
+        yield when["lab_missing"], when.get("max_age_days", inf)
 
 
 def _optional(spec: Any, family: Family) -> Predicate | None:

@@ -224,10 +224,9 @@ def _applicable_orders(suggestion: CompiledSuggestion, context: RuleContext) -> 
 def _open_orders(suggestion: CompiledSuggestion, context: RuleContext) -> tuple[int, ...]:
     """Positions of the tests that apply and are not ordered yet."""
     where = suggestion.declared.answers or "any"
+    orders = ((position, suggestion.orders[position]) for position in _applicable_orders(suggestion, context))
     return tuple(
-        position
-        for position in _applicable_orders(suggestion, context)
-        if not context.session.is_ordered(suggestion.orders[position].codes, where)
+        position for position, order in orders if not context.session.is_ordered(order.codes, order.days, where)
     )
 
 

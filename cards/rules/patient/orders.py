@@ -40,7 +40,6 @@ _ID = re.compile(r"[^\s/#?]+")
 
 # What stands among the drafts is to be ordered, whatever its status, unless that says it is not.
 _NEVER_GIVEN = frozenset({"cancelled", "entered-in-error", "stopped", "revoked", "on-hold", "completed"})
-_OPEN_ORDER = frozenset({"active", "draft", "on-hold"})
 
 PANELS: Final = {
     "51990-0": re.compile(
@@ -344,24 +343,15 @@ def is_to_be_ended(order: MedicationRequest) -> bool:
     return not is_to_be_given(order) and order.status not in ("entered-in-error", "completed")
 
 
-def open_tests(resources: Iterable[object]) -> frozenset[str]:
-    """LOINC codes of the tests among these resources that are ordered and not done, by their codes and their names."""
-    concepts = [
-        request.code
-        for request in resources
-        if isinstance(request, ServiceRequest)
-        and request.status in _OPEN_ORDER
-        and request.doNotPerform is not True
-        and not request.is_only_proposed
-        and request.code is not None
-    ]
-    codings = (coding for concept in concepts for coding in concept.coding if coding.system in LOINC_OR_UNNAMED)
-    texts = [text for concept in concepts for text in concept.texts]
-    analytes = (ANALYTES[key] for text in texts if (key := analyte_of_name(text)) is not None)
-    panels = (code for code, called in PANELS.items() if any(map(called.search, texts)))
-    return frozenset({*(coding.code for coding in codings if coding.code), *panels}).union(
-        *(analyte.loinc for analyte in analytes)
-    )
+def tests_of(request: ServiceRequest) -> frozenset[str]:
+    """LOINC codes of the tests that an order for a service names, by its codes and its names."""
+    concept = request.code
+    if concept is None:
+        return frozenset()
+    codes = (coding.code for coding in concept.coding if coding.system in LOINC_OR_UNNAMED and coding.code)
+    analytes = (ANALYTES[key] for text in concept.texts if (key := analyte_of_name(text)) is not None)
+    panels = (code for code, called in PANELS.items() if any(map(called.search, concept.texts)))
+    return frozenset({*codes, *panels}).union(*(analyte.loinc for analyte in analytes))
 
 
 def order_text(order: MedicationRequest) -> str:

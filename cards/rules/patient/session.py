@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property, partial
 from itertools import islice
+from math import inf
 from typing import Any, Final, Self, TypeVar
 
 from cards.rules.language.trigger import Selector
@@ -16,8 +17,8 @@ from cards.rules.patient.orders import (
     is_to_be_ended,
     is_wanted_study,
     knows_medications,
-    open_tests,
     ordered_medication,
+    tests_of,
 )
 from fhir.mapping.allergies import (
     Allergy,
@@ -25,6 +26,7 @@ from fhir.mapping.allergies import (
     allergies_by_ingredient,
 )
 from fhir.mapping.conditions import ConditionHit, find_condition
+from fhir.mapping.declined import is_open_order
 from fhir.mapping.gestation import Gestation, gestation
 from fhir.mapping.kidney import KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
 from fhir.mapping.medications.active import (
@@ -362,19 +364,26 @@ class PatientSession:
 
     # Tests
 
-    def is_ordered(self, codes: frozenset[str], where: str) -> bool:
-        """Whether a test of these codes is among the drafts or, with "any", the active orders of the record."""
-        return not codes.isdisjoint(self._drafted_tests) or (
-            where != "draft" and not codes.isdisjoint(self._active_tests)
-        )
+    def is_ordered(self, codes: frozenset[str], days: float, where: str) -> bool:
+        """Whether a test of these codes is among the drafts or, with "any", the open orders of the last days."""
+        if where != "draft" and any(
+            not codes.isdisjoint(tests) and is_open_order(request, self.record, days)
+            for request, tests in self._tests_of_record
+        ):
+            return True
+        return any(not codes.isdisjoint(tests) for _, tests in self._drafted_tests)
 
     @cached_property
-    def _drafted_tests(self) -> frozenset[str]:
-        return open_tests(draft.read for draft in self.drafts)
+    def _drafted_tests(self) -> list[tuple[ServiceRequest, frozenset[str]]]:
+        return self._open_tests(draft.read for draft in self.drafts)
 
     @cached_property
-    def _active_tests(self) -> frozenset[str]:
-        return open_tests(self.record.facts(ServiceRequest))
+    def _tests_of_record(self) -> list[tuple[ServiceRequest, frozenset[str]]]:
+        return self._open_tests(self.record.facts(ServiceRequest))
+
+    def _open_tests(self, requests: Iterable[object]) -> list[tuple[ServiceRequest, frozenset[str]]]:
+        services = (request for request in requests if isinstance(request, ServiceRequest))
+        return [(request, tests_of(request)) for request in services if is_open_order(request, self.record, inf)]
 
     def condition(self, key: str) -> ConditionHit | None:
         """Return the newest condition that means the key, on the problem list or shown by a result."""
