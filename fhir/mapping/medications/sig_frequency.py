@@ -145,8 +145,10 @@ _EACH_OF = re.compile(
 
 _PIECE = r"(?P<piece>(?:tablets?|tabs?|capsules?|caps?|pills?|patch(?:es)?|films?|supp\w*|sachets?|packets?|vials?)\b)"
 _SUPPLY = re.compile(
-    rf"(?<=[\w)][,;.]) ?(?:(?:a )?total(?: of)? |qty )?(?P<count>[4-9]|\d{{2,4}}) ?(?:{_PIECE}|(?P<volume>ml))\.?$"
+    r"(?:(?<=[\w)])[,;.] ?(?:(?:a )?total(?: of)? |qty )?(?=[4-9]|\d\d)|(?P<counted> ?\(| (?:x|for) ?)(?=\d\d))"
+    rf"(?P<count>\d{{1,4}}) ?(?:{_PIECE}|(?P<volume>ml))\.?\)?\.?$"
 )
+_DAY_OR_HOUR = re.compile(r"\b(?:days? \d|now|later)\b")
 _DOSE = re.compile(
     rf"(?P<limit>(?:[<>≤≥=]|\b(?:max\w*\.?|exceed\w*|than|over|under|above|below))(?: of)?:? ?)?(?<![\d.])"
     rf"(?P<count>{NUMBER}) ?(?:{_PIECE}|(?P<volume>m?l|cc|t(?:b|ea|able)?sp\w*)\b|(?:{UNIT})\b)(?! ?/ ?d?l)"
@@ -162,8 +164,14 @@ def _without_supply(text: str) -> str:
     doses = [
         dose for dose in _DOSE.finditer(sig) if not dose["limit"] and (not dose["volume"]) is (not supply["volume"])
     ]
-    is_more = all(float(supply["count"]) > float(dose["count"]) for dose in doses if dose["piece"] or dose["volume"])
-    return text[: supply.start() - 1] if doses and is_more and (find_frequencies(sig) or named_days(sig)) else text
+    counts = [float(dose["count"]) for dose in doses if dose["piece"] or dose["volume"]]
+    # "15 mg weekly (12 tablets)" may be what one dose is, and "daily 1 tablet (10 tablets)", too.
+    is_apart = not supply["counted"] or (counts and doses[-1].end() < len(sig))
+    is_whole = (
+        find_frequencies(sig) or named_days(sig) != frozenset() or 1 < len(doses) <= len(_DAY_OR_HOUR.findall(sig))
+    )
+    is_supply = doses and is_apart and is_whole and float(supply["count"]) > max(counts, default=0.0)
+    return text[: supply.start()] if is_supply else text
 
 
 # Three readings of a sig begin with it: 20 µs for a usual sig, 70 to 110 for 390 characters (time.process_time).
