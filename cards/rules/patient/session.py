@@ -274,18 +274,13 @@ class PatientSession:
         """Return what the selector means and is active or drafted, found once for all drafts."""
         selected = self._selected.get(selector)
         if selected is None:
-            selected = self._selected[selector] = self._select(selector)
+            # Of two sets the smaller is looked through: a rule about pairs has a thousand keys. In one order, so that a
+            # decision replays bit for bit.
+            of_keys = [self._by_key.get(key, ()) for key in sorted(selector.keyed & self.keys)]
+            by_id = {id(medication): medication for of_key in of_keys for medication in of_key}
+            selected = [medication for medication in by_id.values() if selector.matches(medication.medication)]
+            self._selected[selector] = selected
         return selected
-
-    def _select(self, selector: Selector) -> list[CurrentMedication]:
-        if selector.keyed.isdisjoint(self.keys):
-            return []
-        by_key = self._by_key
-        # Of two sets the smaller is looked through: a rule about pairs has a thousand keys. In one order, so that a
-        # decision replays bit for bit.
-        keys = sorted([key for key in selector.keyed & self.keys if key in by_key])
-        by_id = {id(medication): medication for key in keys for medication in by_key[key]}
-        return [medication for medication in by_id.values() if selector.matches(medication.medication)]
 
     def days_left(self, medication: CurrentMedication) -> float:
         """Days that what is taken still goes on by its own end or its supply; infinite where neither is known."""
@@ -498,13 +493,12 @@ class PatientSession:
         """Return an estimate of kidney function (a name of ESTIMATES), or why there is none."""
         function = self._kidney.get(name)
         if function is None:
-            function = self._kidney[name] = self._derive(name)
+            if name == "egfr_best":
+                function = egfr_best(self.record)
+            else:
+                function = crcl_cockcroft_gault(self.record, "actual" if name == "crcl_actual_weight" else "adjusted")
+            self._kidney[name] = function
         return function
-
-    def _derive(self, name: str) -> KidneyFunction:
-        if name == "egfr_best":
-            return egfr_best(self.record)
-        return crcl_cockcroft_gault(self.record, "actual" if name == "crcl_actual_weight" else "adjusted")
 
     @cached_property
     def unstable_notes(self) -> tuple[str, ...]:
