@@ -7,7 +7,7 @@ searched, and who is excluded, gives no value.
 
 from collections.abc import Callable, Mapping
 from itertools import product
-from math import isfinite
+from sys import float_info
 from typing import Any
 
 from msgspec import Struct
@@ -83,11 +83,11 @@ def _choice(title: str, item: EquationInput, raw: Any) -> str:
 def _yes_no(title: str, item: EquationInput, raw: Any) -> bool:
     if raw in (0, 1):
         return bool(raw)
-    raise EquationRefused("input-unusable", f"{title}: {item.words} must be yes or no.", (item.name,))
+    raise EquationRefused("input-unusable", f"{title}: {item.words} must be true or false, or 1 or 0.", (item.name,))
 
 
 def _number(title: str, item: EquationInput, raw: Any) -> float:
-    if isinstance(raw, bool) or not isinstance(raw, int | float) or not isfinite(raw):
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not abs(raw) <= float_info.max:
         raise EquationRefused("input-unusable", f"{title}: {item.words} must be a number.", (item.name,))
     return float(raw)
 
