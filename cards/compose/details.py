@@ -120,17 +120,17 @@ def _case(finding: RuleFinding) -> str:
         return " unless it is for comfort"
     if names and finding.indicator != "critical":
         return f" if {escape(names)} goes on"
-    is_of_some = finding.indicator == "info" or _OF_SOME.search(finding.detail)
-    return " if this applies to the patient" if is_of_some else ""
+    of_some = _OF_SOME.search(finding.detail)
+    return f" {of_some[1]}" if of_some else " unless it is needed" * (finding.indicator == "info")
 
 
-_EXCEPTED: Final = " unless this exception applies"
+_EXCEPTED: Final = " unless an exception applies"
 _EXCEPTION: Final = re.compile(r"\bunless [^.;:,()]{4,80}(?=[.;])")
 """What a card names itself as the case in which the order may stay."""
 _OF_SOME: Final = re.compile(
-    r"(?:contraindicate[sd](?: it)?|recommended?(?: it)?|excludes it) (?:if|in|until|unless|with)\b"
+    r"(?:contraindicate[sd](?: it)?|recommended?(?: it)?|excludes it) ((?:if|in|until|with) (?:[^.;:()]|\.\d)+\b)"
 )
-"""What a label says of some patients with a disease, of whom this one may be none."""
+"""What a label says of some patients with a disease, of whom this one may be none: in which the order ends."""
 
 
 def _is_begun(clause: str, actions: str) -> bool:
