@@ -97,8 +97,14 @@ _ONE_MOST = re.compile(
 _OF_ONE_DOSE = re.compile(r"\b(?:dose|time|administration)\b")
 # Behind it stands what a dose may be raised to; "10 mg and up to 5 mg more" are two doses.
 _TO = r"(?:(?:rais|advanc|escalat|increas|titrat)\w*(?! by\b)(?: \w+){0,4}? to|go(?: up)? to)"
-_RAISE = re.compile(rf"(?<!\band )(?<!\bplus )\bup to\b|\b{_TO}\b")
-_RAISED_TO = re.compile(rf"(?:{_RAISE.pattern})(?: (?:a )?(?:max\w*|total|target)(?: dose)?(?: of)?)?:? ?$")
+_GOAL = r"\b(?:(?:target|goal)(?: dose)?(?: of| is)?|(?:doubl|uptitrat)\w*(?: \w+){0,4}? to)"
+_RAISE = re.compile(rf"(?<!\band )(?<!\bplus )\bup to\b|\b{_TO}\b|{_GOAL}\b")
+_TO_GOAL = re.compile(rf"{_GOAL}:? ?$")
+_TO_MOST = re.compile(rf"\b{_TO}(?P<article>(?: an?)?:? ?)$")
+_FROM_THEN_ON = re.compile(r"\b(?:start|beginn)ing (?:on |at |in )?(?:day|week) \d")
+_RAISED_TO = re.compile(
+    rf"(?:(?<!\band )(?<!\bplus )\bup to|\b{_TO})(?: (?:a )?(?:max\w*|total|target)(?: dose)?(?: of)?)?:? ?$"
+)
 _DURATION = re.compile(
     rf"(?:\b(?:for|x|during|stop after)|×) ?(?:up to )?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?"
     rf"(?P<count>{NUMBER}) ?-?"
@@ -272,9 +278,13 @@ def read_sig(words: str) -> Sig:
         text = f"{text[: maximum.start()]} {text[maximum.end() :]}"
         maximum = None
     sentence = text if maximum is None else f"{text[: maximum.start()]} {text[maximum.end() :]}"
+    to_most = _TO_MOST.search(text, 0, maximum.start()) if maximum is not None and maximum["unit"] else None
+    if maximum is not None and to_most is not None and _amounts(text[: to_most.start()]):
+        # "20 mg daily, increase as tolerated to max 80 mg daily": it is the dose at the end, too.
+        sentence = f"{text[: to_most.start('article')]} {text[maximum.start('high') :]}"
     as_needed = _AS_NEEDED.search(sentence) is not None
     frame = Sig(as_needed=as_needed, days=_days(sentence), maximum=a_day or _maximum(maximum), cap=cap)
-    (sentence, durations), days = _DURATION.subn(" ", sentence), frame.days
+    sentence, durations = _DURATION.subn(" ", sentence)
     if durations > 1 and len(_amounts(sentence)) > 1:
         return structs.replace(frame, problem=CHANGING)
     if len(_amounts(sentence)) <= 1:
@@ -284,7 +294,7 @@ def read_sig(words: str) -> Sig:
     on_days = named_days(sentence)
     if on_days is None:
         return structs.replace(frame, problem=_DAYS_DIFFER)
-    sig = _of_parts(without_days(sentence) if on_days else sentence, frame, days)
+    sig = _of_parts(without_days(sentence) if on_days else sentence, frame)
     if on_days:
         sig = _on_named_days(sig, on_days, is_of_all=_is_of_all(sentence))
     if sig.amount is None and sig.times_high is None and not sig.parts and _AS_DIRECTED.search(sentence):
@@ -401,7 +411,7 @@ def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
     return structs.replace(sig, maximum=SigAmount(high, high, sig.amount.unit, match.start(), match.end()))
 
 
-def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
+def _of_parts(text: str, frame: Sig) -> Sig:
     amounts = _counted_on(text, _amounts(text))
     if amounts is None or (amounts and _MOMENT_FIRST.search(text)):
         return structs.replace(frame, problem=SEVERAL)
@@ -410,7 +420,7 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
         # "15 mg daily divided TID": the day is that of the amount.
         times = [time for time in times if time.high != 1.0] or times
     if len(amounts) > 1:
-        if _is_raised(text, amounts[-1], times):
+        if _is_raised(text, amounts, times):
             return _raised(text, frame, amounts, times)
         parts = _parts(amounts, times, len(text))
         # "5 mg prn moderate pain, 10 mg prn severe pain" is not both.
@@ -428,7 +438,7 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
     if times and (rate is None or _is_between_meals(text, times)):
         return structs.replace(frame, amount=amount, problem=DoseProblem("the words name several frequencies"))
     if amount is not None and (infused := _while_it_runs(text, amount, rate)) is not None:
-        return structs.replace(frame, amount=infused, total_per_day=True, days=days or 1.0)
+        return structs.replace(frame, amount=infused, total_per_day=True, days=frame.days or 1.0)
     if amount is not None and _is_daily_total(text, amount, rate):
         low, high = (rate.low, rate.high) if rate is not None else (0.0, None)
         return structs.replace(frame, amount=amount, times_low=low, times_high=high, total_per_day=True)
@@ -442,15 +452,22 @@ def _of_parts(text: str, frame: Sig, days: float | None) -> Sig:
         as_needed = frame.as_needed or rate.at_most or (amount is not None and text[: amount.start].endswith("up to "))
         return structs.replace(frame, amount=amount, times_low=rate.low, times_high=rate.high, as_needed=as_needed)
     if _SINGLE.search(text):
-        return structs.replace(frame, amount=amount, times_low=1.0, times_high=1.0, single=True, days=days or 1.0)
+        return structs.replace(frame, amount=amount, times_low=1.0, times_high=1.0, single=True, days=frame.days or 1.0)
     return structs.replace(frame, amount=amount)
 
 
-def _is_raised(text: str, last: SigAmount, times: Sequence[SigFrequency]) -> bool:
+def _is_raised(text: str, amounts: Sequence[SigAmount], times: Sequence[SigFrequency]) -> bool:
     """Whether the last amount is in place of what stands before it: not "300 mg at noon, up to 600 mg at bedtime"."""
-    sides = [{time.name for time in times if (time.start > last.start) is is_last} for is_last in (False, True)]
-    at_other_moments = all(side and "" not in side for side in sides) and sides[0] != sides[1]
-    return _RAISED_TO.search(text[: last.start]) is not None and not at_other_moments
+    last, is_pair = amounts[-1], len(amounts) == 2
+    sides = [
+        {(time.name, time.low, time.high) for time in times if (time.start > last.start) is is_last}
+        for is_last in (False, True)
+    ]
+    at_other_moments = all(side and all(name for name, _, _ in side) for side in sides) and sides[0] != sides[1]
+    if is_pair and sides[0] == sides[1] and _FROM_THEN_ON.search(text, last.end):
+        return True
+    is_to = _RAISED_TO.search(text, 0, last.start) or (is_pair and _TO_GOAL.search(text, 0, last.start))
+    return bool(is_to) and not at_other_moments
 
 
 def _raised(text: str, frame: Sig, amounts: Sequence[SigAmount], times: Sequence[SigFrequency]) -> Sig:
@@ -601,26 +618,24 @@ def _said_once(text: str, first: SigAmount, second: SigAmount, *, of_several: bo
     """Return the one amount that two of them say; None where they are two."""
     between = text[first.end : second.start].strip()
     kinds = {first.unit.kind, second.unit.kind}
-    if first.unit.by_weight != second.unit.by_weight and len(kinds) == 1 and between in ("(", "=", "(="):
+    is_beside = between in ("(", "=")
+    counted, mass = (first, second) if second.unit.kind == "mg" else (second, first)
+    if first.unit.by_weight != second.unit.by_weight and len(kinds) == 1 and (is_beside or between == "(="):
         # "15 mg/kg (1,050 mg)": what this patient is given is said, too.
-        given = second if first.unit.by_weight else first
-        return SigAmount(given.low, given.high, given.unit, first.start, second.end)
-    if kinds == {"mL", "activity"} and between in ("(", "="):
-        units = first if first.unit.kind == "activity" else second
-        return SigAmount(units.low, units.high, units.unit, first.start, second.end)
-    if kinds == {"mL", "mg"} and between in ("(", "=") and first.unit.kind == "mL":
-        # A mass after a volume is what is in all of it: "20 mL (200 mg)".
-        return SigAmount(second.low, second.high, second.unit, first.start, second.end)
-    if first.unit.kind == "unit" and second.unit.kind == "mg" and _THEN_IN_BRACKETS.fullmatch(between):
+        chosen = second if first.unit.by_weight else first
+    elif kinds == {"mL", "activity"} and is_beside:
+        chosen = first if first.unit.kind == "activity" else second
+    elif kinds == {"mL", "mg"} and is_beside and first.unit.kind == "mL":
+        chosen = second  # A mass after a volume is what is in all of it: "20 mL (200 mg)".
+    elif first.unit.kind == "unit" and second.unit.kind == "mg" and _THEN_IN_BRACKETS.fullmatch(between):
         # "3 tablets daily (600 mg)", "1 tablet daily (20 mg total)"
         is_mass = not second.unit.by_weight and second.unit.span_days is None
         if first.milligrams is not None or not is_mass or not _CLOSED.match(text, second.end):
             return None
         return structs.replace(first, milligrams=(second.low * second.unit.factor, second.high * second.unit.factor))
-    counted, mass = (first, second) if second.unit.kind == "mg" else (second, first)
-    if between not in ("", "(", "=", ",") or len(kinds) == 1 or mass.unit.kind != "mg":
+    elif between not in ("", "(", "=", ",") or len(kinds) == 1 or mass.unit.kind != "mg":
         return None
-    if mass.unit.span_days is not None and counted.unit.kind in ("patch", "unit"):
+    elif mass.unit.span_days is not None and counted.unit.kind in ("patch", "unit"):
         chosen = counted
     elif _TOTAL.match(text, mass.end):
         chosen = mass
@@ -635,8 +650,7 @@ def _parts(
     amounts: Sequence[SigAmount], times: Sequence[SigFrequency], end: int
 ) -> tuple[tuple[SigAmount, float, float], ...] | None:
     parts = []
-    for index, amount in enumerate(amounts):
-        until = amounts[index + 1].start if index + 1 < len(amounts) else end
+    for amount, until in zip(amounts, [*(amount.start for amount in amounts[1:]), end], strict=True):
         rate = _agreed([time for time in times if amount.end <= time.start < until])
         if rate is None or amount.unit.kind != amounts[0].unit.kind:
             return None
