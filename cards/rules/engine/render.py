@@ -394,10 +394,10 @@ def found_nothing(title: str, seen: str = "") -> str:
     return f"{title}: looked, no limit is reached{f' ({seen})' if seen else ''}."
 
 
-def render_silence(no_match: NoMatch, unread: int) -> WhyNot:
+def render_silence(no_match: NoMatch, unread: int, *, kidney_told: bool) -> WhyNot:
     """Return why a rule that was asked has nothing to say; a rule that read no value says it by its code alone.
 
-    `unread` is how many problems of the chart could not be read.
+    `unread` is how many problems of the chart could not be read. What a card tells of the kidney is not denied.
     """
     rule, context = no_match.rule, no_match.context
     if no_match.unknown:
@@ -415,7 +415,7 @@ def render_silence(no_match: NoMatch, unread: int) -> WhyNot:
     if rule.family.nothing_found is not None:
         reason, text = rule.family.nothing_found(rule.id, context)
         return WhyNot(rule.id, reason, f"{rule.declared.title}: {text}")
-    seen = ", ".join(context.estimate_phrases(rule.band_uses)) if rule.estimates else ""
+    seen = ", ".join(context.estimate_phrases(rule.band_uses)) if rule.estimates and not kidney_told else ""
     return WhyNot(rule.id, WITHIN_LIMITS, found_nothing(rule.declared.title, seen) if seen else "")
 
 

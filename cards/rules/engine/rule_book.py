@@ -31,6 +31,7 @@ from cards.rules.language.knowledge_base import DISEASES, DUPLICATES, PAIRS, kno
 from cards.rules.language.site import replaced_rules
 from cards.rules.language.trigger import Activation, is_test
 from cards.rules.patient.context import RuleContext
+from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
 from cards.text import capitalized, plain
@@ -75,16 +76,13 @@ class DraftEvaluation:
         self._drafted = drafted
         self._session = session
         self._decided = [evaluation for evaluation in evaluations if evaluation is not None]
+        self._matches = [evaluation for evaluation in self._decided if isinstance(evaluation, Match)]
         self._alone = rules - len(self._decided)
 
     @cached_property
     def finding_keys(self) -> frozenset[tuple[str, str]]:
         """Rule and band of every finding."""
-        return frozenset(
-            (evaluation.rule.id, matched_band(evaluation))
-            for evaluation in self._decided
-            if isinstance(evaluation, Match)
-        )
+        return frozenset((match.rule.id, matched_band(match)) for match in self._matches)
 
     def tolerated(self, rule: str, *, other_drug: bool = False, new_dose: bool = False) -> frozenset[tuple[str, str]]:
         """Rule and band of what may still be found after a suggestion of this rule is accepted.
@@ -94,9 +92,8 @@ class DraftEvaluation:
         """
         return frozenset(
             (match.rule.id, matched_band(match))
-            for match in self._decided
-            if isinstance(match, Match)
-            and match.rule.id != rule
+            for match in self._matches
+            if match.rule.id != rule
             and (
                 match.says.declared.indicator == "info"
                 or not (other_drug or (new_dose and not match.says.when.uses.isdisjoint(_DOSE)))
@@ -106,14 +103,13 @@ class DraftEvaluation:
     @cached_property
     def findings(self) -> tuple[RuleFinding, ...]:
         """The findings; their words wait until they are shown."""
-        return tuple([render_finding(evaluation) for evaluation in self._decided if isinstance(evaluation, Match)])
+        return tuple([render_finding(match) for match in self._matches])
 
     def findings_of(self, is_meant: "IsMeant") -> list[RuleFinding]:
         """Return the findings of the bands that are meant."""
-        matches = [evaluation for evaluation in self._decided if isinstance(evaluation, Match)]
         return [
             render_finding(match)
-            for match in matches
+            for match in self._matches
             if isinstance(band := match.says, CompiledBand) and is_meant(match.rule, band)
         ]
 
@@ -121,12 +117,13 @@ class DraftEvaluation:
     def silences(self) -> tuple[WhyNot, ...]:
         """Why the other rules have no finding; a rule about every drug that found nothing is left out."""
         silences = []
-        unread = unread_problems(self._session.record)
+        unread = len(unread_problems(self._session.record))
+        told = any(not match.says.when.uses.isdisjoint(ESTIMATES) for match in self._matches)
         for evaluation in self._decided:
             if isinstance(evaluation, WhyNot):
                 silences.append(evaluation)
             elif isinstance(evaluation, NoMatch) and (evaluation.unknown or not evaluation.rule.trigger.is_for_any):
-                silences.append(render_silence(evaluation, len(unread)))
+                silences.append(render_silence(evaluation, unread, kidney_told=told))
         if self._alone:
             looked = f"looked for {self._alone} interaction{'s' if self._alone > 1 else ''}"
             where = "is taken" if self._session.knows_medications else "is drafted; the medication list is not known"

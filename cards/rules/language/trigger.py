@@ -133,7 +133,7 @@ def _is_given(route: str, identity: MedicationIdentity) -> bool:
         return identity.is_injected
     if route == "not injected":
         return not identity.is_said_injected
-    words = f"{identity.route} {identity.dose_form}"
+    words = f"{identity.route} {identity.dose_form}".strip() or identity.words
     return not (identity.is_injected or identity.systemic is False or _NOT_ORAL.search(words))
 
 
