@@ -282,6 +282,7 @@ def read_sig(words: str) -> Sig:
     if maximum is not None and to_most is not None and _amounts(text[: to_most.start()]):
         # "20 mg daily, increase as tolerated to max 80 mg daily": it is the dose at the end, too.
         sentence = f"{text[: to_most.start('article')]} {text[maximum.start('high') :]}"
+        maximum = None if find_frequencies(text[maximum.end() :]) else maximum  # "to max 2400 mg TID" is none of a day
     as_needed = _AS_NEEDED.search(sentence) is not None
     frame = Sig(as_needed=as_needed, days=_days(sentence), maximum=a_day or _maximum(maximum), cap=cap)
     sentence, durations = _DURATION.subn(" ", sentence)
