@@ -121,7 +121,7 @@ def _case(finding: RuleFinding) -> str:
     if names and finding.indicator != "critical":
         return f" if {escape(names)} goes on"
     of_some = _OF_SOME.search(finding.detail)
-    return f" {of_some[1]}" if of_some else " unless it is needed" * (finding.indicator == "info")
+    return f" {of_some[1]}" if of_some else " if it is not needed" * (finding.indicator == "info")
 
 
 _EXCEPTED: Final = " unless an exception applies"
