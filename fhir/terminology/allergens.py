@@ -206,7 +206,7 @@ def allergen_of_code(system: str | None, code: str | None) -> Allergen:
 # What a problem says that the patient is allergic to: "allergy to latex", "penicillin allergy (anaphylaxis)".
 _ALLERGIC_TO = re.compile(
     r"\b(?:allerg(?:y|ic|ies)|adverse reaction|hypersensitiv\w+|anaphyla\w+|intolerance|alergia|alérgic[oa]|allergi[ae]"
-    r"|allergi[cq]\w*|allergisch|allergi|uczul\w+)\W+(?:reaction\W+)?(?:to"
+    r"|allergi[cq]\w*|allergisch|allergi|uczul\w+)\W+(?:(?:reaction|status)\W+)?(?:to"
     r"|due to|caused by|[aà](?: la|ll'|ll[ae]|o?s?|l|ux?)?|às|auf|gegen|voor|mot|over for|na) ?(?P<to>[^,;.()]{3,60})"
     r"|(?P<of>[^,;.()]{3,60}?)[- ]?(?:allerg(?:y|ies)|hypersensitivity|allergie|allergi|adverse reaction)\b",
     re.IGNORECASE,
@@ -225,12 +225,13 @@ _HARM: Final = (
     r"|ten\b|epidermal|dress|drug reaction|rash|exanthem|urticari|hives|anaphyl|myocardit|cardiomyo|myopath|myosit"
     r"|rhabdo|neuroleptic|nms|serotonin|nephritis|interstitial|ototox|hearing loss|retinopath|optic|tardive|torsade"
     r"|long qt|psychosis|mania|colitis|lactic acid|cough|hyponatr|siadh|necrosis|onj\b|encephalopath|mening|neuropath"
-    r"|nephropath|thyroiditis|dystoni|akathisi|tendon|tendinit)"
+    r"|nephropath|thyroiditis|thyrotox|dystoni|akathisi|tendon|tendinit|(?:allergic|hypersensitivity)(?= reaction))"
 )
 _DRUG: Final = r"(?P<drug>[^,;.()]{3,60}"
 _CAUSED: Final = (
     re.compile(
-        rf"\b{_HARM}[^,;.()]{{0,40}} (?:(?:due|secondary|2/2) to|2/2|caused by|induced by|from) {_DRUG})", re.IGNORECASE
+        rf"\b{_HARM}[^,;.()]{{0,40}} (?:(?:due|secondary|2/2|reaction) to|2/2|caused by|induced by|from) {_DRUG})",
+        re.IGNORECASE,
     ),
     re.compile(rf"\b{_DRUG}?)[- ](?:induced|associated|related|mediated) [^,;.()]{{0,20}}\b{_HARM}", re.IGNORECASE),
     re.compile(
