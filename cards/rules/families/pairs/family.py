@@ -41,8 +41,6 @@ _FLUCONAZOLE: Final = "4450"
 _DOSE: Final = re.compile(r"(from|over|always over|over or unknown|under or unknown) ([\d.]+) mg(?: a day)?")
 """The doses that a row is about, those of the drug on its first side; a loading dose is not over a dose a day, and what
 is taken as needed is not always over it."""
-_BEGUN_OVER_DAYS_AGO: Final = {"opioid_up_to_7_days": 7.0}
-"""The opioid that is taken is meant unless it is known to have begun in so many days; one begun later is not."""
 _SAYS: Final = {
     "contraindicated": " is contraindicated: {}.",
     "avoid": ": {}. Avoid the pair.",
@@ -81,11 +79,16 @@ class Pair(Struct, frozen=True):
         """What the detail says: the advice, and the way in which one drug changes the other where the row tells it."""
         return f"{capitalized(self.advice)}.{f' The cause is {self.cause}.' if self.cause else ''}"
 
+    def ends_order(self, context: RuleContext) -> bool:
+        """Whether the draft is one to end: if the pair is contraindicated, either drug, unless one is to be checked."""
+        is_either = self.words == "contraindicated" and not self.advice.startswith("check ")
+        return not self.ends.isdisjoint(self.keys if is_either else context.medication.keys)
+
     def is_meant(self, context: RuleContext, partner: CurrentMedication) -> bool:
         """Whether this patient is given none of the two in the way that the row leaves out."""
         drugs = (context.medication, partner.medication)
         for drug in drugs:
-            counts = self.unless in _LOCAL_TOO or (self.unless == "on_skin" and _is_on_mucosa(drug))
+            counts = self.unless in ("local_too", "not_neuraxial") or (self.unless == "on_skin" and _is_on_mucosa(drug))
             if drug.systemic is False and not counts:
                 return False
         orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
@@ -107,8 +110,8 @@ class Pair(Struct, frozen=True):
             doses = (dose for drug, dose in orders if drug.has(self.first))
             is_meant = any(_is_meant_dose(dose, self.first, match[1], float(match[2])) for dose in doses)
             return is_meant or (self.first == _METHOTREXATE and _says(context, partner, _HIGH_DOSE))
-        if self.unless in _BEGUN_OVER_DAYS_AGO:
-            begun_lately = context.session.is_recent_start(partner.medication, _BEGUN_OVER_DAYS_AGO[self.unless])
+        if self.unless == "opioid_up_to_7_days":
+            begun_lately = context.session.is_recent_start(partner.medication, 7.0)
             return "opioid" in partner.medication.keys and begun_lately is not True
         if self.unless == "draft_buprenorphine":
             return context.medication.has(_BUPRENORPHINE) and not partner.medication.has(_BUPRENORPHINE)
@@ -123,7 +126,6 @@ _NEURAXIAL: Final = re.compile(r"epidural|intrathecal|spinal|peridural|neuraxial
 _SEIZURE: Final = re.compile(
     r"seiz|convuls|comitial|status epi|krampf|cris(?:e|is) (?:d['’e] ?)?[eé]pil", re.IGNORECASE
 )
-_LOCAL_TOO: Final = ("local_too", "not_neuraxial")
 _HIGH_DOSE: Final = re.compile(r"high[- ]dose|\bhd-?mtx\b|\d ?m?g ?/ ?m(?:2|²)", re.IGNORECASE)
 _METHOTREXATE: Final = "6851"
 _BUPRENORPHINE: Final = "1819"
@@ -226,11 +228,6 @@ def _named_beside(medication: MedicationIdentity) -> frozenset[str]:
     return frozenset().union(*(keys.difference(medication.keys) or keys for keys in _pairs_with(medication)))
 
 
-def pair_of(context: RuleContext) -> Pair | None:
-    """Return the worst row about the draft and the first partner that is looked at."""
-    return _pair_with(context, context.partners[0]) if context.partners else None
-
-
 def _pair_with(context: RuleContext, partner: CurrentMedication) -> Pair | None:
     return context.session.derive(
         ("pair-label", context.drafted.draft.name, partner.source), lambda: _worst(context, partner)
@@ -251,18 +248,17 @@ def _by_danger(context: RuleContext) -> list[tuple[Pair, RuleContext]]:
 
 def _worst(context: RuleContext, partner: CurrentMedication) -> Pair | None:
     keys = product(*(filter(_BY_ONE_KEY.get, drug.keys) for drug in (context.medication, partner.medication)))
-    rows = (row for both in keys for row in PAIRS.get(frozenset(both), ()))
-    meant_rows = [row for row in rows if row.is_meant(context, partner)]
+    rows = (row for both in keys for row in PAIRS.get(frozenset(both), ()) if row.is_meant(context, partner))
     # Of two as severe, the row that names both drugs stands before that of a class.
     return min(
-        meant_rows,
+        rows,
         key=lambda row: (_SEVERITIES.index(row.severity), not row.keys <= INGREDIENTS.keys()),
         default=None,
     )
 
 
 def _label_pair(severity: str, context: RuleContext) -> Truth:
-    pair = pair_of(context)
+    pair = _pair_with(context, context.partners[0]) if context.partners else None
     return pair is not None and pair.severity == severity
 
 
@@ -272,15 +268,18 @@ def _summary(context: RuleContext) -> str | None:
         return None
     pair, same = rows[0]
     names = same.partner_names()
-    ours = (
-        drug for drug in context.medication.ingredients if not pair.keys.isdisjoint({drug.rxcui, *classes_of((drug,))})
-    )
-    ours_name = next(ours, context.ingredient).name
+    ours_name = _own_name(pair, context)
     summary = f"{ours_name} with {' and '.join(names)}{pair.says}"
     if len(names) > 1 and (len(names) > 2 or len(summary) > HEADLINE_LENGTH):
         summary = f"{ours_name} with {names[0]} and {len(names) - 1} more{pair.says}"
     with_advice = f"{summary} {_advice(pair, same).partition(' The cause is ')[0]}"
     return summary if pair.words in _SAYS or len(with_advice) > HEADLINE_LENGTH else with_advice
+
+
+def _own_name(pair: Pair, context: RuleContext) -> str:
+    drugs = context.medication.ingredients
+    ours = (drug for drug in drugs if not pair.keys.isdisjoint({drug.rxcui, *classes_of((drug,))}))
+    return next(ours, context.ingredient).name
 
 
 def _detail(context: RuleContext) -> str | None:
@@ -298,9 +297,12 @@ def _detail(context: RuleContext) -> str | None:
 
 
 def _advice(pair: Pair, context: RuleContext) -> str:
-    """Return what the row advises; "the inducer" and "the inhibitor" by its name."""
+    """Return what the row advises, for the draft first; "the inducer" and "the inhibitor" by its name."""
     drugs = (context.medication, *(partner.medication for partner in context.partners))
     advice = pair.advises
+    is_other = pair.ends.isdisjoint(context.medication.keys) and pair.ends_order(context)
+    if is_other and "calcineurin_inhibitor" not in context.medication.keys:  # a transplant can depend on it
+        advice = f"Replace {_own_name(pair, context)}, or {advice[0].lower()}{advice[1:]}"
     for words, part in (("the inducer", "inducer"), ("the inhibitor", "cyp3a4_inhibitor")):
         names = {drug.name for drug in drugs if any(part in one for one in classes_of(drug.ingredients))}
         advice = advice.replace(words, names.pop()) if len(names) == 1 else advice
@@ -308,8 +310,7 @@ def _advice(pair: Pair, context: RuleContext) -> str:
 
 
 def _asks(context: RuleContext) -> Asks:
-    keeps_drug = any(pair.ends.isdisjoint(context.medication.keys) for pair, _ in _by_danger(context))
-    return "change" if keeps_drug else "end"
+    return "end" if all(pair.ends_order(context) for pair, _ in _by_danger(context)) else "change"
 
 
 def _forbids(context: RuleContext) -> bool:
@@ -320,7 +321,7 @@ def _forbids(context: RuleContext) -> bool:
 
 
 def _ends_draft(context: RuleContext) -> Truth:
-    return any(not pair.ends.isdisjoint(context.medication.keys) for pair, _ in _by_danger(context))
+    return any(pair.ends_order(context) for pair, _ in _by_danger(context))
 
 
 def _evidence(context: RuleContext) -> tuple[Evidence, ...]:
