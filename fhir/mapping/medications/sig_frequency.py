@@ -143,6 +143,11 @@ _EACH_OF = re.compile(
 """What of each of several tablets is said: "10 tablets (5 mg each)", "2 tabs of 500 mg"."""
 
 
+_WASHED_DOWN = re.compile(
+    r" ?\b(?:with|mit|avec|con|com) (?:(?:at least|about|a full glass|of|\() ?)*\d[\d-]* ?ml\)?"
+    r"(?: (?:of|de|d'))?(?: plain)? ?(?:water|juice|milk|wasser|eau|agua|água|acqua)\b"
+)
+"""A tablet's drink is no second amount."""
 _PIECE = r"(?P<piece>(?:tablets?|tabs?|capsules?|caps?|pills?|patch(?:es)?|films?|supp\w*|sachets?|packets?|vials?)\b)"
 _SUPPLY = re.compile(
     r"(?:(?<=[\w)])[,;.] ?(?:(?:a )?total(?: of)? |qty )?(?=[4-9]|\d\d)|(?P<counted> ?\(| (?:x|for) ?)(?=\d\d))"
@@ -189,7 +194,7 @@ def normalise_sig(words: str) -> str:
     text = words.lower().replace("μ", "µ").replace("–", "-").replace("−", "-").replace("×", " x ")
     text = " ".join(respelled(in_english(text), _NUMBERS).split())
     text = _EACH_OF.sub(lambda each: f"{each['count']} x {each['mass'] or each['each']}", respelled(text, _OFTEN))
-    text = _without_supply(text)
+    text = _without_supply(_WASHED_DOWN.sub("", text))
     return text if AMOUNT.search(text) else _COUNT_BEFORE_OFTEN.sub(r"\1 each", text)
 
 
