@@ -1,5 +1,6 @@
 """Every case of every rule; and every band and every reason for silence has its cases."""
 
+import gc
 import json
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,6 +15,7 @@ from cards.card import check_card
 from cards.orders import OrderOutcome, check_orders
 from cards.rules.engine.rule_book import rule_book
 from cards.rules.patient.orders import DraftOrder, read_drafts
+from cards.rules.patient.session import PatientSession
 from cds_hooks.call.hold_back.reasons import in_words
 from fhir.record.record import read_record
 from fhir.record.resources import decoder
@@ -39,6 +41,18 @@ from tests.cards.rules.patients import record_of
 # A rule made from a table is tested over its table (tests/cards/rules/families/test_genes.py).
 WRITTEN = [rule for rule in rule_book().rules if rule.declared.template is None]
 BANDS = [(rule.id, band.declared.id, band.declared.indicator) for rule in WRITTEN for band in rule.bands]
+
+
+def test_a_checked_order_leaves_nothing_to_the_garbage_collector(as_of: datetime) -> None:
+    """A chart that waits for the collector is kept for many calls, and collecting it then holds the others up."""
+    gc.collect()
+    gc.disable()
+    try:
+        for _, case in all_cases()[::20]:
+            check_case(case, as_of)
+        assert [found for found in gc.get_objects() if type(found) is PatientSession] == []
+    finally:
+        gc.enable()
 
 
 def test_every_band_has_a_firing_a_silent_and_a_missing_data_case() -> None:

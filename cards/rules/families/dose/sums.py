@@ -7,6 +7,7 @@ order of the same product, are replaced by it and do not count.
 import math
 import re
 from functools import cached_property
+from weakref import proxy
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -377,8 +378,12 @@ class DraftDose(OrderedDose):
 
 
 def dose_of(context: RuleContext) -> DraftDose:
-    """Return what every rule of doses asks of a draft, read once for each draft."""
-    return context.session.derive((DraftDose, context.drafted), lambda: DraftDose(context))
+    """Return what every rule of doses asks of a draft, read once for each draft.
+
+    The session keeps it, so it does not keep the session: a call leaves no cycles to the garbage collector.
+    """
+    session = context.session
+    return session.derive((DraftDose, context.drafted), lambda: DraftDose(replace(context, session=proxy(session))))
 
 
 def _is_replaced(drafted: MedicationIdentity, current: MedicationIdentity) -> bool:
