@@ -1,9 +1,9 @@
 """Calls at a fixed rate about ever new patients: how many are answered, how long they wait, what each costs.
 
-`python -m benchmarks.rate [--rate 200] [--seconds 20] [--json]`: the server is a process of its own, on a core of its
-own where cores can be pinned. A request is due at its time whether or not earlier ones were answered, has a connection
-of its own, and its time begins when it is due. /livez is asked beside them. A rate above what the server can do shows
-what a burst leaves to probes.
+`python -m benchmarks.rate [--rate 200] [--seconds 20] [--workers 1] [--json]`: one worker has a core of its own where
+cores can be pinned; several have all cores, and the generator of the load takes its part of one. A request is due at
+its time whether or not earlier ones were answered, has a connection of its own, and its time begins when it is due.
+/livez is asked beside them. A rate above what the server can do shows what a burst leaves to probes.
 """
 
 import asyncio
@@ -114,11 +114,12 @@ def main(
     rate: Annotated[float, typer.Option(help="Calls a second.")] = 200,
     seconds: Annotated[float, typer.Option(help="How long.")] = 20,
     size: Annotated[int, typer.Option(help="Size of each chart in KB.")] = 68,
+    workers: Annotated[int, typer.Option(min=1, help="Server processes.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Start a server and print what became of the calls."""
     cores = share_out_cores()
-    with running_service(cores.server) as server:
+    with running_service(cores.server if workers == 1 else None, workers) as server:
         if cores.generator is not None:
             os.sched_setaffinity(0, {cores.generator})
         requests = requests_of(discover(server.call_json), size)

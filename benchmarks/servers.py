@@ -122,11 +122,12 @@ def running(
 
 
 @contextmanager
-def running_service(cores: set[int] | None) -> Iterator[Server]:
-    """Yield the real service with a new record."""
+def running_service(cores: set[int] | None, workers: int = 1) -> Iterator[Server]:
+    """Yield the real service with a new record and so many workers."""
     with TemporaryDirectory(prefix="cds-bench-") as folder:
         database = f"sqlite:///{folder}/decisions.sqlite3"
-        with running("service", service_command(), Path(folder), cores, CDS_DATABASE_URL=database) as server:
+        command = [*service_command(), "--workers", str(workers)]
+        with running("service", command, Path(folder), cores, CDS_DATABASE_URL=database) as server:
             yield server
 
 
