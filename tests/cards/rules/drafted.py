@@ -3,8 +3,8 @@
 A file holds cases of one field. `chart` is that of tests/cases/rules with shorter entries: `problems` are
 [code or null, words, days ago], `takes` and `draft` are "product | sig", `procedures` are [words, code, days ago],
 `genes` are [form, gene, words, more] (genetic.py). A draft that is an object has the form of tests/cases/rules.
-`kind` is "fires" (one of `rules` has a finding, at least as severe as `at_least`), "silent" (none of them does, and no
-card is a warning) or "missing" (none of them finds anything as if the facts were known).
+`kind` is "silent" (none of `rules` has a finding, and no card is a warning), "missing" (none of them finds anything as
+if the facts were known), or "fires", which need not be written (one has a finding, at least as severe as `at_least`).
 """
 
 import json
@@ -36,7 +36,8 @@ _ICD10 = re.compile(r"[A-Z]\d\w(?:\.\w+)?")
 @cache
 def drafted_cases() -> tuple[tuple[str, Json], ...]:
     """Every case with the name of its file."""
-    return tuple((path.stem, case) for path in sorted(FOLDER.glob("*.json")) for case in json.loads(path.read_text()))
+    written = ((path.stem, case) for path in sorted(FOLDER.glob("*.json")) for case in json.loads(path.read_text()))
+    return tuple((name, {"kind": "fires"} | case) for name, case in written)
 
 
 def outcome_of(case: Json, as_of: datetime) -> OrderOutcome:
