@@ -1,19 +1,13 @@
-"""Builds the new orders that a suggestion creates: a medication, a laboratory test, a service, and their parts.
+"""Builds the new orders that a suggestion creates: a medication, a laboratory test, a service, and their parts."""
 
-LOINC codes: the panels as charted in shared/data/fhir (57698-3, 51990-0, 58410-2), 24325-3 from HL7's value set of
-diagnostic requests, 9318-7 from shared/data/codes/loinc_analytes.csv."""
-
-import re
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from msgspec import Struct
-
 from cards.rules.language.rule import LabOrder, NewOrder, Product, Sig
-from cards.rules.patient.orders import PANELS, DraftOrder
-from cards.text import decapitalized
+from cards.rules.patient.orders import DraftOrder
 from fhir.mapping.declined import is_open_order
+from fhir.mapping.study_words import ORDERABLE_TESTS, OrderableTest
 from fhir.record.record import PatientRecord
 from fhir.record.resources import ServiceRequest
 from fhir.terminology.analytes import LOINC, UCUM
@@ -127,58 +121,11 @@ def repeat(sig: Sig) -> Json:
     return often
 
 
-class OrderableTest(Struct, frozen=True):
-    """One order and the inputs of equations that it answers."""
-
-    loinc: str
-    name: str
-    inputs: frozenset[str]
-    called: re.Pattern[str]
-    """How orders for it, or for a panel that holds it, are called where they have a code of the hospital's own."""
-
-    @property
-    def words(self) -> str:
-        """Its name inside a sentence."""
-        return decapitalized(self.name)
-
-
-LIPIDS = OrderableTest(
-    "57698-3", "Lipid panel", frozenset({"total_cholesterol", "hdl_cholesterol"}), re.compile("lipid", re.I)
-)
-TESTS = (
-    LIPIDS,
-    OrderableTest(
-        "51990-0",
-        "Basic metabolic panel",
-        frozenset({"creatinine", "egfr", "sodium", "sodium_discharge"}),
-        PANELS["51990-0"],
-    ),
-    OrderableTest(
-        "9318-7",
-        "Albumin/creatinine ratio in urine",
-        frozenset({"uacr"}),
-        re.compile(r"albumin ?[/,-]? ?(?:to )?creat|\bu?acr\b|microalbumin", re.IGNORECASE),
-    ),
-    OrderableTest(
-        "24325-3",
-        "Hepatic function panel",
-        frozenset({"ast", "alt", "bilirubin", "albumin"}),
-        PANELS["24325-3"],
-    ),
-    OrderableTest(
-        "58410-2",
-        "Complete blood count",
-        frozenset({"platelets", "hemoglobin_discharge"}),
-        PANELS["58410-2"],
-    ),
-)
-
-
 def orderable_test_for(lacking: Collection[str]) -> OrderableTest | None:
     """Return the one test that answers everything that is lacking; None where there is none, or nothing is lacking."""
     if not lacking:
         return None
-    return next((test for test in TESTS if set(lacking) <= test.inputs), None)
+    return next((test for test in ORDERABLE_TESTS if set(lacking) <= test.answers), None)
 
 
 def is_ordered(record: PatientRecord, test: OrderableTest) -> bool:

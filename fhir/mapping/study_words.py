@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from msgspec import Struct
+
 from fhir.terminology.caching import remembered
 from fhir.terminology.medications import table_rows
 
@@ -146,6 +148,34 @@ def _plain(words: str) -> str:
 _NAMES: Final[Mapping[str, str]] = {
     _plain(name): row["loinc"] for row in table_rows("test_names.csv") for name in row["names"].split(";")
 }
+
+
+class OrderableTest(Struct, frozen=True):
+    """A row of `orderable_tests.csv`: one order, the inputs of equations that it answers, and how it is called.
+
+    LOINC codes: the panels as charted in shared/data/fhir (57698-3, 51990-0, 58410-2), 24325-3 from HL7's value set of
+    diagnostic requests, 9318-7 from shared/data/codes/loinc_analytes.csv.
+    """
+
+    loinc: str
+    name: str
+    words: str
+    """Its name inside a sentence."""
+    answers: frozenset[str]
+    called: re.Pattern[str]
+    """What its orders, or those of a panel that holds it, are called where they have a code of the hospital's own."""
+
+
+ORDERABLE_TESTS: Final = tuple(
+    OrderableTest(
+        loinc=row["loinc"],
+        name=row["name"],
+        words=row["words"],
+        answers=frozenset(row["answers"].split(";")),
+        called=re.compile(row["called"], re.IGNORECASE),
+    )
+    for row in table_rows("orderable_tests.csv")
+)
 LONGEST: Final = 400
 """Longer words are read no further."""
 

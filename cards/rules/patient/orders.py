@@ -22,6 +22,7 @@ from fhir.mapping.medications.identity import (
 )
 from fhir.mapping.medications.sig import NO_WEIGHT
 from fhir.mapping.studies import Study
+from fhir.mapping.study_words import ORDERABLE_TESTS
 from fhir.record.datatypes import (
     CodeableConcept,
     FhirTime,
@@ -41,15 +42,6 @@ _ID = re.compile(r"[^\s/#?]+")
 # What stands among the drafts is to be ordered, whatever its status, unless that says it is not.
 _NEVER_GIVEN = frozenset({"cancelled", "entered-in-error", "stopped", "revoked", "on-hold", "completed"})
 
-PANELS: Final = {
-    "51990-0": re.compile(
-        r"(?:basic|comprehensive) metabolic|\b[bc]mp\b|metabolic panel|renal (?:function )?panel", re.I
-    ),
-    "24323-8": re.compile(r"comprehensive metabolic|\bcmp\b", re.IGNORECASE),
-    "24325-3": re.compile(r"(?:hepatic|liver) (?:function|panel)|\blfts?\b|comprehensive metabolic|\bcmp\b", re.I),
-    "58410-2": re.compile(r"blood count|\bcbc\b|hemogram", re.IGNORECASE),
-}
-"""How orders for a panel, by its LOINC code, are called where they have a code of the hospital's own."""
 _READ = {"MedicationRequest": MedicationRequest, "ServiceRequest": ServiceRequest, "Medication": Medication}
 
 
@@ -350,7 +342,7 @@ def tests_of(request: ServiceRequest) -> frozenset[str]:
         return frozenset()
     codes = (coding.code for coding in concept.coding if coding.system in LOINC_OR_UNNAMED and coding.code)
     analytes = (ANALYTES[key] for text in concept.texts if (key := analyte_of_name(text)) is not None)
-    panels = (code for code, called in PANELS.items() if any(map(called.search, concept.texts)))
+    panels = (test.loinc for test in ORDERABLE_TESTS if any(map(test.called.search, concept.texts)))
     return frozenset({*codes, *panels}).union(*(analyte.loinc for analyte in analytes))
 
 

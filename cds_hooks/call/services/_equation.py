@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from cards.card import CardText, Suggestion, order_suggestion
 from cards.compose.equation import equation_card, for_each_sex, guideline_card, missing_card
 from cards.extension import Fact, WorklistEntry
-from cards.new_orders import OrderableTest, is_ordered, order_of_test, orderable_test_for, service_order
+from cards.new_orders import is_ordered, order_of_test, orderable_test_for, service_order
 from cards.text import plain
 from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.services._exclusions import words_of_concept
@@ -19,6 +19,7 @@ from cds_hooks.call.services._service import Advice, ServiceInput
 from fhir.mapping.conditions import ConditionHit
 from fhir.mapping.kidney import charted_sex_note
 from fhir.mapping.stays import is_left_open
+from fhir.mapping.study_words import OrderableTest
 from fhir.record.facts import VISIT_CLASSES
 from fhir.record.refusals import WhyNot
 from fhir.record.resources import Encounter

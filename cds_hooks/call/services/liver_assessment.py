@@ -10,7 +10,6 @@ from functools import partial
 from itertools import pairwise
 
 from cards.card import TOPICS, CardText
-from cards.new_orders import OrderableTest
 from cards.text import escape
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
@@ -28,6 +27,7 @@ from fhir.mapping.conditions import ConditionHit, find_condition, find_confirmed
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.mapping.stays import without_stays
+from fhir.mapping.study_words import OrderableTest
 from fhir.record.datatypes import DAY_SECONDS, parse_time
 from fhir.record.record import PatientRecord
 from fhir.terminology.phrases import groups_in_words

@@ -11,7 +11,6 @@ from typing import Final
 
 from cards.card import FOR_PLANNING, CardText
 from cards.compose.equation import people_in_100
-from cards.new_orders import OrderableTest
 from cards.text import plain
 from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.prefetch.needs import Needs
@@ -43,6 +42,7 @@ from fhir.mapping.kidney_course import (
     severe_albuminuria,
     sustained_fall,
 )
+from fhir.mapping.study_words import OrderableTest
 from fhir.record.record import PatientRecord
 from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record
 from models_onnx.equations.declaration import get_equation

@@ -6,11 +6,12 @@ to 79). A card is shown from intermediate on.
 
 import re
 from functools import partial
+from typing import Final
 
 from cards.card import TOPICS, CardText, Suggestion
 from cards.compose.equation import people_in_100
 from cards.extension import WorklistEntry
-from cards.new_orders import LIPIDS, OrderableTest, orderable_test_for
+from cards.new_orders import orderable_test_for
 from cards.text import capitalized
 from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.prefetch.needs import Needs
@@ -51,6 +52,7 @@ from cds_hooks.call.services._statin import (
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition
 from fhir.mapping.declined import declined_medicine
+from fhir.mapping.study_words import ORDERABLE_TESTS, OrderableTest
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from fhir.record.resources import Condition
@@ -69,6 +71,7 @@ _HARM = re.compile(
 )
 _DISCUSSED_BANDS = frozenset({"intermediate", "high"})
 _PCSK9 = ("1665684", "atc-C10AX14", "2588243")  # evolocumab, alirocumab, inclisiran
+_LIPIDS: Final = next(test for test in ORDERABLE_TESTS if "total_cholesterol" in test.answers)
 _LIPIDS_OLD_DAYS = 365
 _FROM = {"intermediate": "5 to under 10 in 100", "high": "10 in 100 or more"}
 
@@ -116,7 +119,7 @@ def _harm(record: PatientRecord) -> bool:
 def _question(call: ServiceInput, charted: RecordInputs) -> EquationQuestion:
     below = "The 10-year risk is below the intermediate band (5 %)."
     # Lipids are ordered for a talk about a statin; a creatinine is not, and nothing where a cancer is treated.
-    is_lipids = orderable_test_for(charted.missing_inputs(OUTPUT)) is LIPIDS
+    is_lipids = orderable_test_for(charted.missing_inputs(OUTPUT)) is _LIPIDS
     is_lipids = is_lipids and find_condition(call.record, "cancer_any") is None
     return EquationQuestion(OUTPUT, _DISCUSSED_BANDS, below, partial(_risk, call), _missing if is_lipids else None)
 
@@ -142,7 +145,7 @@ def _lipid_offer(call: ServiceInput) -> tuple[Suggestion, ...]:
     """Return the offer of new lipids where the ones used are more than a year old."""
     if call.record.newest("cholesterol_total", _LIPIDS_OLD_DAYS) is not None:
         return ()
-    return (offer_of_test(call, LIPIDS, "Order new lipids first", "The one used is over a year old."),)
+    return (offer_of_test(call, _LIPIDS, "Order new lipids first", "The one used is over a year old."),)
 
 
 def _missing(charted: RecordInputs, test: OrderableTest) -> CardText:
