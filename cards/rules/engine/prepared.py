@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from cards.rules.engine.compile import CompiledRule, LateRule, RuleCompiler, RuleOutline, compile_family
 from cards.rules.engine.family import Family, family_named, rule_families
-from cards.rules.engine.render import unknown_words_of
+from cards.rules.engine.placeholders import unknown_words_of
 from cards.rules.language.rule import Rule, RuleError, RuleTable
 from cards.rules.language.site import site_folders
 from cards.rules.language.table import read_family, read_table
