@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 from msgspec import Struct, structs
 
 from fhir.mapping.medications.sig_frequency import (
+    A_DOSE,
     MEALS_A_DAY,
     MOMENT_SIGNS,
     NUMBER,
@@ -96,15 +97,14 @@ _ONE_MOST = re.compile(
 )
 _OF_ONE_DOSE = re.compile(r"\b(?:dose|time|administration)\b")
 # Behind it stands what a dose may be raised to; "10 mg and up to 5 mg more" are two doses.
-_TO = r"(?:(?:rais|advanc|escalat|increas|titrat)\w*(?! by\b)(?: \w+){0,4}? to|go(?: up)? to)"
-_GOAL = r"\b(?:(?:target|goal)(?: dose)?(?: of| is)?|(?:doubl|uptitrat)\w*(?: \w+){0,4}? to)"
-_RAISE = re.compile(rf"(?<!\band )(?<!\bplus )\bup to\b|\b{_TO}\b|{_GOAL}\b")
-_TO_GOAL = re.compile(rf"{_GOAL}:? ?$")
-_TO_MOST = re.compile(rf"\b{_TO}(?P<article>(?: an?)?:? ?)$")
-_FROM_THEN_ON = re.compile(r"\b(?:start|beginn)ing (?:on |at |in )?(?:day|week) \d")
-_RAISED_TO = re.compile(
-    rf"(?:(?<!\band )(?<!\bplus )\bup to|\b{_TO})(?: (?:a )?(?:max\w*|total|target)(?: dose)?(?: of)?)?:? ?$"
+_TO = r"(?:(?:rais|advanc|escalat|increas|titrat|uptitrat|doubl)\w*(?! by\b)(?: \w+){0,4}? to|go(?: up)? to)"
+_UP_TO = r"(?<!\band )(?<!\bplus )\bup to\b"
+_RAISE = re.compile(
+    rf"[,;.(]* ?(?:{_UP_TO}|\b{_TO}|\b(?:target|goal)(?: dose)?(?: of| is)?)(?: an?)?:?"
+    rf"(?: max\w*\.?| total| target| goal)?(?: dose)?(?: of)?:? ?(?={A_DOSE})"
+    rf"|[,;] ?(?={A_DOSE}[^,;]{{1,40}} (?:start|beginn)ing (?:on |at |in )?(?:day|week) \d)"
 )
+_RAISE_SIGNS = (" to ", "target", "goal", "ing ")
 _DURATION = re.compile(
     rf"(?:\b(?:for|x|during|stop after)|×) ?(?:up to )?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?"
     rf"(?P<count>{NUMBER}) ?-?"
@@ -121,10 +121,9 @@ _DURATION = re.compile(
 )
 _MAXIMUM_SIGNS = ("max", "exceed", "more than", "nte", "mdd", "limit")
 _DURATION_SIGNS = ("for", "x", "during", "after", "×", "course", "lang", "long", "duration", ",", "da", "id ")
-# Days behind a comma that are those of a supply, a visit or a pause.
+# Days behind a comma that are those of a supply or a pause.
 _IS_NO_COURSE = re.compile(
-    r"\b(?:suppl(?:y|ied)|disp(?:ense[ds]?)?|qty|quantity|refills?"
-    r"|review|(?:re-?)?check|monitor|(?:repeat|draw|recheck) \w+|follow[ -]?up|started|(?:days?|weeks?) on)\b"
+    r"\b(?:suppl(?:y|ied)|disp(?:ense[ds]?)?|qty|quantity|started|(?:days?|weeks?) on)\b"
     r"|\b(?:patch(?:es)?|ring|pen)\b ?$"  # "1 patch, 7 days" is how long each is worn
 )
 _DAYS_OF_SHARE = {"7": 1.0, "52": 7.0}
@@ -143,8 +142,8 @@ _CHANGES = re.compile(
     r"|days? \d+ ?(?:-|to|through) ?\d+|(?<!once )(?<!once as a )loading(?! dose(?: once\b| now\b| stat\b|:? ?x ?1\b))"
     r"|followed by|mr ?x?\d|may repeat|(?<!a )week 1|alternat\w*(?! days?\b)"
     r"|(?:sliding|correction|insulin|to|per|by|plus) (?:the )?scale|correction|ssi|carbs?|(?:chang|switch)\w* from"
-    r"|per protocol|additional|another|pca|lockout|(?:dialysis|hd|chemo\w*) days?"
-    r"|extra(?!.strength)|\d (?:days?|weeks?) (?:on|off)|weeks (?:a|per|out of))\b"
+    r"|additional|another|pca|lockout|(?:dialysis|hd|chemo\w*) days?"
+    r"|extra(?!.strength)|\d (?:days?|weeks?) (?:on(?! an? )|off)|weeks (?:a|per|out of))\b"
 )
 # The days of a cycle, "days 1-14 every 21 days", "on day 1 of a 21-day cycle", "day 1, 8 and 15": what is taken on them
 # is the dose.
@@ -172,10 +171,6 @@ _DOSES = re.compile(
     r"|\d ?h x ?(?P<bare>\d)(?![\d.]| ?(?:d|days?|w|wks?|weeks?|mo|months?|h|min|mg)\b)"
 )
 _HOURLY = re.compile(r"\d ?-?h(?:(?:ou)?r)? $")
-# What was done with the dose before, in brackets: "50 mg daily (reduced to one third for allopurinol)".
-_REMARK = re.compile(
-    r"\((?:dose |this is )?(?:reduced|increased|decreased|changed|lowered|raised|was|previously)\b[^()]{0,120}\)"
-)
 # "1 tablet in the morning, 1 at noon and 2 at bedtime": a count of what was named before.
 _COUNTED_ON = re.compile(
     rf"(?P<joined>(?:\band|[,;&+]|\bplus) ?)?(?<![\w./-])(?<!at )(?P<count>{NUMBER}) (?=(?:nightly|qhs|qam|qpm|hs"
@@ -188,7 +183,7 @@ _MOMENT_FIRST = re.compile(
 )
 _MEALS = re.compile(r"\b(?:meals|(?:each|every) meal)\b")
 _HOUR = re.compile(r"\bat \d")
-_AS_DIRECTED = re.compile(r"\b(?:(?:as|use) directed|ud|asdir)\b")
+_AS_DIRECTED = re.compile(r"\b(?:(?:as|use) directed|per protocol|ud|asdir)\b")
 PER_DAY: Final = re.compile(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
 _DIVIDED = re.compile(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
 _TOTAL = re.compile(r" ?(?:in )?total\b")
@@ -268,23 +263,38 @@ def read_sig(words: str) -> Sig:
     """
     if len(words) > LONGEST_SIG:
         return Sig(problem=_TOO_LONG)
-    text, cap, a_day = _without_caps(_REMARK.sub(" ", normalise_sig(words)))
-    of_size = cap
-    maximum = _MAXIMUM.search(text) if has_sign(text, _MAXIMUM_SIGNS) else None
+    text, cap, a_day = _without_caps(normalise_sig(words))
+    return _at_most(_read(text, Sig(maximum=a_day, cap=cap)), cap)
+
+
+def _read(text: str, frame: Sig) -> Sig:
+    """Return what words say of a dose, or of one and of what it may be raised to, each with its own times and days."""
+    raises = _RAISE.finditer(text) if has_sign(text, _RAISE_SIGNS) else ()
+    raise_to = next((match for match in raises if _amounts(text[: match.start()])), None)
+    if raise_to is None:
+        return _read_step(text, frame)
+    start, end = raise_to.span()
+    before, behind = text[:start], f"{' ' * end}{text[end:]}"
+    moments = [{time.name for time in find_frequencies(part)} for part in (before, behind)]
+    if all(names and "" not in names for names in moments) and moments[0] != moments[1]:
+        return _read_step(text, frame)  # "300 mg at noon, up to 600 mg at bedtime" are two doses
+    first, last = _read_step(before, frame), _read(behind, frame)
+    if first.days is not None and not first.single and "up to" not in raise_to.group():
+        last = structs.replace(last, problem=CHANGING)
+    sig = _raised(first, last, is_of_day=last.total_per_day or (last.times_high == 1.0 and moments[1] == {""}))
+    problem = said_instead(text, of_changes=True) if sig.problem == CHANGING else None
+    return sig if problem is None else structs.replace(sig, problem=problem)
+
+
+def _read_step(text: str, frame: Sig) -> Sig:
+    cap, maximum = frame.cap, _MAXIMUM.search(text) if has_sign(text, _MAXIMUM_SIGNS) else None
+    sentence = text if maximum is None else f"{text[: maximum.start()]} {text[maximum.end() :]}"
     other = _OTHER_THAN_A_DAY.match(text, maximum.end()) if maximum is not None else None
     if maximum is not None and (other or _HOURLY.search(text[: maximum.start()])):
-        is_of_dose = other is not None and _OF_ONE_DOSE.search(other.group()) is not None
-        cap = cap or (_maximum(maximum) if is_of_dose else None)
-        text = f"{text[: maximum.start()]} {text[maximum.end() :]}"
+        cap = cap or (_maximum(maximum) if other and _OF_ONE_DOSE.search(other.group()) else None)
         maximum = None
-    sentence = text if maximum is None else f"{text[: maximum.start()]} {text[maximum.end() :]}"
-    to_most = _TO_MOST.search(text, 0, maximum.start()) if maximum is not None and maximum["unit"] else None
-    if maximum is not None and to_most is not None and _amounts(text[: to_most.start()]):
-        # "20 mg daily, increase as tolerated to max 80 mg daily": it is the dose at the end, too.
-        sentence = f"{text[: to_most.start('article')]} {text[maximum.start('high') :]}"
-        maximum = None if find_frequencies(text[maximum.end() :]) else maximum  # "to max 2400 mg TID" is none of a day
     as_needed = _AS_NEEDED.search(sentence) is not None
-    frame = Sig(as_needed=as_needed, days=_days(sentence), maximum=a_day or _maximum(maximum), cap=cap)
+    frame = Sig(as_needed=as_needed, days=_days(sentence), maximum=frame.maximum or _maximum(maximum), cap=cap)
     sentence, durations = _DURATION.subn(" ", sentence)
     if durations > 1 and len(_amounts(sentence)) > 1:
         return structs.replace(frame, problem=CHANGING)
@@ -297,10 +307,9 @@ def read_sig(words: str) -> Sig:
         return structs.replace(frame, problem=_DAYS_DIFFER)
     sig = _of_parts(without_days(sentence) if on_days else sentence, frame)
     if on_days:
-        sig = _on_named_days(sig, on_days, is_of_all=_is_of_all(sentence))
+        sig = _on_named_days(sig, on_days)
     if sig.amount is None and sig.times_high is None and not sig.parts and _AS_DIRECTED.search(sentence):
         return structs.replace(sig, problem=sig.problem or LEFT_OPEN)
-    sig = _at_most(sig, of_size)
     return sig if sig.maximum is not None or maximum is None else _with_counted_maximum(sig, maximum)
 
 
@@ -337,14 +346,7 @@ def said_instead(words: str, *, of_changes: bool = False) -> DoseProblem | None:
     return next((problem for problem in problems if not of_changes or problem in _OF_CHANGES), None)
 
 
-def _is_of_all(text: str) -> bool:
-    """Whether the days are those of all doses: of "weekly on Monday, increase to 15 mg daily" they are of the first."""
-    raised = _RAISE.search(text)
-    before, behind = (text[: raised.start()], text[raised.start() :]) if raised is not None else (text, "")
-    return bool(named_days(before) and (named_days(behind) or not find_frequencies(behind)))
-
-
-def _on_named_days(sig: Sig, on_days: frozenset[str], *, is_of_all: bool) -> Sig:
+def _on_named_days(sig: Sig, on_days: frozenset[str]) -> Sig:
     """ "10 mg on Mondays" is once a week, "1 tablet twice daily on Sat and Sun" four times."""
     unclear = structs.replace(sig, parts=(), times_low=0.0, times_high=None, problem=sig.problem or _DAYS_UNCLEAR)
     if sig.parts or sig.single or sig.problem:
@@ -356,8 +358,6 @@ def _on_named_days(sig: Sig, on_days: frozenset[str], *, is_of_all: bool) -> Sig
         a_week = round(sig.times_high * 7.0)
         same = sig.times_low == sig.times_high and a_week in (1, len(on_days)) and len(on_days) in (1, a_week)
         return structs.replace(sig, on_days=on_days) if same else unclear
-    if not is_of_all:
-        return sig
     share = len(on_days) / 7.0
     return structs.replace(sig, times_low=sig.times_low * share, times_high=sig.times_high * share, on_days=on_days)
 
@@ -421,8 +421,6 @@ def _of_parts(text: str, frame: Sig) -> Sig:
         # "15 mg daily divided TID": the day is that of the amount.
         times = [time for time in times if time.high != 1.0] or times
     if len(amounts) > 1:
-        if _is_raised(text, amounts, times):
-            return _raised(text, frame, amounts, times)
         parts = _parts(amounts, times, len(text))
         # "5 mg prn moderate pain, 10 mg prn severe pain" is not both.
         if parts is None or len(_AS_NEEDED.findall(text)) > 1:
@@ -457,47 +455,38 @@ def _of_parts(text: str, frame: Sig) -> Sig:
     return structs.replace(frame, amount=amount)
 
 
-def _is_raised(text: str, amounts: Sequence[SigAmount], times: Sequence[SigFrequency]) -> bool:
-    """Whether the last amount is in place of what stands before it: not "300 mg at noon, up to 600 mg at bedtime"."""
-    last, is_pair = amounts[-1], len(amounts) == 2
-    sides = [
-        {(time.name, time.low, time.high) for time in times if (time.start > last.start) is is_last}
-        for is_last in (False, True)
-    ]
-    at_other_moments = all(side and all(name for name, _, _ in side) for side in sides) and sides[0] != sides[1]
-    if is_pair and sides[0] == sides[1] and _FROM_THEN_ON.search(text, last.end):
-        return True
-    is_to = _RAISED_TO.search(text, 0, last.start) or (is_pair and _TO_GOAL.search(text, 0, last.start))
-    return bool(is_to) and not at_other_moments
-
-
-def _raised(text: str, frame: Sig, amounts: Sequence[SigAmount], times: Sequence[SigFrequency]) -> Sig:
+def _raised(first: Sig, last: Sig, *, is_of_day: bool) -> Sig:
     """Return "500 mg twice daily, up to 1 g twice daily" as 500 mg to 1 g; of two the larger, where not both rise."""
-    first, last = amounts[0], amounts[-1]
-    sides = [[time for time in times if (time.start > last.start) is is_last] for is_last in (False, True)]
-    rates = [rate for side in sides if (rate := _agreed(side)) is not None]
-    is_alike = structs.replace(first.unit, factor=last.unit.factor) == last.unit and last.unit.span_days is None
-    is_first_for_days = frame.days is not None and "up to" not in text
-    if len(amounts) > 2 or not is_alike or not rates or len(rates) < sum(map(bool, sides)) or is_first_for_days:
-        return structs.replace(frame, problem=CHANGING)
-    before, after = rates[0], rates[-1]
-    most = structs.replace(last, high=last.high * last.unit.factor / first.unit.factor, unit=first.unit)
-    is_of_day = PER_DAY.match(text, last.end) is not None
-    if is_of_day and before.high < 1.0:
-        after = structs.replace(after, low=1.0, high=1.0)  # "10 mg weekly, up to 15 mg/day" is no 15 mg a week.
-    elif is_of_day or (not after.by_clock and after.high == 1.0 < before.high):
-        # "10 mg three times daily, up to 60 mg a day": the most of a day.
-        if not sides[0]:
-            return structs.replace(frame, amount=first, maximum=last)
-        if most.high < first.high * before.high:
-            return structs.replace(frame, amount=first, times_low=before.low, times_high=before.high, maximum=last)
-        most, after = structs.replace(most, high=most.high / before.high), before
-    if most.high < first.high or after.high < before.high:
-        is_more = most.high * after.high > first.high * before.high
-        first, before = (most, after) if is_more else (first, before)
-        return structs.replace(frame, amount=first, times_low=before.low, times_high=before.high)
-    amount = structs.replace(first, high=most.high)
-    return structs.replace(frame, amount=amount, times_low=before.low, times_high=after.high, is_raised=True)
+    frame = Sig(
+        as_needed=first.as_needed or last.as_needed,
+        days=first.days or last.days,
+        maximum=last.maximum or first.maximum,
+        cap=last.cap or first.cap,
+        single=first.single,
+        on_days=first.on_days | last.on_days if last.on_days or last.times_high is None else frozenset(),
+        problem=first.problem or last.problem or CHANGING,
+    )
+    begun, most, often = first.amount, last.amount, first.times_high or (None if is_of_day else last.times_high)
+    if begun is None or most is None or first.problem or last.problem or most.unit.span_days is not None:
+        return frame
+    is_other_unit = structs.replace(begun.unit, factor=most.unit.factor) != most.unit
+    if is_other_unit or first.total_per_day or (first.single and last.times_high and not last.single):
+        return frame
+    high, after = most.high * most.unit.factor / begun.unit.factor, last.times_high or (1.0 if is_of_day else often)
+    if not is_of_day and often is None:
+        return frame
+    frame = structs.replace(frame, amount=begun, times_low=first.times_low, times_high=often, problem=None)
+    if often is None or after is None or (is_of_day and high < begun.high * often):
+        return structs.replace(frame, maximum=most)  # "10 mg three times daily, up to 20 mg a day": the most of a day
+    low = first.times_low or last.times_low
+    if is_of_day and often > 1.0:
+        high, after = high / often, often
+    if high >= begun.high and after >= often:
+        amount = structs.replace(begun, high=high)
+        return structs.replace(frame, amount=amount, times_low=low, times_high=after, is_raised=True)
+    if high * after > begun.high * often:
+        return structs.replace(frame, amount=most, times_low=last.times_low or low, times_high=after)
+    return structs.replace(frame, times_low=low)
 
 
 def _is_between_meals(text: str, times: Sequence[SigFrequency]) -> bool:
@@ -628,12 +617,13 @@ def _said_once(text: str, first: SigAmount, second: SigAmount, *, of_several: bo
         chosen = first if first.unit.kind == "activity" else second
     elif kinds == {"mL", "mg"} and is_beside and first.unit.kind == "mL":
         chosen = second  # A mass after a volume is what is in all of it: "20 mL (200 mg)".
-    elif first.unit.kind == "unit" and second.unit.kind == "mg" and _THEN_IN_BRACKETS.fullmatch(between):
-        # "3 tablets daily (600 mg)", "1 tablet daily (20 mg total)"
-        is_mass = not second.unit.by_weight and second.unit.span_days is None
+    elif kinds == {"unit", "mg"} and _THEN_IN_BRACKETS.fullmatch(between):
+        # "3 tablets daily (600 mg)", "1 tablet daily (20 mg total)", "600 mg daily (3 tablets)"
+        is_mass = not mass.unit.by_weight and mass.unit.span_days is None
         if first.milligrams is not None or not is_mass or not _CLOSED.match(text, second.end):
             return None
-        return structs.replace(first, milligrams=(second.low * second.unit.factor, second.high * second.unit.factor))
+        milligrams = (mass.low * mass.unit.factor, mass.high * mass.unit.factor)
+        return structs.replace(first, low=counted.low, high=counted.high, unit=counted.unit, milligrams=milligrams)
     elif between not in ("", "(", "=", ",") or len(kinds) == 1 or mass.unit.kind != "mg":
         return None
     elif mass.unit.span_days is not None and counted.unit.kind in ("patch", "unit"):

@@ -34,20 +34,18 @@ _UNIT_AND_A_HALF = re.compile(rf"(?<![\d.])(\d+) ({UNIT}) (?:and|&) (?:a )?0\.5\
 _DECIMAL_COMMA = re.compile(rf"(?<=\d),(?=\d{{1,2}} ?(?:{UNIT})\b)")
 _DOTTED = re.compile(r"\b([a-z])\.\s?([a-z])\.\s?(?:([a-z])\.\s?)?(?:([a-z])\.)?")
 _A_TABLET = re.compile(r"\b(?:an?) (?=(?:" + UNIT + r")\b)|(?<=\bchange )(?=patch\b)|(?<=\bapply )(?=patch\b)")
+_BEGINS = r"(?:^|(?<=[:.] )|(?<=take )|(?<=takes )|(?<=give )|(?<=start )|(?<=begin )|(?<=resume )|(?<=tinue ))"
 # "1 po bid": what is taken by mouth and has no unit is counted.
-_UNITLESS = re.compile(
-    rf"(?:^|(?<=take )|(?<=give )|(?<=sig: ))({NUMBER}(?: ?(?:-|to|or) ?{NUMBER})?)(?= (?:po|by mouth|orally)\b)"
-)
+_UNITLESS = re.compile(rf"{_BEGINS}({NUMBER}(?: ?(?:-|to|or) ?{NUMBER})?)(?= (?:po|by mouth|orally)\b)")
 # "1 bid", "1-2 q6h prn": a small number before how often is a count of tablets; a larger one could be of milligrams.
 _COUNT_BEFORE_OFTEN = re.compile(
-    r"(?:^|(?<=take )|(?<=give )|(?<=sig: ))((?:0\.5|1|1\.5|2)(?: ?(?:-|to|or) ?[12])?)(?= (?:q?[bt]id|qid|qd|qday|qhs"
+    rf"{_BEGINS}((?:0\.5|1|1\.5|2)(?: ?(?:-|to|or) ?[12])?)(?= (?:q?[bt]id|qid|qd|qday|qhs"
     r"|qam|qpm|hs|q ?\d+ ?(?:-\d+ ?)?h|daily|nightly|(?:once|twice|\d times) (?:a day|daily)"
     r"|a day|per day|(?:every|each) \d+(?: ?(?:-|to) ?\d+)? h(?:ou)?rs?"
     r"|(?:every|each) (?:day|morning|evening)|(?:at|every|each) (?:bed ?time|night))\b)"
 )
 # Not from within a number: a search from each digit of a long one grows with the square of its length.
 AMOUNT = re.compile(rf"(?<![\d.]){NUMBER} ?(?:{UNIT})\b")
-_DISPENSED = re.compile(r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]?) ?\d+(?: (?:tab|cap)\w*)?")
 _MILLIONS = re.compile(rf"(?<![\d.])({NUMBER}) ?(?:million|mill) ?(?=units?|iu\b)")
 _DAY = r"(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)(?:days?|nesdays?|urdays?)?"
 # "M/W/F", "Tu/Th/Sat/Sun"; two letters alone may mean something else ("w/f" is with food).
@@ -90,7 +88,6 @@ _NUMBERS: Spellings = (
     (("¼",), re.compile("¼"), "0.25"),
     (("0.5",), _UNIT_AND_A_HALF, r"\1.5 \2"),
     (("mill",), _MILLIONS, lambda match: f"{float(match[1]) * 1_000_000:.0f} "),
-    (("#", "disp", "qty", "quantity"), _DISPENSED, " "),
     # Phenytoin equivalents, in which fosphenytoin is ordered.
     (("pe",), re.compile(r"\b(mg) ?pe\b"), r"\1"),
 )
@@ -143,15 +140,34 @@ _EACH_OF = re.compile(
 """What of each of several tablets is said: "10 tablets (5 mg each)", "2 tabs of 500 mg"."""
 
 
-_WASHED_DOWN = re.compile(
+A_DOSE = rf"{NUMBER}(?: ?(?:-|to) ?{NUMBER})? ?(?:{UNIT})(?!\w| ?/ ?(?:\d|d?l\b|ml|h))"
+"""What may be a dose, and is no laboratory value."""
+# What begins a clause of what is measured or of the pharmacy, which ends where a dose is named: "goal 40 mg" is one.
+_REMARK = (
+    r"(?:(?:hold|skip|omit)(?= (?:if|for|when|the|dose|on|until)\b)|call|notify|(?:re-?)?check|monitor|review|due at"
+    r"|follow[ -]?up|(?:goal|target)(?: (?!dose|of|is|total|max)[a-z]\w+| ?[<>])"
+    r"|(?:last|next|repeat|draw) (?:an? )?(?:inr|labs?|level|trough|refill|tsh)"
+    r"|(?:trough|level|crcl|e?gfr|scr|creatinine|inr|a1c|tsh|weight|wt)(?: of| is)?[:=]? ?[<>]? ?\d+"
+    r"|(?:max\w* )?(?:\d+|no) refills?|refills?|(?:disp\w*|qty|quantity)(?![:.]? ?#?\d))\b"
+)
+_OF_BEFORE = r"(?:was|previously|replac(?:es|ing)|last (?:dose|filled|given))\b"
+_TO_END = (
+    r"(?:[^.,;()\[\]]|(?<=\d)[.,](?=\d))*?(?:, ?\d+ (?:days?|weeks?)(?=[.;)]|$)"
+    r"|(?=[.,;)\]]|$| - | (?:then|now|take|give|increas\w*)\b"
+)
+_NO_DOSE = re.compile(
+    # What a tablet is swallowed with, and what was written out.
     r" ?\b(?:with|mit|avec|con|com) (?:(?:at least|about|a full glass|of|\() ?)*\d[\d-]* ?ml\)?"
     r"(?: (?:of|de|d'))?(?: plain)? ?(?:water|juice|milk|wasser|eau|agua|água|acqua)\b"
+    r"|(?:\b(?:disp(?:ense)?|qty|quantity)[:.]?(?: a total of)? ?#?|#) ?\d+(?: (?:tab|cap)\w*)?"
+    rf"|[(\[](?:{_OF_BEFORE}|(?:dose |this is )?(?:(?:reduc|increas|decreas|lower|rais)ed|changed)\b)[^()\[\]]*[)\]]"
+    rf"|(?:^|[.,;] ?| - ?){_OF_BEFORE}{_TO_END}))"
+    rf"|(?:^|[.,;(\[] ?| - ?| (?=(?:hold|skip|omit) )){_REMARK}{_TO_END}| {A_DOSE}))"
 )
-"""A tablet's drink is no second amount."""
 _PIECE = r"(?P<piece>(?:tablets?|tabs?|capsules?|caps?|pills?|patch(?:es)?|films?|supp\w*|sachets?|packets?|vials?)\b)"
 _SUPPLY = re.compile(
-    r"(?:(?<=[\w)])[,;.] ?(?:(?:a )?total(?: of)? |qty )?(?=[4-9]|\d\d)|(?P<counted> ?\(| (?:x|for) ?)(?=\d\d))"
-    rf"(?P<count>\d{{1,4}}) ?(?:{_PIECE}|(?P<volume>ml))\.?\)?\.?$"
+    r"(?:(?<=[\w)])[,;.] ?(?:(?:a )?total(?: of)? |qty )?(?=[4-9]|\d\d)|(?P<counted> ?[(\[]| (?:x|for) ?)(?=\d\d))"
+    rf"(?P<count>\d{{1,4}}) ?(?:{_PIECE}|(?P<volume>ml))\.?[)\]]?\.?$"
 )
 _DAY_OR_HOUR = re.compile(r"\b(?:days? \d|now|later)\b")
 _DOSE = re.compile(
@@ -170,11 +186,11 @@ def _without_supply(text: str) -> str:
         dose for dose in _DOSE.finditer(sig) if not dose["limit"] and (not dose["volume"]) is (not supply["volume"])
     ]
     counts = [float(dose["count"]) for dose in doses if dose["piece"] or dose["volume"]]
+    times = find_frequencies(sig)
     # "15 mg weekly (12 tablets)" may be what one dose is, and "daily 1 tablet (10 tablets)", too.
-    is_apart = not supply["counted"] or (counts and doses[-1].end() < len(sig))
-    is_whole = (
-        find_frequencies(sig) or named_days(sig) != frozenset() or 1 < len(doses) <= len(_DAY_OR_HOUR.findall(sig))
-    )
+    is_often = bool(times) and all(time.low >= 1.0 for time in times)
+    is_apart = not supply["counted"] or (doses[-1].end() < len(sig) if counts else is_often)
+    is_whole = times or named_days(sig) != frozenset() or 1 < len(doses) <= len(_DAY_OR_HOUR.findall(sig))
     is_supply = doses and is_apart and is_whole and float(supply["count"]) > max(counts, default=0.0)
     return text[: supply.start()] if is_supply else text
 
@@ -194,7 +210,7 @@ def normalise_sig(words: str) -> str:
     text = words.lower().replace("μ", "µ").replace("–", "-").replace("−", "-").replace("×", " x ")
     text = " ".join(respelled(in_english(text), _NUMBERS).split())
     text = _EACH_OF.sub(lambda each: f"{each['count']} x {each['mass'] or each['each']}", respelled(text, _OFTEN))
-    text = _without_supply(_WASHED_DOWN.sub("", text))
+    text = " ".join(_without_supply(_NO_DOSE.sub("", text)).split())
     return text if AMOUNT.search(text) else _COUNT_BEFORE_OFTEN.sub(r"\1 each", text)
 
 

@@ -95,6 +95,8 @@ def _listed(part: str) -> list[str]:
     What is taken in the morning for a week and in the evening for a week may be at once: no list of steps.
     """
     pieces = _LISTED.split(part)
+    while len(pieces) > 1 and read_sig(pieces[-1]) == Sig():
+        pieces.pop()  # "with food"
     if len(pieces) == 1:
         return pieces
     whens = [_WHEN.search(piece) for piece in pieces]

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import identify
@@ -71,3 +72,34 @@ def test_a_loading_dose_is_no_dose_of_every_day_and_is_not_rewritten() -> None:
 @for_rows(("drug", "words"))
 def test_how_often_alone_is_no_dose_where_one_of_the_product_is_not_known(drug: str, words: str) -> None:
     assert _dose(drug, words).per_day == ()
+
+
+_SIGS = (
+    ("methotrexate 2.5 mg tablet", "6 tablets daily"),
+    ("methotrexate 2.5 mg tablet", "15 mg PO weekly"),
+    ("oxycodone 5 mg tablet", "1-2 tablets q4-6h PRN pain"),
+    ("digoxin 125 mcg tablet", "125 mcg PO every other day"),
+    ("warfarin 5 mg tablet", "1 tab Mon/Wed/Fri and 1/2 tab other days"),
+    ("prednisone 10 mg tablet", "4 tabs daily x 3 days, 2 tabs daily x 3 days"),
+    ("gabapentin 300 mg capsule", "300 mg daily, increase to 600 mg TID"),
+    ("alendronate 70 mg tablet", "1 tablet every 7 days"),
+    ("amoxicillin 250 mg/5 mL suspension", "7.5 mL BID for 10 days"),
+    ("insulin glargine 100 unit/mL", "30 units nightly"),
+    ("vancomycin 1 g injection", "15 mg/kg IV q12h"),
+)
+_HARMLESS = (
+    "{}, hold for SBP < 100", "{}, skip dose if HR < 60", "{} with 240 mL of water", "{} on an empty stomach",
+    "{}. Dispense 30 tablets", "{}. Disp #30", "{} #30", "{}. Quantity sufficient for 30 days", "{}. Max 1 refill",
+    "{}. Refills 3", "{}. 90 day supply", "{}, CrCl 45 mL/min", "{}, eGFR 38 mL/min/1.73m2",
+    "{}, creatinine 1.2 mg/dL", "{}, goal trough 15-20 mcg/mL", "{}, goal INR 2-3", "{}, last level 1.1 ng/mL",
+    "{}, next INR 12/03", "{}, wt 76 kg", "{}. Check potassium in 1 week", "{} per protocol",
+    "{} (was 40 mg daily)", "{}, replaces 20 mg BID", "{} with food", "{}, last dose 11/29 at 0800",
+    "{}, due at 21:00", "{}, first dose today", "Please take {}", "Sig: {}", "Continue {}",
+)  # fmt: skip
+
+
+@for_rows(("drug", "sig"), _SIGS)
+def test_harmless_words_around_a_sig_change_no_dose(drug: str, sig: str) -> None:
+    plain_dose = replace(_dose(drug, sig), from_text=False)
+    changed = [words for words in _HARMLESS if replace(_dose(drug, words.format(sig)), from_text=False) != plain_dose]
+    assert changed == []
