@@ -232,7 +232,6 @@ CLASSES = {
     "xanthine_oxidase_inhibitor": "urate-lowering drugs",
     "fluoroquinolone": "fluoroquinolones",
     "fibrate": "fibrates",
-    "calcineurin_inhibitor": "calcineurin inhibitors",
     "cholinesterase_inhibitor": "cholinesterase blockers",
     "reductase_5alpha_inhibitor": "5-alpha-reductase blockers",
     "p2y12_inhibitor": "P2Y12 inhibitors",
