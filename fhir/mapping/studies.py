@@ -12,7 +12,6 @@ from typing import Any, Final
 from msgspec import Struct
 
 from fhir.mapping.study_words import (
-    AORTA,
     exposes_uterus,
     goes_into_an_artery,
     is_of_lumbar_spine,
@@ -25,50 +24,24 @@ from fhir.terminology.analytes import LOINC_OR_UNNAMED
 from fhir.terminology.medications import table_rows
 
 _URGENT = frozenset({"stat", "asap"})
-# USPSTF data of 2024-05-02 and eCQM value sets: the tests of each screening.
-_TESTS: Mapping[str, frozenset[str]] = {
-    "psa": frozenset({"2857-1", "35741-8", "19195-7", "83112-3"}),
-    "cervical": frozenset(
-        {
-            "10524-7", "18500-9", "19762-4", "19765-7", "19766-5", "33717-0", "47527-7", "47528-5", "21440-3",
-            "30167-1", "38372-9", "59420-0", "69002-4", "71431-1", "75694-0", "77379-6", "82354-2", "82675-0",
-        }
-    ),
-    "hpv": frozenset(
-        {
-            "21440-3", "30167-1", "38372-9", "59420-0", "69002-4", "71431-1", "75694-0", "77379-6", "82354-2",
-            "82675-0",
-        }
-    ),
-    "ca125": frozenset({"10334-1"}),
-}  # fmt: skip
-# Studies without a code in the sets that were read, by their words; the rules about them want the word screening too.
-_NAMED: Mapping[str, re.Pattern[str]] = {
-    name: re.compile(words, re.IGNORECASE)
-    for name, words in {
-        "carotid": r"carotid.{0,80}(?:ultraso|duplex|doppler|\bus\b)|(?:ultraso|duplex|doppler|\bus\b).{0,80}carotid",
-        "aorta": AORTA,
-        "ovary": r"transvaginal|\bca[ -]?125\b",
-        "urine_culture": r"urine.{0,80}cultur|cultur.{0,80}urine",
-        "neuraxial": r"lumbar puncture|spinal (?:tap|puncture|block|an(?:a)?esth)|myelogra"
-        r"|(?:intrathecal|caudal|foraminal) inj"
-        r"|\bepidural (?:an(?:a)?esth|catheter|analg|steroid|inject|block|blood patch)"
-        r"|lumbalpunktion|spinalan[aä]sth|periduralan[aä]sth|ponction lombaire|punci[oó]n lumbar|rachicentesi"
-        r"|pun[cç][aã]o lombar",
-        "cataract": r"cataract (?:surg|extract|operat|remov)|phaco(?:emuls)?|katarakt.{0,12}(?:op\b|oper|extrakt)"
-        r"|cataracte|catarat[at]|intra-?ocular lens (?:implant|insert)",
-        "operation": r"^(?!.*(?:post-?op|\bs/p\b|status post|referral|refer to|consult|follow-?up|clinic|history"
-        r"|patholog|specimen|wound|\bafter\b|cata?rac|katarakt|catarat|phaco|thrombectom|polypectom))"
-        r".*(?:\w{3}ectom(?:y|ie|[ií]a)\b|\w{3}ektomie|(?:laparo|cranio|thoraco|sterno|osteo)tom(?:y|ie|[ií]a)\b"
-        r"|\b(?!angio)\w{3,20}o?plast(?:y|ie|ik|[ií]a)\b|\bcabg\b|bypass graft|hernia (?:repair|operation)|arthrodes"
-        r"|\b(?:hip|knee|shoulder|valve) replacement|(?:hüft|knie)-?tep\b|c(?:a)?esarean|\bsurgery\b|cirug[ií]a"
-        r"|(?:liver|hepatic|kidney|renal|lung|pancrea\w+|prostat\w+) biops|transurethral resection|nephrolithotom)",
-    }.items()
-}
 # Tests that are done more often in some states (notes of lab_intervals.csv): groups of their own.
 _TESTED_SOONER: Final = frozenset({"hba1c", "tsh"})
-SCREENING: Final = frozenset({"psa", "cervical", "hpv", "dxa", "lung_ct", "mammography", "aorta"})
+SCREENING: Final = frozenset({"psa", "cervical", "hpv", "dxa", "lung_ct", "mammography", "aorta", "colonoscopy"})
 """The groups of tests whose last result decides when the next screening is due."""
+
+
+class NamedStudy(Struct, frozen=True):
+    """A row of named_studies.csv: a group of tests, imaging or procedures by LOINC codes and by words."""
+
+    group: str
+    loincs: frozenset[str]
+    words: re.Pattern[str] | None
+    unless: re.Pattern[str] | None
+
+    def is_named(self, words: str) -> bool:
+        """Whether words name such a study, and none of those that make something else of it."""
+        is_other = self.unless is not None and self.unless.search(words) is not None
+        return self.words is not None and self.words.search(words) is not None and not is_other
 
 
 class StudyCode(Struct, frozen=True):
@@ -132,6 +105,18 @@ class Study(Struct, frozen=True):
     without_contrast: str = ""
 
 
+def _several(text: str) -> frozenset[str]:
+    return frozenset(filter(None, text.split(";")))
+
+
+def _words(text: str) -> re.Pattern[str] | None:
+    return re.compile(text, re.IGNORECASE) if text else None
+
+
+_NAMED: Final = tuple(
+    NamedStudy(row["group"], _several(row["loinc"]), _words(row["words"]), _words(row["unless"]))
+    for row in table_rows("named_studies.csv")
+)
 STUDY_CODES: Final[Mapping[str, StudyCode]] = {
     row["loinc"]: StudyCode(
         row["modality"],
@@ -145,10 +130,6 @@ STUDY_CODES: Final[Mapping[str, StudyCode]] = {
     for row in table_rows("studies.csv")
 }
 """The imaging codes by LOINC."""
-
-
-def _several(text: str) -> frozenset[str]:
-    return frozenset(filter(None, text.split(";")))
 
 
 def _read_retest_intervals() -> Mapping[str, RetestInterval]:
@@ -176,15 +157,15 @@ RETEST_INTERVALS: Final[Mapping[str, RetestInterval]] = _read_retest_intervals()
 """The rows by each LOINC code of the test."""
 
 
-RESULT_CODES: Final = frozenset(RETEST_INTERVALS).union(*_TESTS.values())
+RESULT_CODES: Final = frozenset(RETEST_INTERVALS).union(*(named.loincs for named in _NAMED))
 """The LOINC codes of laboratory results by which it is known when a test was last done."""
 
 
 def _read_screening_groups() -> Mapping[str, frozenset[str]]:
     screening_groups = {loinc: frozenset(_screening_imaging(code)) for loinc, code in STUDY_CODES.items()}
-    for name in SCREENING & _TESTS.keys():
-        for loinc in _TESTS[name]:
-            screening_groups[loinc] = screening_groups.get(loinc, frozenset()) | {name}
+    for named in _NAMED:
+        for loinc in named.loincs if named.group in SCREENING else ():
+            screening_groups[loinc] = screening_groups.get(loinc, frozenset()) | {named.group}
     return {loinc: groups for loinc, groups in screening_groups.items() if groups}
 
 
@@ -203,8 +184,7 @@ def read_study(resource: Mapping[str, Any]) -> Study:
     study_code = next((STUDY_CODES[loinc] for loinc in coded if loinc in STUDY_CODES), None)
     loincs = coded if study_code is not None else _with_named(coded, words)
     groups = frozenset(_imaging_groups(study_code, words, detail)) | {
-        *(name for name, codes in _TESTS.items() if codes.intersection(loincs)),
-        *(name for name, pattern in _NAMED.items() if pattern.search(words)),
+        named.group for named in _NAMED if named.loincs.intersection(loincs) or named.is_named(words)
     }
     if "ca125" in groups:
         groups |= {"ovary"}
@@ -266,7 +246,8 @@ def screening_groups_of(codes: Iterable[str | None], words: str) -> frozenset[st
     if coded:
         return coded
     screening_group = SCREENING_GROUPS.get(loinc_of_words(words) or "", frozenset())
-    return screening_group | frozenset(screening_imaging_named(words))
+    named_groups = {named.group for named in _NAMED if named.group in SCREENING and named.is_named(words)}
+    return screening_group | named_groups | frozenset(screening_imaging_named(words))
 
 
 def _has_contrast(study_code: StudyCode | None, words: str, detail: str) -> bool:

@@ -121,11 +121,6 @@ _TRUNK: Final = re.compile(
     r"|ganzkörper|corps entier|cuerpo entero|corpo int|total body|kreuzbein",
     re.IGNORECASE,
 )
-AORTA: Final = (
-    r"\baort.{0,80}(?:ultraso|duplex|\bus\b)|(?:ultraso|duplex|\bus\b).{0,80}\baort|\baaa\b.{0,80}(?:screen|ultraso)"
-)
-"""Ultrasound of the aorta, which has no code in the sets that were read."""
-_AORTA: Final = re.compile(AORTA, re.IGNORECASE)
 _SCREENING_WORDS: Final = re.compile(r"screen", re.IGNORECASE)
 _BREAST: Final = re.compile(r"mammogra|\bbreast tomosynthesis|\btomo\w* breast", re.IGNORECASE)
 _BONE: Final = re.compile(r"\bde?xa\b|bone (?:mineral )?densi", re.IGNORECASE)
@@ -243,8 +238,6 @@ def screening_imaging_named(words: str) -> Iterator[str]:
     """Yield the groups of screening by imaging that the words name."""
     if _BONE.search(words) and "ultraso" not in words.lower():
         yield "dxa"
-    if _AORTA.search(words):
-        yield "aorta"
     if _SCREENING_WORDS.search(words):
         if _BREAST.search(words):
             yield "mammography"
