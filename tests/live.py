@@ -133,7 +133,7 @@ def serving_here(folder: Path, **settings: Any) -> Iterator[str]:
     configured = settings_with(database_url=record_in(folder), public_url=address, call_seconds=120, **settings)
     server = uvicorn.Server(uvicorn.Config(create_app(configured), http=BoundedHttp, ws="none", log_level="critical"))
     thresholds = gc.get_threshold()
-    thread = Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread = Thread(target=server.run, kwargs={"sockets": [listening]}, name=address)
     thread.start()
     try:
         while not server.started:

@@ -31,6 +31,7 @@ from cds_hooks.call.routes.health import health_routes
 from cds_hooks.call.routes.hooks import HookRoute
 from cds_hooks.call.routes.summaries import summary_routes
 from cds_hooks.call.security import RegistrableNames, Trust, open_trust
+from cds_hooks.call.security.certificates import authorities_of, ending_certificate
 from cds_hooks.call.security.trust import development_client
 from cds_hooks.call.services import Service, by_address, every_service, services_for, versions_for
 from cds_hooks.errors import HookError
@@ -89,6 +90,7 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     followed = {
         "CDS_RULES_FILE": lambda: components.restraint.refused,
         "key-sets": lambda: trust.key_set_fault,
+        "authorities": lambda: ending_certificate(authorities_of(trust.clients)),
         "acts": lambda: components.releases.lost,
     }
     stores = Stores(configured, components.metrics, seals_fail, events, index, followed)

@@ -18,6 +18,7 @@ from time import CLOCK_MONOTONIC, clock_gettime, monotonic, time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
+from cds_hooks.call.security.certificates import ending_certificate
 from cds_hooks.evidence.storage.database import database_error_reason, parse_url, sqlite_file
 from cds_hooks.people.access.store import AccessStore, AccountsUnavailable
 from cds_hooks.settings import Settings
@@ -128,7 +129,7 @@ class Stores:
         folders = _folders(self._configured)
         if self._events is not None:
             folders["the feeds"] = self._events.inbox.file.parent
-            if fault := self._events.certificate_fault():
+            if fault := self._events.certificate_fault() or ending_certificate(self._events.certificates()):
                 yield "feed-certificates", fault
             if fault := self._events.client_fault:
                 yield "feed-client", fault

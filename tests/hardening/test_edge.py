@@ -1,5 +1,6 @@
 """Large heads, connections that say nothing or half of it, and answers that nobody takes: the server bounds them."""
 
+import asyncio
 import json
 import resource
 import shutil
@@ -8,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from cds_hooks.server.edge import EdgeLimits
 from tests.each import each_row
 from tests.hardening.attacks import observe
 from tests.hardening.raw import Connection
@@ -280,23 +283,46 @@ def test_what_was_refused_is_counted_and_logged_once(edge: tuple[str, Path]) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("most", [160, 1024])
-def test_a_thousand_silent_connections_do_not_end_the_service(tmp_path: Path, most: int) -> None:
-    def few_descriptors() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+@pytest.mark.parametrize(("descriptors", "connections"), [(160, 236), (1024, 1100), (16_000, 10_400)])
+def test_thousands_of_silent_connections_do_not_end_the_service(
+    tmp_path: Path, descriptors: int, connections: int
+) -> None:
+    def limit_descriptors() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < 4096:
-        pytest.skip(f"this test needs 4,096 descriptors of its own, and this user may have {hard}")
-    if soft != resource.RLIM_INFINITY and soft < 4096:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))
-    with serving(tmp_path, before=few_descriptors) as address, ExitStack() as stack:
-        for at in range(most + 76):
+    needed = max(4096, descriptors)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        pytest.skip(f"this test needs {needed} descriptors of its own, and this user may have {hard}")
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    with serving(tmp_path, before=limit_descriptors) as address, ExitStack() as stack:
+        before = _metric(address, "process_resident_memory_bytes")
+        for at in range(connections):
             stack.enter_context(Connection(address))
             if at % 100 == 0:
                 assert httpx.get(f"{address}/livez", timeout=180).status_code == 200
         assert httpx.get(f"{address}/readyz", timeout=180).status_code == 200
+        assert _metric(address, 'cds_edge_refused_total{reason="connections"}')
+        assert _metric(address, "process_resident_memory_bytes") - before < 200 << 20
     assert "no connection can be taken" not in (tmp_path / "server.log").read_text()
+
+
+async def test_connections_that_end_at_the_same_time_leave_the_loop_to_others_between_them() -> None:
+    class Silent:
+        """A connection that is over."""
+
+        def sweep(self, _: float) -> None:
+            swept[-1] += 1
+
+    swept, edge = [0], EdgeLimits(10_000, 1.0, 1.0)
+    edge.connections.update(cast("Any", Silent()) for _ in range(5_000))
+    sweeping = asyncio.create_task(edge.keep_sweeping())
+    while sum(swept) < 5_000:
+        swept.append(0)
+        await asyncio.sleep(0)
+    sweeping.cancel()
+    assert max(swept) <= 500  # all 9,500 that the server may have held the loop for 150 ms
 
 
 @pytest.mark.slow

@@ -96,9 +96,14 @@ def write_site(folder: Path, stalled: str) -> tuple[SigningKey, SigningKey, Path
 
 def call(connection: http.client.HTTPConnection, key: SigningKey, body: bytes) -> int:
     """The status of one signed call."""
+    return answer_to(connection, key, body).status
+
+
+def answer_to(connection: http.client.HTTPConnection, key: SigningKey, body: bytes) -> http.client.HTTPResponse:
+    """The answer to one signed call, which was read."""
     url = f"http://127.0.0.1:{connection.port}{PATH}"
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {sign_token(key, url)}"}
     connection.request("POST", PATH, body, headers)
     answer = connection.getresponse()
     answer.read()
-    return answer.status
+    return answer

@@ -1,14 +1,18 @@
 """The files of docs/operations: alert rules and dashboard name metrics that exist, each alert has its runbook."""
 
+import http.client
 import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import partial
+from html import unescape
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import httpx
@@ -18,7 +22,8 @@ from benchmarks.servers import running, service_command
 from cds_hooks.telemetry.metrics import Metrics
 from cds_hooks.telemetry.metrics.page import page_of
 from tests.conftest import ROOT
-from tests.live import free_port, record_in
+from tests.hardening.two_clients import body_of, call, write_site
+from tests.live import free_port, record_in, serving
 from tests.waiting import until
 
 FOLDER = ROOT / "docs/operations"
@@ -64,34 +69,75 @@ def test_the_alerts_say_what_they_should_about_recorded_series(tmp_path: Path) -
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+with_prometheus = pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs prometheus (Debian: prometheus)")
+
+
+@contextmanager
+def _prometheus(folder: Path, listen: int, seconds: int) -> Iterator[Callable[[str], Any]]:
+    """What asks a Prometheus with the shipped files, but for the ports and so many seconds in place of 15."""
+    shutil.copy(FOLDER / "files/alerts.yml", folder)
+    text = (FOLDER / "files/prometheus.yml").read_text().replace("127.0.0.1:9085", f"127.0.0.1:{listen}")
+    (folder / "prometheus.yml").write_text(text.replace("_interval: 15s", f"_interval: {seconds}s"))
+    port = free_port()
+    own = "--storage.tsdb.path=data"  # Debian's own folder keeps what earlier runs saw
+    options = ("--config.file=prometheus.yml", own, f"--web.listen-address=127.0.0.1:{port}", "--log.level=error")
+    with subprocess.Popen(["prometheus", *options], cwd=folder, stderr=subprocess.DEVNULL) as prometheus:
+        try:
+            ask = partial(_prometheus_says, port)
+            _until(lambda: [row["value"][1] for row in ask("query?query=up")["result"]] == ["1"])
+            _until(lambda: {rule["health"] for rule in _rules(ask)} == {"ok"})
+            # The first evaluation may lie before the first reading, and a value before the second one.
+            _until(lambda: {rule["state"] for rule in _rules(ask)} == {"inactive"})
+            yield ask
+        finally:
+            prometheus.terminate()
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs prometheus (Debian: prometheus)")
+@with_prometheus
 def test_a_running_prometheus_reads_the_server_and_says_when_it_is_away(tmp_path: Path) -> None:
-    """The shipped files as they are, but for the ports, and seconds in place of minutes."""
-    shutil.copy(FOLDER / "files/alerts.yml", tmp_path)
     listen = free_port()
     environment = {"CDS_DATABASE_URL": record_in(tmp_path), "CDS_OPERATOR_LISTEN": f"127.0.0.1:{listen}"}
-    with running("service", service_command(), tmp_path, None, **environment) as server:
-        text = (FOLDER / "files/prometheus.yml").read_text().replace("127.0.0.1:9085", f"127.0.0.1:{listen}")
-        text = text.replace("_interval: 15s", "_interval: 1s")
-        (tmp_path / "prometheus.yml").write_text(text)
-        port = free_port()
-        own = "--storage.tsdb.path=data"  # Debian's own folder keeps what earlier runs saw
-        options = ("--config.file=prometheus.yml", own, f"--web.listen-address=127.0.0.1:{port}", "--log.level=error")
-        with subprocess.Popen(["prometheus", *options], cwd=tmp_path, stderr=subprocess.DEVNULL) as prometheus:
-            try:
-                ask = partial(_prometheus_says, port)
-                _until(lambda: [row["value"][1] for row in ask("query?query=up")["result"]] == ["1"])
-                _until(lambda: {rule["health"] for rule in _rules(ask)} == {"ok"})
-                # The first evaluation may lie before the first reading, and a value before the second one.
-                _until(lambda: {rule["state"] for rule in _rules(ask)} == {"inactive"})
-                _until(lambda: ask("query?query=cds_in_force")["result"])
-                server.stop()
-                _until(
-                    lambda: [rule["name"] for rule in _rules(ask) if rule["state"] != "inactive"] == ["CdsHooksDown"]
-                )
-            finally:
-                prometheus.terminate()
+    with (
+        running("service", service_command(), tmp_path, None, **environment) as server,
+        _prometheus(tmp_path, listen, 1) as ask,
+    ):
+        _until(lambda: ask("query?query=cds_in_force")["result"])
+        server.stop()
+        _until(lambda: [rule["name"] for rule in _rules(ask) if rule["state"] != "inactive"] == ["CdsHooksDown"])
+
+
+@pytest.mark.slow
+@with_prometheus
+def test_three_faults_at_once_are_told_within_a_minute_by_their_alerts_readyz_and_ops(tmp_path: Path) -> None:
+    """Another program holds the record, the trust file has a mistake, and the rules file cannot be read."""
+    key, _, trust = write_site(tmp_path, "https://fhir.example")
+    rules, listen, orders = tmp_path / "rules.toml", free_port(), body_of(1, 1, 1, 1)
+    rules.write_text("version = 1")
+    environment = {"CDS_TRUST_FILE": str(trust), "CDS_RULES_FILE": str(rules)}
+    environment["CDS_OPERATOR_LISTEN"] = f"127.0.0.1:{listen}"
+    alerts = {"CdsHooksTrustFileRefused", "CdsHooksStoreOut", "CdsHooksRecordCannotBeWritten"}
+    with (
+        serving(tmp_path, before=None, constants={}, **environment) as address,
+        _prometheus(tmp_path, listen, 15) as ask,
+        closing(http.client.HTTPConnection("127.0.0.1", int(address.rpartition(":")[2]))) as calls,
+        closing(sqlite3.connect(tmp_path / "decisions.sqlite3", isolation_level=None)) as other,
+    ):
+        assert call(calls, key, orders) == 200
+        trust.write_text(trust.read_text() + "[[client]]\nname = 1\n")
+        rules.write_text("version")
+        other.execute("BEGIN IMMEDIATE")
+        begun = monotonic()
+        while alerts - {rule["name"] for rule in _rules(ask) if rule["state"] == "firing"}:
+            assert call(calls, key, orders) == 503
+            assert monotonic() - begun < 60
+            sleep(1)
+        ready = httpx.get(f"http://127.0.0.1:{listen}/readyz")
+        assert ready.status_code == 503
+        sentences = [*ready.json()["stores_out"], ready.json()["trust_file"]]
+        page = unescape(httpx.get(f"http://127.0.0.1:{listen}/ops").text)
+        assert [sentence for sentence in sentences if sentence not in page] == []
+        assert "the decisions cannot be recorded" in ready.json()["status"]
 
 
 def _prometheus_says(port: int, path: str) -> Any:

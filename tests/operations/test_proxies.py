@@ -48,8 +48,8 @@ jwks_file = "keys.json"
 class Authority:
     """A certificate authority of a test, and what it has signed."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, name: str, ends: timedelta = timedelta(days=1)) -> None:
+        self._folder, self._ends = folder, ends
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.file = folder / f"{name}.pem"
@@ -74,7 +74,7 @@ class Authority:
         now = datetime.now(UTC)
         made = x509.CertificateBuilder().subject_name(subject).issuer_name(self._name).public_key(key.public_key())
         made = made.serial_number(x509.random_serial_number())
-        made = made.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
+        made = made.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + self._ends)
         made = made.add_extension(x509.BasicConstraints(ca=not names, path_length=None), critical=True)
         if names:
             made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)

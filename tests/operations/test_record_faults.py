@@ -10,7 +10,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from html import unescape
 from pathlib import Path
 from time import monotonic, time
@@ -119,6 +119,19 @@ def _without_client(folder: Path, name: str) -> Iterator[None]:
             yield
 
 
+@contextmanager
+def _ended(folder: Path, name: str) -> Iterator[None]:
+    """The certificate of a feed and the authority of a FHIR server end in this minute."""
+    files = [folder / f"{name}.{kind}" for kind in ("crt", "key", "pem") if (folder / f"{name}.{kind}").exists()]
+    before = [file.read_bytes() for file in files]
+    ending = Authority(folder, name, timedelta(minutes=1))
+    if len(files) > 1:
+        ending.issue(name)
+    yield
+    for file, content in zip(files, before, strict=True):
+        file.write_bytes(content)
+
+
 _FAULTS: list[tuple[str, Callable[[Path, str], AbstractContextManager[None]], str]] = [
     ("CDS_USER_KEYS", _away, "user.txt"),
     ("CDS_CONTENT_KEYS", _damaged, "content.txt"),
@@ -133,6 +146,8 @@ _FAULTS: list[tuple[str, Callable[[Path, str], AbstractContextManager[None]], st
     *(("accounts", fault, "access.sqlite3") for fault in (_locked, _emptied, _in_the_way)),
     *(("events", fault, "events.sqlite3") for fault in (_locked, _emptied, _in_the_way)),
     *(("feed-certificates", fault, "127.0.0.1.crt") for fault in (_away, _in_the_way)),
+    ("feed-certificates", _ended, "127.0.0.1"),
+    ("authorities", _ended, "site"),
     ("feed-client", _without_client, "trust.toml"),
     ("feed.lab of CDS_EVENTS_FILE", _damaged, "lab.csv"),
 ]
@@ -165,6 +180,8 @@ def test_each_file_and_store_that_no_call_asks_for_fails_in_turn_and_is_told_unt
     files["services"] = str(tmp_path / "services.toml")
     (tmp_path / "seals.ndjson").touch()
     files["trust_file"], token = write_site(tmp_path, "https://fhir.example")[2], "the operator's own token"
+    trust, authority = files["trust_file"], Authority(tmp_path, "site").file
+    trust.write_text(trust.read_text().replace("fhir = ", f'ca_file = "{authority}"\nfhir = '))
     looks = {"look_seconds": 0.05, "seal_seconds": 0.05}
     with (
         serving_here(tmp_path, **files, **looks, login="accounts", operator_token=token) as address,

@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from time import time
@@ -34,6 +34,7 @@ from cds_hooks.add_ons.events.watch.running import InterfaceWatch, fold_old_coun
 from cds_hooks.call.components import ServerComponents
 from cds_hooks.call.routes.entrance import BodyReader
 from cds_hooks.call.security import Trust, TrustedClient
+from cds_hooks.call.security.certificates import Certificates
 from cds_hooks.call.services import Service
 from cds_hooks.errors import NotAllowed
 from cds_hooks.settings import Settings
@@ -126,6 +127,15 @@ class Events:
         """Return a sentence where the certificate of a feed cannot be used as its files are now, else ""."""
         feeds = (feed for feed in self.declaration.feed.values() if isinstance(feed, MllpFeed))
         return next(filter(None, map(certificate_fault, feeds)), "")
+
+    def certificates(self) -> Iterator[Certificates]:
+        """Yield the certificates of the feeds whose files can be read."""
+        for feed in self.declaration.feed.values():
+            if isinstance(feed, MllpFeed) and feed.tls is not None and not certificate_fault(feed):
+                yield Certificates(f"The certificate of feed.{feed.name}", Path(feed.tls.certificate).read_bytes(), min)
+                if feed.tls.client_ca:
+                    authority = Path(feed.tls.client_ca).read_bytes()
+                    yield Certificates(f"The authority of the senders of feed.{feed.name}", authority, max)
 
     def _client_now(self) -> TrustedClient | None:
         """Return the client of the feeds as the trust file has it now; None where it has none of its name."""

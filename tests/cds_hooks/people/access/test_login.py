@@ -1,10 +1,13 @@
 """Logging in with an account, and the attacks on it: cookies, fixation, forged forms, redirects, guessing, timing."""
 
+import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
@@ -20,6 +23,8 @@ from cds_hooks.people.access.store import sessions, tries
 from cds_hooks.people.pages.login.views import local_page
 from tests.cds_hooks.people.access.browsing import BROWSER, PASSWORD, Person, entries, form_token, visit, with_account
 from tests.cds_hooks.people.access.provider import Provider, described, providing
+from tests.live import serving_here
+from tests.waiting import MOST_SECONDS
 
 
 def _cookie(answer: httpx.Response) -> str:
@@ -208,6 +213,36 @@ async def test_tries_at_the_same_moment_are_counted_before_they_are_checked(tmp_
             *(person.calls.post("/login", data=fields, headers=BROWSER | {"cookie": header}) for _ in range(12))
         )
     assert sorted(answer.status_code for answer in answers) == [403] * TRIES_FOR_A_NAME + [429] * 7
+
+
+@pytest.mark.slow
+def test_sixty_logins_at_once_leave_the_loop_to_probes_and_whoever_has_to_wait_is_told_for_how_long(
+    tmp_path: Path,
+) -> None:
+    """What is counted is the processor time of the loop's thread: a clock on a busy machine proves nothing."""
+    hashed = hash_password(PASSWORD)
+    for number in range(60):
+        with_account(tmp_path, f"p{number}", "viewer", password_hash=hashed)
+    with serving_here(tmp_path, login="accounts") as address, ThreadPoolExecutor(60) as people:
+        shown = httpx.get(f"{address}/login", headers=BROWSER)
+        headers = BROWSER | {"cookie": shown.headers["set-cookie"].partition(";")[0]}
+        form = {"password": PASSWORD, "page": "/", "form_token": form_token(shown)}
+
+        def log_in(number: int) -> httpx.Response:
+            fields = form | {"name": f"p{number}"}
+            return httpx.post(f"{address}/login", data=fields, headers=headers, timeout=MOST_SECONDS)
+
+        logins = [people.submit(log_in, number) for number in range(60)]
+        loop = next(thread for thread in threading.enumerate() if thread.name == address)
+        clock, longest, probes = time.pthread_getcpuclockid(cast("int", loop.ident)), 0.0, 0
+        while not all(login.done() for login in logins):
+            begun = time.clock_gettime(clock)
+            assert httpx.get(f"{address}/livez", timeout=5).status_code == 200
+            longest, probes = max(longest, time.clock_gettime(clock) - begun), probes + 1
+        answers = Counter((login.result().status_code, "retry-after" in login.result().headers) for login in logins)
+    assert set(answers) == {(303, False), (503, True)}
+    assert answers[303, False] >= 16
+    assert longest < 0.1, probes
 
 
 async def test_a_login_that_succeeds_forgives_the_failures_before_it(tmp_path: Path) -> None:
