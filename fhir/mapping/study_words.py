@@ -115,14 +115,16 @@ _LUMBAR: Final = re.compile(
 _TRUNK: Final = re.compile(
     r"\babdom\w*|\bpelvi\w*|\babd\b|\bpel\b|\bkub\b|\b(?:c/)?a/p\b|\bctap\b|\bhips?\b|\bsacr\w+|\bcoccyx|\bsi joints?\b"
     r"|barium enema|small bowel|upper gi|hysterosalping|\bhsg\b|pyelogra|urogra|\bivp\b|cystogra|renal|kidney"
-    r"|whole body|skull(?: base)? to (?:mid-?)?thigh"
+    r"|stone protocol|whole body|skull(?: base)? to (?:mid-?)?thigh"
     r"|\babd[oó]m|\baddom|\bunterbauch|\boberbauch|\bbauch|\bbuik|\bbuk(?:en)?\b|\bbrzu|becken|\bbekken|b[æä]cken|miednic|\bbassin"
     r"|\bbacin|\bcadera|\bhanche|\banca\b|\bhüft|\bheup|\bh[oö]ft|\bhofte|\bbiodr|\btap\b|\bnieren|\br[eé]na[lu]|\briñ|\brins?\b|\basp\b"
     r"|ganzkörper|corps entier|cuerpo entero|corpo int|total body|kreuzbein",
     re.IGNORECASE,
 )
-_SCREENING_WORDS: Final = re.compile(r"screen", re.IGNORECASE)
-_BREAST: Final = re.compile(r"mammogra|\bbreast tomosynthesis|\btomo\w* breast", re.IGNORECASE)
+_SCREENING_WORDS: Final = re.compile(
+    r"screen|d[eé]pistage|vorsorge|fr[üu]herkennung|cribado|tamizaje|rastre(?:io|amento)", re.IGNORECASE
+)
+_BREAST: Final = re.compile(r"mamm?ogra|\bmammo\b|\bbreast tomosynthesis|\btomo\w* breast", re.IGNORECASE)
 _BONE: Final = re.compile(r"\bde?xa\b|bone (?:mineral )?densi", re.IGNORECASE)
 _LOW_DOSE: Final = re.compile(r"\bldct\b|low[- ]dose|lung (?:cancer )?screen", re.IGNORECASE)
 
@@ -130,14 +132,17 @@ _LOW_DOSE: Final = re.compile(r"\bldct\b|low[- ]dose|lung (?:cancer )?screen", r
 _ADDS_NOTHING: Final = re.compile(
     r"\b(?:level|levels|test|tests|testing|lab|serum|plasma|blood|whole blood|venous|routine|screen|screening|fasting"
     r"|annual|repeat|measurement|procedure|assay|quantitative|quant|point of care|poc|in|of|with reflex"
-    r"|reflex|diagnostic)\b|(?<![\d.])[\d.]+ ?(?:x|times)\b|[()\[\],;:]",
+    r"|reflex|diagnostic|third generation|3rd generation)\b|(?<![\d.])[\d.]+ ?(?:x|times)\b|[()\[\],;:]",
     re.IGNORECASE,
 )
+_REFLEX: Final = re.compile(r"\bw(?:ith|/)? ?reflex\b.*", re.IGNORECASE)
+_WITH_SHORT: Final = re.compile(r"\bw/(?!o\b) ?|\bw (?=\w)", re.IGNORECASE)
 _BETWEEN: Final = re.compile(r"\s*[()\[\],;:]\s*|\s[-–—]\s")
 
 
 def _plain(words: str) -> str:
-    return " ".join(_ADDS_NOTHING.sub(" ", words.lower().replace("haem", "hem").replace("-", " ")).split())
+    spelled = _WITH_SHORT.sub("with ", _REFLEX.sub(" ", words.lower()))
+    return " ".join(_ADDS_NOTHING.sub(" ", spelled.replace("haem", "hem").replace("-", " ")).split())
 
 
 _NAMES: Final[Mapping[str, str]] = {
