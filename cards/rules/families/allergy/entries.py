@@ -131,7 +131,7 @@ class Excipient(Struct, frozen=True):
 
     allergen_class: str
     pattern: re.Pattern[str] | None
-    """Words of the product; None for every product of the drug."""
+    """Words of the product, each a regular expression; None for every product of the drug."""
     injected: bool
     severe_only: bool
     holds: str
@@ -140,7 +140,7 @@ class Excipient(Struct, frozen=True):
 def _read_excipients() -> Mapping[str, tuple[Excipient, ...]]:
     by_drug: dict[str, tuple[Excipient, ...]] = {}
     for row in package_rows("cards.rules.families.allergy", "excipients.csv"):
-        words = "|".join(map(re.escape, filter(None, row["words"].split(";"))))
+        words = "|".join(filter(None, row["words"].split(";")))
         excipient = Excipient(
             row["allergen_class"],
             re.compile(words, re.IGNORECASE) if words else None,
