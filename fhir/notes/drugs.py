@@ -86,7 +86,7 @@ def _read_cues(side: str, pattern: str) -> Sequence[tuple[str, re.Pattern[str]]]
 
 # Between a cue and the drug up to three words may stand: "stop taking his ramipril".
 _BEFORE: Final = _read_cues("before", r"(?P<cue>\b(?:WORDS))(?:[\s:]+(?:[\w'()/-]+:?\s+){0,3}|[\s:]*)$")
-_AFTER: Final = _read_cues("after", r"^(?:WORDS)")
+_AFTER: Final = _read_cues("after", r"^(?! (?:could|might|may|would) be )(?:WORDS)")
 _OF_SECTION: Final = {"stopped": "stopped", "held": "held", "allergies": "allergy", "never": "never"}
 _SENTENCE_END: Final = re.compile(r"\.(?=[\"'”’]?(?:\s|$))|[;\n]")
 _NO_DOSE: Final = re.compile(r"(?:19|20)\d\d$|\d+/(?:52|7|12|24)$|\d+/\d+/\d+$")
@@ -131,6 +131,7 @@ def read_drugs(
         joined = (
             bool(previous)
             and start - previous < 30
+            and not (text[previous - 1] == "." and note[start].isupper())
             and _JOINS.fullmatch(_IN_BRACKETS.sub("", text[previous:start])) is not None
         )
         status_before = carried if joined else _status_before(before)
@@ -477,6 +478,12 @@ _NOT_IT: Final = re.compile(
     re.IGNORECASE,
 )
 """What takes back the last drug of the sentence before: "he stopped it"."""
+_ENDED: Final = re.compile(
+    r"(?:now |since )?(?:stopped|discontinued|ceased|withheld|held|paused|on hold|not tolerated|never \w+ed)"
+    r"(?: (?:in|on|by|last|this|because|due|since|after|at|as|yesterday|today)\b|$)",
+    re.IGNORECASE,
+)
+"""The same in a sentence that names nothing: "Stopped in May"."""
 
 
 def _without_taken_back(text: str, drugs: Sequence[Drug]) -> list[Drug]:
@@ -488,7 +495,7 @@ def _without_taken_back(text: str, drugs: Sequence[Drug]) -> list[Drug]:
         words = following[1] if following is not None else ""
         is_back = _NOT_BEGUN.search(words) or (_OF_THEM.search(words) and _NOT_THEM.search(words))
         is_last = index + 1 == len(drugs) or drugs[index + 1].start > end
-        is_back = is_back or (_NOT_IT.search(words) if is_last else None)
+        is_back = is_back or ((_NOT_IT.search(words) or _ENDED.match(words)) if is_last else None)
         if is_back and drug.status == "active" and not drug_mentions(words):
             drug = replace(drug, status="unconfirmed")
         kept.append(drug)

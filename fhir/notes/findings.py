@@ -138,6 +138,7 @@ _SUBJECT_PARTNER: Final = re.compile(
     r"\b(?:(?:in )?bed \d|opposite|other patient|roommate|room-mate|workmate|colleague|neighbou?r|husband|wife|partner"
     r"|boyfriend|girlfriend|classmate|flatmate|friend|another (?:patient|resident)|other (?:patients"
     r"|residents?)|next (?:bed|bay|door|room|to (?:him|her))|residents|carer has"
+    r"|(?:passenger|driver|visitor|landlord|lodger|schoolmate|tenant)(?: who)? (?:takes|has|had|is on)"
     r"|contact|donor|needle ?stick[a-z ]{0,10} from|(?:previous|other|older|another) child|baby|newborn|infant|neonate"
     r"|twin 2|co-?worker)\b",
     re.IGNORECASE,
@@ -159,7 +160,7 @@ _REPORTS: Final = re.compile(
 )
 _RELATIVE_REPORTS: Final = re.compile(
     r"\b(?:mum|mother|dad|father|daughter|son|sister|brother|wife|husband|mom|parents?|carers?"
-    r"|family)\b[^.;\n]{0,3}(?:states?|says?|said|reports?|reported|told|tells|thinks?|worried|noticed|concerned"
+    r"|family)\b[^.;\n]{0,3}(?:states?|says?|said|reports?|reported|told|tells|thinks?|worr(?:y|ies|ied)|noticed|concerned"
     r"|brought|rang|called|phoned|feels|gives|gave|asks?|asked|describes?|confirms?)\b|\b(?:brought|accompanied|seen"
     r"|attended|came|here) (?:in )?(?:by|with) (?:(?:his|her) )?(?:mum|mother|dad|father|mom|parents?|daughter|son|wife"
     r"|husband|sister|brother|carers?|family)\b",
@@ -199,7 +200,7 @@ _NEGATED_AFTER: Final = re.compile(
     r"|(?:have |has )?never (?:been )?(?:diagnosed|found)"
     r"|is not (?:the |an? )?(?:explanation|cause|diagnosis|answer|picture|issue)|absent|(?:has "
     r"|have )?not (?:been )?(?:seen|found|present|identified|detected|demonstrated|visualised|evident"
-    r"|reported|noted|confirmed|felt)"
+    r"|reported|noted|confirmed|felt|heard|audible|palpable|visible|elicited|noticed|observed|appreciated|apparent)"
     r"|(?:felt|thought|very) unlikely|negative(?! for)|denied|none\b|nil\b|no\b(?! (?:longer|change|further|better))"
     r"|neg\b|discounted|refuted|intact\b|unremarkable\b|unlikely|very unlikely|thought unlikely|never\b(?! settled)"
     r"|removed from|entered in error|wrong\b|in error|miscoded|does not|did not|retained))",
@@ -445,7 +446,8 @@ def _says_behind(text: str, finding: Finding) -> bool:
 
 _AFFIRMED_AFTER: Final = re.compile(
     r"^[ ]?(?:[:=(+-]{1,2} ?)?(?:(?:is|are|was|were) )?(?:present|yes|positive|noted|seen|found|confirmed|persists?"
-    r"|for \d|x ?\d|\+)",
+    r"|for \d|x ?\d|\+|(?:(?:well|poorly|partly|now) )?(?:controlled|managed|treated|improv(?:ed|ing)|worse(?:ning)?"
+    r"|ongoing|mild|moderate|severe|marked)\b)",
     re.IGNORECASE,
 )
 
