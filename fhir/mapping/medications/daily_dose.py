@@ -28,10 +28,12 @@ from fhir.mapping.medications.dosage import (
 from fhir.mapping.medications.identity import MedicationIdentity, Order, stands_beside_name
 from fhir.mapping.medications.sig import (
     AS_NEEDED_WITHOUT_FREQUENCY,
+    CHANGING,
     NO_DOSAGE,
     NO_DOSE,
     NO_FREQUENCY,
     NO_WEIGHT,
+    TITRATED,
     DoseAmount,
     DoseProblem,
     read_sig,
@@ -215,10 +217,12 @@ def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
         problem=instruction.problem,
     )
     per_dose, per_day, problem = _sums(instruction, identity)
-    left_open = (frame.problem or problem or NO_DOSE).reason == "not-stated"
-    if not per_day and instruction.limit and (instruction.as_needed or left_open):
+    open_problem = frame.problem or problem or NO_DOSE
+    left_open, is_changed = open_problem.reason == "not-stated", open_problem in (CHANGING, TITRATED)
+    if not per_day and instruction.limit and (instruction.as_needed or left_open or is_changed):
         # The order says no more than the most that may be given.
         per_day = tuple(replace(amount, low=0.0) for amount in instruction.limit)
+        frame = replace(frame, is_raised=is_changed)
     if not per_day:
         cap = instruction.cap if instruction.amount is None and not instruction.parts else None
         most = milligrams(identity, cap)[0] if cap is not None else ()

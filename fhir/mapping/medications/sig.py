@@ -97,14 +97,17 @@ _ONE_MOST = re.compile(
 )
 _OF_ONE_DOSE = re.compile(r"\b(?:dose|time|administration)\b")
 # Behind it stands what a dose may be raised to; "10 mg and up to 5 mg more" are two doses.
-_TO = r"(?:(?:rais|advanc|escalat|increas|titrat|uptitrat|doubl)\w*(?! by\b)(?: \w+){0,4}? to|go(?: up)? to)"
+_MORE = r"\b(?:rais|advanc|escalat|increas|titrat|uptitrat|doubl)\w*"
+_TO = rf"(?:{_MORE}(?! by\b)(?: \w+){{0,4}}? to|go(?: up)? to)"
 _UP_TO = r"(?<!\band )(?<!\bplus )\bup to\b"
 _RAISE = re.compile(
     rf"[,;.(]* ?(?:{_UP_TO}|\b{_TO}|\b(?:target|goal)(?: dose)?(?: of| is)?)(?: an?)?:?"
     rf"(?: max\w*\.?| total| target| goal)?(?: dose)?(?: of)?:? ?(?={A_DOSE})"
+    rf"|[,;.(]* ?{_MORE}(?: \w+){{0,4}}? by {A_DOSE}[^;.]{{0,60}}?\b(?:to|max\w*\.?)(?: dose)?(?: of)?:? ?"
+    rf"(?={A_DOSE})"
     rf"|[,;] ?(?={A_DOSE}[^,;]{{1,40}} (?:start|beginn)ing (?:on |at |in )?(?:day|week) \d)"
 )
-_RAISE_SIGNS = (" to ", "target", "goal", "ing ")
+_RAISE_SIGNS = (" to ", "target", "goal", "ing ", " by ")
 _DURATION = re.compile(
     rf"(?:\b(?:for|x|during|stop after)|×) ?(?:up to )?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?"
     rf"(?P<count>{NUMBER}) ?-?"
@@ -137,7 +140,7 @@ _AS_NEEDED = re.compile(
 )
 _CHANGES = re.compile(
     r"\b(?:then(?! (?:stop|off|d/c|dc|discontinue)\b)|taper\w*|decreas\w*|reduc\w*"
-    rf"|(?!{_TO} {NUMBER} ?(?:{UNIT})(?!\w| ?/))(?:titrat|increas)\w*"
+    rf"|(?!{_TO} {A_DOSE}){_MORE}"
     r"|(?<!a )day 1(?! ?(?:tab|cap|pill|patch))"
     r"|days? \d+ ?(?:-|to|through) ?\d+|(?<!once )(?<!once as a )loading(?! dose(?: once\b| now\b| stat\b|:? ?x ?1\b))"
     r"|followed by|mr ?x?\d|may repeat|(?<!a )week 1|alternat\w*(?! days?\b)"
@@ -463,7 +466,7 @@ def _raised(first: Sig, last: Sig, *, is_of_day: bool) -> Sig:
         maximum=last.maximum or first.maximum,
         cap=last.cap or first.cap,
         single=first.single,
-        on_days=first.on_days | last.on_days if last.on_days or last.times_high is None else frozenset(),
+        on_days=first.on_days | last.on_days if last.on_days or (last.times_high or 0.0) < 1.0 else frozenset(),
         problem=first.problem or last.problem or CHANGING,
     )
     begun, most, often = first.amount, last.amount, first.times_high or (None if is_of_day else last.times_high)
@@ -653,10 +656,9 @@ def _agreed(times: Iterable[SigFrequency]) -> SigFrequency | None:
     frequencies = list(times)
     most = [frequency for frequency in frequencies if frequency.at_most]
     if len(most) == 1 < len(frequencies):
-        # "Every 4 hours, max 3 times a day" is at most three times.
+        # "Every 4 hours, max 3 times a day" is at most three times, "twice daily, up to 5 times a day" two to five.
         rate = _agreed(frequency for frequency in frequencies if frequency is not most[0])
-        high = min(rate.high, most[0].high) if rate is not None else 0.0
-        return structs.replace(rate, low=min(rate.low, high), high=high) if rate is not None else None
+        return structs.replace(rate, low=min(rate.low, most[0].high), high=most[0].high) if rate is not None else None
     rates = [frequency for frequency in frequencies if not frequency.by_clock]
     moments = {frequency.name for frequency in frequencies if frequency.by_clock}
     if "meals" in moments:

@@ -150,10 +150,10 @@ _REMARK = (
     r"|(?:trough|level|crcl|e?gfr|scr|creatinine|inr|a1c|tsh|weight|wt)(?: of| is)?[:=]? ?[<>]? ?\d+"
     r"|(?:max\w* )?(?:\d+|no) refills?|refills?|(?:disp\w*|qty|quantity)(?![:.]? ?#?\d))\b"
 )
-_OF_BEFORE = r"(?:was|previously|replac(?:es|ing)|last (?:dose|filled|given))\b"
+_OF_BEFORE = r"(?:was|previously|replac(?:es|ing)|last (?:dose|filled|given)|(?<!^)foli\w+(?: acid)?)\b"
 _TO_END = (
     r"(?:[^.,;()\[\]]|(?<=\d)[.,](?=\d))*?(?:, ?\d+ (?:days?|weeks?)(?=[.;)]|$)"
-    r"|(?=[.,;)\]]|$| - | (?:then|now|take|give|increas\w*)\b"
+    r"|(?=[;)\]]|[.,](?!\d)|$| - | (?:then|now|take|give|increas\w*)\b"
 )
 _NO_DOSE = re.compile(
     # What a tablet is swallowed with, and what was written out.

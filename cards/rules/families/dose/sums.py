@@ -230,7 +230,8 @@ class DraftDose(OrderedDose):
             begun = dose.per_dose_of(row.rxcui) if row.per_dose else dose.daily(row.rxcui)
             for_each = self.weight_kg if row.per_kg else 1.0
             return begun.low / for_each if begun is not None and for_each and not dose.as_needed else None
-        given = steps[0].given(self.measure(row)) if len(steps) > 1 and steps[0].way == "dose" else None
+        is_begun = len(steps) > 1 or (bool(steps) and dose.is_raised)
+        given = steps[0].given(self.measure(row)) if is_begun and steps[0].way == "dose" else None
         return given * (1.0 if row.per_dose else steps[0].times or 1.0) if given is not None else None
 
     def _is_no_dose(self, row: Limit) -> bool:
