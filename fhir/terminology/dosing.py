@@ -249,8 +249,8 @@ _SAID_ROUTES = tuple(
         (
             "intrathecal",
             r"\bintrat(?:h?ec|hek|héc)al\w*|\bintrara(?:qu|ch)[ií]d\w*"
-            r"|(?<=\d)(?-i: ?(?:mg|mcg|mL|units?)(?: ?/ ?(?:m2|m²|m\^2|kg|dose))?"
-            r"(?: ?\([^()]{1,30}\))? (?:IT\b|i\.t\.)(?! (?:in)?to (?:\w+ ){0,3}(?:lesion|tumou?r|nod)))",
+            r"|(?<=\d)(?-i: ?(?:mg|mcg|g|mL|units?|mEq|mmol)(?: ?/ ?(?:m2|m²|m\^2|kg|dose))?"
+            r"(?: ?\([^()]{1,30}\))? (?:IT\b|i\.t\.|I\.T\.)(?! (?:in)?to (?:\w+ ){0,3}(?:lesion|tumou?r|nod)))",
         ),
         ("epidural", r"\b(?:epi|peri|péri)dural\w*"),
         ("otic", r"\bdrops?\b.{0,20}\bears?\b"),

@@ -59,7 +59,7 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
     labs = [["body_weight", weight], ["body_height", 185]]
     if column == "max_single_m2":
         amount *= math.sqrt(185 * weight / 3600)
-        draft["dose"] = f"{amount:.6f} mg"
+        draft["dose"] = f"{amount:.6f} {UNITS[row['unit']]}"
     if column == "max_hourly":
         how = "nebulized" if row["route"] == "nebulised" else "IV continuous"
         rate = f"{amount * 1000} milliunits" if row["setting"] else f"{amount:.6f} {UNITS[row['unit']]}"

@@ -116,6 +116,7 @@ _OFTEN: Spellings = (
     (("week",), re.compile(rf"\b(every \d{{1,2}} weeks?),? on (?:a )?{_DAY}\b"), r"\1"),
     (("(",), re.compile(r"\b(\d+) \(\1\)"), r"\1"),
     (("a ", "an ", "patch"), _A_TABLET, "1 "),
+    (("t",), re.compile(r"\bt ?([1-9]) ?[tc]\b(?= (?:po|by|q|[bt]id|daily|prn))"), r"\1 each"),
     (("i ",), re.compile(r"\b(i{1,3})(?= (?:tab|cap|po\b|by mouth))"), lambda match: str(len(match[1]))),
     # A warning is no frequency.
     (

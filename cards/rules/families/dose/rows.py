@@ -22,6 +22,8 @@ def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
     words = f"{medication.dose_form} {medication.words}"
     if medication.is_injected and says("depot", words):
         return form == "slow"
+    if says("intravenous", medication.route):
+        return form == "immediate"
     if not medication.is_slow_release:
         return None if not medication.dose_form else form == "immediate"
     if form in ("immediate", "slow"):

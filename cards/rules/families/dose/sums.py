@@ -132,12 +132,12 @@ class DraftDose(OrderedDose):
             return True
         return row.ages.start >= (6 if row.is_lead else 1) or len(row.ages) <= (5 if row.ages.start else 2)
 
-    def _per_area(self, amount: float | None) -> tuple[float | None, bool]:
-        """Return milligrams for each square metre: as the order says it, with the body surface, or the largest one.
+    def _per_area(self, amount: float | None, unit: str) -> tuple[float | None, bool]:
+        """Return the amount for each square metre: as the order says it, with the body surface, or the largest one.
 
         The second value is whether that is all of it.
         """
-        stated = self._stated_per_area()
+        stated = self._stated_per_area(unit)
         known = body_surface_m2(self.context)
         area = known or _largest_m2(self.context)
         is_whole = bool(stated) or known is not None
@@ -145,8 +145,8 @@ class DraftDose(OrderedDose):
             stated.append(amount / area)
         return max(stated, default=None), is_whole
 
-    def _stated_per_area(self) -> list[float]:
-        """Return the milligrams for each square metre that the order names."""
+    def _stated_per_area(self, unit: str) -> list[float]:
+        """Return the milligrams or units for each square metre that the order names."""
         dosages = instructions_of(self.context.drafted.order)
         texts = [dosage.text[:500] for dosage in dosages]
         quantities = [part.doseQuantity for dosage in dosages for part in dosage.doseAndRate]
@@ -154,6 +154,7 @@ class DraftDose(OrderedDose):
         return [
             float(match["count"].replace(",", ".")) * (1000.0 if match["unit"].lower() == "g" else 1.0)
             for match in _PER_AREA.finditer(" ".join(texts))
+            if match["unit"].lower().startswith("u") is (unit == "unit")
         ]
 
     def _excess(self, row: Limit, of_adult: bool) -> Excess | bool | None:
@@ -202,9 +203,9 @@ class DraftDose(OrderedDose):
             return None, False
         amount, is_whole = self._dose_or_day(row)
         if row.per_area:
-            return self._per_area(amount)
+            return self._per_area(amount, row.unit)
         if amount is None and row.unit == "mg" and row.per_dose:
-            surface, for_each_m2 = body_surface_m2(self.context), self._stated_per_area()
+            surface, for_each_m2 = body_surface_m2(self.context), self._stated_per_area(row.unit)
             amount, is_whole = (max(for_each_m2) * surface, True) if surface and for_each_m2 else (None, False)
             caps = [most.high for most in self.dose.most_per_dose if most.rxcui == row.rxcui]
             amount = min(amount, *caps) if amount is not None and caps else amount
@@ -405,7 +406,7 @@ _AS_HEAVY_AS_GROWN_YEARS = 12
 
 
 _PER_AREA = re.compile(
-    r"(?P<count>\d{1,5}(?:[.,]\d{1,3})?) ?(?P<unit>m?g) ?/ ?m(?:2|²|\^2|\b(?!l|g|in))", re.IGNORECASE
+    r"(?P<count>\d{1,5}(?:[.,]\d{1,3})?) ?(?P<unit>m?g|units?) ?/ ?m(?:2|²|\^2|\b(?!l|g|in))", re.IGNORECASE
 )
 
 
