@@ -22,10 +22,12 @@ from fhir.record.datatypes import CodeableConcept, Coding, FhirTime, parse_time
 from fhir.record.measurement import (
     ENTERED_IN_ERROR,
     OTHER,
+    UNDATED,
     USABLE_STATUS,
     CodedPart,
     Measurement,
     OneSidedResult,
+    TimedPart,
     measure,
     newest_first,
     newest_parts,
@@ -318,9 +320,7 @@ class AnalyteResults:
         "_ordered",
         "_outcomes",
         "_parts",
-        "_recencies",
         "_refused",
-        "_times",
         "_usable",
     )
 
@@ -329,9 +329,7 @@ class AnalyteResults:
         self._parts = parts
         self._as_of_epoch = as_of_epoch
         self._outcomes: dict[int, Measurement | Refusal | None] = {}
-        self._ordered: list[CodedPart] | None = None
-        self._recencies: list[float] = []
-        self._times: list[FhirTime | None] = []
+        self._ordered: list[TimedPart] | None = None
         self._newest: Lookup | None = None
         self._at_once: list[CodedPart] = []
         self._usable: tuple[Measurement, ...] | None = None
@@ -352,23 +350,17 @@ class AnalyteResults:
     def usable(self) -> tuple[Measurement, ...]:
         """Every usable value, newest first."""
         if self._usable is None:
-            ordered = self._newest_first()
-            outcomes = map(self._outcome, ordered, self._times)
-            self._usable = tuple([outcome for outcome in outcomes if type(outcome) is Measurement])
+            self._usable = tuple(self._measured(self._newest_first()))
         return self._usable
 
     def usable_with_code(self, code: str) -> list[Measurement]:
         """Those of them with this code."""
-        ordered, _, times = newest_first([part for part in self._parts if part[2] == code])
-        return self._measured(zip(ordered, times, strict=True))
+        return self._measured(newest_first([part for part in self._parts if part[2] == code]))
 
     def usable_since(self, instant: float) -> list[Measurement]:
         """Those of them that were measured at that epoch second or later."""
-        if not self._parts:
-            return []
-        ordered, recencies, times = newest_first(parts_since(self._parts, instant))
-        recent = [(part, time) for part, at, time in zip(ordered, recencies, times, strict=True) if at >= instant]
-        return self._measured((part, time) for part, time in recent if time is not None)
+        timed = newest_first(parts_since(self._parts, instant)) if self._parts else []
+        return self._measured([entry for entry in timed if instant <= entry[1] < UNDATED])
 
     def newest_together(self, max_age_days: float | None = None) -> list[Measurement]:
         """Return what `lookup` finds and the usable values of the same instant, in the order they came."""
@@ -376,11 +368,11 @@ class AnalyteResults:
         if type(result) is not Found:
             return []
         at_once = self._at_once
-        return [result.measurement] if len(at_once) == 1 else self._measured((part, None) for part in at_once)
+        return [result.measurement] if len(at_once) == 1 else self._measured(newest_first(at_once))
 
     def one_sided(self) -> list[OneSidedResult]:
         """Results that say only on which side of a number they lie, newest first."""
-        results = (one_sided_result(self._analyte, part, self._as_of_epoch) for part in self._newest_first())
+        results = (one_sided_result(self._analyte, part, self._as_of_epoch) for part, _, _ in self._newest_first())
         return list(dict.fromkeys(result for result in results if result is not None))
 
     def refusals(self) -> Sequence[Refusal]:
@@ -409,12 +401,11 @@ class AnalyteResults:
     def _look_back(self) -> Lookup:
         """Return the newest usable value behind those that are refused."""
         refused = list[Refusal]()
-        for part in self._newest_first():
-            outcome = self._outcome(part)
+        ordered = self._newest_first()
+        for part, at, time in ordered:
+            outcome = self._outcome(part, time)
             if isinstance(outcome, Measurement):
-                at = outcome.time.instant
-                ordered = zip(self._newest_first(), self._recencies, strict=True)
-                self._at_once = [part for part, recency in ordered if recency == at]
+                self._at_once = [other for other, other_at, _ in ordered if other_at == at]
                 self._refused = refused
                 return Found(outcome, _values(refused))
             if outcome is not None:
@@ -422,13 +413,13 @@ class AnalyteResults:
         self._refused, values = refused, _values(refused)
         return Refused(values) if values else _NOTHING
 
-    def _newest_first(self) -> list[CodedPart]:
+    def _newest_first(self) -> list[TimedPart]:
         if self._ordered is None:
-            self._ordered, self._recencies, self._times = newest_first(self._parts)
+            self._ordered = newest_first(self._parts)
         return self._ordered
 
-    def _measured(self, parts: Iterable[tuple[CodedPart, FhirTime | None]]) -> list[Measurement]:
-        outcomes = [self._outcome(part, time) for part, time in parts]
+    def _measured(self, timed: Iterable[TimedPart]) -> list[Measurement]:
+        outcomes = [self._outcome(part, time) for part, _, time in timed]
         return [outcome for outcome in outcomes if type(outcome) is Measurement]
 
     def _outcome(self, part: CodedPart, time: FhirTime | None = None) -> Measurement | Refusal | None:

@@ -4,6 +4,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import compress
+from operator import itemgetter
 from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -288,20 +290,18 @@ def _of_the_last_days(parts: Sequence[CodedPart]) -> list[CodedPart]:
     """
     texts = [part[0].effectiveDateTime for part in parts]
     earliest = None if None in texts else two_days_before(max(texts)[:10])  # type: ignore[type-var,index]  # none is None
-    if earliest is None:
-        return list(parts)
-    return [part for part, text in zip(parts, texts, strict=True) if text >= earliest]  # type: ignore[operator]
+    return list(parts) if earliest is None else list(compress(parts, map(earliest.__le__, texts)))  # type: ignore[arg-type]
 
 
-def newest_first(parts: Sequence[CodedPart]) -> tuple[list[CodedPart], list[float], list[FhirTime | None]]:
-    """Sort the parts, the newest first, with the epoch second and the time of each; equal ones keep their order.
+TimedPart: TypeAlias = tuple[CodedPart, float, FhirTime | None]
+"""A part with the epoch second of its time, `UNDATED` where it has none, and the time."""
 
-    What has no date (`UNDATED`) stands before all others.
-    """
+
+def newest_first(parts: Sequence[CodedPart]) -> list[TimedPart]:
+    """Sort the parts, the newest first; equal ones keep their order. What has no date stands before all others."""
     times = [effective_time(part[0]) for part in parts]
-    recencies = [UNDATED if time is None else time.instant for time in times]
-    order = sorted(range(len(parts)), key=recencies.__getitem__, reverse=True)
-    return [parts[index] for index in order], [recencies[index] for index in order], [times[index] for index in order]
+    timed = zip(parts, [UNDATED if time is None else time.instant for time in times], times, strict=True)
+    return sorted(timed, key=itemgetter(1), reverse=True)
 
 
 def parts_since(parts: Sequence[CodedPart], instant: float) -> Sequence[CodedPart]:
@@ -365,15 +365,16 @@ def measure(
     if analyte.refused_when_haemolysed and _is_haemolysed(observation):
         return _refuse(analyte, coded, "haemolysed", "is from a hemolyzed sample")
     charted, unit = quantity.value, quantity.code
-    conversion = analyte.units.get(unit) if unit else None
+    conversion, charted_unit = analyte.units.get(unit) if unit else None, quantity.unit or unit
     # Nearly every result has a code that is known and says nothing else beside it: the rest is `_converted`'s.
-    if conversion is None or quantity.comparator or quantity.unit not in ("", unit):
+    is_conflict = charted_unit != unit and analyte.units.get(charted_unit) != conversion
+    if conversion is None or quantity.comparator or is_conflict:
         return _converted(analyte, coded, quantity, charted, time)
     value = charted * conversion.factor + conversion.offset
     if not analyte.plausible_low <= value <= analyte.plausible_high:
         return _converted(analyte, coded, quantity, charted, time)
     source = f"Observation/{observation.id}" if observation.id else _source(observation)
-    return Measurement(analyte.key, value, analyte.unit, time, source, code or "", charted, unit)
+    return Measurement(analyte.key, value, analyte.unit, time, source, code or "", charted, charted_unit)
 
 
 @remembered("names beside the code of a result", entries=2048, longest=400)
