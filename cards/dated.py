@@ -16,7 +16,6 @@ from msgspec import Struct
 from cards.preventive.abnormal_rows import ABNORMAL_RESULTS
 from cards.preventive.knowledge import PREVENTIVE
 from cards.rules.engine.prepared import prepared_families
-from cards.vaccines.due import season_end_of
 from cards.vaccines.knowledge import load_knowledge
 
 READ_AGAIN: Final = timedelta(days=730)
@@ -78,7 +77,7 @@ def _of_vaccines() -> Iterator[DatedTable]:
     yield DatedTable("Vaccines", source, knowledge.schedule.date + READ_AGAIN)
     for antigen in knowledge.antigens.values():
         doses = (dose for series in antigen.series for dose in series.doses)
-        ends = [end for dose in doses if (end := season_end_of(dose)) is not None]
+        ends = [dose.season_over for dose in doses if dose.season_over is not None]
         if ends:
             yield DatedTable(f"{antigen.antigen} vaccine", source, max(ends), is_season=True)
 

@@ -20,7 +20,6 @@ from cards.vaccines.knowledge import (
     Series,
     SeriesDose,
     SkipCondition,
-    SkipSet,
     Vaccines,
 )
 from cards.vaccines.patient import Doses, GivenDose, LatestDose, Person
@@ -149,20 +148,15 @@ def can_skip(course: Course, rule: SeriesDose, reference: date, dose: GivenDose 
         one_is_enough, is_met = skip.logic == "OR", False
         for item in skip.sets:
             if item.effective <= reference <= item.cessation:
-                is_met = _set_is_met(course, item, reference, dose)
+                for condition in item.conditions:
+                    is_met = _condition_is_met(course, condition, reference, dose)
+                    if is_met is (item.logic == "OR"):
+                        break
                 if is_met is one_is_enough:
                     break
         if is_met:
             return True
     return False
-
-
-def _set_is_met(course: Course, skip_set: SkipSet, reference: date, dose: GivenDose | None) -> bool:
-    one_is_enough = skip_set.logic == "OR"
-    for condition in skip_set.conditions:
-        if _condition_is_met(course, condition, reference, dose) is one_is_enough:
-            return one_is_enough
-    return not one_is_enough
 
 
 def _condition_is_met(course: Course, condition: SkipCondition, reference: date, dose: GivenDose | None) -> bool:

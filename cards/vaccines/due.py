@@ -4,6 +4,7 @@ Vaccine groups that are ordered already and still to be given are known too, so 
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import date
 from typing import Final, NamedTuple
@@ -13,7 +14,7 @@ from msgspec import Struct
 from cards.vaccines.evidence import DeclinedVaccine
 from cards.vaccines.forecasting import SeriesStatus
 from cards.vaccines.groups import LABELS, TETANUS_GROUP, GroupForecast, assess
-from cards.vaccines.knowledge import Contraindication, Period, SeriesDose, VaccineKnowledge, parse_period
+from cards.vaccines.knowledge import Contraindication, Period, VaccineKnowledge, parse_period
 from cards.vaccines.patient import (
     DATE_OF_TRANSPLANT,
     HIV,
@@ -73,7 +74,6 @@ def _open_orders(record: PatientRecord) -> Iterator[CodeableConcept]:
 # (data/shared_decisions.csv).
 _SHARED_DECISION = "shared clinical decision"
 # A release that begins a season without an end (COVID-19) is of that year.
-_SEASON = Period(years=1)
 ADULT = Period(years=19)
 _A_YEAR = Period(years=1)
 _TDAP_WEEK: Final = 27
@@ -161,10 +161,9 @@ def vaccines_due(
     not_judged: list[str] = []
     seasons: dict[str, date] = {}
     for forecast in sorted(forecasts, key=lambda item: item.series_type != "Risk"):
-        reason = _why_not_judged(forecast, knowledge)
         if (season := _season_before(forecast)) is not None:
             seasons.setdefault(forecast.group, season)
-        elif reason is not None:
+        elif (reason := _why_not_judged(forecast, knowledge)) is not None:
             not_judged.append(reason)
         elif forecast.recommended is not None and forecast.recommended <= as_of:
             into = discuss if _is_shared_decision(forecast) else needed_by_group
@@ -312,13 +311,12 @@ def _is_shared_decision(forecast: GroupForecast) -> bool:
         return True
     started = any(candidate.course.valid for candidate in forecast.best)
     return any(
-        shared_decision.group == forecast.group
-        and forecast.person.within_ages(forecast.as_of, shared_decision.begin, shared_decision.end)
+        forecast.person.within_ages(forecast.as_of, shared_decision.begin, shared_decision.end)
         and (shared_decision.even_if_started or not started)
         and (
             shared_decision.even_at_risk or forecast.series_type != "Risk" or _is_at_risk_of(shared_decision, forecast)
         )
-        for shared_decision in _SHARED_DECISIONS
+        for shared_decision in _SHARED_DECISIONS.get(forecast.group, ())
     )
 
 
@@ -329,7 +327,6 @@ def _is_at_risk_of(shared_decision: "_SharedDecision", forecast: GroupForecast) 
 
 
 class _SharedDecision(NamedTuple):
-    group: str
     begin: Period | None
     end: Period | None
     even_if_started: bool
@@ -337,21 +334,17 @@ class _SharedDecision(NamedTuple):
     at_risk_of: frozenset[str]
 
 
-_SHARED_DECISIONS: Final = tuple(
-    _SharedDecision(
-        row["group"],
-        parse_period(row["from_age"]) if row["from_age"] else None,
-        parse_period(row["until_age"]) if row["until_age"] else None,
-        row["started"] == "any",
-        row["risk"] == "any",
-        frozenset(row["risk"].split(";")) - {"any", "no", ""},
+_SHARED_DECISIONS: Final[Mapping[str, list[_SharedDecision]]] = defaultdict(list)
+for row in package_rows("cards.vaccines", "data/shared_decisions.csv"):
+    _SHARED_DECISIONS[row["group"]].append(
+        _SharedDecision(
+            parse_period(row["from_age"]) if row["from_age"] else None,
+            parse_period(row["until_age"]) if row["until_age"] else None,
+            row["started"] == "any",
+            row["risk"] == "any",
+            frozenset(row["risk"].split(";")) - {"any", "no", ""},
+        )
     )
-    for row in package_rows("cards.vaccines", "data/shared_decisions.csv")
-)
-
-
-def _next_doses(forecast: GroupForecast) -> list[SeriesDose]:
-    return [rule for item in forecast.best if (rule := item.course.current) is not None]
 
 
 def _why_not_judged(forecast: GroupForecast, knowledge: VaccineKnowledge) -> str | None:
@@ -363,7 +356,7 @@ def _why_not_judged(forecast: GroupForecast, knowledge: VaccineKnowledge) -> str
         for cohort in knowledge.antigens[antigen].immune_births:
             if cohort.country and not person.country and person.birth_date < cohort.born_before:
                 return f"{forecast.group}: country of birth not known"
-    for rule in _next_doses(forecast):
+    for rule in forecast.next_doses:
         for interval in rule.intervals:
             code = interval.from_observation
             if code and person.observed(code) is None:
@@ -380,16 +373,11 @@ def _season_before(forecast: GroupForecast) -> date | None:
     if forecast.status is SeriesStatus.COMPLETE:
         rules = [rule for candidate in forecast.best for rule in candidate.series.doses]
     elif forecast.status in (SeriesStatus.NOT_COMPLETE, SeriesStatus.NOT_RECOMMENDED):
-        rules = _next_doses(forecast)
+        rules = forecast.next_doses
     else:
         return None
-    ends = [end for rule in rules if (end := season_end_of(rule)) is not None]
+    ends = [rule.season_over for rule in rules if rule.season_over is not None]
     return max(ends) if ends and max(ends) < forecast.as_of else None
-
-
-def season_end_of(rule: SeriesDose) -> date | None:
-    """Return the last day of the season of a dose; if the release dates only its beginning, a year later; or None."""
-    return rule.season_end or (_SEASON.after(rule.season_start) if rule.season_start is not None else None)
 
 
 def _labels(group: str) -> tuple[str, ...]:

@@ -7,13 +7,22 @@ relevant), chapter 8 (which of them is best) and chapter 9. The names of the rul
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import cached_property
+from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct, structs
 
 from cards.vaccines.course import Course, DoseStatus, Evaluation, evaluate, years_back_to_season
 from cards.vaccines.forecasting import Forecast, SeriesStatus, forecast
-from cards.vaccines.knowledge import Antigen, Conflict, Period, Series, VaccineGroup, VaccineKnowledge
+from cards.vaccines.knowledge import (
+    Antigen,
+    Conflict,
+    Period,
+    Series,
+    SeriesDose,
+    VaccineGroup,
+    VaccineKnowledge,
+)
 from cards.vaccines.patient import PREGNANT, Doses, PatientObservation, Person, doses_by_antigen
 
 TETANUS_GROUP: Final = "DTaP/Tdap/Td"
@@ -127,11 +136,12 @@ def _prioritized(group: list[Candidate]) -> Candidate | None:
     complete = [item for item in scorable if item.is_complete]
     in_process = [item for item in scorable if item.is_in_process]
     if complete:
-        return _best_scored(complete, _score_complete)
+        # Table 8-7: the most valid doses. It has no other condition, so that the points and the doses order alike.
+        return _best_scored(complete, [len(item.course.valid) for item in complete])
     if in_process:
-        return _best_scored(in_process, _score_in_process)
+        return _best_scored(in_process, _scores_in_process(in_process))
     defaults = [item for item in scorable if item.series.default]
-    return defaults[0] if defaults else _best_scored(scorable, _score_without_doses)
+    return defaults[0] if defaults else _best_scored(scorable, _scores_without_doses(scorable))
 
 
 def _scorable(group: list[Candidate]) -> list[Candidate]:
@@ -154,9 +164,10 @@ def _is_scorable(item: Candidate, best_priority: str, start_anywhere: bool) -> b
     return limit is None or item.course.valid[0].given < limit
 
 
-def _best_scored(items: list[Candidate], score: Callable[[Candidate, list[Candidate]], int]) -> Candidate:
+def _best_scored(items: list[Candidate], scores: Iterable[int]) -> Candidate:
     """SELECTBEST-2: the highest score, and among equals the preferred series."""
-    return max(items, key=lambda item: (score(item, items), -item.series.preference))
+    places = [(score, -item.series.preference) for score, item in zip(scores, items, strict=True)]
+    return items[places.index(max(places))]
 
 
 def _points(mine: bool, shared: bool, weight: int) -> int:
@@ -166,12 +177,7 @@ def _points(mine: bool, shared: bool, weight: int) -> int:
     return 0 if shared else weight
 
 
-def _score_complete(item: Candidate, _: list[Candidate]) -> int:
-    """Table 8-7: the most valid doses. It has no other condition, so that the points and the doses order alike."""
-    return len(item.course.valid)
-
-
-def _score_in_process(item: Candidate, items: list[Candidate]) -> int:
+def _scores_in_process(items: list[Candidate]) -> list[int]:
     """Table 8-9."""
     most = max(len(item.course.valid) for item in items)
     having_most = [item for item in items if len(item.course.valid) == most]
@@ -180,25 +186,27 @@ def _score_in_process(item: Candidate, items: list[Candidate]) -> int:
     finishes = {id(item): item.finish for item in items if item.is_completable and item.finish is not None}
     earliest = min(finishes.values(), default=None)
     first = [key for key, day in finishes.items() if day == earliest]
-    return (
+    return [
         _points(item.series.product and item.has_only_valid_doses, False, 2)
         + _points(item.is_completable, False, 3)
         + _points(item in having_most, len(having_most) > 1, 2)
         + _points(item in closest, len(closest) > 1, 2)
         + _points(id(item) in first, len(first) > 1, 1)
-    )
+        for item in items
+    ]
 
 
-def _score_without_doses(item: Candidate, items: list[Candidate]) -> int:
+def _scores_without_doses(items: list[Candidate]) -> list[int]:
     """Table 8-11."""
     starts = {id(item): item.forecast.earliest for item in items if item.forecast.earliest is not None}
     earliest = min(starts.values(), default=None)
     first = [key for key, day in starts.items() if day == earliest]
-    return (
+    return [
         _points(id(item) in first, len(first) > 1, 1)
         + _points(item.is_completable, False, 1)
         - _points(item.series.product, False, 1)
-    )
+        for item in items
+    ]
 
 
 class GroupForecast(Struct, frozen=True, dict=True):
@@ -219,6 +227,11 @@ class GroupForecast(Struct, frozen=True, dict=True):
     def person(self) -> Person:
         """Whose forecast it is."""
         return self.best[0].course.person
+
+    @cached_property
+    def next_doses(self) -> list[SeriesDose]:
+        """The target doses that come next in its best series."""
+        return [rule for item in self.best if (rule := item.course.current) is not None]
 
     @cached_property
     def label(self) -> str:
@@ -433,6 +446,9 @@ _FIRST_OF_GROUP: Final = (
 )
 
 
+_OF_NEXT_DOSE: Final = tuple(map(attrgetter, ("dose_number", "recommended", "past_due")))
+
+
 def _blend(
     name: str,
     series_type: str,
@@ -447,9 +463,7 @@ def _blend(
         return GroupForecast(name, series_type, status, items, as_of)
     forecasts_open = [item.forecast for item in items if item.forecast.status is SeriesStatus.NOT_COMPLETE]
     earliest = _earliest(forecasts_open, latest_dose, group)
-    numbers = [item.dose_number for item in forecasts_open if item.dose_number is not None]
-    recommended = [item.recommended for item in forecasts_open if item.recommended is not None]
-    past_due = [item.past_due for item in forecasts_open if item.past_due is not None]
+    numbers, recommended, past_due = (filter(None, map(value, forecasts_open)) for value in _OF_NEXT_DOSE)
     return GroupForecast(
         name,
         series_type,

@@ -185,6 +185,11 @@ class SeriesDose(_Fact, frozen=True, dict=True):
         return frozenset(code for entry in self.preferable for code in entry.cvx)
 
     @cached_property
+    def season_over(self) -> date | None:
+        """The last day of its season; if the release dates only the beginning, a year later; None without a season."""
+        return self.season_end or (Period(years=1).after(self.season_start) if self.season_start is not None else None)
+
+    @cached_property
     def recommendable(self) -> tuple[Vaccines, ...]:
         """The preferable vaccines that CDC recommends in a forecast."""
         return tuple(entry for entry in self.preferable if entry.forecast)
