@@ -60,7 +60,8 @@ def signs_by_group(record: PatientRecord) -> Mapping[str, tuple[Sign, ...]]:
 
 def _by_group(record: PatientRecord) -> dict[str, tuple[Sign, ...]]:
     """All groups at once: most charts have nothing of this kind, and a call asks for dozens of groups."""
-    by_kind = {kind: signs for kind, read in _READERS.items() if (signs := read(record))}
+    came = record.resources.by_type
+    by_kind = {kind: signs for kind, (of_type, read) in _READERS.items() if came[of_type] and (signs := read(record))}
     by_group: dict[str, tuple[Sign, ...]] = {}
     for group in {group for signs in by_kind.values() for group in signs}:
         kinds = CONDITION_GROUPS[group].counts_from
@@ -253,17 +254,17 @@ def _add_reasons(
 
 
 _READERS = {
-    "Procedure": _operations,
-    "Device": _devices,
-    "Flag": _flags,
-    "CarePlan": _plans,
-    "FamilyMemberHistory": _relatives,
-    "Consent": _consents,
-    "DocumentReference": _documents,
-    "order": _orders,
-    "request": _requests,
-    "visit": _visits,
-    "kind of visit": _kinds_of_visits,
+    "Procedure": (Procedure, _operations),
+    "Device": (Device, _devices),
+    "Flag": (Flag, _flags),
+    "CarePlan": (CarePlan, _plans),
+    "FamilyMemberHistory": (FamilyMemberHistory, _relatives),
+    "Consent": (Consent, _consents),
+    "DocumentReference": (DocumentReference, _documents),
+    "order": (MedicationRequest, _orders),
+    "request": (ServiceRequest, _requests),
+    "visit": (Encounter, _visits),
+    "kind of visit": (Encounter, _kinds_of_visits),
 }
 KINDS = frozenset(_READERS)
 """What the column `counts_from` may name."""

@@ -7,7 +7,8 @@ date, a gestational age, a positive test, the reason of a visit.
 
 import re
 from collections.abc import Iterator
-from typing import Literal, TypeAlias
+from operator import attrgetter
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -26,6 +27,7 @@ from fhir.terminology.conditions import (
     pregnancy_meaning_of_name,
 )
 
+_SYSTEM: Final = attrgetter("system")
 PregnancySignKind: TypeAlias = Literal["status", "due", "gestation", "hcg", "visit", "period", "feeding"]
 
 # Serum hCG in mIU/mL: under 5 none, from 25 a pregnancy (NAVMED P-5139, quoted by GLOWM: "non-pregnant <24, positive
@@ -90,8 +92,8 @@ def _signs(record: PatientRecord) -> PregnancySigns:
                 _sort_in(signs, use, observation, coding.code, record)
                 break
         else:
-            is_coded = any(coding.system in LOINC_SYSTEMS for coding in observation.code.coding)
-            if not is_coded and (use := _meaning_of_name(observation.code)) is not None:
+            has_name = LOINC_SYSTEMS.isdisjoint(map(_SYSTEM, observation.code.coding))
+            if has_name and (use := _meaning_of_name(observation.code)) is not None:
                 _sort_in(signs, use, observation, "", record)
     for visit in record.facts(Encounter):
         if visit.reasonCode:

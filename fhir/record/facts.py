@@ -92,8 +92,6 @@ _WORDS: Final = tuple(
 
 def _facts_at_any_time(resources: list[Any], kind: type[_T]) -> tuple[_T, ...]:
     """Return those of the resources of one kind that are facts, in their order, with what has not begun yet."""
-    if not resources:
-        return ()
     if kind not in _VERIFIED:
         facts = [fact for fact in resources if fact.status not in NEVER_STATUS]
         if kind is Encounter:
@@ -106,11 +104,6 @@ def _facts_at_any_time(resources: list[Any], kind: type[_T]) -> tuple[_T, ...]:
         sure = (sure for fact in facts if (sure := _with_certainty(fact)) is not None)
         facts = [_with_code_of_words(fact) for fact in sure]
     return tuple(facts)
-
-
-def _begun(facts: tuple[_T, ...], kind: type[_T], as_of: datetime) -> tuple[_T, ...]:
-    dates_of = _DATES.get(kind)
-    return facts if dates_of is None or not facts else tuple(_those_begun(facts, dates_of, as_of))
 
 
 def _is_verified(resource: Any) -> bool:
@@ -489,7 +482,11 @@ class ReadResources:
 
     def facts_of(self, kind: type[_T], as_of: datetime) -> tuple[_T, ...]:
         """Return the facts of a kind at that instant."""
-        facts = self.facts[kind] = _begun(_facts_at_any_time(self.by_type[kind], kind), kind, as_of)
+        resources, dates_of = self.by_type[kind], _DATES.get(kind)
+        facts = _facts_at_any_time(resources, kind) if resources else ()
+        if facts and dates_of is not None:
+            facts = tuple(_those_begun(facts, dates_of, as_of))
+        self.facts[kind] = facts
         return facts
 
     def results_of(self, analyte: str, as_of_epoch: float) -> AnalyteResults:

@@ -1,9 +1,10 @@
 """Drafted orders as the client sent them, the medications in them, and the patient's current medications."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -346,16 +347,16 @@ def tests_of(request: ServiceRequest) -> frozenset[str]:
     return frozenset({*codes, *panels}).union(*(analyte.loinc for analyte in analytes))
 
 
+_WORDS: Final = attrgetter("words")
+
+
 def order_text(order: MedicationRequest) -> str:
     """Every instruction and reason of the order, one after the other."""
-    return " ".join(_words(order))
-
-
-def _words(order: MedicationRequest) -> Iterator[str]:
+    texts: list[str] = []
     for dosage in instructions_of(order):
-        yield from (text for text in (dosage.text, dosage.patientInstruction) if text)
-        yield from (instruction.words for instruction in dosage.additionalInstruction)
-    yield from (reason.words for reason in order.reasonCode)
+        texts += filter(None, (dosage.text, dosage.patientInstruction))
+        texts += map(_WORDS, dosage.additionalInstruction)
+    return " ".join([*texts, *map(_WORDS, order.reasonCode)])
 
 
 _WHOSE: Final = ("subject", "patient", "for")

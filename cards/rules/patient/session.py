@@ -167,13 +167,12 @@ class PatientSession:
     @cached_property
     def stopped(self) -> tuple[DraftMedication, ...]:
         """The drafts that end a drug which the patient takes, or took until then, and no other order goes on with."""
-        orders = ((draft, draft.order) for draft in self.drafts)
-        ending = (
-            DraftMedication(draft, order, self.medications)
-            for draft, order in orders
-            if order is not None and is_to_be_ended(order)
-        )
-        return tuple([drafted for drafted in ending if self._ends_drug(drafted)])
+        ending = [
+            DraftMedication(draft, draft.order, self.medications)
+            for draft in self.drafts
+            if draft.order is not None and is_to_be_ended(draft.order)
+        ]
+        return tuple(filter(self._ends_drug, ending))
 
     def _ends_drug(self, drafted: DraftMedication) -> bool:
         codes = frozenset(drafted.medication.rxcuis)

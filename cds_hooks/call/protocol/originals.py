@@ -60,7 +60,7 @@ class OriginalOrders:
     def __init__(self, sent: tuple[bytes, ...], kind: str = "MedicationRequest") -> None:
         sent = sent if isinstance(sent, Sent) else Sent(sent)
         kinds = sent.kinds  # of what could not be read wholly the types are not known.
-        is_absent = kinds and BrokenResource not in kinds and all(of.__struct_config__.tag != kind for of in kinds)
+        is_absent = kinds and BrokenResource not in kinds and kind not in [of.__struct_config__.tag for of in kinds]
         self._sent = NOTHING_SENT if is_absent else sent
         self._kind = kind
 
