@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import compress
 from operator import itemgetter
@@ -170,6 +170,8 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
                 break
         else:
             parts[analyte_in_words(observation) or OTHER].append((observation, observation, None))
+        for key, pressure in _pressures_in_words(observation) if observation.valueString else ():
+            parts[key].append((observation, pressure, None))
         for component in observation.component:
             for coding in component.code.coding:
                 code = coding.code
@@ -181,6 +183,19 @@ def parts_by_analyte(observations: Iterable[Observation]) -> dict[str, list[Code
                 if is_panel(observation.code.texts) and (key := analyte_in_words(observation, component)) is not None:
                     parts[key].append((observation, component, None))
     return parts
+
+
+# LOINC, panels of a blood pressure; "162/98 mmHg" in kPa would be 22/13.
+_PRESSURE_CODES: Final = frozenset({"85354-9", "55284-4", "35094-2"})
+_PRESSURE: Final = re.compile(r"(?P<sbp>[1-3]?\d\d) ?/ ?(?P<dbp>1?\d\d)(?: ?mm ?\[?hg\]?)?(?:[ ,;(]\D{,60})?", re.I)
+
+
+def _pressures_in_words(observation: Observation) -> Iterator[tuple[str, ObservationComponent]]:
+    """Yield the two parts of a blood pressure that is written as one text, which is how some systems keep it."""
+    both, concept = _PRESSURE.fullmatch(observation.valueString or ""), observation.code
+    if both and (any(map(concept.has, _PRESSURE_CODES)) or is_panel(concept.texts, {"pressure"})):
+        for key, number in both.groupdict().items():
+            yield key, ObservationComponent(code=concept, valueQuantity=Quantity(float(number), unit="mmHg"))
 
 
 def analyte_in_words(observation: Observation, part: Observation | ObservationComponent | None = None) -> str | None:
@@ -343,9 +358,8 @@ def measure(
     status = observation.status
     if status in STATUS_NEVER_USED:
         return _withdrawn(analyte, coded)
-    quantity = part.valueQuantity if part.valueQuantity is not None else _quantity_in_words(part)
-    if analyte.kind == ANSWER and quantity is None:
-        quantity = _answer(part)
+    answer = _answer(part) if analyte.kind == ANSWER else None  # before a number: "0 Rh negative" is blood group 0
+    quantity = part.valueQuantity or answer or _quantity_in_words(part)
     if quantity is None or quantity.value is None:
         return _without_number(analyte, coded)
     if status not in USABLE_STATUS:
@@ -422,7 +436,7 @@ def _converted(
 
 # "6.4 mmol/L", "6,4 mmol/l", "6.4 H mmol/L"; a comma before three digits could as well mark thousands.
 _NUMBER_WITH_UNIT = re.compile(
-    r"(?P<whole>-?\d{1,7})(?:(?:\.(?P<point>\d{1,6}))|(?:,(?P<comma>\d{1,2})))?"
+    r"(?:= ?)?(?P<whole>-?\d{1,7})(?:(?:\.(?P<point>\d{1,6}))|(?:,(?P<comma>\d{1,2})))?"
     r"(?: \(?(?:HH?|LL?)\)?(?= \S))? ?(?P<unit>[^\d.,].{0,30})?"
 )
 
@@ -430,7 +444,7 @@ _NUMBER_WITH_UNIT = re.compile(
 # "6.4 mmol/L (H)": what is said of the number behind its unit; the L of "mmol / L" is the unit's.
 _FLAG = re.compile(
     r"(?:(?<![/ ])(?: [(\[]?|[(\[])"
-    r"(?:HH?|LL?|(?:very |critical(?:ly)? |panic )?(?:high|low|critical|panic))[)\]]?)?"
+    r"[*!]{0,2}(?:HH?|LL?|[↑↓]{1,2}|(?:very |critical(?:ly)? |panic )?(?:high|low|critical|panic))[)\]]?)?"
     r"[*!]{0,3}$",
     re.IGNORECASE,
 )

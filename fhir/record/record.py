@@ -323,7 +323,8 @@ class PatientRecord:
 
     def screening_parts(self) -> list[CodedPart]:
         """What may be a screening test or a fact about smoking; a code of SNOMED CT is of no analyte."""
-        return [part for key in (SCREENING, "hbsag", "hiv_test", OTHER) for part in self.resources.parts_of(key)]
+        keys = (SCREENING, "hbsag", "hiv_test", "rh_d", OTHER)
+        return [part for key in keys for part in self.resources.parts_of(key)]
 
     def one_sided_results(self, analyte: str) -> list[OneSidedResult]:
         """Results that say only on which side of a number they lie, newest first."""

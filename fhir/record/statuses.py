@@ -46,10 +46,11 @@ _STATUSES: Final[Mapping[str, str]] = {
     "Consent": "draft proposed active rejected inactive entered-in-error",
     "Flag": "active inactive entered-in-error",
 }
-# R5, and the codes of DSTU2 and STU3 that R4 renamed.
+# R5, the codes of DSTU2 and STU3 that R4 renamed, and those that interfaces hand on from HL7 v2.
 _OF_OTHER_RELEASES: Final[Mapping[str, Mapping[str, str]]] = {
+    "Observation": {"f": "final", "c": "corrected", "p": "preliminary"},  # of HL7 v2, table 0085
     "MedicationRequest": {"ended": "completed"},
-    "MedicationStatement": {"recorded": "unknown", "draft": "unknown"},
+    "MedicationStatement": {"recorded": "unknown", "draft": "unknown", "taking": "active"},
     "Encounter": {
         "on-hold": "onleave",
         "discharged": "finished",

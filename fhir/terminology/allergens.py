@@ -230,7 +230,7 @@ _HARM: Final = (
 _DRUG: Final = r"(?P<drug>[^,;.()]{3,60}"
 _CAUSED: Final = (
     re.compile(
-        rf"\b{_HARM}[^,;.()]{{0,40}} (?:(?:due|secondary|2/2|reaction) to|2/2|caused by|induced by|from) {_DRUG})",
+        rf"\b{_HARM}[^,;.()]{{0,40}} (?:(?:due|secondary|reaction|2/2) to|[2d]/[2t]|(?:caus|induc)ed by|from) {_DRUG})",
         re.IGNORECASE,
     ),
     re.compile(rf"\b{_DRUG}?)[- ](?:induced|associated|related|mediated) [^,;.()]{{0,20}}\b{_HARM}", re.IGNORECASE),
@@ -252,8 +252,8 @@ _NOT_CAUSED: Final = re.compile(
     re.IGNORECASE,
 )
 _LINKS: Final = (
-    " to ", "2/2", " by ", " from ", "induced", "associated", "related", "mediated", "tox", "pneumonitis", "hypersens",
-    "edema", "cough", "intoleran",
+    " to ", "2/2", "d/t", " by ", " from ", "induced", "associated", "related", "mediated", "tox", "pneumonitis",
+    "hypersens", "edema", "cough", "intoleran",
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ not reference ranges.
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from functools import cache
 from typing import Final
 
@@ -233,13 +233,13 @@ def analyte_of_name(text: str) -> str | None:
     return key if key in ANALYTES else None
 
 
-def is_panel(texts: Iterable[str]) -> bool:
-    """Whether a name is that of a panel of blood or of a study of the heart, whose parts are what their names say.
+def is_panel(texts: Iterable[str], kinds: Set[str] = frozenset({"panel", "pressure"})) -> bool:
+    """Whether a name is that of a panel of blood, a study of the heart or a pressure, whose parts say what they are.
 
     >>> is_panel(["Blutbild"]), is_panel(["Urine electrolytes"])
     (True, False)
     """
-    return any(_key_of_name(text) == "panel" for text in texts)
+    return any(_key_of_name(text) in kinds for text in texts)
 
 
 @remembered("names of analytes", entries=2048, longest=_LONGEST_NAME)

@@ -23,7 +23,7 @@ _SAME: Final = {
 }  # fmt: skip
 _PER_AREA: Final = re.compile(r"1[.,]73 ?(?:m\^?2|sqm|qm)?")
 _POWER: Final = re.compile(r"^(?:x|×|\*|·)?10(?:\*\*|\^|\*|e|\+|exp)\+?(\d{1,2})$")
-_ANNOTATION: Final = re.compile(r"(?<=%) ?\{[^{}]{0,30}\}|^\{(?:cells?|#)\}")
+_ANNOTATION: Final = re.compile(r"(?<=%) ?\{[^{}]{0,30}\}|^\{(?:cells?|#)\}| ?\(calc(?:ulated)?\)$")
 _PREFIXES: Final = {
     "": 1.0, "k": 1e3, "d": 1e-1, "c": 1e-2, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15,
 }  # fmt: skip
