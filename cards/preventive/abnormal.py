@@ -6,9 +6,9 @@ rows of one screening the first that is open is told. What the project chose its
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
-from math import isclose
+from math import inf, isclose
 from typing import Final, TypeAlias
 
 from cards.extension import Fact
@@ -29,17 +29,18 @@ from cards.text import format_number, plain, unit
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.condition_concepts import words_take_back
 from fhir.mapping.conditions import condition_status, condition_time, find_condition
+from fhir.mapping.gestation import gestation
 from fhir.mapping.medications.active import (
     active_medications,
     ended_medications,
     orders_not_active,
 )
-from fhir.mapping.medications.identity import MedicationIdentity, identify_product
+from fhir.mapping.medications.identity import MedicationIdentity, identify_concept, identify_product
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.facts import Found
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Condition, MedicationAdministration
+from fhir.record.resources import Condition, Immunization, MedicationAdministration
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import code_system
@@ -91,9 +92,14 @@ def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
         for row in ABNORMAL_RESULTS.rows
         if row.id in abnormal
         or (coded and row.icd10)
+        or row.problems
         or (has_other_names and row.any_entry)
         or not tests.isdisjoint(row.tests)
     ]
+
+
+def _is_within(time: FhirTime | None, days: float | None, record: PatientRecord) -> bool:
+    return days in (None, inf) or (time is not None and time.whole_days(record.as_of_epoch) <= (days or 0))
 
 
 def _is_for(row: AbnormalResult, age: int | None, record: PatientRecord) -> bool:
@@ -102,7 +108,13 @@ def _is_for(row: AbnormalResult, age: int | None, record: PatientRecord) -> bool
         return False
     if row.sex is not None and record.sex not in (row.sex, None):
         return False
-    return not row.only_with or find_condition(record, *row.only_with) is not None
+    hit = find_condition(record, *row.only_with) if row.only_with else None
+    if hit is None:
+        return not row.only_with
+    if row.from_week:
+        dated = gestation(record, hit.time, hit.source)
+        return dated is not None and dated.weeks >= row.from_week
+    return _is_within(hit.time, row.only_with_days, record)
 
 
 # Numbers of an analyte
@@ -112,9 +124,9 @@ def _open_number(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
     abnormal = _abnormal(row.analytes, row, record)
     if not abnormal or len(_abnormal(row.beside, row, record)) < len(row.beside):
         return None
-    if _is_settled_by_state(row, record, None):
-        return None
     newest = max(abnormal, key=lambda result: result.time.instant)
+    if _is_settled_by_state(row, record, newest.time if row.settled_by_course else None):
+        return None
     if newest.analyte.startswith("glucose") and _is_followed_by_normal_a1c(record, newest):
         return None
     if any(_is_settled_by_test(name, record, newest.time, newest.source) for name in row.settled_by_tests):
@@ -203,7 +215,7 @@ def _open_words(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
         finding = row.finding_in(entry)
         if finding is None or entry.time is None:
             continue
-        if row.newest_days is not None and entry.time.whole_days(record.as_of_epoch) > row.newest_days:
+        if not _is_within(entry.time, row.newest_days, record):
             continue
         if _is_settled(row, record, entry.time, entry.source):
             return None
@@ -284,7 +296,10 @@ def _is_normal_after(row: AbnormalResult, later: Done, time: FhirTime) -> bool:
 
 
 def _charted_problem(row: AbnormalResult, record: PatientRecord) -> Done | None:
-    """Return the newest active problem whose ICD-10 code is one of the row's."""
+    """Return the newest active problem of the row's groups, or whose ICD-10 code is one of the row's."""
+    hit = find_condition(record, *row.problems) if row.problems else None
+    if hit is not None and _is_within(hit.time, row.newest_days, record):
+        return Done(row.id, hit.time, hit.source, hit.words)
     if not row.icd10:
         return None
     problems = [
@@ -292,7 +307,7 @@ def _charted_problem(row: AbnormalResult, record: PatientRecord) -> Done | None:
         for condition, concept, codes in record.derive(_active_by_icd10)
         if any(code.replace(".", "").startswith(row.icd10) and not words_take_back(concept, code) for code in codes)
         and (time := condition_time(condition, record)) is not None
-        and (row.newest_days is None or time.whole_days(record.as_of_epoch) <= row.newest_days)
+        and _is_within(time, row.newest_days, record)
     ]
     return max(problems, key=lambda problem: problem.time.instant if problem.time is not None else 0.0, default=None)
 
@@ -343,13 +358,23 @@ def _is_treated(row: AbnormalResult, record: PatientRecord, time: FhirTime | Non
     first_day = date.min
     if time is not None and row.not_before_days is not None:
         first_day = time.last_day - timedelta(days=row.not_before_days)
+    if row.treated_within_days is not None:
+        first_day = record.as_of.date() - timedelta(days=row.treated_within_days)
     taken = [
         medication.identity
         for medication in active_medications(record)
         if medication.authored is None or medication.authored.last_day >= first_day
     ]
     courses = _courses_since(record, time, first_day) if row.settled_by_course and time is not None else []
-    return any(row.is_settled_by(identity) for identity in (*taken, *courses))
+    return any(row.is_settled_by(identity) for identity in (*taken, *courses, *_shots_since(record, first_day)))
+
+
+def _shots_since(record: PatientRecord, first_day: date) -> Iterator[MedicationIdentity]:
+    """Yield the immunizations that were given: vaccines, and antibodies that are charted as such."""
+    for shot in record.facts(Immunization):
+        given = parse_time(shot.occurrenceDateTime or "")
+        if shot.vaccineCode and shot.status in (None, "completed") and given and given.last_day >= first_day:
+            yield identify_concept(shot.vaccineCode)
 
 
 def _courses_since(record: PatientRecord, time: FhirTime, first_day: date) -> list[MedicationIdentity]:
@@ -377,5 +402,5 @@ def _is_settled_by_test(name: str, record: PatientRecord, time: FhirTime, source
     return followed or is_ordered(record, name) is not None or declined(record, name) is not None
 
 
-_SAME_STUDY: Final = frozenset({"mammography", "lung_ct", "chest_ct", "aortic_ultrasound"})
+_SAME_STUDY: Final = frozenset({"mammography", "lung_ct", "chest_ct", "aortic_ultrasound", "eye_exam"})
 """What a result is of: the procedure and the report of one study stand on one day."""

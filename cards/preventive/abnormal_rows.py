@@ -58,7 +58,10 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     were ordered since the result and are over; `not_before_days`: an order that was older by more days when the result
     came settles nothing; `by_mouth`: of what is not injected these names alone settle it, and those of `injected` where
     nothing says how they are given; `only_taking`: only with such a one, {taken}, ordered before the result.
-    `normal_after_days`: a later result without a finding settles it from so many days on; None: none does.
+    `problems`: a problem of these groups is the finding. `only_with_days`: what it is `only_with` began at most so many
+    days ago; `from_week`: from this week of the pregnancy on. `treated_within_days`: older orders settle nothing.
+    `discharge`: told at a discharge, too, or only there. `normal_after_days`: a later result without a finding settles
+    it from so many days on; None: none does.
     """
 
     id: str
@@ -82,12 +85,15 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     marked_critical: bool = False
     any_entry: bool = False
     icd10: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     number_from: float | None = None
     number_below: float = inf
     analytes: tuple[Threshold, ...] = ()
     beside: tuple[Threshold, ...] = ()
     newest_days: int | None = None
     only_with: tuple[str, ...] = ()
+    only_with_days: float = inf
+    from_week: int = 0
     sex: Literal["male", "female"] | None = None
     from_age: int | None = None
     to_age: int | None = None
@@ -99,6 +105,8 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     settled_by_names: str = ""
     settled_by_course: bool = False
     not_before_days: int | None = None
+    treated_within_days: int | None = None
+    discharge: Literal["no", "also", "only"] = "no"
     injected: str = ""
     by_mouth: str = ""
     settled_by_allergies: tuple[str, ...] = ()

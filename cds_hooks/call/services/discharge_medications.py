@@ -107,12 +107,13 @@ def _on_what_is_missing(call: ServiceInput, judged: list[_Active], results: list
 
 
 def _critical_results(record: PatientRecord) -> Iterator[FollowUp]:
-    """Yield the results that a row or the laboratory calls critical and nothing has followed."""
+    """Yield what nothing has followed: results that a row or the laboratory calls critical, and rows of a discharge."""
     since = (record.as_of.date() - _LAST_DAYS).isoformat()
     marked = {entry.source for entry in record.derive(marked_critical)}
     for result in record.derive(open_results):
-        is_critical = result.row.indicator == "critical" or any(fact.source in marked for fact in result.facts)
-        if is_critical and (result.when >= since or result.row.settled_by_course):
+        row = result.row
+        is_critical = row.indicator == "critical" or any(fact.source in marked for fact in result.facts)
+        if row.discharge != "no" or (is_critical and (result.when >= since or row.settled_by_course)):
             yield result
 
 
@@ -161,10 +162,9 @@ _LVEF_DAYS: Final = 730
 
 
 def _going_home(record: PatientRecord, orders: Iterable[_Active]) -> list[MedicationIdentity]:
-    """Return the medications that are ordered or stated; drops and creams treat no such disease."""
+    """Return the medications that are ordered or stated."""
     stated = (identify(statement, record.medications) for statement in record.facts(MedicationStatement))
-    taken = (*(medication.identity for medication, _ in orders), *stated)
-    return [identity for identity in taken if identity.systemic is not False]
+    return [*(medication.identity for medication, _ in orders), *stated]
 
 
 class Unless(Struct, frozen=True, forbid_unknown_fields=True):
@@ -196,6 +196,8 @@ class Omission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     wanted: frozenset[str]
     called: str
     not_counted: frozenset[str] = frozenset()
+    not_named: str = "(?!)"
+    inhaled: bool = False
     days: int | None = None
     from_age: int = 0
     by_score: bool = False
@@ -206,6 +208,12 @@ class Omission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     not_beside: frozenset[str] = frozenset()
     unless: Unless = Unless()
     card: OmissionCard = OmissionCard()
+
+    def counts(self, medication: MedicationIdentity) -> bool:
+        """Whether a medication can be what is wanted; drops and creams treat no disease of the whole body."""
+        if self.not_counted.issuperset(medication.rxcuis) or re.search(self.not_named, medication.words, re.I):
+            return False
+        return self.inhaled or medication.systemic is not False
 
 
 class _Omissions(Struct, forbid_unknown_fields=True):
@@ -247,7 +255,7 @@ def _held_anticoagulants(record: PatientRecord) -> list[ActiveMedication]:
 
 
 def _is_missing(row: Omission, disease: ConditionHit, record: PatientRecord, taken: list[MedicationIdentity]) -> bool:
-    classes = frozenset[str]().union(*(one.classes for one in taken if not row.not_counted.issuperset(one.rxcuis)))
+    classes = frozenset[str]().union(*(one.keys for one in taken if row.counts(one)))
     if classes & row.wanted or classes & row.not_beside or (row.beside and not classes & row.beside):
         return False
     is_old = disease.time is None or disease.time.whole_days(record.as_of_epoch) > (row.days or 0)

@@ -55,7 +55,7 @@ _NOT_FOR: Final = frozenset({"age", "sex"})
 def find(call: ServiceInput) -> Advice:
     """One card where a service is due, and for each of the others the reason why it is not, or is not known."""
     record = call.record
-    results = record.derive(open_results)
+    results = tuple(result for result in record.derive(open_results) if result.row.discharge != "only")
     if (words := limited_outlook(record, SHORT_OUTLOOK)) is not None:
         advice = no_card(SUBJECT, "outside-population", f"{words} is on record: prevention is not suggested.")
         _add_results(advice, tuple(result for result in results if result.row.in_limited_outlook), call)
@@ -164,6 +164,7 @@ ADVISOR = Advisor(
             "AllergyIntolerance",
             "Encounter",
             "FamilyMemberHistory",
+            "Immunization",
         ),
         whole_history=("Procedure",),
         named_results=20,

@@ -30,6 +30,12 @@ MARKED["code"] |= {"text": "Hemoglobin, fecal, immunologic"}
 DECLINED, AAA = {"text": "Colonoscopy declined"}, {"text": "Infrarenal aneurysm of 5.6 cm"}
 LOW_BICARBONATE = number("1963-8", 12, "mmol/L", "2026-11-20")
 S_AUREUS, TODAY = result("600-7", "Staphylococcus aureus", "2026-11-20"), {"authoredOn": "2026-11-20"}
+SPLENECTOMY, MECHANICAL = (
+    procedure("Splenectomy", "2026-11-10"),
+    problem("Z95.2") | {"code": {"text": "Mechanical valve"}},
+)
+RH_NEGATIVE = result("882-1", "O NEG"), problem("Z3A.30", onsetDateTime="2026-11-20")
+VACCINE: Json = {"resourceType": "Immunization", "id": "i1", "status": "completed", "occurrenceDateTime": "2026-10-20"}
 EARLIER = taking("levothyroxine sodium 50 MCG Oral Tablet") | {"authoredOn": "2025-12-01"}
 ANEURYSM = report("Ultrasound of abdominal aorta", "2024-05-01", conclusion="Infrarenal aneurysm of 5.6 cm")
 
@@ -206,6 +212,10 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((result("24111-7", "Detected", "2026-11-10"),), None, "gonorrhea-positive"),
     ((report("H. pylori stool antigen", conclusion="Positive"),), None, "helicobacter-positive"),
     ((result("71773-6", "Positive"),), None, "igra-positive"),
+    ((*RH_NEGATIVE,), None, "rh-negative-pregnancy"),
+    ((number("6301-6", 1.3, "{INR}", "2026-11-20"), MECHANICAL), None, "inr-low-mechanical-valve"),
+    ((SPLENECTOMY,), None, "spleen-removed"),
+    ((report("Dilated retinal examination", "2024-05-01"), problem("E11.9")), None, "eyes-in-diabetes"),
 ]
 
 
@@ -274,6 +284,8 @@ def test_a_result_is_told_up_to_the_age_of_its_row_and_no_day_longer(
             procedure("PET/CT", "2026-06-01"),
         ),
         ((number("2823-3", 6.2, "mmol/L", "2026-11-20"),), taking("lisinopril 20 MG Oral Tablet")),
+        ((SPLENECTOMY,), {**VACCINE, "vaccineCode": {"text": "MenQuadfi"}}),
+        ((*RH_NEGATIVE,), {**VACCINE, "vaccineCode": {"text": "Rho(D)-IG IM"}}),
     ],
 )
 def test_what_follows_a_result_settles_it(entries: tuple[Json, ...], settling: Json) -> None:

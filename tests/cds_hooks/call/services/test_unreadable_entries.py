@@ -29,6 +29,7 @@ NOT_BY_NAME = {
     ("planning-conversation", "MedicationRequest"),  # likewise
     ("order-safety", "Immunization"),  # looked for beside a drafted vaccine (tests/cases/rules/vaccine-not-today.json)
     ("discharge-medications", "Immunization"),  # likewise
+    ("preventive-services", "Immunization"),  # read to see what has settled a result
 }
 
 
