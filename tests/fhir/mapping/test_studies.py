@@ -26,6 +26,9 @@ Transfusion 2 CGR | red_cells
 Transfuse 1 unit platelets |
 Red cell antibody screen |
 GXT | exercise_stress
+Endotracheal tube (ETT) size 7.5 |
+ESI triage level 2 |
+Surgery scheduling request |
 Dobutamine stress echo |
 Lexiscan SPECT | regadenoson_stress uterus
 Adenosine deaminase, pleural fluid |
