@@ -479,7 +479,8 @@ _NOT_IT: Final = re.compile(
 )
 """What takes back the last drug of the sentence before: "he stopped it"."""
 _ENDED: Final = re.compile(
-    r"(?:now |since )?(?:stopped|discontinued|ceased|withheld|held|paused|on hold|not tolerated|never \w+ed)"
+    r"(?:now |since )?(?:stopped|discontinued|ceased|withheld|held|paused|on hold"
+    r"|(?:not|never) (?:started|taken|collected|filled|tolerated))"
     r"(?: (?:in|on|by|last|this|because|due|since|after|at|as|yesterday|today)\b|$)",
     re.IGNORECASE,
 )

@@ -138,7 +138,7 @@ _SUBJECT_PARTNER: Final = re.compile(
     r"\b(?:(?:in )?bed \d|opposite|other patient|roommate|room-mate|workmate|colleague|neighbou?r|husband|wife|partner"
     r"|boyfriend|girlfriend|classmate|flatmate|friend|another (?:patient|resident)|other (?:patients"
     r"|residents?)|next (?:bed|bay|door|room|to (?:him|her))|residents|carer has"
-    r"|(?:passenger|driver|visitor|landlord|lodger|schoolmate|tenant)(?: who)? (?:takes|has|had|is on)"
+    r"|(?:other|another|fellow|his|her|their) (?:passenger|driver|visitor|landlord|lodger|tenant|boss|employer)"
     r"|contact|donor|needle ?stick[a-z ]{0,10} from|(?:previous|other|older|another) child|baby|newborn|infant|neonate"
     r"|twin 2|co-?worker)\b",
     re.IGNORECASE,

@@ -10,6 +10,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from fhir.terminology.package_tables import package_rows
+
 # Signs that nobody sees, and signs that turn the direction of a line.
 _HIDDEN = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\U000e0000-\U000e007f]")
 _SAME_LENGTH: Final = str.maketrans(
@@ -26,43 +28,7 @@ _BARE_HEADING = re.compile(r"^[ *]*(?P<name>[A-Za-z][A-Za-z/&' -]{2,38})$", re.M
 _LEADING_HEADING = re.compile(r"^(?P<name>PMHx?|PSHx?|FHx?|DHx?|SHx?|Rx|Meds|Allergies|ALL)(?= )", re.MULTILINE)
 
 _HEADINGS: Final[Mapping[str, str]] = {
-    name: kind
-    for kind, names in {
-        "family": "fh|fhx|family history|fam hx|family hx|family|fam history",
-        "past": "pmh|pmhx|past medical history|past history|medical history|background|problem list|problems|past hx"
-        "|personal history|comorbidities|co-morbidities|past medical hx|pmh per nh|pmhx per nh|pmh per gp|b/g",
-        "operations": "psh|pshx|past surgical history|surgical history|previous operations|operations",
-        "indication": "indication|indications|clinical details|clinical information|clinical history|hx|clinical|reason"
-        "|reason for exam|pre-op dx|pre-op diagnosis|preop dx|request|history|clinical indication|exam indication"
-        "|clinical question|question|clinical data|clinical info|preoperative diagnosis",
-        "advice": "safety net|safety netting|safety-net|return if|call for|call if|advice|return precautions|red flags"
-        "|return for|seek help if|worsening advice|return to ed for|return to ed if|call us for"
-        "|come back if"
-        "|advised to return if|call 911 for|call 999 for|instructions|patient instructions",
-        "allergies": "allergies|allergy|all|adverse reactions|drug allergies|intolerances|allergies/intolerances|adrs",
-        "drugs": "meds|medications|medication|rx|dh|dhx|drugs|drug history|current treatment|current medication"
-        "|current medications|current meds|home meds|home medications|d/c meds|discharge meds|discharge medications"
-        "|regular meds|regular medications|ttos|tto|tta|ttas|treatment|discharge medication|dc meds|medication list"
-        "|meds on discharge|medications on discharge|takes|pt is taking|is taking|taking|regular medication|continue"
-        "|current|new meds|new|new medications|started|continued|changed|meds unchanged|otc|prn",
-        "stopped": "stopped|previous|discontinued|previous treatment|past meds|stop|meds stopped|previously tried"
-        "|stopped meds|discontinued meds|medications stopped|past treatment|previous medication|tried|d/c'd|ceased"
-        "|previous meds|past medications|medication stopped|not taking|is not taking|not currently taking"
-        "|no longer taking",
-        "held": "held|withheld|on hold|hold|meds held|suspended|medications held|held meds",
-        "never": "avoid|do not give|contraindicated|must not have",
-        "plan": "plan|p|a/p|rec|recommendations|recommendation|management|actions|to do|imp/plan|follow up|f/u|gp to"
-        "|actions for gp|gp actions|next steps|plan of care",
-        "other": "impression|imp|dx|diagnosis|diagnoses|assessment|o/e|exam|findings|comment|labs|bloods|obs|vitals|sh"
-        "|social|pc|hpc|hpi|cc|interval|course|final dx|micro|macro|conclusion|subjective|objective|s|o|a|results|ix"
-        "|investigations|social history|observations|examination|summary|hospital course|ros|skin|note|final diagnosis"
-        "|presenting complaint|principal diagnosis|diagnosis on discharge|data|test results|imaging|ecg|ct head|cxr"
-        "|pe|physical|physical exam|physical examination|on exam|gen|general|heent|cv|cvs|resp|abd|neuro|msk|ext"
-        "|extremities|lungs|chest|heart|neck|vs|vital signs|oncology|gastro|renal|derm|ophthalmology|psych|id"
-        "|psych review|endo|haem|heme|pulm|gi|gu|fen|cards|cardiology|respiratory|neurology|nephrology|dermatology"
-        "|haematology|patient|the patient|our patient",
-    }.items()
-    for name in names.split("|")
+    name: row["kind"] for row in package_rows("fhir.notes", "headings.csv") for name in row["names"].split("|")
 }
 _OF_ONE_LINE: Final = frozenset({"family", "advice", "indication", "allergies", "stopped", "held", "never"})
 

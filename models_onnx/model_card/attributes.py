@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from fhir.terminology.package_tables import package_rows
+
 Card = dict[str, Any]
 CARD_FORMAT = "cds-hooks-onnx/model-card/1"
 
@@ -34,53 +36,9 @@ class Attribute(Struct, frozen=True):
         return f"{self.section}.{self.key}"
 
 
-# One row each: cite inside (b)(11)(iv)(B), place, title. "?" at the end of the cite: may be "not available".
-_PREDICTIVE = (
-    ("(1)(i)", "details.developer", "Developer, with name and contact"),
-    ("(1)(ii)", "details.funding", "Who paid for the technical implementation"),
-    ("(1)(iii)", "details.output_value", "The value that comes out"),
-    (
-        "(1)(iv)",
-        "details.output_kind",
-        "Kind of output: prediction, classification, recommendation, evaluation, analysis",
-    ),
-    ("(2)(i)", "purpose.intended_use", "Intended use"),
-    ("(2)(ii)", "purpose.population", "Intended patients"),
-    ("(2)(iii)", "purpose.users", "Intended users"),
-    ("(2)(iv)", "purpose.decision_role", "Role in the decision: informs, augments or replaces"),
-    ("(3)(i)", "cautions.out_of_scope", "Tasks, situations and patients it is not for"),
-    ("(3)(ii)", "cautions.known_risks", "Known risks, inappropriate settings and limits"),
-    ("(4)(i)", "development.criteria", "Who is in the training data and who was left out"),
-    ("(4)(ii)", "development.uses", "Use of the nine demographic and social variables as inputs"),
-    ("(4)(iii)", "development.representativeness", "Whom the training data stand for"),
-    ("(4)(iv)", "development.relevance", "How well the training data fit the place of use"),
-    ("(5)(i)", "fairness.approach", "How the output was made fair"),
-    ("(5)(ii)", "fairness.mitigation", "How bias is managed, reduced or removed"),
-    ("(6)(i)?", "external.source", "External validation: data and setting"),
-    ("(6)(ii)?", "external.party", "External validation: who did it"),
-    ("(6)(iii)?", "external.representativeness", "External validation: whom its data stand for"),
-    ("(6)(iv)?", "external.process", "External validation: how it was done"),
-    ("(7)(i)", "performance.internal_validity", "Validity on data of the same source"),
-    ("(7)(ii)", "performance.internal_fairness", "Fairness on data of the same source"),
-    ("(7)(iii)?", "performance.external_validity", "Validity on external data"),
-    ("(7)(iv)?", "performance.external_fairness", "Fairness on external data"),
-    ("(7)(v)?", "performance.outcome_evaluations", "Studies of its effect on outcomes"),
-    ("(8)(i)", "maintenance.validity_monitoring", "How and how often validity is watched"),
-    ("(8)(ii)?", "maintenance.local_validity", "Validity in local data"),
-    ("(8)(iii)", "maintenance.fairness_monitoring", "How and how often fairness is watched"),
-    ("(8)(iv)?", "maintenance.local_fairness", "Fairness in local data"),
-    ("(9)(i)?", "updates.process", "How and how often it is updated"),
-    ("(9)(ii)?", "updates.correction", "How fast performance is corrected when a risk is found"),
-)
-
-
-def _attribute(number: str, cite: str, path: str, title: str) -> Attribute:
-    section, _, key = path.partition(".")
-    return Attribute(number, cite.rstrip("?"), section, key, title, cite.endswith("?"))
-
-
 PREDICTIVE: tuple[Attribute, ...] = tuple(
-    _attribute(str(number), f"(B){cite}", path, title) for number, (cite, path, title) in enumerate(_PREDICTIVE, 1)
+    Attribute(str(number), row["cite"], row["section"], row["key"], row["title"], row["may_be_unavailable"] == "yes")
+    for number, row in enumerate(package_rows("models_onnx.model_card", "attributes.csv"), 1)
 )
 SECTIONS = {
     "details": "What it is and what comes out",
@@ -94,55 +52,13 @@ SECTIONS = {
     "updates": "How it is kept up",
 }
 
-USED_VARIABLES: dict[str, str] = {
-    "race": "race",
-    "ethnicity": "ethnicity",
-    "language": "language",
-    "sexual_orientation": "sexual orientation",
-    "gender_identity": "gender identity",
-    "sex": "sex",
-    "date_of_birth": "date of birth",
-    "sdoh": "social determinants of health",
-    "health_status": "health status assessment",
-}
-
+_VARIABLES = package_rows("models_onnx.model_card", "used_variables.csv")
+USED_VARIABLES = {row["variable"]: row["words"] for row in _VARIABLES}
 # FHIR elements and US Core extensions, as the beginning of what an input is read from.
-_ELEMENTS = (
-    ("Patient.birthDate", "date_of_birth"),
-    ("Patient.gender", "sex"),
-    ("Patient.extension:us-core-birthsex", "sex"),
-    ("Patient.extension:us-core-sex", "sex"),
-    ("Patient.extension:us-core-race", "race"),
-    ("Patient.extension:us-core-ethnicity", "ethnicity"),
-    ("Patient.extension:us-core-genderIdentity", "gender_identity"),
-    ("Patient.communication", "language"),
-    ("Patient.address", "sdoh"),
-    ("Patient.maritalStatus", "sdoh"),
-    ("Coverage", "sdoh"),
-)
+_ELEMENTS = [(start, row["variable"]) for row in _VARIABLES for start in row["fhir"].split("|") if start]
 # LOINC: codes that are such an assessment. Sources: US Core 6.1 (smoking status, sexual orientation, gender identity),
 # the PHQ and GAD panels, PRAPARE and the Hunger Vital Sign panel, self-rated health.
-_LOINC = {
-    "76690-7": "sexual_orientation",
-    "76691-5": "gender_identity",
-    "32624-9": "race",
-    "69490-1": "ethnicity",
-    "54899-0": "language",
-    "46098-0": "sex",
-    "76689-9": "sex",
-    "30525-0": "date_of_birth",
-    "21112-8": "date_of_birth",
-    "72166-2": "health_status",
-    "44261-6": "health_status",
-    "55758-7": "health_status",
-    "70274-6": "health_status",
-    "11323-3": "health_status",
-    "93025-5": "sdoh",
-    "88124-3": "sdoh",
-    "82589-3": "sdoh",
-    "63512-8": "sdoh",
-    "71802-3": "sdoh",
-}
+_LOINC = {code: row["variable"] for row in _VARIABLES for code in row["loinc"].split("|")}
 
 
 class ReadInput(Protocol):
