@@ -18,8 +18,9 @@ import pytest
 from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.storage.queries import newest_number
 from tests.cds_hooks.evidence.storage.samples import a_decision, store
+from tests.conftest import ROOT
 from tests.live import free_port, record_in
-from tests.waiting import until
+from tests.waiting import MOST_SECONDS, until
 
 pytestmark = pytest.mark.slow
 
@@ -29,8 +30,10 @@ def started(
     folder: Path, *options: str, stdin: Any = None, **environment: str
 ) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     port = free_port()
-    command = [sys.executable, "-m", "cds_hooks", "serve", "--port", str(port), *options]
-    settings = os.environ | {"CDS_DATABASE_URL": record_in(folder)} | environment
+    command = [sys.executable, "-m", "tests.constants", "serve", "--port", str(port), *options]
+    # on a busy machine a connection that waits to be counted is no idle one
+    settings = os.environ | {"CDS_DATABASE_URL": record_in(folder), "PYTHONPATH": str(ROOT)} | environment
+    settings["CONSTANTS"] = json.dumps({"head_seconds": MOST_SECONDS})
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env=settings, stdin=stdin, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
