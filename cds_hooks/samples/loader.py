@@ -11,148 +11,25 @@ the month or the year only).
     "@-6y:year"      2020
     "@-14m:month"    2025-09
 
-The 818 results of the intensive-care sample: sepsis with acute kidney injury, recovered, gone home.
-
-They are computed, not stored: the other resources of the stay are in `patients/icu-stay.json`. Each row of
-`icu_courses.csv` gives a value for every second day of the stay (whole numbers, in steps of `1 / scale`); straight
-lines join them, with a small repeating variation on top. All of it is whole-number arithmetic: the same results on
-every machine. The courses end inside the range that the NHANES training table covers, so that a mortality model has an
-answer.
+The 818 results of the intensive-care sample (sepsis with acute kidney injury, recovered, gone home) are 670 KB of JSON
+that nobody reads, so they stand packed beside the folders and follow what `patients/icu-stay.json` holds.
 """
 
 from __future__ import annotations
 
-import csv
+import gzip
 import re
 from calendar import monthrange
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from msgspec import json as msgspec_json
 
 Json = dict[str, Any]
-
-_PATIENT = "icu-stay"
-_ADMITTED_DAYS_AGO = 32
-_HOURS_IN_ICU, _HOURS_IN_HOSPITAL = 6 * 24, 12 * 24
-_HOURS_BETWEEN_ANCHORS = 48
-_UNREST = (0, 2, -1, 3, -2, 1, -3)
-_US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
-_CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
-_LABORATORY = {"coding": [{"system": _CATEGORY, "code": "laboratory", "display": "Laboratory"}]}
-_VITAL_SIGNS = {"coding": [{"system": _CATEGORY, "code": "vital-signs", "display": "Vital Signs"}]}
-
-
-class _Course(NamedTuple):
-    """How one value went, day 0 to day 12."""
-
-    profile: str
-    loinc: str
-    display: str
-    unit: str
-    scale: int
-    unrest: int
-    anchors: tuple[int, ...]
-
-    def value(self, hours: int, turn: int) -> float:
-        """Return the value in `unit`, `hours` after admission; `turn` numbers the rounds and chooses the unrest."""
-        interval = hours // _HOURS_BETWEEN_ANCHORS
-        before, after = self.anchors[interval], self.anchors[interval + 1]
-        hours_since_anchor = hours - interval * _HOURS_BETWEEN_ANCHORS
-        steps = (
-            before
-            + (after - before) * hours_since_anchor // _HOURS_BETWEEN_ANCHORS
-            + _UNREST[turn % len(_UNREST)] * self.unrest
-        )
-        return steps / self.scale
-
-    @property
-    def code(self) -> Json:
-        return {"coding": [{"system": "http://loinc.org", "code": self.loinc, "display": self.display}]}
-
-
-_PRESSURE_PANEL = _Course(
-    "us-core-blood-pressure", "85354-9", "Blood pressure panel with all children optional", "", 1, 0, ()
-)
-
-
-def icu_observations() -> Iterator[Json]:
-    """Yield the 818 Observations with relative dates, in the order in which they were made on each day's rounds."""
-    courses = _read_courses()
-    yield from _laboratory(courses)
-    yield from _bedside(courses)
-
-
-def _read_courses() -> dict[str, list[_Course]]:
-    """Return the courses of the table by kind."""
-    table = files("cds_hooks.samples").joinpath("icu_courses.csv").read_text(encoding="utf-8")
-    courses: dict[str, list[_Course]] = defaultdict(list)
-    for row in csv.DictReader(table.splitlines()):
-        courses[row["kind"]].append(_course(row))
-    return courses
-
-
-def _course(row: dict[str, str]) -> _Course:
-    return _Course(
-        profile=row["profile"],
-        loinc=row["loinc"],
-        display=row["display"],
-        unit=row["unit"],
-        scale=int(row["scale"]),
-        unrest=int(row["unrest"]),
-        anchors=tuple(int(row[column]) for column in row if column.startswith("day")),
-    )
-
-
-def _laboratory(courses: dict[str, list[_Course]]) -> Iterator[Json]:
-    """Make the results of every twelve hours in intensive care, then of every morning."""
-    rounds = [*range(5, _HOURS_IN_ICU, 12), *range(_HOURS_IN_ICU + 5, _HOURS_IN_HOSPITAL, 24)]
-    for turn, hours in enumerate(rounds):
-        for course in courses["laboratory"]:
-            measured = {"issued": _at(hours + 1, 10), "valueQuantity": _quantity(course, hours, turn)}
-            yield _observation(course, _LABORATORY, hours, 30) | measured
-
-
-def _bedside(courses: dict[str, list[_Course]]) -> Iterator[Json]:
-    """Make the signs of every two hours in intensive care (temperature every four), then of every eight."""
-    rounds = [*range(2, _HOURS_IN_ICU, 2), *range(_HOURS_IN_ICU, _HOURS_IN_HOSPITAL - 8, 8)]
-    for turn, hours in enumerate(rounds):
-        temperature = courses["temperature"] if hours % 4 == 0 else []
-        for course in (*courses["vital-signs"], *temperature):
-            yield _observation(course, _VITAL_SIGNS, hours) | {"valueQuantity": _quantity(course, hours, turn)}
-        pressures = [{"code": part.code, "valueQuantity": _quantity(part, hours, turn)} for part in courses["pressure"]]
-        yield _observation(_PRESSURE_PANEL, _VITAL_SIGNS, hours) | {"component": pressures}
-
-
-def _observation(course: _Course, category: Json, hours: int, minute: int = 0) -> Json:
-    return {
-        "resourceType": "Observation",
-        "id": f"{_PATIENT}-{course.loinc}-{hours:03}",
-        "meta": {"profile": [_US_CORE + course.profile]},
-        "status": "final",
-        "category": [category],
-        "code": course.code,
-        "subject": {"reference": f"Patient/{_PATIENT}"},
-        "encounter": {"reference": f"Encounter/{_PATIENT}-encounter"},
-        "effectiveDateTime": _at(hours, minute),
-    }
-
-
-def _at(hours: int, minute: int) -> str:
-    return f"@-{_ADMITTED_DAYS_AGO - hours // 24}dT{hours % 24:02}:{minute:02}"
-
-
-def _quantity(course: _Course, hours: int, turn: int) -> Json:
-    value = course.value(hours, turn)
-    number = int(value) if course.scale == 1 else value
-    return {"value": number, "unit": course.unit, "system": "http://unitsofmeasure.org", "code": course.unit}
-
 
 _PLACEHOLDER = re.compile(r"@((?:[+-]\d+[ymd])+)(?:T(\d\d):(\d\d)|:(month|year))?")
 _STEP = re.compile(r"([+-]\d+)([ymd])")
@@ -199,8 +76,6 @@ def _moved(day: date, steps: str) -> date:
 
 _FOLDER: Traversable = files("cds_hooks.samples")
 _BASE = "https://samples.example/fhir"
-# 818 results would be 670 KB of JSON that nobody reads: they are computed and follow what the file holds.
-_COMPUTED = {"icu-stay": icu_observations}
 
 SHOWCASE_PATIENT = "planning-talk"
 SHOWCASE_DRAFT = "metformin-ckd4-coded"
@@ -275,7 +150,7 @@ def load_patient(sample_id: str, as_of: datetime) -> dict[str, Any]:
 
     Raises KeyError for a sample that does not exist."""
     bundle = _read("patients", sample_id)
-    for resource in _COMPUTED.get(sample_id, tuple)():
+    for resource in _packed_results(sample_id):
         url = f"{_BASE}/{resource['resourceType']}/{resource['id']}"
         bundle["entry"].append({"fullUrl": url, "resource": resource})
     return _with_dates(bundle, as_of)
@@ -294,6 +169,11 @@ def _read(folder: str, name: str) -> dict[str, Any]:
         names = sorted(entry.name.removesuffix(".json") for entry in _FOLDER.joinpath(folder).iterdir())
         raise KeyError(f"no sample {name!r} in {folder}; there are {', '.join(names)}")
     return msgspec_json.decode(file.read_bytes(), type=dict[str, Any])
+
+
+def _packed_results(sample_id: str) -> list[Json]:
+    file = _FOLDER.joinpath(f"{sample_id}.results.json.gz")
+    return msgspec_json.decode(gzip.decompress(file.read_bytes()), type=list[Json]) if file.is_file() else []
 
 
 def _with_dates(resource: dict[str, Any], as_of: datetime) -> dict[str, Any]:
