@@ -51,6 +51,10 @@ def test_each_finding_has_its_three_labels(note: str, concept: str, labels: list
         ("Bisoprolol 5 mg daily, eplerenone 25 mg daily. These were never collected.", []),
         ("Amitriptyline 10 mg on, ramipril 5 mg od. Both were not changed.", ["amitriptyline", "ramipril"]),
         ("Allopurinol 100 mg od. Stopped in May. Stop aspirin 75 mg od. Ramipril 5 mg daily.", ["ramipril"]),
+        (
+            "A man who takes warfarin 5 mg daily for atrial fibrillation. Apixaban trial for atrial flutter.",
+            ["warfarin"],
+        ),
         ("She is on rivaroxaban for AF. Rivaroxaban could be switched to apixaban.", ["rivaroxaban"]),
         ("Options for psoriasis: methotrexate 15 mg weekly, adalimumab every two weeks.", []),
     ],
