@@ -126,7 +126,7 @@ def _of_headline(finding: RuleFinding) -> Iterator[str]:
     """Yield what a card says below the headline of its only finding: what can happen, and what to do."""
     facts, actions = actions_last(finding.detail)
     yield from bullet(facts)
-    yield from bullet(what_to_do(finding.summary, actions, None))
+    yield from bullet(what_to_do(finding, actions, None))
 
 
 def _detail_in_brief(lines: Sequence[_Line]) -> Iterator[str]:

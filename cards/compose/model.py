@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from cards.card import Card, CardIdentity, CardText, Source, talk_card
 from cards.extension import CardExtension, Factor, ObservedRate
 from cards.finding import Finding
-from cards.text import escape, with_unit_signs
+from cards.text import escape, first_few, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing, charted_number
 from fhir.mapping.features.patient import Age
 from fhir.record.refusals import Refusal
@@ -75,6 +75,10 @@ def in_100(probability: float) -> int:
     return min(99, max(1, round(probability * 100)))
 
 
+_MOST_NAMED = 4
+"""The explain page has them all."""
+
+
 def not_known(missing: Sequence[Missing], counts: str = "each counts as the group's average") -> str:
     """One sentence that names every input without a usable value and what that means; '' when all are there."""
     words = {"absent": "Not recorded", "stale": "Too old", "refused": "Not usable", "unknown": "Not known"}
@@ -82,7 +86,8 @@ def not_known(missing: Sequence[Missing], counts: str = "each counts as the grou
     gaps = sorted(missing, key=lambda gap: stay in gap.feature.words)
     names = {reason: [gap.feature.words for gap in gaps if gap.reason == reason] for reason in words}
     told = "; ".join(
-        f"**{words[reason].lower() if place else words[reason]}:** {', '.join(of_reason).replace(f'{stay},', ',')}"
+        f"**{words[reason].lower() if place else words[reason]}:** "
+        f"{first_few(of_reason, _MOST_NAMED).replace(f'{stay},', ',')}"
         for place, (reason, of_reason) in enumerate((reason, of) for reason, of in names.items() if of)
     )
     return f"{told} ({counts})." if told else ""

@@ -34,6 +34,7 @@ _PA: Final = {
     "satisfied": "prior authorization has been given",
     "conditional": "it is not clear whether prior authorization is needed",
 }
+_PLACES: Final = dict.fromkeys(("19", "22"), " in a hospital outpatient department")
 _INFO: Final = {
     "location": "Name the place of service on the order: the rule is for some places only.",
     "timeframe": "Name the day of service on the order: the list changes within the time it names.",
@@ -92,7 +93,7 @@ def document_card(annotated: Annotated, identity: CardIdentity) -> Card | None:
         for number, page in enumerate(pages, start=1)
     )
     summary = f"{annotated.words}: see the {annotated.answer.payer.name} rule for {policy.category}."
-    detail = f"{_heading(annotated)}\n\n{escape(describe(annotated.answer))}."
+    detail = f"{_heading(annotated)}\n\n{escape(describe(annotated.answer), SUMMARY_LIMIT)}."
     detail += f" The rule is in force from {policy.effective_from}"
     detail += f" to {policy.effective_to}." if policy.effective_to is not None else "."
     detail += "\n- **To do:** Read the rule before the order is signed."
@@ -122,7 +123,11 @@ def proposal_card(
 def describe(answer: Determination) -> str:
     """Return the answer in one line."""
     words = _COVERED[answer.covered]
-    return f"{words}; {_PA[answer.pa_needed]}" if answer.pa_needed is not None else words
+    if answer.pa_needed is None:
+        return words
+    places = answer.policy.places if answer.policy is not None and answer.pa_needed == "auth-needed" else ()
+    where = dict.fromkeys(_PLACES.get(place, f" at place of service {place}") for place in sorted(places))
+    return f"{words}; {_PA[answer.pa_needed]}{' or'.join(where)}"
 
 
 def _card(
@@ -154,7 +159,7 @@ def _heading(annotated: Annotated) -> str:
 
 
 def _paragraphs(annotated: Annotated) -> str:
-    answer, lines = annotated.answer, [_heading(annotated), f"{escape(describe(annotated.answer))}."]
+    answer, lines = annotated.answer, [_heading(annotated), f"{escape(describe(annotated.answer), SUMMARY_LIMIT)}."]
     if answer.satisfied_id is not None:
         lines.append(f"Number of the prior authorization: {escape(answer.satisfied_id)}.")
     steps = list(next_steps(answer))

@@ -264,7 +264,8 @@ def unknown_words(rule: CompiledRule, template: Template) -> Iterator[str]:
     known = (COMMON_PLACEHOLDERS, rule.family.placeholders, ANALYTES)
     for name in template.names:
         if not any(name in words for words in known):
-            yield f"no fact fills {{{name}}}"
+            common = ", ".join((*COMMON_PLACEHOLDERS, *rule.family.placeholders))
+            yield f"no fact fills {{{name}}}; known are {common} and the names of results, as potassium"
 
 
 def unknown_words_of(rule: CompiledRule) -> Iterator[tuple[Path, str]]:

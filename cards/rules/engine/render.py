@@ -182,7 +182,8 @@ def _with_words(
     if not headline or len(headline) > _LONGEST_HEADLINE:
         headline, moved = _headline(summary, word)
     headline = headline or f"{rule.declared.title}: check this order."
-    detail = template.fill(escaped(full)) or rule.declared.title
+    filled = template.fill(escaped(full))
+    detail = rule.declared.title if filled is None else filled
     detail = f"{escape(moved, LONGEST_WORDS)} {detail}" if moved and moved not in detail else detail
     if (summary, template) != of_adult:
         detail = f"{detail if template.text else ''} {AMOUNTS_OF_ADULT}".strip()

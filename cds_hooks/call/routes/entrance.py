@@ -303,15 +303,15 @@ def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaita
     return answer
 
 
-def http_error_outcome(error: HTTPException) -> Response:
+def http_error_outcome(error: HTTPException, path: str) -> Response:
     """Return the answer to a program that asked for an address, or with a method, that does not exist.
 
     The address is not repeated: anybody can put a patient's name or a page's markup into it.
     """
-    hook_error: HookError = NotFound(
-        "There is nothing at this address. GET /cds-services lists the services. A decision that is no longer "
-        "kept, a page and any other part that is switched off have no address."
-    )
+    nothing = "There is nothing at this address. GET /cds-services lists the services. Nothing was done."
+    if path.startswith("/decisions/"):
+        nothing = "No decision is shown at this address: it is not kept, or this server shows no pages of decisions."
+    hook_error: HookError = NotFound(nothing)
     if error.status_code == MethodNotAllowed.status:
         hook_error = MethodNotAllowed(
             f"This address answers {(error.headers or {}).get('Allow', 'GET')} only. Nothing was done."
@@ -322,10 +322,10 @@ def http_error_outcome(error: HTTPException) -> Response:
     return Response(operation_outcome(hook_error, call_id), hook_error.status, headers, media_type="application/json")
 
 
-async def answer_http_error(_: Request, error: Exception) -> Response:
+async def answer_http_error(request: Request, error: Exception) -> Response:
     """Return the handler for methods that a route does not answer."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
-    return http_error_outcome(error)
+    return http_error_outcome(error, request.url.path)
 
 
 # Refusals of calls and reports: what is sent, what is logged, and what is read on of a body that was not wanted

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, structs
 
-from cards.card import TOPICS, Action, Card, CardText, Source, WebAddress
+from cards.card import HEADLINE_LENGTH, TOPICS, Action, Card, CardText, Source, WebAddress
 from cards.compose.equation import guideline_card
 from cards.compose.preventive import results_card
 from cards.extension import Fact
@@ -235,10 +235,11 @@ def _omitted(rows: list[Omission], call: ServiceInput, taken: list[MedicationIde
     first, words = rows[0], plain(disease.words, 60)
     held = _held_anticoagulants(record) if first.on_hold else []
     act = first.card.act.format(held=capitalized(", ".join(plain(drug.name, 40) for drug in held)))
+    headline = f": no {' and no '.join(missing)} goes home. {act}"
     return _omission(
         call,
         about=first.id,
-        summary=f"{capitalized(plain(disease.words, 40))}: no {' and no '.join(missing)} goes home. {act}",
+        summary=f"{capitalized(plain(disease.words, max(40, HEADLINE_LENGTH - len(headline))))}{headline}",
         opening=f"**{escape(words)}**{disease.in_brackets}: {first.card.opening}",
         guideline=Source(label=first.card.label, url=first.card.url),
         facts=(

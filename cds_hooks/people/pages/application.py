@@ -132,4 +132,4 @@ def _answer_http_error(server: PageServer, request: Request, error: HTTPExceptio
         page = server.refuse(request, _OTHER_METHOD if is_method else _NOT_THERE, error.status_code)
         page.headers.update(error.headers or {})
         return page
-    return http_error_outcome(error)
+    return http_error_outcome(error, request.url.path)

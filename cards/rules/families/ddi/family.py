@@ -231,7 +231,7 @@ _NO_SAFE_STATIN = Selector(frozenset({"3008", "4719", "1544460", "2361285"}), fr
 def _statin_way_out(context: RuleContext) -> str:
     names = _names(_NO_SAFE_STATIN, context)
     if names:
-        return f"With {' and '.join(names)} every statin interacts: ask the specialist which drug is to stay."
+        return f"With {' and '.join(names)} every statin interacts; ask the specialist which drug is to stay."
     return "Choose another drug, or hold the statin during a short course."
 
 

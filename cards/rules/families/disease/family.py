@@ -29,7 +29,7 @@ def _with_pco2(context: RuleContext) -> str:
 
 def _enough_potassium(context: RuleContext) -> str:
     measurement = context.session.lab("potassium", _POTASSIUM_DAYS)
-    return f"{capitalized(dated(measurement))} is not low: consider none." if measurement is not None else ""
+    return f"{capitalized(dated(measurement))} is not low; none may be needed." if measurement is not None else ""
 
 
 def _corrected_calcium(context: RuleContext) -> tuple[float, bool]:

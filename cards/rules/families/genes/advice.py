@@ -169,7 +169,7 @@ def _with_doubts(advice: Advice, row: Recommendation, context: RuleContext, unkn
     if any(result.is_preliminary for result in advice.results):
         return replace(advice, band="preliminary", indicator="info", doubts=("The result is preliminary.",))
     if _has_new_cells(context.session.record):
-        doubt = "After a liver or stem cell transplant it does not hold."
+        doubt = "After a liver or stem cell transplant the result may not apply."
         return replace(advice, band="transplant", indicator="info", doubts=(doubt,))
     doubts = [f"{result.gene} “{result.newest.wording}” cannot be translated." for result in unknown]
     for gene_result in advice.results:

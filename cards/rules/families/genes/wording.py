@@ -92,8 +92,9 @@ def summary(context: RuleContext) -> str | None:
 def _summary(advice: Advice, genes: str, harm: str, drug: str) -> str:
     if advice.band == "unknown_allele":
         unknown = next(result for result in advice.results if not result.keys)
-        return f"{result_words(unknown)} cannot be interpreted: no advice about {drug} without the phenotype."
-    danger = f": {'it can recur' if harm in genes else harm}" if harm else ""
+        wording = plain(unknown.newest.wording, _LONGEST_WORDING)
+        return f"{unknown.gene} result “{wording}” names no phenotype: no advice about {drug} without one."
+    danger = f": {harm}" if harm and harm not in genes else ""
     return f"{capitalized(drug)}, {genes}{danger}. {_MEANS.get(advice.band, 'Check it')}."
 
 

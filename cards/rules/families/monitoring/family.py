@@ -66,18 +66,18 @@ def _weight(context: RuleContext) -> str | None:
 
 
 def _last(*analytes: str) -> Fill:
-    """When each of the tests was last done, or that it is not on record."""
+    """When each of the tests was last done, or why it has no usable value; one that was never done is not told."""
 
     def word(context: RuleContext) -> str:
         record = context.session.record
         newest = {analyte: record.newest(analyte) for analyte in analytes}
-        texts = [
-            dated(measurement) if measurement is not None else why_none(record, analyte)
+        done = [dated(measurement) for measurement in newest.values() if measurement is not None]
+        unusable = [
+            f"{capitalized(why_none(record, analyte))}."
             for analyte, measurement in newest.items()
+            if measurement is None and (record.lookup(analyte).refused or not record.was_requested(analyte))
         ]
-        if all(measurement is None for measurement in newest.values()):
-            return f"{capitalized(', '.join(texts))}."
-        return f"Last: {', '.join(texts)}."
+        return " ".join([*([f"Last: {', '.join(done)}."] if done else []), *unusable])
 
     return word
 
@@ -86,7 +86,10 @@ def _lacking(days: float, *analytes: str) -> Fill:
     """Those of the tests that have no usable value so young: a summary names no test that was done."""
 
     def word(context: RuleContext) -> str | None:
-        lacking = [name_of(analyte) for analyte in analytes if context.session.lab(analyte, days) is None]
+        known = {analyte for analyte in (*analytes, "egfr") if context.session.lab(analyte, days) is not None}
+        if "egfr" in known:
+            known.add("creatinine")  # of which it was calculated
+        lacking = [name_of(analyte) for analyte in analytes if analyte not in known]
         return " or ".join(filter(None, (", ".join(lacking[:-1]), *lacking[-1:]))) or None
 
     return word

@@ -168,6 +168,12 @@ def _mme_problem(context: RuleContext) -> str | None:
     return f"{plain(problems[0], 80)}{more}" if problems else None
 
 
+def _mme_problems(context: RuleContext) -> str:
+    """Return all reasons, where a summary has room for the first alone."""
+    problems = _view(context).problems
+    return f"Not counted: {plain('; '.join(problems), 240)}." if len(problems) > 1 else ""
+
+
 def _mme_known(context: RuleContext) -> str:
     known_mme, _ = _view(context).total
     return f"The rest comes to {format_number(known_mme, _LIMITS)} MME/day." if known_mme else ""
@@ -286,7 +292,7 @@ FAMILY = Family(
         "reduction": Placeholder(_reduction),
         "parts": Placeholder(_parts),
         "mme_problem": Placeholder(_mme_problem, f"{'x' * 80} (and 3 more)"),
-        "mme_problems": Placeholder(lambda context: plain("; ".join(_view(context).problems), 240)),
+        "mme_problems": Placeholder(_mme_problems),
         "mme_known": Placeholder(_mme_known),
         "list_gap": Placeholder(_list_gap),
         "risk": Placeholder(_risk, "substance use disorder (2026-11-20)"),

@@ -134,7 +134,7 @@ _BONE_LIMIT_30: Final = "The label limit is 30 mL/min."
 _BY_DRUG: Final = {
     "high_potassium": {
         "spironolactone": "The label contraindicates it in hyperkalemia.",
-        "eplerenone": "The label contraindicates a start over 5.5; later it asks to reduce or hold it.",
+        "eplerenone": "The label contraindicates a start over 5.5 and reduces or holds it later.",
         "finerenone": "The label withholds it over 5.5 and restarts it at 5.0 or less.",
     },
     "start_potassium": {

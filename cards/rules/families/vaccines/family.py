@@ -86,7 +86,7 @@ def _would_be(wanted: str, context: RuleContext) -> Truth:
 
 def _last_live_facts(wanted: str, context: RuleContext) -> list[Fact]:
     earlier = _earlier(context) if wanted == "conflict" else None
-    return [Fact("immunization", "Last live vaccine", earlier.isoformat())] if earlier is not None else []
+    return [Fact("immunization", "Last live vaccine", effective=earlier.isoformat())] if earlier is not None else []
 
 
 def _today_gap(context: RuleContext) -> tuple[str, str] | None:

@@ -176,4 +176,7 @@ def test_names_that_no_table_has(when: Json, text: str | None) -> None:
 
 @for_rows(("summary", "when", "texts"))
 def test_words_that_nothing_fills(summary: str, when: Json, texts: list[str]) -> None:
-    assert [fault.text for fault in _faults(_rule(_band_with(summary=summary, when=when)))] == texts
+    faults = [
+        fault.text.partition("; known are")[0] for fault in _faults(_rule(_band_with(summary=summary, when=when)))
+    ]
+    assert faults == texts
