@@ -59,7 +59,7 @@ def cases_of_bands(rule: str) -> list[Case]:
 def text_of_rule(rule: str) -> str:
     """Return the pinned text of a rule: a card for each band."""
     cards = [
-        f"## {case['band']}: {case['id']}\n\n{text_of_outcome(check_case(case, AS_OF, book_of(rule)))}"
+        f"## {case['band']}: {case['id']}\n{text_of_outcome(check_case(case, AS_OF, book_of(rule)))}"
         for case in cases_of_bands(rule)
     ]
     return "\n".join([f"# {rule}\n", *cards])
@@ -67,7 +67,7 @@ def text_of_rule(rule: str) -> str:
 
 def text_of_outcome(outcome: OrderOutcome) -> str:
     """Return everything that a clinician is shown or told is not shown, with the changes that are offered."""
-    return "\n".join([*(line for card in outcome.cards for line in _card(card)), ""])
+    return "\n".join(line for card in outcome.cards for line in _card(card))
 
 
 def _card(card: Card) -> Iterator[str]:
