@@ -374,7 +374,7 @@ def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
         if active_medication.identity.systemic
     ]
     medication_by_key = {key: medication for medication, keys in reversed(systemic) for key in keys}
-    charted = record.derive(charted_groups)
+    charted = charted_groups(record)
     for observation, kind, key in _CHART_TERMS:
         if kind in _OF_MEDICATIONS:
             if (medication := medication_by_key.get(key)) is not None:

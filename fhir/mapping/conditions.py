@@ -106,11 +106,11 @@ def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
 
     Raises KeyError for a group that the table does not have: a misspelt rule must not be a silent one.
     """
-    charted = record.derive(charted_groups)
+    by_group = record.derive(_entries_by_group)
     for group in groups:
         key = CONDITION_GROUPS[group].key
-        if key in charted:
-            hits = record.derive(_entries_by_group).hits
+        if key in by_group.charted:
+            hits = by_group.hits
             if key not in hits:
                 hits[key] = _group_hit(record, key) or _beside_the_problem_list(record, key)
             if (hit := hits[key]) is not None:
@@ -130,7 +130,7 @@ _SHOWN_OTHERWISE = frozenset({"pregnancy", "breastfeeding", MECHANICAL_VALVE})
 
 def charted_groups(record: PatientRecord) -> Set[str]:
     """List the groups that `find_condition` can find at all: most of those a table asks for are not among them."""
-    return _SHOWN_OTHERWISE.union(record.derive(_entries_by_group).entries, signs_by_group(record))
+    return record.derive(_entries_by_group).charted
 
 
 def problems_of(record: PatientRecord, groups: Iterable[str]) -> list[ConditionHit]:
@@ -201,9 +201,10 @@ _TISSUE_VALVE = re.compile(
 class _EntriesByGroup:
     """The conditions of a record, each with its code, by the groups that its codes or its words mean."""
 
-    __slots__ = ("entries", "hits", "unread")
+    __slots__ = ("charted", "entries", "hits", "unread")
 
     def __init__(self) -> None:
+        self.charted: Set[str] = frozenset()
         self.unread: dict[str, str] = {}
         """The words of the entries that mean nothing known, with the first code of each."""
         self.entries: dict[str, list[tuple[Condition, str]]] = {}
@@ -219,6 +220,7 @@ def _entries_by_group(record: PatientRecord) -> _EntriesByGroup:
             by_group.entries.setdefault(meant.group, []).append((condition, meant.code))
         if not reading.is_understood:
             by_group.unread.setdefault(*words_and_code(condition.code))
+    by_group.charted = _SHOWN_OTHERWISE.union(by_group.entries, signs_by_group(record))
     return by_group
 
 
@@ -333,10 +335,10 @@ def condition_hit(key: str, condition: Condition, code: str, record: PatientReco
 def doubt_of(condition: Condition) -> str:
     """Return the verification status of a diagnosis that is tentative or one of several possible ones, else empty."""
     stated = condition.verificationStatus
-    if stated is not None:
-        for doubt in _DOUBTS:
-            if stated.has(doubt):
-                return doubt
+    codes = [coding.code for coding in stated.coding] if stated is not None else ()
+    for doubt in _DOUBTS:
+        if doubt in codes:
+            return doubt
     return ""
 
 

@@ -147,7 +147,7 @@ def plain(text: str, limit: int = LIMIT) -> str:
     >>> plain("Anemia (disorder)")
     'Anemia'
     """
-    text = without_tag(text)
+    text = without_tag(text) if ")" in text else text
     if text.isprintable() and len(text) <= limit and "<" not in text and ">" not in text:
         return " ".join(text.split())
     if not text.isprintable():  # nothing that is printable is unseen, nor white space other than the blank

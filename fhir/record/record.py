@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice, repeat
 from operator import attrgetter
@@ -137,6 +137,12 @@ class PatientRecord:
     requested: frozenset[str] | None
     encounter_id: str | None
     resources: ReadResources
+    completed_months: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        born = self.birth_date
+        months = born.completed_months(self.as_of.date()) if born is not None else None
+        object.__setattr__(self, "completed_months", months)
 
     def with_requested(self, requested: frozenset[str] | None) -> "PatientRecord":
         """Return the same facts, as if only these resource types and analytes had been asked for."""
@@ -221,7 +227,7 @@ class PatientRecord:
 
         A year-only birth date gives no age: it would be off by up to a year on either side of a threshold.
         """
-        months = self.derive(_completed_months)
+        months = self.completed_months
         return months // 12 if months is not None else None
 
     def age_bounds(self) -> tuple[int, int] | None:
@@ -237,7 +243,7 @@ class PatientRecord:
 
     def age_months(self) -> int | None:
         """Completed months at `as_of`, known as the years are."""
-        return self.derive(_completed_months)
+        return self.completed_months
 
     @property
     def sex(self) -> Literal["male", "female"] | None:
@@ -407,11 +413,6 @@ def _says_opted_out(record: PatientRecord) -> str:
     codes, patient = record.resources.opt_out_flags, record.patient
     labels, flags = patient.meta.security if patient and patient.meta else (), record.facts(Flag) if codes else ()
     return opted_out_by(labels, record.facts(Consent), flags, codes, record.as_of_epoch)
-
-
-def _completed_months(record: PatientRecord) -> int | None:
-    born = record.birth_date
-    return born.completed_months(record.as_of.date()) if born is not None else None
 
 
 class BrokenResource(OtherResource, frozen=True, gc=False, tag="(broken)"):

@@ -25,7 +25,7 @@ from fhir.mapping.allergies import (
     allergies,
     allergies_by_ingredient,
 )
-from fhir.mapping.conditions import ConditionHit, find_condition
+from fhir.mapping.conditions import ConditionHit, charted_groups, find_condition
 from fhir.mapping.declined import is_open_order
 from fhir.mapping.gestation import Gestation, gestation
 from fhir.mapping.kidney import KidneyEstimate, KidneyFunction, crcl_cockcroft_gault, egfr_best
@@ -70,6 +70,7 @@ class _OfPatient:
         self.conditions: dict[str, ConditionHit | None] = {}
         self.results_shown: dict[str, Measurement] = {}
         self.labs: dict[tuple[str, float | None], list[Measurement]] = {}
+        self.charted_groups = charted_groups(record)
         # An order counts as active however old it is: beside a draft it is better asked about than left out.
         listed = (*active_medications(record), *forgotten_orders(record))
         self.active = tuple([CurrentMedication.of_record(medication) for medication in listed])
@@ -112,6 +113,7 @@ class PatientSession:
         self._recent_starts, self._new_starts = patient.recent_starts, patient.new_starts
         self.conditions, self.results_shown = patient.conditions, patient.results_shown
         self._kidney, self._labs = patient.kidney, patient.labs
+        self.charted_groups = patient.charted_groups
 
     def with_drafts(self, drafts: Iterable[DraftOrder]) -> Self:
         """Return the same patient with other drafts; what is known of the patient is kept."""

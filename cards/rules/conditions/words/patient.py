@@ -36,7 +36,7 @@ from cards.rules.patient.orders import CurrentMedication, order_text
 from cards.text import plain
 from fhir.mapping.allergies import allergies_to_class, allergies_to_ingredient
 from fhir.mapping.condition_concepts import words_take_back
-from fhir.mapping.conditions import ConditionHit, began_by, charted_groups, condition_hit, condition_status, problems_of
+from fhir.mapping.conditions import ConditionHit, began_by, condition_hit, condition_status, problems_of
 from fhir.mapping.medications.active import is_recent_start
 from fhir.mapping.shown_by_results import result_analytes
 from fhir.record.datatypes import CodeableConcept
@@ -81,7 +81,7 @@ def _condition_any(spec: Spec) -> Predicate:
 
     def test(context: RuleContext) -> Truth:
         session = context.session
-        if not shown_otherwise and session.record.derive(charted_groups).isdisjoint(charted_as):  # mostly none is
+        if not shown_otherwise and session.charted_groups.isdisjoint(charted_as):  # mostly none is
             return False if session.knows_conditions else None
         for key in keys:
             hit = session.conditions[key] if key in session.conditions else session.condition(key)
