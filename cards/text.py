@@ -165,9 +165,10 @@ def format_number(value: float, limits: Iterable[float] = (), decimals: int = 1)
     ('28', '26.7', '29.96', '2,000')
     """
     bounds = tuple(limits)
+    sides = [(value > limit, value < limit) for limit in bounds]
     for places in range(decimals, _MOST_DECIMALS):
         rounded = round(value, places)
-        if all((rounded > limit, rounded < limit) == (value > limit, value < limit) for limit in bounds):
+        if [(rounded > limit, rounded < limit) for limit in bounds] == sides:
             return _text(rounded, places)
     return _text(value, _MOST_DECIMALS)
 

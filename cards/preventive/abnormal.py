@@ -85,7 +85,7 @@ def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
     """Return the rows of which the chart has an entry: a number, a test, a problem, or words under any name."""
     tests, coded = tests_on_chart(record), any(codes for _, _, codes in record.derive(_active_by_icd10))
     has_other_names = bool(record.derive(_findings_under_other_names))
-    results = ((name, _newest(record, name, None)) for name in LIMITS.keys() & record.analytes)
+    results = ((name, _newest(record, name, None)) for name in LIMITS.keys() & record.parts_by_analyte.keys())
     abnormal = {row for name, result in results if result for row, limit in LIMITS[name] if limit.holds(result)}
     return [
         row

@@ -111,7 +111,7 @@ def other_entries(record: PatientRecord) -> list[Done]:
 
 def marked_critical(record: PatientRecord) -> list[Done]:
     """Return the results that the laboratory marks as critical, if no value of that name has a newer date."""
-    parts = [(key, part) for key in record.analytes for part in record.resources.parts_of(key)]
+    parts = [(key, part) for key, of_key in record.parts_by_analyte.items() for part in of_key]
     usable = [(key, part) for key, part in parts if part[0].status in USABLE_STATUS]
     marked: dict[tuple[str, str], list[CodedPart]] = {
         _test_of(key, part): [] for key, part in usable if part[1].interpretation and _is_critical(part)
@@ -167,14 +167,18 @@ def _culture(concept: CodeableConcept | None) -> str:
 
 def is_ordered(record: PatientRecord, name: str) -> str | None:
     """Return the open order of the last 90 days that names the test, as Type/id; None where there is none."""
-    requests = (request for request, names in record.derive(_open_requests) if name in names)
-    return next((f"ServiceRequest/{request.id}" for request in requests), None)
+    for request, names in record.derive(_open_requests):
+        if name in names:
+            return f"ServiceRequest/{request.id}"
+    return None
 
 
 def declined(record: PatientRecord, name: str) -> tuple[str, str] | None:
     """Where it says that the patient declined the test within a year, with the day; None where nothing does."""
-    entries = (entry for entry, names in record.derive(_refused) if name in names)
-    return next(((entry.source, entry.time.date if entry.time is not None else "") for entry in entries), None)
+    for entry, names in record.derive(_refused):
+        if name in names:
+            return entry.source, entry.time.date if entry.time is not None else ""
+    return None
 
 
 _Entry = TypeVar("_Entry")

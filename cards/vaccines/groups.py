@@ -14,15 +14,7 @@ from msgspec import Struct, structs
 
 from cards.vaccines.course import Course, DoseStatus, Evaluation, evaluate, years_back_to_season
 from cards.vaccines.forecasting import Forecast, SeriesStatus, forecast
-from cards.vaccines.knowledge import (
-    Antigen,
-    Conflict,
-    Period,
-    Series,
-    SeriesDose,
-    VaccineGroup,
-    VaccineKnowledge,
-)
+from cards.vaccines.knowledge import Antigen, Conflict, Period, Series, SeriesDose, VaccineGroup, VaccineKnowledge
 from cards.vaccines.patient import PREGNANT, Doses, PatientObservation, Person, doses_by_antigen
 
 TETANUS_GROUP: Final = "DTaP/Tdap/Td"

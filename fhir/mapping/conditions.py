@@ -120,8 +120,11 @@ def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
 
 def find_confirmed(record: PatientRecord, *groups: str) -> ConditionHit | None:
     """Return the condition of the first of these groups that is no tentative diagnosis; None where there is none."""
-    hits = (find_condition(record, group) for group in groups)
-    return next((hit for hit in hits if hit is not None and not hit.doubt), None)
+    for group in groups:
+        hit = find_condition(record, group)
+        if hit is not None and not hit.doubt:
+            return hit
+    return None
 
 
 _SHOWN_OTHERWISE = frozenset({"pregnancy", "breastfeeding", MECHANICAL_VALVE})

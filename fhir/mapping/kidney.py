@@ -272,7 +272,8 @@ def _value_of(record: PatientRecord, measurement: Measurement) -> KidneyValue:
 
 def sexes_of(record: PatientRecord) -> tuple[Literal["male", "female"], ...]:
     """Return the sex with which an equation is worked out; both where it is not known."""
-    return (record.sex,) if record.sex is not None else ("female", "male")
+    sex = record.sex
+    return (sex,) if sex is not None else ("female", "male")
 
 
 def _estimates(record: PatientRecord, creatinine: Measurement) -> list[float]:
@@ -317,7 +318,7 @@ def _of_best_day(record: PatientRecord, values: list[KidneyValue]) -> KidneyEsti
     if conflicting_values:
         notes = ("They contradict each other; the lowest is used. Repeat the test.",)
     if not best.is_reported:
-        notes += _sex_note(record, _estimates(record, best.measurement))
+        notes += _sex_note(record, _estimates(record, best.measurement) if record.sex is None else ())
     return KidneyEstimate(
         best.value,
         CKD_EPI_UNIT,

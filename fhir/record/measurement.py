@@ -555,9 +555,9 @@ def _source(observation: Observation) -> str:
 
 def _is_haemolysed(observation: Observation) -> bool:
     texts = [note.text for note in observation.note]
-    texts += [f"{concept.words} {coding.code}" for concept in observation.interpretation for coding in concept.coding]
-    texts += [concept.words for concept in observation.interpretation]
-    return any(_says_haemolysed(text.lower()) for text in texts)
+    for concept in observation.interpretation:
+        texts += [concept.words, *(f"{concept.words} {coding.code}" for coding in concept.coding)]
+    return any(_says_haemolysed(text.lower()) for text in texts) if texts else False
 
 
 def _says_haemolysed(text: str) -> bool:

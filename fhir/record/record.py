@@ -5,7 +5,7 @@ What the typed decoder rejects is decoded piece by piece. One broken resource th
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -281,10 +281,10 @@ class PatientRecord:
     # Measured values
 
     @property
-    def analytes(self) -> Set[str]:
-        """The analytes of which something came, whether it can be used or not."""
+    def parts_by_analyte(self) -> Mapping[str, Sequence[CodedPart]]:
+        """What came of each analyte, whether it can be used or not."""
         self.resources.parts_of(OTHER)
-        return self.resources.by_analyte.keys()
+        return self.resources.by_analyte
 
     def lookup(self, analyte: str, max_age_days: float | None = None) -> Lookup:
         """Return the newest usable value of an analyte (a key of ANALYTES) that is at most so many days old.

@@ -713,13 +713,12 @@ def presence_of(
         other_than: RxNorm codes and names of ingredients that do not count, although they are of such a class.
         systemic: Whether only drugs that act on the whole body count.
     """
-    medications = tuple(
-        medication for medication in active_medications(record) if _is_meant(medication, keys, other_than, systemic)
-    )
+    active = record.derive(_find_active)
+    medications = tuple([listed for listed in active.listed if _is_meant(listed, keys, other_than, systemic)])
     if medications:
         return Presence("present", medications)
     unreadable = unreadable_medications(record, systemic=systemic)
-    uncertain = (*uncertain_medications(record), *forgotten_orders(record), *_used_up(record))
+    uncertain = (*uncertain_medications(record), *active.forgotten, *active.used_up)
     unreadable += tuple(medication for medication in uncertain if _is_meant(medication, keys, other_than, systemic))
     if unreadable:
         return Presence("unreadable", unreadable=unreadable)
