@@ -128,6 +128,8 @@ def read_drugs(
         is_still_taken = _STILL.search(before) is not None and _ON_RECORD.search(text[end : end + 80]) is None
         # a frequency ends with a full stop where the sentence does: what follows is of something else
         behind = "" if text[last - 1] == "." else text[last : max(last, min(following, end + 140))]
+        if _CHANGED.search(text, end, last):
+            behind = _LATELY.sub("", behind)
         joined = (
             bool(previous)
             and start - previous < 30
@@ -432,6 +434,9 @@ def _dose(text: str, start: int, end: int, limit: int, name: str) -> tuple[int, 
     return last, dose, "", is_assumed
 
 
+_CHANGED: Final = re.compile(r"\b(?:increased|reduced|decreased|titrated|started)\b", re.IGNORECASE)
+_LATELY: Final = re.compile(r"^ (?:in )?(?:last (?:week|month|year)|(?:19|20)\d\d)\b")
+"""When the dose was changed, "increased to 5 mg last week": no time at which the drug ended."""
 _PLANS: Final = re.compile(
     r"\bto (?!(?:be )?(?:tak|appl|us))|\b(?:(?:re)?start|begin|follow|until|if|when)", re.IGNORECASE
 )

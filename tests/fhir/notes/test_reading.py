@@ -55,6 +55,10 @@ def test_each_finding_has_its_three_labels(note: str, concept: str, labels: list
             "A man who takes warfarin 5 mg daily for atrial fibrillation. Apixaban trial for atrial flutter.",
             ["warfarin"],
         ),
+        (
+            "Bisoprolol increased to 5 mg last week. Denies side effects of sertraline. Denies taking aspirin.",
+            ["bisoprolol"],
+        ),
         ("She is on rivaroxaban for AF. Rivaroxaban could be switched to apixaban.", ["rivaroxaban"]),
         ("Options for psoriasis: methotrexate 15 mg weekly, adalimumab every two weeks.", []),
     ],
