@@ -64,7 +64,12 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
         how = "nebulized" if row["route"] == "nebulised" else "IV continuous"
         rate = f"{amount * 1000} milliunits" if row["setting"] else f"{amount:.6f} {UNITS[row['unit']]}"
         draft["more"] = {"dosageInstruction": [{"text": f"{rate}/h {how}"}]}
-    ways = {"intrathecal": "intrathecally", "intravenous push": "IV push", "intramuscular": "into the muscle"}
+    ways = {
+        "intrathecal": "intrathecally",
+        "intravenous": "IV",
+        "intravenous push": "IV push",
+        "intramuscular": "into the muscle",
+    }
     if row["population"] == "one dose" or row["route"] in ways:
         way = ways.get(row["route"], "IV")
         routed = {"route": {"text": row["route"]}} if row["route"] == "intramuscular" else {}

@@ -4,7 +4,6 @@ The structured Dosage comes first; what it leaves open is taken from its words (
 multiplied by the strength of the product. Without a unit, a strength or a frequency the dose is unknown, and `problem`
 says why."""
 
-import re
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Literal, TypeAlias
@@ -133,7 +132,7 @@ def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | Non
     given = dosages or (Dosage(text=identity.words),)
     if len(dosages) == 1 and stands_beside_name(dosages[0], identity):
         given = (replace(dosages[0], text=f"{identity.words} {dosages[0].text}"),)
-    given = _in_steps(given[0]) or given if len(given) == 1 else tuple(map(_without_then, given))
+    given = (_in_steps(given[0]) if len(given) == 1 else ()) or given
     read = [with_masses_of_parts(identity, dosage) for dosage in given]
     instructions = [read_dosage(dosage, what, weight_kg) for what, dosage in read]
     sequential = _are_sequential(given)
@@ -151,15 +150,6 @@ def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | Non
     if left_open and dispense is not None and len(given) == 1:
         return _of_supply(dose, dispense, adjusted[0]) or dose
     return dose
-
-
-_THEN = re.compile(r"^\s*(?:and )?then[, ]+", re.IGNORECASE)
-
-
-def _without_then(dosage: Dosage) -> Dosage:
-    """Leave out the first word of an instruction of several that only says that it follows the one before."""
-    is_next = _THEN.match(dosage.text) is not None
-    return replace(dosage, text=_THEN.sub("", dosage.text)) if is_next else dosage
 
 
 def _in_steps(dosage: Dosage) -> tuple[Dosage, ...]:

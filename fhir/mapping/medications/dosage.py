@@ -254,8 +254,9 @@ _WRITTEN_OUT: Final = re.compile(
     r"(?:#|\b(?:disp(?:ense)?|qty|quantity)[:.]? ?#?) ?(?P<count>\d{1,3})\b(?! ?(?:m?c?g|ml|refills?|rf)\b)",
     re.IGNORECASE,
 )
-_REFILLS: Final = re.compile(r"\b(?:refills?|rf)\b(?:[:x# ]*(?P<behind>\d{1,2}))?", re.IGNORECASE)
-_REFILLS_BEFORE: Final = re.compile(r"\b(?P<before>\d{1,2}|no|zero|without) ?(?:refills?|rf)\b", re.IGNORECASE)
+_REFILLS: Final = re.compile(
+    r"\b(?:(?P<before>\d{1,2}|no|zero|without) ?)?(?:refills?|rf)\b(?:[:x# ]*(?P<behind>\d{1,2}))?", re.IGNORECASE
+)
 
 _FILL_DAYS: Final = 28.0
 
@@ -283,12 +284,11 @@ def days_of_count(dosages: Sequence[Dosage]) -> float | None:
 
 def _refills(text: str) -> int | None:
     """Return how many refills words name, none where they do not speak of them; None where the number is missing."""
-    if (before := _REFILLS_BEFORE.search(text)) is not None:
-        return int(before["before"]) if before["before"].isdigit() else 0
     match = _REFILLS.search(text)
     if match is None:
         return 0
-    return int(match["behind"]) if match["behind"] else None
+    number = match["before"] or match["behind"]
+    return None if number is None else int(number) if number.isdigit() else 0
 
 
 def quantity_days(duration: Quantity) -> float | None:
@@ -721,9 +721,9 @@ def _under_cap(instruction: Instruction, identity: MedicationIdentity, weight_kg
 def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None) -> Instruction:
     amount, problem = amount_of(dosage, identity)
     schedule = read_timing(dosage.timing) if dosage.timing is not None else Schedule()
-    words = (
-        dosage.text or dosage.patientInstruction or "; ".join([added.words for added in dosage.additionalInstruction])
-    )
+    words, added = dosage.text or dosage.patientInstruction, [more.words for more in dosage.additionalInstruction]
+    if added and not schedule.is_known and read_sig(words or "").times_high is None:
+        words = "; ".join([*filter(None, [words]), *added])  # "take daily" beside "4 tablets"
     lasts = occurrence_days(dosage.timing)
     rate = rate_of(dosage) if amount is None and problem is None else None
     if words and (problem or (rate is not None and lasts is not None)):
@@ -776,7 +776,7 @@ def _with_words(
         sig = _of_equal_parts(sig)
         is_less = _says_less(sig, instruction.amount, instruction.schedule, identity)
         if is_less and not instruction.as_needed:
-            words_differ = replace(instruction.schedule, low=0.0, high=None, problem=WORDS_DIFFER)
+            words_differ = replace(instruction.schedule, low=0.0, problem=WORDS_DIFFER)
             return replace(instruction, amount=None, schedule=words_differ, problem=WORDS_DIFFER)
         amount, schedule = _with_the_greater(
             instruction.amount, instruction.schedule, instruction.schedule.high, sig, identity

@@ -39,10 +39,9 @@ _BEGINS = r"(?:^|(?<=[:.] )|(?<=take )|(?<=takes )|(?<=give )|(?<=start )|(?<=be
 _UNITLESS = re.compile(rf"{_BEGINS}({NUMBER}(?: ?(?:-|to|or) ?{NUMBER})?)(?= (?:po|by mouth|orally)\b)")
 # "1 bid", "1-2 q6h prn": a small number before how often is a count of tablets; a larger one could be of milligrams.
 _COUNT_BEFORE_OFTEN = re.compile(
-    rf"{_BEGINS}((?:0\.5|1|1\.5|2)(?: ?(?:-|to|or) ?[12])?)(?= (?:q?[bt]id|qid|qd|qday|qhs"
-    r"|qam|qpm|hs|q ?\d+ ?(?:-\d+ ?)?h|daily|nightly|(?:once|twice|\d times) (?:a day|daily)"
-    r"|a day|per day|(?:every|each) \d+(?: ?(?:-|to) ?\d+)? h(?:ou)?rs?"
-    r"|(?:every|each) (?:day|morning|evening)|(?:at|every|each) (?:bed ?time|night))\b)"
+    rf"{_BEGINS}((?:0\.5|1|1\.5|2)(?: ?(?:-|to|or) ?[12])?)"
+    r"(?= (?:q ?\d|(?:q?[bt]id|qid|qd|qday|q?hs|q[ap]m|daily|nightly|once|twice)\b|\d times|(?:a|per) day\b"
+    r"|(?:every|each) (?:\d|day|morning|evening|night|bed)|at (?:bed|night)))"
 )
 # Not from within a number: a search from each digit of a long one grows with the square of its length.
 AMOUNT = re.compile(rf"(?<![\d.]){NUMBER} ?(?:{UNIT})\b")
@@ -165,6 +164,7 @@ _NO_DOSE = re.compile(
     rf"|(?:^|[.,;] ?| - ?){_OF_BEFORE}{_TO_END}))"
     rf"|(?:^|[.,;(\[] ?| - ?| (?=(?:hold|skip|omit) )){_REMARK}{_TO_END}| {A_DOSE}))"
 )
+_FOLLOWS = re.compile(r"^(?:and )?then[, ]+")
 _PIECE = r"(?P<piece>(?:tablets?|tabs?|capsules?|caps?|pills?|patch(?:es)?|films?|supp\w*|sachets?|packets?|vials?)\b)"
 _SUPPLY = re.compile(
     r"(?:(?<=[\w)])[,;.] ?(?:(?:a )?total(?: of)? |qty )?(?=[4-9]|\d\d)|(?P<counted> ?[(\[]| (?:x|for) ?)(?=\d\d))"
@@ -211,7 +211,7 @@ def normalise_sig(words: str) -> str:
     text = words.lower().replace("μ", "µ").replace("–", "-").replace("−", "-").replace("×", " x ")
     text = " ".join(respelled(in_english(text), _NUMBERS).split())
     text = _EACH_OF.sub(lambda each: f"{each['count']} x {each['mass'] or each['each']}", respelled(text, _OFTEN))
-    text = " ".join(_without_supply(_NO_DOSE.sub("", text)).split())
+    text = _FOLLOWS.sub("", " ".join(_without_supply(_NO_DOSE.sub("", text)).split()))
     return text if AMOUNT.search(text) else _COUNT_BEFORE_OFTEN.sub(r"\1 each", text)
 
 

@@ -19,12 +19,7 @@ from cards.rules.families.dose.excess import (
     Excess,
 )
 from cards.rules.families.dose.knowledge import ADULT_YEARS, WORDS, says
-from cards.rules.families.dose.sums import (
-    TIMES_RECOMMENDED,
-    TIMES_RECOMMENDED_FOR_CHILD,
-    body_surface_m2,
-    dose_of,
-)
+from cards.rules.families.dose.sums import TIMES_RECOMMENDED, TIMES_RECOMMENDED_FOR_CHILD, body_surface_m2, dose_of
 from cards.rules.families.dose.texts import amount, weight_gap
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, order_text
@@ -171,7 +166,7 @@ def why_unknown(context: RuleContext) -> tuple[str, str] | None:
     dose = dose_of(context)
     if not dose.is_unknown:
         return None
-    if not (limits := [*filter(None, dose.limits.values())]):
+    if not (limits := [*filter(None, dose.limits.values())]) or dose.is_only_swallowed:
         return "other-form", "the limits that are known here are for another form or route."
     if any(dose.age_for(rows) is None for rows in limits):
         return "age-missing", "the age is not known."

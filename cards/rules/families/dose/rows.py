@@ -55,6 +55,7 @@ def _of_this_form(rows: list[Limit], medication: MedicationIdentity) -> list[Lim
     return fitting + [row for kind, row in possible.items() if kind not in of_any_form]
 
 
+_BY_MOUTH = "this is a dose by mouth; no limit is known for an injection"
 _ROUTES_IN_NAMES = ("intrathecal", "flush", "nasal", "patch")
 
 
@@ -91,6 +92,8 @@ class OrderedDose:
         is_contradiction = problem is not None and problem.reason == "contradiction"
         self.steps = () if is_contradiction else administrations(context.drafted.order, self.medication)
         self.of_route = {rxcui: limits_of_route(rxcui, self.medication) for rxcui in self.medication.rxcuis}
+        # All rows are of what is swallowed: an injection far over them can hardly be meant, any other is not judged.
+        self.is_only_swallowed = self.medication.is_injected and not any(self.of_route.values())
         self.limits = {rxcui: self._limits(rxcui) for rxcui in self.medication.rxcuis}
 
     def _limits(self, rxcui: str) -> list[Limit]:
@@ -101,6 +104,9 @@ class OrderedDose:
         if self._only_runs():
             of_vein = [row for row in rows if row.route in ("injected", "intravenous", "any")]
             return of_vein + _alarm_of_day(rows, self.weight_kg)
+        if self.is_only_swallowed:
+            by_mouth = _alarm_of_day([row for row in rows if row.route in ("", "any")], self.weight_kg)
+            return [replace(row, form="", population="continued", is_lead=True, note=_BY_MOUTH) for row in by_mouth]
         of_route = self.of_route[rxcui]
         if says("swallowed", text) and not self.medication.is_injected:  # "diltiazem 120 mg, 1 tablet twice daily"
             of_route = [row for row in of_route if row.route != "injected"]

@@ -78,7 +78,7 @@ class DraftDose(OrderedDose):
     def _excesses(self) -> tuple[list[Excess], bool]:
         """Every excess over a maximum dose, and whether something that matters is not known."""
         excesses: list[Excess] = []
-        is_unknown = not any(self.limits.values())
+        is_unknown = self.is_only_swallowed or not any(self.limits.values())
         for rxcui, rows in self.rows.items():
             # Without the age, which chooses the limits, nothing is known, unless any age chooses the same.
             of_route = self.of_route[rxcui] if self.context.age_years is None else []

@@ -12,12 +12,7 @@ from cards.rules.families.dose import lifetime
 from cards.rules.families.dose.excess import TEN_FOLD, Excess
 from cards.rules.families.dose.knowledge import ADULT_YEARS, FORMS, Limit, evidence_of
 from cards.rules.families.dose.rows import limits_of_route
-from cards.rules.families.dose.sums import (
-    DraftDose,
-    Implausible,
-    body_surface_m2,
-    dose_of,
-)
+from cards.rules.families.dose.sums import DraftDose, Implausible, body_surface_m2, dose_of
 from cards.rules.patient.context import RuleContext
 from cards.text import capitalized, format_dose, format_number
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -74,10 +69,18 @@ def _micrograms_in(limit: Limit, context: RuleContext) -> float:
 
 def _unit(limit: Limit, context: RuleContext) -> str:
     name = "mcg" if _micrograms_in(limit, context) > 1 else _UNITS.get(limit.unit, limit.unit)
-    mass = f"{name}/kg" if limit.per_kg else f"{name}/m2" if limit.per_area else name
+    mass, span = _for_size(name, limit), _span(limit)
+    return f"{mass}/day" if span == "a day" else f"{mass} {span}"
+
+
+def _for_size(name: str, limit: Limit) -> str:
+    return f"{name}/kg" if limit.per_kg else f"{name}/m2" if limit.per_area else name
+
+
+def _span(limit: Limit) -> str:
     if limit.per_hour:
-        return f"{mass} an hour"
-    return f"{mass} a dose" if limit.per_dose else f"{mass} a week" if limit.per_week else f"{mass}/day"
+        return "an hour"
+    return "a dose" if limit.per_dose else "a week" if limit.per_week else "a day"
 
 
 def amount(context: RuleContext) -> str | None:
@@ -214,29 +217,13 @@ def rows_of(medication: MedicationIdentity) -> Iterator[TableRow]:
             span = f"{limit.ages.start} to {last} years" if last < _OLDEST_NAMED else f"from {limit.ages.start} years"
         weights = [f"from {limit.weight_from_kg:g} kg"] if limit.weight_from_kg is not None else []
         weights += [f"up to {limit.weight_to_kg:g} kg"] if limit.weight_to_kg is not None else []
-        circumstances = (
-            limit.route,
-            FORMS.get(limit.form, ""),
-            limit.population,
-            limit.condition,
-            limit.setting,
-        )
+        circumstances = (limit.route, FORMS.get(limit.form, ""), limit.population, limit.condition, limit.setting)
         without = [f"without {limit.without_condition}"] if limit.without_condition else []
         about = ", ".join([limit.drug, span, *weights, *filter(None, circumstances), *without])
-        unit = f"{_UNITS.get(limit.unit, limit.unit)}{'/kg' if limit.per_kg else '/m2' if limit.per_area else ''}"
-        how_often = (
-            "an hour"
-            if limit.per_hour
-            else "in one dose"
-            if limit.per_dose
-            else "a week"
-            if limit.per_week
-            else "a day"
-        )
+        unit = _for_size(_UNITS.get(limit.unit, limit.unit), limit)
         note = f" ({limit.note})" if limit.note else ""
-        says = (
-            f"{'at most' if limit.is_firm else 'usually at most'} {format_number(limit.most)} {unit} {how_often}{note}"
-        )
+        most = "at most" if limit.is_firm else "usually at most"
+        says = f"{most} {format_number(limit.most)} {unit} {_span(limit)}{note}"
         yield TableRow(about.replace("_", " "), says, evidence_of(limit))
 
 
