@@ -66,6 +66,7 @@ def _cipro_interval(context: RuleContext) -> str:
 # What the order says
 
 _TAPERS = re.compile(r"\b(?:taper\w*|wean\w*|stepwise)\b", re.IGNORECASE)
+_GRAMS_A_SQUARE_METER = re.compile(r"\b(?:g|(?:[5-9]\d\d|\d{1,2},?\d{3}) ?mg) ?/ ?m(?:2|²)", re.IGNORECASE)
 _TREATS = re.compile(r"\btreat\w*|\b1 mg/kg\b|thrombosis|embol|infarct|\b(?:dvt|vte|acs)\b", re.IGNORECASE)
 
 
@@ -130,7 +131,6 @@ def _half_weekly(context: RuleContext) -> OrderChange | None:
     return OrderChange(sig=Sig(text, half, times_per_week=1, weekday=days[0] if on_day else None))
 
 
-_BONE_LIMIT_30: Final = "The label limit is 30 mL/min."
 _BY_DRUG: Final = {
     "high_potassium": {
         "spironolactone": "The label contraindicates it in hyperkalemia.",
@@ -143,7 +143,7 @@ _BY_DRUG: Final = {
     },
     "bone_limit": {
         "alendronate": "The label limit is 35 mL/min.",
-        **dict.fromkeys(("risedronate", "ibandronate"), _BONE_LIMIT_30),
+        **dict.fromkeys(("risedronate", "ibandronate"), "The label limit is 30 mL/min."),
     },
     "sglt2_limit": {
         "dapagliflozin": "The label starts it from an eGFR of 25 on.",
@@ -173,6 +173,7 @@ FAMILY = Family(
     conditions=(
         order_says("tapering", _TAPERS, "the order says that it tapers"),
         order_says("says_treatment", _TREATS, "the order says that it treats"),
+        order_says("says_high_dose", _GRAMS_A_SQUARE_METER, "the order says 500 mg/m2 or more"),
     ),
     changes={
         "enoxaparin_once_daily": _enoxaparin_once_daily,
