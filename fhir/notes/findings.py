@@ -172,7 +172,8 @@ _HYPOTHETICAL: Final = re.compile(
     r"|for)\b|watch(?: out)? for\b|look out for\b|in case of\b|risk of\b|risks of\b|risks?:|to prevent\b"
     r"|prevention of\b"
     r"|return precautions\b|any new\b|(?:to )?monitor(?:ing)? for\b|warned (?:of|about|re)\b|counsel+ed (?:re|about"
-    r"|on)\b|beware\b|explained risk|unless\b|can cause\b|may cause\b|ring (?:us )?if\b|worsening advice\b"
+    r"|on)\b|(?:side|adverse)[- ]effects? (?:include|are|can be|may be)\b"
+    r"|beware\b|explained risk|unless\b|can cause\b|may cause\b|ring (?:us )?if\b|worsening advice\b"
     r"|safety.?net(?:ted|ting)?\b|red flags?\b|(?:stop|hold) if\b|in the event of\b|at risk of\b|precautions for\b"
     r"|any (?=[a-z ,/]{2,60}(?:->|=>|-|>|to) ?(?:999|911|ED|A&E|call)))",
     re.IGNORECASE,
@@ -285,7 +286,7 @@ _NIL: Final = re.compile(
     r"|\bno (?:further|more|indication for|need for|obvious|overt|focal|gross|discrete|large|significant|known|clear"
     r"|convincing|definite|other))[ ](?:[a-z]+ ){0,1}$|\bneither\b[^.;\n]{0,60}\bnor\b[^.;,\n]{0,40}[ ]$"
     r"|\b(?:rather than|as opposed to|instead of|in place of) (?:an? |the |any )?(?:[a-z]+ ){0,1}$"
-    r"|\b(?:no|neg|denies|denied|without|w/o)[ ](?:any )?$|\bnon[- ]$|(?<![\w+])[-–−]ve (?:for )?$",
+    r"|\b(?:no|neg|absent|denies|denied|without|w/o)[ ](?:any )?$|\bnon[- ]$|(?<![\w+])[-–−]ve (?:for )?$",
     re.IGNORECASE,
 )
 _LONGEST_PART: Final = 200

@@ -32,6 +32,20 @@ def test_each_finding_has_its_three_labels(note: str, concept: str, labels: list
     assert note[finding.start : finding.end] == finding.text
 
 
+@pytest.mark.parametrize("name", ["chest pain", "diabetes", "stroke", "breast cancer"])
+def test_what_is_denied_feared_or_said_of_others_is_never_of_the_patient(name: str) -> None:
+    templates = (
+        "No {}. Denies {}. Absent {}. {} ruled out. Negative for {}. {}: none. Lacks {}. {} was excluded. No more {}.",
+        "Mother has {}. FH: {}. Her neighbour has {}. The other driver had {}. If {} develops, return. Watch for {}.",
+        "Side effects include {}. Screening for {}. Worried about {}. Low suspicion for {}. Rule out {}. {} unlikely.",
+    )
+    for sentence in " ".join(templates).format(*[name] * 21).split(". "):
+        for finding in _read(f"{sentence[0].upper()}{sentence[1:]}.").findings:
+            assert (finding.assertion, finding.experiencer) != ("affirmed", "patient"), sentence
+    for sentence in ("He has {}.", "Presents with {} since Monday.", "Known {}, on treatment.", "{} for 3 days."):
+        assert _read(sentence.format(name)).findings[0].assertion == "affirmed", sentence
+
+
 @pytest.mark.parametrize(
     ("note", "taken"),
     [
