@@ -76,6 +76,14 @@ _ROUTES_IN_NAMES = {
     "by mouth",
     "sublingual",
 }
+_POTASSIUM_CHLORIDE = "8591"
+_POTASSIUM_NAMED = re.compile(r"pota|kalium|\bkcl\b", re.IGNORECASE)
+# Beside polyethylene glycol 3350, sulfate or ascorbate it is of a bowel preparation, beside acetate or gluconate of a
+# balanced fluid; with calcium chloride and lactate it is lactated Ringer's.
+_OF_BOWEL = frozenset({"221147", "36721", "267366"})
+_OF_FLUID = frozenset({"56443", "56476"})
+_RINGER = frozenset({_POTASSIUM_CHLORIDE, "1901", "114202"})
+_LACTATED_RINGER = "847630"
 _INTO_VEIN = re.compile(r"\biv\b|intraven", re.IGNORECASE)
 _INJECTED_GEL = re.compile(r"(?:intraven|intramusc|subcut).*\n.*\bgel\b", re.IGNORECASE)
 """A route and, in the next line, a name: what is injected as a gel is absorbed from there (Acthar Gel)."""
@@ -177,7 +185,21 @@ def identify_product(order: Order, medications: Medications) -> MedicationIdenti
 @remembered("medications", entries=2048, longest=400)
 def identify_concept(concept: CodeableConcept) -> MedicationIdentity:
     """Return the medication that a concept means: the names of drugs repeat from order to order and call to call."""
-    return _identify(concept)
+    return _without_balance(_identify(concept))
+
+
+def _without_balance(identity: MedicationIdentity) -> MedicationIdentity:
+    """Return a bowel preparation or balanced fluid without potassium chloride: it replaces what is lost, no more."""
+    if not identity.has(_POTASSIUM_CHLORIDE):
+        return identity
+    if _RINGER.issubset(identity.rxcuis):
+        return replace(identity, ingredients=(INGREDIENTS[_LACTATED_RINGER],), strengths=(None,))
+    is_fluid = not _OF_FLUID.isdisjoint(identity.rxcuis) and not _POTASSIUM_NAMED.search(identity.words)
+    if not is_fluid and _OF_BOWEL.isdisjoint(identity.rxcuis):
+        return identity
+    parts = zip(identity.ingredients, identity.strengths, strict=True)
+    kept = [(member, strength) for member, strength in parts if member.rxcui != _POTASSIUM_CHLORIDE]
+    return replace(identity, ingredients=tuple(one for one, _ in kept), strengths=tuple(one for _, one in kept))
 
 
 def _identify(concept: CodeableConcept, name: str = "") -> MedicationIdentity:

@@ -2,7 +2,8 @@
 
 A file holds cases of one field. `chart` is that of tests/cases/rules with shorter entries: `problems` are
 [code or null, words, days ago], `takes` and `draft` are "product | sig", `procedures` are [words, code, days ago],
-`genes` are [form, gene, words, more] (genetic.py). A draft that is an object has the form of tests/cases/rules.
+`genes` are [form, gene, words, more] (genetic.py), `allergies` [substance, reaction, severity]. A draft that is an
+object has the form of tests/cases/rules.
 `kind` is "silent" (none of `rules` has a finding, and no card is a warning), "missing" (none of them finds anything as
 if the facts were known), or "fires", which need not be written (one has a finding, at least as severe as `at_least`).
 """
@@ -109,6 +110,7 @@ def _patient(chart: Json, as_of: datetime) -> Json:
     """The compact patient of the case's shorter chart."""
     patient = {name: value for name, value in chart.items() if name not in _SHORT}
     patient["active"] = [_taken(one) for one in chart.get("takes", ())]
+    patient["allergies"] = [_allergy(*one) if isinstance(one, list) else one for one in chart.get("allergies", ())]
     genes = genetic_results(chart.get("genes", []), as_of)
     patient["more"] = [*chart.get("more", ()), *genes, *_resources(chart, as_of)]
     return patient
@@ -126,6 +128,11 @@ def _resources(chart: Json, as_of: datetime) -> Iterator[Json]:
             "code": _concept(code, words), "subject": {"reference": "Patient/case"},
             "performedDateTime": (as_of - timedelta(days=days)).date().isoformat(),
         }  # fmt: skip
+
+
+def _allergy(substance: str, reaction: str, severity: str = "") -> Json:
+    shown = {"manifestation": [{"text": reaction}]} | ({"severity": severity} if severity else {})
+    return {"code": {"text": substance}, "reaction": [shown]}
 
 
 def _concept(code: str | None, words: str) -> Json:

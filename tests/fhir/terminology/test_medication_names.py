@@ -56,7 +56,7 @@ TENOFOVIR = {"300195": "117466", "1721603": "117466"}
 # Where we read more, or better, than the given table: the table follows "vitamin D" and "flush", and has no Donnatal.
 BETTER = {
     "ergocalciferol (vitamin D2)", "budesonide [Pulmicort Flexhaler]", "Pulmicort Flexhaler", "Niacin Flush Free",
-    "moxifloxacin [Vigamox]", "D5 1/4NS", "D5W", "Donnatal",
+    "moxifloxacin [Vigamox]", "D5 1/4NS", "D5W", "Donnatal", "0.9% NaCl (EXCEL/ViaFLO BAG)", "Dextran 40 in NaCl",
     "zoster vaccine live (PF) [Zostavax (PF)]", "Zostavax (PF)", "budesonide-formoterol [Symbicort]", "Rena-Vite",
     "fluticasone [Flonase Allergy Relief]", "fluticasone [Flonase]", "calcium carbonate-vit D3-min",
 }  # fmt: skip

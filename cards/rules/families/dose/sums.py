@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from cards.rules.families.dose.excess import TEN_FOLD, TOLERANCE, Excess, is_of_cytostatic
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, WORDS, Limit, PlausibleDose, says
 from cards.rules.families.dose.rows import OrderedDose
+from cards.rules.patient.alternatives import is_in_place_of
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_beside, is_other_name
 from fhir.mapping.medications.administration import Measure, in_a_day
@@ -61,7 +62,12 @@ class DraftDose(OrderedDose):
                 if not use.dose.single and (use.drafted is not None or not _is_replaced(drafted, use.medication))
             ],
         )
-        return [(use, daily_mg) for use, daily_mg in going_on if is_beside(use, self.context.drafted)]
+        draft = self.context.drafted
+        return [
+            (use, daily_mg)
+            for use, daily_mg in going_on
+            if is_beside(use, draft) and not is_in_place_of(draft.order, use.order)
+        ]
 
     def total_mg(self, rxcui: str) -> tuple[float | None, bool]:
         """Return milligrams a day with what is beside it (None: the draft's are not known), and whether it is all."""

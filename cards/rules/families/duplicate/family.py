@@ -27,6 +27,7 @@ from cards.rules.engine.family import Family, Placeholder
 from cards.rules.families.duplicate import dose_change
 from cards.rules.language.rule import Drug, OrderChange, Sig
 from cards.rules.language.trigger import Selector
+from cards.rules.patient.alternatives import are_meant_together, is_in_place_of
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_other_name
 from cards.text import capitalized, format_dose, format_number, plain
@@ -103,14 +104,17 @@ _GOAL_MG, _LARGEST_DOSE_MG = 3000.0, 1000.0
 
 
 def counted(context: RuleContext, rxcui: str) -> list[CurrentMedication]:
-    """Return what holds the ingredient beside the draft, without the order that the draft renews or changes."""
+    """Return what holds the ingredient beside the draft, without what it renews or changes, or is given in place of."""
     beside = context.session.medications_beside(context.drafted, (rxcui,))
     return [
         medication
         for medication in beside
-        if medication.drafted is not None
-        or is_other_name(context.medication, medication.medication)
-        or not is_same_product(context.medication, medication.medication)
+        if not is_in_place_of(context.drafted.order, medication.order)
+        and (
+            medication.drafted is not None
+            or is_other_name(context.medication, medication.medication)
+            or not is_same_product(context.medication, medication.medication)
+        )
     ]
 
 
@@ -521,6 +525,12 @@ FAMILY = Family(
             "single_drug",
             "the partner holds one ingredient",
             lambda _, partner: len(partner.medication.ingredients) == 1,
+        ),
+        _of_partner(
+            "meant_together",
+            "the words of both orders say why both stand: one in place of the other, each for another severity, or a "
+            "bolus before an infusion",
+            lambda context, partner: are_meant_together(context.drafted.order, partner.order),
         ),
         _of_partner("switch_in_progress", "the other order has a known end in the next 14 days", _is_switch),
     ),
