@@ -33,17 +33,6 @@ from fhir.terminology.medications import CLASS_MEMBERS, table_rows
 
 ALLERGIES_UNREADABLE = "allergies-unreadable"
 _MOST_NAMED = 3
-# What stands on lists of allergies without a category and is no drug.
-_NO_DRUG = re.compile(
-    r"pollen|ragweed|grass|tree|dust|mite|mou?ld|dander|\b(?:cats?|dogs?|horses?|bees?|wasps?|hornets?|fire ants?)\b"
-    r"|venom|insect|animal|feather|fruit|nuts?\b|\bfish|food|wheat|gluten|berr(?:y|ies)|tomato|chocolate|lactose|perfume|fragrance"
-    r"|cashew|almond|pecan|pistach|haselnu|nuss\b|n[uü]sse\b|\bnoix|\bnuez|\bnueces|\bnoc[ei]\b|salmon|\btuna|\btrout|fisch\b"
-    r"|poisson|pescado|\bpesce|\bfisk|kiwi|mango\b|avocado|banana|\bapples?\b|peach|melon|strawb|erdbeer|fraise|fresa"
-    r"|wespen|bienen|gu[eê]pe|abeille|avispa|abeja|\bwesp|\bmilben|hausstaub|acarien|[aá]caros?\b|katzenhaar|hundehaar"
-    r"|\bpoils? de|tierhaar|gr[aä]ser\b|gramin"
-    r"|environment|season|no (?:active|current|allerg|record|info)|not on file|none|unknown|\bnil\b",
-    re.IGNORECASE,
-)
 
 
 def reaction_words(code: str | None) -> str | None:
@@ -63,30 +52,14 @@ _REACTIONS_IN_ENGLISH: Final = tuple(
 Severity: TypeAlias = Literal["critical", "warning", "info"]
 Grade: TypeAlias = Literal["severe", "mild", "unknown"]
 
-# shared/data/medications/rules/allergy.json, table matching, row severity: anaphylaxis, angioedema, SJS/TEN/DRESS and
-# haemolysis are critical; swelling of face, tongue or throat is angioedema in other words (rule allergy-class-nsaid).
-_CRITICAL = re.compile(
-    r"anaphyla|angio-?o?edema|stevens|\bsjs\b|toxic epidermal|lyell|\bdress\b|drug reaction with eosin"
-    r"|\bten\b(?! ?(?:years?|yrs?|months?|weeks?|days?|hours?|min))"
-    r"|h(?:a)?emoly|bronchospasm|cardiorespiratory arrest|o?edema of (?:the )?(?:larynx|glottis)|glott(?:is|al) o?edema"
-    r"|(?:fac(?:e|ial)|tongue|lips?|throat|larynge?al|larynx|airway)\W{1,5}(?:swell|o?edema|clos|tight)"
-    r"|swell\w{0,5} (?:of|in) (?:the |my |his |her )?(?:face|tongue|lips?|throat)",
-    re.IGNORECASE,
-)
-# "nausea, headache": what is no allergy.
-_NO_ALLERGY = re.compile(
-    r"nausea|vomit|emesis|\bn/v\b|diarrh|constipat|stomach"
-    r"|(?:gastr\w{0,20}|\bgi)\b(?! ?(?:bleed|ha?emorrh|ulcer|perfor|bypass|sleeve|surg))"
-    r"|dyspeps|indigest|abdom|heartburn|headache|dizz|drows|fatigue|dry mouth",
-    re.IGNORECASE,
-)
-_MILD = re.compile(r"hives|urticaria|rash|exanthem|eruption|itch|prurit", re.IGNORECASE)
-# What else stands with names, so that a side effect beside it does not make it harmless.
-_OTHER = re.compile(
-    r"syncop|faint|passed out|collaps|hypotens|shock|seiz|swell|breath|dyspn|wheez|bleed|arrest|hepat|jaund"
-    r"|renal|kidney|neutrop|agranul|thrombocyt|psychos|suicid|blister|vasculit|ruptur|neuropath|necros",
-    re.IGNORECASE,
-)
+_PATTERNS: Final = {
+    row["value"]: re.compile(row["code"], re.IGNORECASE)
+    for row in table_rows("allergens.csv")
+    if row["kind"] == "words"
+}
+_CRITICAL, _NO_ALLERGY, _MILD, _OTHER = map(_PATTERNS.__getitem__, ("critical", "no_allergy", "mild", "other"))
+_NO_DRUG: Final = _PATTERNS["no_drug"]
+"""What stands on lists of allergies without a category and is no drug."""
 _UNSURE = re.compile(r"\?|\b(?:possible|possibly|questionable|suspected|unsure|unclear|maybe)\b", re.IGNORECASE)
 
 

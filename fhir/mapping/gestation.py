@@ -40,6 +40,13 @@ _THIRD_TRIMESTER = re.compile(
     re.IGNORECASE,
 )
 _THIRD_TRIMESTER_WEEK = 28
+# The second begins with week 14: an onset of fewer weeks is the day on which somebody wrote it down.
+_SECOND_TRIMESTER = re.compile(
+    r"\b(?:2|ii|second|secondo|segundo|deuxi[eè]me|zweite[sn]?|tweede|ande[nt]|andre)(?:nd|de|e|er|ème|eme|º|°|ª|\.)?"
+    r" ?trim(?:est\w{1,4}|enon)|\btrimest(?:er|re) ?(?:2|ii)\b|\bZ34\.?[089]2\b|\bO09\.?\w{1,3}2\b",
+    re.IGNORECASE,
+)
+_SECOND_TRIMESTER_WEEK = 14
 
 
 class Gestation(Struct, frozen=True, gc=False):
@@ -68,7 +75,15 @@ def gestation(record: PatientRecord, since: FhirTime | None, source: str | None 
     if days < 0:
         return None
     weeks = days / 7.0 + _WEEKS_BEFORE_ONSET
+    if weeks < _SECOND_TRIMESTER_WEEK and _is_in_second_trimester(record):
+        return None
     return Gestation(int(weeks), f"onset {since.date}", source, _whole_days(weeks))
+
+
+def _is_in_second_trimester(record: PatientRecord) -> bool:
+    concepts = [condition.code for condition in record.facts(Condition) if condition.code is not None]
+    texts = (text for concept in concepts for text in (*concept.texts, *(coding.code for coding in concept.coding)))
+    return any(map(_SECOND_TRIMESTER.search, texts))
 
 
 def _basis(sign: PregnancySign) -> str:

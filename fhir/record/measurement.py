@@ -437,7 +437,7 @@ def _converted(
 # "6.4 mmol/L", "6,4 mmol/l", "6.4 H mmol/L"; a comma before three digits could as well mark thousands.
 _NUMBER_WITH_UNIT = re.compile(
     r"(?:= ?)?(?P<whole>-?\d{1,7})(?:(?:\.(?P<point>\d{1,6}))|(?:,(?P<comma>\d{1,2})))?"
-    r"(?: \(?(?:HH?|LL?)\)?(?= \S))? ?(?P<unit>[^\d.,].{0,30})?"
+    r"(?: \(?(?:HH?|LL?|[↑↓])\)?(?= \S))? ?(?P<unit>[^\d.,].{0,30})?"
 )
 
 
@@ -466,10 +466,13 @@ def _quantity_in_words(part: Observation | ObservationComponent) -> Quantity | N
 _NO = re.compile(
     r"\bneg(?:at|\b)|\bnégat|\bnon-?\s?reac|\b(?:not|never) (?:[\w-]+ ){0,2}(?:detect|react|posit|present\b|evident)"
     r"|\b(?:no|none|neither) (?:[\w-]+ ){0,6}?(?:detect|react|posit|present\b|seen|evid)|^none\b\.?$|\babsent"
-    r"|\bnicht (?:\w+ )?(?:nachweis|nachgewies|reakt|detekt|posit|vorhand)|\(-\)|^-$",
+    r"|\bnicht (?:\w+ )?(?:nachweis|nachgewies|reakt|detekt|posit|vorhand)|\(-\)|^(?:[abo0]|ab)? ?-$",
     re.IGNORECASE,
 )
-_YES = re.compile(r"\bpos(?:it|\b)|\brea[ck]tiv|\bréacti|\bdetected|\bprésent|\bpresent\b|\(\+\)|^\++$", re.IGNORECASE)
+_YES = re.compile(
+    r"\bpos(?:it|\b)|\brea[ck]tiv|\bréacti|\bdetected|\bprésent|\bpresent\b|\(\+\)|^(?:(?:[abo0]|ab) ?)?\++$",
+    re.IGNORECASE,
+)
 
 
 # "Was positive in 2010, now negative": a statement of what was counts no more where another one says what is.

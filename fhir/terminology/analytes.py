@@ -158,47 +158,9 @@ _KEY_BY_NAME: dict[str, str] = {
 }
 _WORD = re.compile(r"[a-z0-9%]+")
 # Words that say no other quantity: "Sodium level, serum", "TSH basal"; "urine" and "ionized" do.
-_SAYS_NOTHING = frozenset(
-    {
-        "level",
-        "levels",
-        "lvl",
-        "serum",
-        "plasma",
-        "blood",
-        "bld",
-        "lab",
-        "result",
-        "test",
-        "value",
-        "s",
-        "p",
-        "b",
-        "venous",
-    }
-    | {"measured", "im", "blut", "serique", "plasmatique", "sang", "serica", "serico", "suero", "sangre", "sierica"}
-    | {"sierico", "plasmatica", "plasmatico", "sanguin", "sanguine", "sanguins", "sanguines", "en", "nel", "siero"}
-    | {"basal", "ultrasensible", "ultrasensitive", "calculated", "calc", "berechnet", "calcule", "poc", "automated"}
-    | {"jaffe", "enzymatisch", "enzymatic", "enzymatique", "edta", "citrat", "ngsp", "bga", "whole", "ser", "plas"}
-    | {"veineux", "quantitativ", "gesamt", "ges", "auto", "labor", "laboratory", "clinical", "chemistry", "measurement"}
-    | {
-        "finding",
-        "dosage",
-        "dans",
-        "le",
-        "by",
-        "erwachsene",
-        "echo",
-        "tte",
-        "biplan",
-        "biplane",
-        "simpson",
-        "ekg",
-        "ecg",
-    }
-    | {"poct", "abg", "vbg", "formule", "formel", "bloed", "krwi", "surowicy", "osoczu", "w", "we", "estimation"}
-)
-_SAYS_ANTIBODY = frozenset({"antibody", "antibodies", "ab", "abs", "qual", "qualitative", "interpretation"})
+_WORDS: dict[str, frozenset[str]] = {
+    row["kind"]: frozenset(row["words"].split(";")) for row in table_rows("analyte_words.csv")
+}
 _IN_SERUM = re.compile(r"\bi\. ?(?:[sp]\.|serum\b|plasma\b|blut\b)|\b3[07] ?°c\b")
 _IN_BLOOD = re.compile(r"\b(?:serum|plasma|blood)\b", re.IGNORECASE)
 _LONGEST_NAME = 160
@@ -252,9 +214,9 @@ def _key_of_name(text: str) -> str | None:
     words = _WORD.findall(name)
     whole = " ".join(words)
     if whole not in _KEY_BY_NAME:  # "Hemoglobin S" is there, and none of ours
-        whole = " ".join(word for word in words if word not in _SAYS_NOTHING)
+        whole = " ".join(word for word in words if word not in _WORDS["nothing"])
     # An immunoglobulin is an antibody; a digoxin antibody is no digoxin.
-    serology = _KEY_BY_NAME.get(" ".join(word for word in whole.split() if word not in _SAYS_ANTIBODY))
+    serology = _KEY_BY_NAME.get(" ".join(word for word in whole.split() if word not in _WORDS["antibody"]))
     if whole not in _KEY_BY_NAME and serology in ANALYTES and ANALYTES[serology].kind == "answer":
         return serology
     return _KEY_BY_NAME[whole] if whole in _KEY_BY_NAME else _key_of_parts(name)
@@ -262,17 +224,14 @@ def _key_of_name(text: str) -> str | None:
 
 def _key_of_parts(name: str) -> str | None:
     """Return the analyte that each part of a name means which says something: "GPT (ALAT)", "Blutzucker, BZ"."""
-    parts = [part for part in _BETWEEN_PARTS.split(name) if set(_WORD.findall(part)) - _SAYS_NOTHING]
+    parts = [part for part in _BETWEEN_PARTS.split(name) if set(_WORD.findall(part)) - _WORDS["nothing"]]
     keys = {_key_of_name(part) for part in parts} if len(parts) > 1 else set()
     return keys.pop() if len(keys) == 1 else None
 
 
 _BETWEEN_PARTS = re.compile(r"[(),/;:=]| - ")
 # Tests of blood that no laboratory names like each other.
-_OF_BLOOD = frozenset(
-    {"albumin", "alt", "ast", "bilirubin_total", "bun", "calcium", "chloride", "creatinine", "glucose", "hba1c"}
-    | {"hemoglobin", "inr", "magnesium", "phosphate", "platelets", "potassium", "protein_total", "sodium", "tsh"}
-)
+_OF_BLOOD = _WORDS["of_blood"]
 _IN_ANOTHER_FLUID = re.compile(
     r"\b(?:orina|liquor|lcr|csf|cerebrospinal|pleura\w*|ascit\w*|punktat|stool|fa?eces|sweat|saliva"
     r"|dialysate|amniotic|synovial)\b"

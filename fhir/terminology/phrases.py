@@ -215,6 +215,8 @@ def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
             continue
         if word in _IGNORED or (word == "hcc" and words and tokens[position - 1].word in {"(", "/", "-", "cms"}):
             continue  # Epic and Cerner write (HCC) behind what counts for payment
+        if word in ("mg", "mm") and words and words[-1][0].replace(".", "").isdigit():
+            continue  # a unit: neither myasthenia gravis nor a myeloma
         if word[0].isdigit() and (_WEEKS.match(word) or _is_weeks_and_days(tokens[position : position + 3])):
             word = "#weeks"
         elif words and (mark := _mark_beside(word, words[-1][0], tokens[position - 1 : position + 3])):
