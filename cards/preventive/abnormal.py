@@ -227,7 +227,7 @@ def _open_words(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
         finding = _as_charted(entry, finding)
         return _open(row, record, entry.time, (_fact(entry),), finding=finding, test=words_of(entry))
     problem = _charted_problem(row, record)
-    if problem is None or problem.time is None or _is_settled(row, record, problem.time, problem.source):
+    if problem is None or _is_settled(row, record, problem.time, problem.source):
         return None
     words = plain(problem.words, 60)
     return _open(row, record, problem.time, (_fact(problem),), finding=words, test=words)
@@ -298,7 +298,7 @@ def _is_normal_after(row: AbnormalResult, later: Done, time: FhirTime) -> bool:
 def _charted_problem(row: AbnormalResult, record: PatientRecord) -> Done | None:
     """Return the newest active problem of the row's groups, or whose ICD-10 code is one of the row's."""
     hit = find_condition(record, *row.problems) if row.problems else None
-    if hit is not None and _is_within(hit.time, row.newest_days, record):
+    if hit is not None and _is_within(hit.time, row.newest_days, record) and not row.is_excepted(hit.words):
         return Done(row.id, hit.time, hit.source, hit.words)
     if not row.icd10:
         return None
@@ -325,21 +325,23 @@ def _active_by_icd10(record: PatientRecord) -> list[tuple[Condition, CodeableCon
 
 
 def _open(
-    row: AbnormalResult, record: PatientRecord, time: FhirTime, facts: tuple[Fact, ...], **words: str
+    row: AbnormalResult, record: PatientRecord, time: FhirTime | None, facts: tuple[Fact, ...], **words: str
 ) -> FollowUp | None:
-    if time.whole_days(record.as_of_epoch) < row.from_days:
+    if time is not None and time.whole_days(record.as_of_epoch) < row.from_days:
         return None
     days = "1 day" if row.within_days == 1 else f"{row.within_days} days"
     filled = {"value": "", "finding": "", "test": "", "taken": "", **words, "days": days}
-    due_by = time.last_day + timedelta(days=row.within_days)
+    due_by = (time.last_day if time is not None else record.as_of.date()) + timedelta(days=row.within_days)
     title, needed = row.title.format(**filled), row.needed.format(**filled)
-    return Recommendation(row, title, FOLLOW_UP, needed, facts, due_by, row.order, time.date)
+    return Recommendation(
+        row, title, FOLLOW_UP, needed, facts, due_by, row.order, time.date if time is not None else "no date"
+    )
 
 
-def _is_settled(row: AbnormalResult, record: PatientRecord, time: FhirTime, source: str) -> bool:
+def _is_settled(row: AbnormalResult, record: PatientRecord, time: FhirTime | None, source: str) -> bool:
     if _is_settled_by_state(row, record, time):
         return True
-    return any(_is_settled_by_test(name, record, time, source) for name in row.settled_by_tests)
+    return time is not None and any(_is_settled_by_test(name, record, time, source) for name in row.settled_by_tests)
 
 
 def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirTime | None) -> bool:
@@ -348,7 +350,9 @@ def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirT
         is_older = hit and time and hit.time and hit.time.last_day < time.last_day
         if hit is not None and not (is_older and group in _OF_THIS_RESULT):
             return True
-    if any(allergy_to_class(record, name) for name in row.settled_by_allergies):
+    if _abnormal(row.unless_results, row, record) or any(
+        allergy_to_class(record, name) for name in row.settled_by_allergies
+    ):
         return True
     return bool(row.settled_by_medications or row.settled_by_names) and _is_treated(row, record, time)
 

@@ -53,11 +53,12 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     `marked_critical`: of whichever test the laboratory marks the result as critical, if no other row tells it and it
     is not what these problems bring with them (`usual_with`, by words of its name; not beside one of `unusual_with`).
     `beside_positive`: only where this test is positive, in the same report or on its day or later; `beside`: only
-    where all of these hold too. `any_entry`: every report counts that says it, whatever its name. `settled_by_names`:
-    words in the name of a medication that is taken; `settled_by_course`: these medications settle it also where they
-    were ordered since the result and are over; `not_before_days`: an order that was older by more days when the result
-    came settles nothing; `by_mouth`: of what is not injected these names alone settle it, and those of `injected` where
-    nothing says how they are given; `only_taking`: only with such a one, {taken}, ordered before the result.
+    where all of these hold too, `unless_results`: where none of them does. `any_entry`: every report counts that says
+    it, whatever its name. `settled_by_names`: words in the name of a medication that is taken; `settled_by_course`:
+    these medications settle it also where they were ordered since the result and are over; `not_before_days`: an order
+    that was older by more days when the result came settles nothing; `by_mouth`: of what is not injected these names
+    alone settle it, and those of `injected` where nothing says how they are given; `only_taking`: only with such a one,
+    {taken}, ordered before the result.
     `problems`: a problem of these groups is the finding. `only_with_days`: what it is `only_with` began at most so many
     days ago; `from_week`: from this week of the pregnancy on. `treated_within_days`: older orders settle nothing.
     `discharge`: told at a discharge, too, or only there. `normal_after_days`: a later result without a finding settles
@@ -90,6 +91,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     number_below: float = inf
     analytes: tuple[Threshold, ...] = ()
     beside: tuple[Threshold, ...] = ()
+    unless_results: tuple[Threshold, ...] = ()
     newest_days: int | None = None
     only_with: tuple[str, ...] = ()
     only_with_days: float = inf
@@ -121,6 +123,10 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         texts = (self.words, self.unless, self.unless_named)  # of what is in lower case
         words, unless, unless_named = (re.compile(text or "(?!)") for text in texts)
         return words, unless, unless_named
+
+    def is_excepted(self, problem: str) -> bool:
+        """Whether the words of a problem say that it is none that the row means."""
+        return self._patterns[1].search(problem.lower()) is not None
 
     def is_settled_by(self, medication: MedicationIdentity) -> bool:
         """Whether the medication, given as it is, settles the result."""
@@ -186,7 +192,9 @@ class AbnormalResults(Struct):
     @property
     def analytes(self) -> list[str]:
         """Every analyte that a row asks for."""
-        return sorted({limit.analyte for row in self.rows for limit in (*row.analytes, *row.beside)})
+        return sorted(
+            {limit.analyte for row in self.rows for limit in (*row.analytes, *row.beside, *row.unless_results)}
+        )
 
 
 ABNORMAL_RESULTS: Final[AbnormalResults] = msgspec.json.decode(

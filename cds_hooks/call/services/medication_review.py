@@ -205,6 +205,7 @@ ADVISOR = Advisor(
         analytes=review_book().needs.analytes,
         resources=review_book().needs.resources - {"Device"},
         whole_history=("Procedure",),
+        named_results=20,
     ),
     exclusions=(
         DECEASED,

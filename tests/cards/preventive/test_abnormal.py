@@ -216,6 +216,10 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((number("6301-6", 1.3, "{INR}", "2026-11-20"), MECHANICAL), None, "inr-low-mechanical-valve"),
     ((SPLENECTOMY,), None, "spleen-removed"),
     ((report("Dilated retinal examination", "2024-05-01"), problem("E11.9")), None, "eyes-in-diabetes"),
+    ((problem("I50.22"),), None, "heart-failure-reduced"),
+    ((problem("I25.2"),), None, "infarction-no-antiplatelet"),
+    ((procedure("PCI with drug-eluting stent to LAD", "2026-09-01"), taking("aspirin 81 mg")), None, "stent-no-p2y12"),
+    ((problem("B20"),), None, "hiv-untreated"),
 ]
 
 
@@ -285,6 +289,9 @@ def test_a_result_is_told_up_to_the_age_of_its_row_and_no_day_longer(
         ),
         ((number("2823-3", 6.2, "mmol/L", "2026-11-20"),), taking("lisinopril 20 MG Oral Tablet")),
         ((SPLENECTOMY,), {**VACCINE, "vaccineCode": {"text": "MenQuadfi"}}),
+        ((problem("I50.22"),), number("10230-1", 55, "%", "2026-11-01")),
+        ((problem("I25.2"),), taking("clopidogrel 75 mg")),
+        ((problem("B20"),), taking("Biktarvy 50-200-25 mg")),
         ((*RH_NEGATIVE,), {**VACCINE, "vaccineCode": {"text": "Rho(D)-IG IM"}}),
     ],
 )
