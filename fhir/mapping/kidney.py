@@ -394,11 +394,7 @@ def _refused(record: PatientRecord) -> tuple[Refusal, ...]:
 
 
 def _newest_creatinine(record: PatientRecord) -> Measurement | None:
-    measurements = record.measurements("creatinine")
-    same_time = [
-        measurement for measurement in measurements if measurement.time.instant == measurements[0].time.instant
-    ]
-    return max(same_time, key=lambda measurement: measurement.value) if same_time else None
+    return max(record.newest_together("creatinine"), key=lambda measurement: measurement.value, default=None)
 
 
 def _instead(best: KidneyFunction, missing: str) -> KidneyFunction:

@@ -7,7 +7,6 @@ allergyintolerance-clinical and allergyintolerance-verification; further codes o
 
 import re
 from collections.abc import Mapping
-from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
@@ -139,13 +138,10 @@ def _with_statuses(resource: Any, kind: str, refusals: list[Refusal]) -> Any:
     return replace(resource, **changes)
 
 
-_CODE: Final = attrgetter("code")
-
-
 def _is_known(stated: CodeableConcept | None) -> bool:
     if stated is None or not (stated.coding or stated.text):
         return True
-    return not _KNOWN.isdisjoint(map(_CODE, stated.coding))
+    return not _KNOWN.isdisjoint([coding.code for coding in stated.coding])
 
 
 def _code_in(stated: CodeableConcept, spellings: Mapping[str, str]) -> str | None:

@@ -60,6 +60,8 @@ class CompiledSuggestion(Struct, frozen=True):
     only_if: Predicate | None
     recommended: Predicate
     orders: tuple[CompiledOrder, ...]
+    writes_amount: bool = False
+    """Whether it writes an amount of its own."""
 
 
 class CompiledSilentWhen(Struct, frozen=True):
@@ -352,15 +354,18 @@ def _answering(suggestions: Iterable[CompiledSuggestion]) -> tuple[CompiledSugge
 
 
 def _suggestion(declared: SuggestionTemplate, when: Any, family: Family) -> CompiledSuggestion:
-    recommended = declared.recommended
+    recommended, sigs = declared.recommended, [new.sig for new in declared.create]
     for change in (declared.change, declared.change_partner):
         if change is not None and change.computed is not None and change.computed not in family.changes:
             raise RuleError(f"the family {family.name} has no change called {change.computed!r}", ("change",))
+        sigs += [change.sig] if change is not None and change.sig is not None else []
+    fixed = {"always" if recommended is True else "never": True}
     return CompiledSuggestion(
         declared,
         _optional(declared.only_if, family),
-        family.vocabulary.compile({"always": recommended} if isinstance(recommended, bool) else recommended),
+        family.vocabulary.compile(fixed if isinstance(recommended, bool) else recommended),
         tuple(_order(order, when, family) for order in declared.orders),
+        any(sig.dose_mg is not None for sig in sigs),
     )
 
 

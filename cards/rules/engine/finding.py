@@ -200,11 +200,9 @@ def _change(rule: CompiledRule, suggestion: CompiledSuggestion, context: RuleCon
 
 def _is_of_adult(suggestion: CompiledSuggestion, context: RuleContext, uses: frozenset[str]) -> bool:
     """Whether the rule writes an amount of its own for a child without having asked for the age."""
-    if not context.is_child or "age" in uses or (suggestion.only_if is not None and "age" in suggestion.only_if.uses):
+    if not suggestion.writes_amount or not context.is_child or "age" in uses:
         return False
-    declared = suggestion.declared
-    sigs = [change.sig for change in (declared.change, declared.change_partner) if change is not None]
-    return any(sig is not None and sig.dose_mg is not None for sig in (*sigs, *(new.sig for new in declared.create)))
+    return suggestion.only_if is None or "age" not in suggestion.only_if.uses
 
 
 def _fits(suggestion: CompiledSuggestion, context: RuleContext) -> bool:
@@ -223,6 +221,8 @@ def _applicable_orders(suggestion: CompiledSuggestion, context: RuleContext) -> 
 
 def _open_orders(suggestion: CompiledSuggestion, context: RuleContext) -> tuple[int, ...]:
     """Positions of the tests that apply and are not ordered yet."""
+    if not suggestion.orders:
+        return ()
     where = suggestion.declared.answers or "any"
     orders = ((position, suggestion.orders[position]) for position in _applicable_orders(suggestion, context))
     return tuple(

@@ -91,8 +91,7 @@ def _said_of(other: Match) -> str:
 
 def _softening_texts(softening: Iterable[CompiledSilentWhen], word: Callable[[str], str | None]) -> tuple[str, ...]:
     """Return why the card is milder; a reason with an unfilled name is left out."""
-    texts = (Template(reason.declared.text).fill(escaped(word)) for reason in softening)
-    return tuple(text for text in texts if text)
+    return tuple(filter(None, [Template(reason.declared.text).fill(escaped(word)) for reason in softening]))
 
 
 def _summary(rule: CompiledRule, band: CompiledBand, context: RuleContext, unsure: bool) -> Template:

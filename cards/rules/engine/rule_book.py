@@ -4,7 +4,7 @@ A draft is evaluated only by the rules of its ingredients and classes, a rule ab
 taken or drafted; it is then evaluated before each partner, and the worst finding is shown.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, cached_property, reduce
 from itertools import islice
 from operator import or_
@@ -70,13 +70,13 @@ class DraftEvaluation:
     """The evaluation of one draft by all its rules; the texts are written when they are asked for."""
 
     def __init__(
-        self, session: PatientSession, drafted: DraftMedication, evaluations: Iterable[Evaluation | None], rules: int
+        self, session: PatientSession, drafted: DraftMedication, evaluations: Sequence[Evaluation], rules: int
     ) -> None:
-        """Take evaluations, None for a rule about a pair of which no partner is there; `rules` counts all rules."""
+        """`evaluations` are without those of pairs of which no partner is there; `rules` counts all rules."""
         self._drafted = drafted
         self._session = session
-        self._decided = [evaluation for evaluation in evaluations if evaluation is not None]
-        self._matches = [evaluation for evaluation in self._decided if isinstance(evaluation, Match)]
+        self._decided = evaluations
+        self._matches = [evaluation for evaluation in evaluations if isinstance(evaluation, Match)]
         self._alone = rules - len(self._decided)
 
     @cached_property
@@ -141,6 +141,8 @@ class ActivatedRule(NamedTuple):
     """Those of its bands that can be true of the drug."""
     partner_keys: frozenset[str]
     """The ingredients and classes of the partners, where they are those of a pair."""
+    only_beside: frozenset[str] | None
+    """The same keys where it says nothing of the draft unless one of them is taken or drafted."""
     is_alone: bool
     """Whether it is judged by the draft alone, and not beside what else is taken or drafted."""
     has_washout: bool
@@ -163,9 +165,11 @@ class ActivatedRule(NamedTuple):
         row_keys = partners_of(medication) if partners_of is not None else None
         meets_others = activation.partners or activation.same_ingredient or activation.same_class
         is_alone = activation.alone and not meets_others and local is None
+        is_of_pair = activation.partners and not (activation.alone or has_washout or local or partners_of)
+        only_beside = partner_keys if is_of_pair else None
         keys = frozenset(medication.keys)
         bands = [band for band in rule.bands if not any(map(keys.isdisjoint, band.when.of_draft))]
-        return cls(rule, activation, tuple(bands), partner_keys, is_alone, has_washout, local, row_keys)
+        return cls(rule, activation, tuple(bands), partner_keys, only_beside, is_alone, has_washout, local, row_keys)
 
 
 class RuleBook:
@@ -230,14 +234,17 @@ class RuleBook:
         """Evaluate every rule of this draft."""
         of_drug = self._rules_of(drafted.medication, stops=drafted.stops)
         contexts: dict[int, RuleContext] = {}
-        evaluations = []
+        evaluations = list[Evaluation]()
         for rule in of_drug.activated:
+            if rule.only_beside is not None and rule.only_beside.isdisjoint(session.keys):
+                continue
             ingredient = rule.activation.ingredient
             context = contexts.get(id(ingredient))
             if context is None:  # most drugs have one ingredient, which activates all their rules
                 context = contexts[id(ingredient)] = RuleContext(session, drafted, ingredient)
             if not rule.is_alone:
-                evaluations.append(_beside_others(rule, context))
+                if (beside := _beside_others(rule, context)) is not None:
+                    evaluations.append(beside)
                 continue
             evaluation = decide(rule.rule, rule.bands, context)
             evaluations.append(unless_answered(evaluation) if type(evaluation) is Match else evaluation)
@@ -276,12 +283,10 @@ def _beside_others(activated: ActivatedRule, context: RuleContext) -> Evaluation
         evaluation = decide(rule, activated.bands, context)
         return unless_answered(evaluation) if type(evaluation) is Match else evaluation
     evaluation = evaluate_partners(rule, activated.bands, context, partners)
-    return None if isinstance(evaluation, Match) and _is_only_information(evaluation) else evaluation
-
-
-def _is_only_information(match: Match) -> bool:
-    """Whether what is found is information at most, and only about drugs of which nobody knows if they are taken."""
-    return match.says.declared.indicator == "info" and all(partner.is_uncertain for partner in match.context.partners)
+    if not isinstance(evaluation, Match) or evaluation.says.declared.indicator != "info":
+        return evaluation
+    # Information about drugs of which nobody knows if they are taken is left out.
+    return None if all(partner.is_uncertain for partner in evaluation.context.partners) else evaluation
 
 
 _OWN_TABLE_OF: Final = {"disease": DISEASES, "dup-class": DUPLICATES}

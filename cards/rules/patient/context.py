@@ -377,7 +377,9 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     def is_doubtful(self, uses: Iterable[str]) -> bool:
         """Whether a kidney value among them is old or contradicted by another."""
-        return any(estimate.stale or estimate.disputed for estimate in self._estimates(uses))
+        return not _ESTIMATES.isdisjoint(uses) and any(
+            estimate.stale or estimate.disputed for estimate in self._estimates(uses)
+        )
 
     def is_unstable_by(self, uses: frozenset[str]) -> bool:
         """Whether a finding on these facts is based on kidney function that is changing."""
