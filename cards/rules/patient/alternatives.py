@@ -21,7 +21,7 @@ _SEVERITY: Final = re.compile(
     r"|\b(?:pain|score|scale)\W{1,3}(?:score |scale )?(?:of )?(\d{1,2}) ?(?:-|–|to) ?\d",
     re.IGNORECASE,
 )
-_BOLUS: Final = re.compile(r"\bbolus\b|\bpush\b|\bload", re.IGNORECASE)
+_BOLUS: Final = re.compile(r"\bbolus\b|\bpush\b|\bload|\bprotocol\b|\baptt\b", re.IGNORECASE)
 _INFUSION: Final = re.compile(
     r"\bcontinuous|\binfus|\bdrip\b|\bover \d+ ?(?:h|hr|hrs|hours?)\b|/ ?(?:h|hr|hour)\b|\bper hour\b", re.IGNORECASE
 )
