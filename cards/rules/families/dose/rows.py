@@ -106,7 +106,8 @@ class OrderedDose:
             return of_vein + _alarm_of_day(rows, self.weight_kg)
         if self.is_only_swallowed:
             by_mouth = _alarm_of_day([row for row in rows if row.route in ("", "any")], self.weight_kg)
-            return [replace(row, form="", population="continued", is_lead=True, note=_BY_MOUTH) for row in by_mouth]
+            told = [replace(row, form="", population="continued", is_lead=True, note=_BY_MOUTH) for row in by_mouth]
+            return [replace(row, ten_fold_from=max(row.ten_fold_from or 0.0, TEN_FOLD * row.most)) for row in told]
         of_route = self.of_route[rxcui]
         if says("swallowed", text) and not self.medication.is_injected:  # "diltiazem 120 mg, 1 tablet twice daily"
             of_route = [row for row in of_route if row.route != "injected"]

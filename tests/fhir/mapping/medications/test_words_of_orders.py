@@ -103,3 +103,17 @@ def test_harmless_words_around_a_sig_change_no_dose(drug: str, sig: str) -> None
     plain_dose = replace(_dose(drug, sig), from_text=False)
     changed = [words for words in _HARMLESS if replace(_dose(drug, words.format(sig)), from_text=False) != plain_dose]
     assert changed == []
+
+
+_ALIKE = (
+    "2 tablets PO daily", "20 mg PO daily", "20mg po qd", "20000 mcg PO daily", "0.02 g PO daily", "10 mg q12h",
+    "two tablets by mouth every day", "Take 2 tablets (20 mg total) by mouth daily", "20 mg (2 tablets) PO daily",
+    "20 mg PO daily (2 tablets)", "1-0-1", "1 tab BID", "½ tab QID", "2 Tbl. täglich", "2 cp par jour", "T2T PO daily",
+    "Take 1 tablet by mouth 2 (two) times daily", "20 mg/day PO", "20 mg daily in 2 divided doses", "2 po qd",
+)  # fmt: skip
+
+
+@for_rows("drug", ["digoxin", "methotrexate", "warfarin", "oxycodone", "5-fluorouracil", "vitamin B12", "lithium"])
+def test_each_way_to_write_a_dose_gives_the_same_day(drug: str) -> None:
+    days = {words: [round(one.high, 6) for one in _dose(f"{drug} 10 mg tablet", words).per_day] for words in _ALIKE}
+    assert [words for words, day in days.items() if day != [20.0]] == []
