@@ -505,7 +505,7 @@ def _is_written_so(asserted: AssertedText, first: int, last: int, text: str) -> 
     token = asserted.tokens[first]
     written = text[token.start : token.end]
     if first != last:
-        return True
+        return token.word != "he" or written.isupper()  # "he takes lactulose" has no hepatic encephalopathy
     if _OTHER_MEANING.search(text[max(0, token.start - 4) : token.end + 4].lower()):
         return False
     return token.word not in _IN_CAPITALS or written.rstrip("s").isupper()
