@@ -20,8 +20,8 @@ _CYP2D6_INHIBITORS = Selector(
 # A problem of the list that stands for a gene that nobody has tested.
 _DIAGNOSED: Mapping[str, str] = {"RYR1": "malignant hyperthermia on record"}
 _MEANS: Mapping[str, str] = {
-    "avoid": "Avoid it",
-    "avoid_unless": "Avoid it if possible",
+    "avoid": "To be avoided",
+    "avoid_unless": "To be avoided if possible",
     "reduce": "Lower the dose",
     "reduce_strongly": "Give a far lower dose",
     "limit": "Limit the dose",
@@ -84,7 +84,7 @@ def summary(context: RuleContext) -> str | None:
         return None
     results, harm = _telling_results(advice), _harm(_telling_results(advice), context.ingredient.rxcui)
     dated, undated = (" and ".join(map(words, results)) for words in (_dated_words, result_words))
-    tried = [(dated, harm), (undated, harm), (undated, harm.partition(",")[0])]
+    tried = [(dated, harm), (undated, harm), (undated, harm.partition(",")[0]), (undated, "")]
     sentences = [_summary(advice, genes, danger, context.ingredient.name) for genes, danger in tried]
     return next((sentence for sentence in sentences if len(sentence) <= _READ_AT_ONCE), sentences[-1])
 
