@@ -242,7 +242,11 @@ _SAID_ROUTES = tuple(
         ("intramuscular", r"\b(?:im|i\.m\.|intramus[ck]\w*)(?!\w)"),
         ("subcutaneous", r"\b(?:sc|sq|subq|sub-q|s\.c\.|sub[ck]ut\w*|sous-cutan\w*|sottocut\w*|onderhuids)(?!\w)"),
         ("injection", r"\binject\w*|\binfiltrat\w*|\bnerve block"),
-        ("by mouth", r"\b(?:po|p\.o\.|per os|by mouth|orally|(?:vía|via|voie) orale?)(?!\w)"),
+        (
+            "by mouth",
+            r"(?<!unable to take )(?<!tolerating )(?<!tolerate )(?<!not take )(?<!not taking )"
+            r"\b(?:po|p\.o\.|per os|by mouth|orally|(?:vía|via|voie) orale?)(?!\w)",
+        ),
         ("sublingual", r"\b(?:sl|sublingual\w*|under (?:the )?tongue)\b"),
         ("rectal", r"\b(?:pr|re[ck]ta\w*|rettale|per rectum)\b"),
         ("ophthalmic", r"\bdrops?\b.{0,20}\beyes?\b"),

@@ -24,8 +24,6 @@ ROUNDING = 1.05
 """A dose under so many times a limit that is not a firm maximum is taken for a rounding to whole units or vials."""
 ROUNDING_PER_KG = 1.1
 """The same of a dose by weight, which is rounded to the syringe or vial."""
-UP_TO_USUAL = 2.0
-"""Up to so many times an adult's usual amount of a day nothing is told: vancomycin by weight."""
 ROUNDING_FIRST = 2.0
 """The same of the usual first dose, with which many begin twice as high."""
 FAR_OVER_TARGET = 3.0
@@ -34,7 +32,6 @@ TEN_FOLD = 10.0
 """A dose of so many times a maximum, whatever its source, can hardly be meant."""
 TEN_FOLD_NARROW = 5.0
 """The same of a drug with a narrow range, and of a label's maximum: a ten-fold error of a usual dose makes it."""
-
 TEN_FOLD_FIRST = 50.0
 """The same of a child's first dose: where the list is not complete, the order may be what it was raised to."""
 
@@ -114,8 +111,8 @@ class Excess(Struct, frozen=True):
             return self.times < FAR_OVER_LEAD
         rounding = ROUNDING_PER_KG if self.limit.per_kg else ROUNDING
         least = ROUNDING_FIRST if self.limit.population == "first order" else rounding
-        if self.limit.is_usual:
-            return self.amount <= UP_TO_USUAL * self.limit.most * (1.0 + TOLERANCE)
+        if self.limit.is_usual:  # vancomycin by weight
+            return self.amount <= FAR_OVER * self.limit.most * (1.0 + TOLERANCE)
         is_rounding = self.amount < least * self.limit.most * (1.0 + TOLERANCE)
         if self.limit.is_lead:  # insulin and drips are titrated, children's doses rounded
             is_of_child = self.limit.per_kg and not self.limit.is_for_adults
