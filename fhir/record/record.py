@@ -717,7 +717,8 @@ def read_resources(
     reading = _Reading(patient_id, on_other_patient)
     for value in prefetch.values():
         if isinstance(value, Bundle):
-            reading.take_bundle(value)
+            if value.entry:
+                reading.take_bundle(value)
         elif value is not None:
             reading.resources.kinds.add(type(value))
             reading.take(value, None)

@@ -63,6 +63,11 @@ class Selector:
         """The same in one order: a decision must replay bit for bit."""
         return tuple(sorted(self.keyed))
 
+    @cached_property
+    def is_any_form(self) -> bool:
+        """Whether form, route and effect do not matter."""
+        return self.systemic is None and self.route is None and not self.dose_forms
+
     @classmethod
     def read(cls, spec: Any, *, systemic: bool | None = None) -> "Selector":
         """Return the selector of a table entry; `systemic` holds where the entry does not say it.
@@ -87,7 +92,7 @@ class Selector:
         """Whether the medication is one that is meant; one that is not recognized never is."""
         if self.keyed.isdisjoint(identity.keys) and not self.any_drug:
             return False
-        return self.exclude_classes.isdisjoint(identity.classes) and self.fits(identity)
+        return self.exclude_classes.isdisjoint(identity.classes) and (self.is_any_form or self.fits(identity))
 
     def fits(self, identity: MedicationIdentity) -> bool:
         """Whether form, route and effect are those that are meant."""

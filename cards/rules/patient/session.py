@@ -114,6 +114,10 @@ class PatientSession:
         self.conditions, self.results_shown = patient.conditions, patient.results_shown
         self._kidney, self._labs = patient.kidney, patient.labs
         self.charted_groups = patient.charted_groups
+        self.age_years = record.age_years()
+        # Whether the problem list and the allergy list were asked for.
+        self.knows_conditions = record.was_requested("Condition")
+        self.knows_allergies = record.was_requested("AllergyIntolerance")
 
     def with_drafts(self, drafts: Iterable[DraftOrder]) -> Self:
         """Return the same patient with other drafts; what is known of the patient is kept."""
@@ -400,16 +404,6 @@ class PatientSession:
         return ConditionHit(key, measurements.say(shown), "", shown.source, shown.time, "active")
 
     @cached_property
-    def knows_conditions(self) -> bool:
-        """Whether the problem list was asked for."""
-        return self.record.was_requested("Condition")
-
-    @cached_property
-    def knows_allergies(self) -> bool:
-        """Whether the allergy list was asked for."""
-        return self.record.was_requested("AllergyIntolerance")
-
-    @cached_property
     def allergies(self) -> tuple[Allergy, ...]:
         """The drug allergies and intolerances."""
         return allergies(self.record)
@@ -440,11 +434,6 @@ class PatientSession:
         """A negative test that came after the pregnancy was charted."""
         hit = self.condition("pregnancy")
         return negative_test_since(self.record, hit.time) if hit is not None else None
-
-    @cached_property
-    def age_years(self) -> int | None:
-        """Completed years."""
-        return self.record.age_years()
 
     @cached_property
     def age_months(self) -> float | None:
