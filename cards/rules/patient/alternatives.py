@@ -1,7 +1,7 @@
 """Two orders of one drug that are meant to stand side by side, as their own words say: order sets hold many of them.
 
-One is for when the other cannot be taken, each is for another severity of a symptom, or one is the bolus before an
-infusion. What two orders do not say of themselves is not assumed.
+One is for when the other cannot be taken, each is for another severity or score of a symptom, one begins when the other
+has ended, or one is the bolus before an infusion. What two orders do not say of themselves is not assumed.
 """
 
 import re
@@ -12,33 +12,47 @@ from fhir.mapping.medications.identity import Order
 _LONGEST: Final = 500
 _IN_PLACE: Final = re.compile(
     r"\b(?:if|when|while|for)\b.{0,30}\b(?:(?:unable|not able|cannot|can ?not|can't) (?:to )?(?:take|tolerate|swallow)"
-    r"|not tolerating|npo|nothing by mouth|no (?:iv|oral|enteral) access)"
+    r"|not tolerating|npo|nothing by mouth|no (?:iv|oral|enteral) access|refus(?:es|ing) (?:po|oral|by mouth))"
     r"|\b(?:in place of|instead of|alternative to|give only one)\b",
     re.IGNORECASE,
 )
-_SEVERITY: Final = re.compile(
-    r"\b(mild|moderate|severe|breakthrough)\b"
-    r"|\b(?:pain|score|scale)\W{1,3}(?:score |scale )?(?:of )?(\d{1,2}) ?(?:-|–|to) ?\d",
+_SCORE: Final = re.compile(
+    r"\b(ciwa|cows|rass|cpot|score|scale|pain)(?:-ar)?\W{0,3}(?:score |scale )?(?:of |is )?"
+    r"(?:[><]=?|≥|≤|(?:over|under|above|below|at least|(?:greater|more|less) than) )?"
+    r" ?\d{1,2}(?: ?(?:-|–|to) ?\d{1,2})?",
     re.IGNORECASE,
 )
+_SEVERITY: Final = re.compile(r"\b(mild|moderate|severe|breakthrough)\b", re.IGNORECASE)
 _BOLUS: Final = re.compile(r"\bbolus\b|\bpush\b|\bload|\bprotocol\b|\baptt\b", re.IGNORECASE)
 _INFUSION: Final = re.compile(
     r"\bcontinuous|\binfus|\bdrip\b|\bover \d+ ?(?:h|hr|hrs|hours?)\b|/ ?(?:h|hr|hour)\b|\bper hour\b", re.IGNORECASE
 )
+_UNIT_DAYS: Final = {"d": 1, "w": 7}
+_BEGINS: Final = re.compile(r"\b(?:start|begin|from)\w*,? (?:on )?(day|week) (\d{1,3})\b", re.IGNORECASE)
+_THEN: Final = re.compile(
+    r"^\W*then\b|\bafter (?:the )?last\b|\bafter .{1,40}\b(?:stopped|ended|completed|finished)\b", re.I
+)
+_ENDS: Final = re.compile(
+    r"(?:\bfor|\bx|×) ?(\d{1,3}) ?(d|w)(?:ays?|eeks?|k|ks)?\b"
+    r"|\b(d|w)(?:ays?|eeks?) ?\d{1,2} ?(?:-|–|to|through) ?(\d{1,3})",
+    re.IGNORECASE,
+)
 
 
-def is_in_place_of(first: Order, second: Order) -> bool:
-    """Whether one of two orders says that it is given where the other cannot be taken."""
-    return any(_IN_PLACE.search(_words(order)) for order in (first, second))
+def are_taken_by_turns(first: Order, second: Order) -> bool:
+    """Whether the words of two orders say that only one is given at a time: their doses are not added up."""
+    mine, theirs = _words(first), _words(second)
+    if _IN_PLACE.search(mine) or _IN_PLACE.search(theirs):
+        return True
+    return _are_parted(_found(_SCORE, mine), _found(_SCORE, theirs)) or _follows(mine, theirs) or _follows(theirs, mine)
 
 
 def are_meant_together(first: Order, second: Order) -> bool:
-    """Whether the words of both orders say why both stand: one in place of the other, graded, bolus and infusion."""
-    mine, theirs = _words(first), _words(second)
-    if is_in_place_of(first, second):
+    """Whether the words of both orders say why both stand: by turns, graded by severity, or a bolus and an infusion."""
+    if are_taken_by_turns(first, second):
         return True
-    own_grades, other_grades = _grades(mine), _grades(theirs)
-    if own_grades and other_grades and own_grades.isdisjoint(other_grades):
+    mine, theirs = _words(first), _words(second)
+    if _are_parted(_found(_SEVERITY, mine), _found(_SEVERITY, theirs)):
         return True
     return any(
         _BOLUS.search(bolus) and _INFUSION.search(infusion) and not _INFUSION.search(bolus)
@@ -46,8 +60,25 @@ def are_meant_together(first: Order, second: Order) -> bool:
     )
 
 
-def _grades(words: str) -> set[str]:
-    return {(match[1] or match[2]).casefold() for match in _SEVERITY.finditer(words)}
+def _follows(later: str, earlier: str) -> bool:
+    """Whether the one order says that it begins when the other has ended, and that other says when it ends."""
+    ends = [_days(match[1], match[2]) if match[1] else _days(match[4], match[3]) for match in _ENDS.finditer(earlier)]
+    begins = [_days(match[2], match[1]) for match in _BEGINS.finditer(later)]
+    if begins and ends:
+        return min(begins) >= max(ends)
+    return bool(_THEN.search(later)) and bool(ends or re.search(r"\bthen stop\b|\bx ?\d+ ?h", earlier, re.IGNORECASE))
+
+
+def _days(number: str, unit: str) -> int:
+    return int(number) * _UNIT_DAYS[unit[0].casefold()]
+
+
+def _are_parted(mine: set[str], theirs: set[str]) -> bool:
+    return bool(mine) and bool(theirs) and mine.isdisjoint(theirs)
+
+
+def _found(pattern: re.Pattern[str], words: str) -> set[str]:
+    return {re.sub(r"\s", "", match[0]).casefold() for match in pattern.finditer(words)}
 
 
 def _words(order: Order) -> str:

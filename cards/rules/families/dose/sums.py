@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from cards.rules.families.dose.excess import TEN_FOLD, TOLERANCE, Excess, is_of_cytostatic
 from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_DOSES, WORDS, Limit, PlausibleDose, says
 from cards.rules.families.dose.rows import OrderedDose
-from cards.rules.patient.alternatives import is_in_place_of
+from cards.rules.patient.alternatives import are_taken_by_turns
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_beside, is_other_name
 from fhir.mapping.medications.administration import Measure, in_a_day
@@ -66,7 +66,7 @@ class DraftDose(OrderedDose):
         return [
             (use, daily_mg)
             for use, daily_mg in going_on
-            if is_beside(use, draft) and not is_in_place_of(draft.order, use.order)
+            if is_beside(use, draft) and not are_taken_by_turns(draft.order, use.order)
         ]
 
     def total_mg(self, rxcui: str) -> tuple[float | None, bool]:

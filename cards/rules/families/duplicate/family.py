@@ -27,7 +27,7 @@ from cards.rules.engine.family import Family, Placeholder
 from cards.rules.families.duplicate import dose_change
 from cards.rules.language.rule import Drug, OrderChange, Sig
 from cards.rules.language.trigger import Selector
-from cards.rules.patient.alternatives import are_meant_together, is_in_place_of
+from cards.rules.patient.alternatives import are_meant_together, are_taken_by_turns
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_other_name
 from cards.text import capitalized, format_dose, format_number, plain
@@ -109,7 +109,7 @@ def counted(context: RuleContext, rxcui: str) -> list[CurrentMedication]:
     return [
         medication
         for medication in beside
-        if not is_in_place_of(context.drafted.order, medication.order)
+        if not are_taken_by_turns(context.drafted.order, medication.order)
         and (
             medication.drafted is not None
             or is_other_name(context.medication, medication.medication)
