@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from cards.rules.language.rule import SET_ID, Band, DeclaredSelector, Drug, Evidence, Rule
 from cards.text import capitalized
+from fhir.terminology.country import own_country
 from fhir.terminology.medications import CLASS_MEMBERS, INGREDIENTS
 from fhir.terminology.package_tables import package_rows
 
@@ -219,9 +220,10 @@ def _quotes() -> Mapping[str, tuple[Evidence, ...]]:
 
 
 def pair_quotes() -> Mapping[frozenset[str], Evidence]:
-    """Return the label that was read for each pair of drugs or classes whose own source is a lead."""
-    rows = package_rows(__package__, "label_quotes.csv")
-    return {frozenset((row["rxcui"], row["partner"])): _quoted(row) for row in rows if row["partner"]}
+    """Return the label that was read for each pair of drugs or classes; one of the European Union holds in it only."""
+    rows = (row for row in package_rows(__package__, "label_quotes.csv") if row["partner"])
+    held = (row for row in rows if own_country().holds("EU" if row["set_id"].startswith("EU/") else ""))
+    return {frozenset((row["rxcui"], row["partner"])): _quoted(row) for row in held}
 
 
 @cache
