@@ -38,7 +38,7 @@ _ICD10 = re.compile(r"[A-Z]\d\w(?:\.\w+)?")
 def drafted_cases() -> tuple[tuple[str, Json], ...]:
     """Every case with the name of its file."""
     written = ((path.stem, case) for path in sorted(FOLDER.glob("*.json")) for case in json.loads(path.read_text()))
-    return tuple((name, {"kind": "fires"} | case) for name, case in written)
+    return tuple((name, {"kind": "fires", "chart": {}} | case) for name, case in written)
 
 
 def outcome_of(case: Json, as_of: datetime) -> OrderOutcome:
