@@ -76,17 +76,20 @@ _KEEPS_S = frozenset(
     | {"acos", "lqts", "sams", "fsgs", "mcns", "osas", "sahs", "saos", "cchs", "graves", "pons", "colles"}
 )
 _WEEKS = re.compile(r"\d{1,2}w(?:\d?d)?$")
-_UNITS = {**dict.fromkeys(("w", "wk", "wks", "week", "weeks"), "#weeks"), "mm": "#mm", "mets": "#mets"}
+_UNITS = {**dict.fromkeys(("w", "wk", "wks", "week", "weeks"), "#weeks"), "mets": "#mets"}
+_UNITS |= {"mm": "#mm", "cm": "#cm", "mg": "#mg"}
 _UNITS |= dict.fromkeys(("sa", "sdg"), "#sa")  # French and Spanish weeks of pregnancy: "28 SA"
 # What a number says behind these words, from the least that says so to below the most: BMI 40 and more, a QTc of 500 ms
 # and more, an ejection fraction of at most 40 % (reduced: universal definition of heart failure, 2021), and what is no
-# tumor but calcium ("Ca 9.2") or metabolic equivalents ("METs > 4").
+# tumor but calcium ("Ca 9.2"), no myasthenia but magnesium, no psoriasis but an antigen, or equivalents ("METs > 4").
 _REDUCED: Final = "#reduced"
 _NUMBERS: Final[Mapping[str, tuple[float, float, str]]] = {
     **dict.fromkeys(("qt", "qtc", "qtcf"), (500.0, 700.0, "#500")),
     **dict.fromkeys(("bmi", "index"), (40.0, 100.0, "#40")),
     **dict.fromkeys(("ef", "lvef", "fe", "fevi", "fevg", "feve", "fevs"), (5.0, 40.01, _REDUCED)),
     "ca": (0.5, 20.0, "#calcium"),
+    "mg": (0.3, 10.0, "#magnesium"),
+    "psa": (0.0, 200.0, "#psa"),
     "mets": (1.0, 30.0, "#mets"),
 }
 _GRAVIDA = re.compile(r"g\d{1,2}(?:p\d*)?$")
@@ -215,8 +218,6 @@ def plain_words(tokens: Sequence[Token]) -> list[tuple[str, int]]:
             continue
         if word in _IGNORED or (word == "hcc" and words and tokens[position - 1].word in {"(", "/", "-", "cms"}):
             continue  # Epic and Cerner write (HCC) behind what counts for payment
-        if word in ("mg", "mm") and words and words[-1][0].replace(".", "").isdigit():
-            continue  # a unit: neither myasthenia gravis nor a myeloma
         if word[0].isdigit() and (_WEEKS.match(word) or _is_weeks_and_days(tokens[position : position + 3])):
             word = "#weeks"
         elif words and (mark := _mark_beside(word, words[-1][0], tokens[position - 1 : position + 3])):
@@ -265,7 +266,7 @@ def _mark_beside(word: str, before: str, around: Sequence[Token]) -> str | None:
         return None
     if mark == _REDUCED and len(around) == 4 and around[2].word in {"-", "to"} and around[3].word.isdecimal():
         word = around[3].word  # "EF 40-45 %" is not reduced
-    return mark if least <= float(word) < most and (before != "ca" or "." in word) else None
+    return mark if least <= float(word) < most and (before not in {"ca", "mg"} or "." in word) else None
 
 
 def _singular(word: str) -> str:
