@@ -119,6 +119,17 @@ def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
     return None
 
 
+_STATUS = re.compile(r"Z9\d|I25|T82|(?:presence|atherosclerosis) of", re.IGNORECASE)
+
+
+def find_dated(record: PatientRecord, group: str) -> ConditionHit | None:
+    """Find a condition by the date of its event: for a status after an operation (Z95.1) only the procedure has it."""
+    hit = find_condition(record, group)
+    if hit is not None and _STATUS.match(hit.code or hit.words) and "Procedure" in CONDITION_GROUPS[group].counts_from:
+        return _beside_the_problem_list(record, hit.key)
+    return hit
+
+
 def find_confirmed(record: PatientRecord, *groups: str) -> ConditionHit | None:
     """Return the condition of the first of these groups that is no tentative diagnosis; None where there is none."""
     for group in groups:

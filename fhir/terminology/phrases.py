@@ -420,22 +420,6 @@ def _names_a_reaction(words: Sequence[str]) -> bool:
     )
 
 
-# How adjectives of medicine end: "paralytic ileus", "intradialytic hypotension", "necrotizing pancreatitis".
-_OF_ADJECTIVES: Final = (
-    "ic",
-    "ica",
-    "ico",
-    "ique",
-    "isch",
-    "ische",
-    "ischer",
-    "al",
-    "ale",
-    "ous",
-    "oid",
-    "ary",
-    "izing",
-)
 _SCHEME = re.compile(r"(?<![\d-])[0-4]-[0-4]-[0-4](?![\d-])|\b(?:si|se) (?:dol|dou|dor|fi[eè]|feb)")
 """How often a drug is taken, or when: "1-0-1", "si douleur"."""
 _SET_OFF = re.compile(r"[:(=>,/\[|]|(?<![\d-])-(?!\d)|\n")
@@ -470,9 +454,10 @@ def _strangers_beside(
         if word not in neutral["end"] and not is_without and clauses[index] == clauses[index + 1]:
             behind[index] = doubtful[index + 1] or behind[index + 1]
     if any(strange):
+        adjectives = tuple(neutral["adjective"])  # how they end: "paralytic ileus", "necrotizing pancreatitis"
         is_own = any(word in neutral["self"] or is_name_of_drug(word) for word, _ in words)
         strange = [
-            is_doubtful or (is_strange and not is_own and not word.endswith(_OF_ADJECTIVES))
+            is_doubtful or (is_strange and not is_own and not word.endswith(adjectives))
             for is_doubtful, is_strange, (word, _) in zip(doubtful, strange, words, strict=True)
         ]
         for index in range(len(words) - 1, 0, -1):
