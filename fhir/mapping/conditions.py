@@ -122,10 +122,10 @@ def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
 _STATUS = re.compile(r"Z9\d|I25|T82|(?:presence|atherosclerosis) of", re.IGNORECASE)
 
 
-def find_dated(record: PatientRecord, group: str) -> ConditionHit | None:
-    """Find a condition by the date of its event: for a status after an operation (Z95.1) only the procedure has it."""
-    hit = find_condition(record, group)
-    if hit is not None and _STATUS.match(hit.code or hit.words) and "Procedure" in CONDITION_GROUPS[group].counts_from:
+def dated(hit: ConditionHit | None, record: PatientRecord) -> ConditionHit | None:
+    """Return a condition with the date of its event: of a status after an operation (Z95.1) only a procedure has it."""
+    is_operation = hit is not None and "Procedure" in CONDITION_GROUPS[hit.key].counts_from
+    if hit is not None and is_operation and _STATUS.match(hit.code or hit.words):
         return _beside_the_problem_list(record, hit.key)
     return hit
 

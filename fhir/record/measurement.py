@@ -436,8 +436,8 @@ def _converted(
 
 # "6.4 mmol/L", "6,4 mmol/l", "6.4 H mmol/L"; a comma before three digits could as well mark thousands.
 _NUMBER_WITH_UNIT = re.compile(
-    r"(?:= ?)?(?P<whole>-?\d{1,7})(?:(?:\.(?P<point>\d{1,6}))|(?:,(?P<comma>\d{1,2})))?"
-    r"(?: \(?(?:HH?|LL?|[↑↓])\)?(?= \S))? ?(?P<unit>[^\d.,].{0,30})?"
+    r"(?:[=↑↓] ?)?(?P<whole>-?\d{1,7})(?:(?:\.(?P<point>\d{1,6}))|(?:,(?P<comma>\d{1,2})))?"
+    r"(?:(?: \(?(?:HH?|LL?)| ?\(?[↑↓*!]{1,2})\)?(?= \S))? ?(?P<unit>[^\d.,].{0,30})?"
 )
 
 
@@ -450,10 +450,16 @@ _FLAG = re.compile(
 )
 
 
+# 5' 10", 5 ft 10 in: a height.
+_FEET = re.compile(r"(\d) ?(?:['′]|ft\.?|feet) ?(\d{1,2}(?:\.\d)?) ?(?:[\"″]|''|in\.?|inches)?", re.IGNORECASE)
+
+
 def _quantity_in_words(part: Observation | ObservationComponent) -> Quantity | None:
     """Return the number and unit of a result that came as text or as an integer; None where the text is no number."""
     if part.valueInteger is not None:
         return Quantity(float(part.valueInteger))
+    if (feet := _FEET.fullmatch(_words_of(part))) is not None:
+        return Quantity(12 * float(feet[1]) + float(feet[2]), unit="in")
     match = _NUMBER_WITH_UNIT.fullmatch(_FLAG.sub("", _words_of(part)))
     if match is None:
         return None
@@ -466,11 +472,13 @@ def _quantity_in_words(part: Observation | ObservationComponent) -> Quantity | N
 _NO = re.compile(
     r"\bneg(?:at|\b)|\bnégat|\bnon-?\s?reac|\b(?:not|never) (?:[\w-]+ ){0,2}(?:detect|react|posit|present\b|evident)"
     r"|\b(?:no|none|neither) (?:[\w-]+ ){0,6}?(?:detect|react|posit|present\b|seen|evid)|^none\b\.?$|\babsent"
-    r"|\bnicht (?:\w+ )?(?:nachweis|nachgewies|reakt|detekt|posit|vorhand)|\(-\)|^(?:[abo0]|ab)? ?-$",
+    r"|\bnicht (?:\w+ )?(?:nachweis|nachgewies|reakt|detekt|posit|vorhand)|\(-\)"
+    r"|^(?:blood )?(?:type|group)?:? ?(?:[abo0]|ab)? ?(?:rh ?)?(?:\(?d\)? ?)?[-−]$",
     re.IGNORECASE,
 )
 _YES = re.compile(
-    r"\bpos(?:it|\b)|\brea[ck]tiv|\bréacti|\bdetected|\bprésent|\bpresent\b|\(\+\)|^(?:(?:[abo0]|ab) ?)?\++$",
+    r"\bpos(?:it|\b)|\brea[ck]tiv|\bréacti|\bdetected|\bprésent|\bpresent\b|\(\+\)"
+    r"|^(?:blood )?(?:type|group)?:? ?(?:(?:[abo0]|ab) ?)?(?:rh ?)?(?:\(?d\)? ?)?\++$",
     re.IGNORECASE,
 )
 

@@ -70,11 +70,6 @@ _SHORT: Final = {
     **{"dyslip": "dyslipidemia"},
 }
 _JOINED = re.compile(r"(ckd|cin|dm|brca|bmi|stage|type|lqt|men|t)([1-5][ab]?)$")
-# No plurals: without its last letter CRPS is C-reactive protein, PPMS a pacemaker, APLS a leukemia, "mets" is "met".
-_KEEPS_S = frozenset(
-    {"aids", "lens", "ms", "as", "is", "gas", "yes", "cms", "crps", "mets", "apls", "ppms", "rrms", "spms", "pcos"}
-    | {"acos", "lqts", "sams", "fsgs", "mcns", "osas", "sahs", "saos", "cchs", "graves", "pons", "colles"}
-)
 _WEEKS = re.compile(r"\d{1,2}w(?:\d?d)?$")
 _UNITS = {**dict.fromkeys(("w", "wk", "wks", "week", "weeks"), "#weeks"), "mets": "#mets"}
 _UNITS |= {"mm": "#mm", "cm": "#cm", "mg": "#mg"}
@@ -270,7 +265,7 @@ def _mark_beside(word: str, before: str, around: Sequence[Token]) -> str | None:
 
 
 def _singular(word: str) -> str:
-    if len(word) < 4 or word[-1] != "s" or word[-2] in "sui" or word in _KEEPS_S:
+    if len(word) < 4 or word[-1] != "s" or word[-2] in "sui" or word in _neutral_words()["singular"]:
         return word
     return f"{word[:-3]}y" if word.endswith("ies") and len(word) > 5 else word[:-1]
 
@@ -604,10 +599,6 @@ def _written_out(words: list[tuple[str, int]], asserted: AssertedText) -> Iterat
 
 _BESIDE: Final = 2
 """So many words away stands what is beside an abbreviation, without commas and links between them."""
-_LINKS: Final = frozenset(
-    {"and", "with", "w", "plus", "after", "post", "s", "due", "mit", "und", "et", "avec", "y", "con"}
-)
-"""Words behind which another thing stands: "HF and hip fracture"."""
 
 
 def _other_meaning(
@@ -637,7 +628,7 @@ def _speaks_of(
         return True
     whole = {token.word for token in tokens[min(first, position) : max(last, position)]}
     between = {token.word for token in tokens[min(last, position) + 1 : max(first, position)]}
-    return distance <= _BESIDE and "," not in whole and _LINKS.isdisjoint(between)
+    return distance <= _BESIDE and "," not in whole and _neutral_words()["link"].isdisjoint(between)
 
 
 def _has_two_meanings(

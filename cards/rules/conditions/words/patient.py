@@ -36,7 +36,7 @@ from cards.rules.patient.orders import CurrentMedication, order_text
 from cards.text import plain
 from fhir.mapping.allergies import allergies_to_class, allergies_to_ingredient
 from fhir.mapping.condition_concepts import words_take_back
-from fhir.mapping.conditions import ConditionHit, began_by, condition_hit, condition_status, find_dated, problems_of
+from fhir.mapping.conditions import ConditionHit, began_by, condition_hit, condition_status, dated, problems_of
 from fhir.mapping.medications.active import is_recent_start
 from fhir.mapping.shown_by_results import result_analytes
 from fhir.record.datatypes import CodeableConcept
@@ -74,7 +74,9 @@ def _condition_any(spec: Spec) -> Predicate:
     shown_otherwise = bool(result_analytes(keys))
 
     def counts(key: str, context: RuleContext) -> bool:
-        hit = find_dated(context.session.record, key)
+        hit = context.session.condition(key)
+        if days < math.inf:
+            hit = dated(hit, context.session.record)
         began = began_by(hit) if hit is not None else None
         # Without a date it may be recent.
         return hit is not None and (began is None or began.whole_days(context.session.record.as_of_epoch) <= days)
