@@ -1,7 +1,8 @@
 """Two orders of one drug that are meant to stand side by side, as their own words say: order sets hold many of them.
 
-One is for when the other cannot be taken, each is for another severity or score of a symptom, one begins when the other
-has ended, or one is the bolus before an infusion. What two orders do not say of themselves is not assumed.
+One is for when the other cannot be taken, each is for another severity or score of a symptom or for other days of the
+week, one begins when the other has ended, or one is the bolus before an infusion. What two orders do not say of
+themselves is not assumed.
 """
 
 import re
@@ -27,6 +28,15 @@ _BOLUS: Final = re.compile(r"\bbolus\b|\bpush\b|\bload|\bprotocol\b|\baptt\b", r
 _INFUSION: Final = re.compile(
     r"\bcontinuous|\binfus|\bdrip\b|\bover \d+ ?(?:h|hr|hrs|hours?)\b|/ ?(?:h|hr|hour)\b|\bper hour\b", re.IGNORECASE
 )
+_DAYS: Final = ("mo", "tu", "we", "th", "fr", "sa", "su")
+_WEEKDAY: Final = (
+    r"\b(?:mon(?:days?)?|tue(?:s(?:days?)?)?|wed(?:nesdays?)?|thu(?:r(?:s(?:days?)?)?)?|fri(?:days?)?|sat(?:urdays?)?"
+    r"|sun(?:days?)?)\b"
+)
+_WEEKDAYS: Final = re.compile(
+    rf"{_WEEKDAY}(?: ?(?:-|–|to|through) ?{_WEEKDAY})?|\bweekends?\b|\b(?:all )?other days\b", re.IGNORECASE
+)
+_MOST_OF_A_WEEK: Final = 5
 _UNIT_DAYS: Final = {"d": 1, "w": 7}
 _BEGINS: Final = re.compile(r"\b(?:start|begin|from)\w*,? (?:on )?(day|week) (\d{1,3})\b", re.IGNORECASE)
 _THEN: Final = re.compile(
@@ -44,7 +54,9 @@ def are_taken_by_turns(first: Order, second: Order) -> bool:
     mine, theirs = _words(first), _words(second)
     if _IN_PLACE.search(mine) or _IN_PLACE.search(theirs):
         return True
-    return _are_parted(_found(_SCORE, mine), _found(_SCORE, theirs)) or _follows(mine, theirs) or _follows(theirs, mine)
+    if _are_parted(_found(_SCORE, mine), _found(_SCORE, theirs)) or _share_a_week(mine, theirs):
+        return True
+    return _follows(mine, theirs) or _follows(theirs, mine)
 
 
 def are_meant_together(first: Order, second: Order) -> bool:
@@ -58,6 +70,28 @@ def are_meant_together(first: Order, second: Order) -> bool:
         _BOLUS.search(bolus) and _INFUSION.search(infusion) and not _INFUSION.search(bolus)
         for bolus, infusion in ((mine, theirs), (theirs, mine))
     )
+
+
+def _share_a_week(mine: str, theirs: str) -> bool:
+    """Whether the orders are for different days of the week that are most of it together: two weekly doses are not."""
+    own_days, other_days = _weekdays(mine), _weekdays(theirs)
+    if "other" in own_days | other_days:
+        return own_days != other_days and bool(own_days) and bool(other_days)
+    return _are_parted(own_days, other_days) and len(own_days | other_days) >= _MOST_OF_A_WEEK
+
+
+def _weekdays(words: str) -> set[str]:
+    named: set[str] = set()
+    for match in _WEEKDAYS.finditer(words):
+        text = match[0].casefold()
+        days = [day[:2] for day in re.findall(r"mon|tue|wed|thu|fri|sat|sun", text)]
+        if "other" in text or "weekend" in text:
+            named |= {"other"} if "other" in text else {"sa", "su"}
+        elif len(days) == 2 and _DAYS.index(days[0]) < _DAYS.index(days[1]):
+            named |= set(_DAYS[_DAYS.index(days[0]) : _DAYS.index(days[1]) + 1])
+        else:
+            named |= set(days)
+    return named
 
 
 def _follows(later: str, earlier: str) -> bool:
