@@ -202,7 +202,9 @@ def _facts(due: Iterable[Recommendation[Any]]) -> tuple[Fact, ...]:
 
 def _summary_of_results(results: Sequence[FollowUp]) -> str:
     names = [f"{result.name} ({result.when})" for result in results]
-    number = "Abnormal result" if len(names) == 1 else f"{len(names)} abnormal results"
+    kinds = {"problem" if result.row.problems else "abnormal result" for result in results}
+    kind = kinds.pop() if len(kinds) == 1 else "finding"
+    number = kind.capitalize() if len(names) == 1 else f"{len(names)} {kind}s"
     return plain(f"{number}, no follow-up on record: {first_few(names, 2)}.", 139)
 
 
