@@ -191,7 +191,8 @@ def _what_was_checked(drafted: DraftMedication, high_alert: str | None, checked:
     name = escape(medication.words, 60) or "An order without a drug name"
     if not medication.recognised:
         return f"- **{name}**: {listed}No drug of this name is known here: no dose, allergy or interaction was checked."
-    left_out = ["dose", "use", *(["pregnancy", "breastfeeding"] if "pregnancy" not in checked else [])]
+    with_breastfeeding = ("pregnancy", "breastfeeding") if "pregnancy" not in checked else ()
+    left_out = ["dose", "use", *(["interactions"] if "interactions" not in checked else ()), *with_breastfeeding]
     done = capitalized(_and(checked))
     return f"- **{name}**: {listed}Not checked: {_and(left_out)}. {done} were checked: each finding has its own card."
 

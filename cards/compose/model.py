@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from cards.card import Card, CardIdentity, CardText, Source, talk_card
 from cards.extension import CardExtension, Factor, ObservedRate
 from cards.finding import Finding
-from cards.text import escape, first_few, with_unit_signs
+from cards.text import capitalized, escape, first_few, with_unit_signs
 from fhir.mapping.features.feature import FeatureValue, FeatureVector, Missing, charted_number
 from fhir.mapping.features.patient import Age
 from fhir.record.refusals import Refusal
@@ -81,16 +81,14 @@ _MOST_NAMED = 4
 
 def not_known(missing: Sequence[Missing], counts: str = "each counts as the group's average") -> str:
     """One sentence that names every input without a usable value and what that means; '' when all are there."""
-    words = {"absent": "Not recorded", "stale": "Too old", "refused": "Not usable", "unknown": "Not known"}
-    stay = " in this stay"  # said once, behind the last input of which it is true
-    gaps = sorted(missing, key=lambda gap: stay in gap.feature.words)
-    names = {reason: [gap.feature.words for gap in gaps if gap.reason == reason] for reason in words}
-    told = "; ".join(
-        f"**{words[reason].lower() if place else words[reason]}:** "
-        f"{first_few(of_reason, _MOST_NAMED).replace(f'{stay},', ',')}"
-        for place, (reason, of_reason) in enumerate((reason, of) for reason, of in names.items() if of)
-    )
-    return f"{told} ({counts})." if told else ""
+    words = {"absent": "not recorded", "stale": "too old", "refused": "not usable", "unknown": "not known"}
+    stay, of_stay = " in this stay", "no diagnosis of this stay (the problem list is not counted)"
+    names: dict[str, list[str]] = {name: [] for name in (*words.values(), of_stay)}
+    for gap in missing:
+        is_of_stay = gap.reason == "absent" and gap.feature.words.endswith(stay)
+        names[of_stay if is_of_stay else words[gap.reason]].append(gap.feature.words.removesuffix(is_of_stay * stay))
+    told = "; ".join(f"**{name}:** {first_few(named, _MOST_NAMED)}" for name, named in names.items() if named)
+    return f"**{capitalized(told.removeprefix('**'))} ({counts})." if told else ""
 
 
 def _absence(manifest: Manifest, prediction: Prediction, vector: FeatureVector) -> str:
