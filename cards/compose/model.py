@@ -82,7 +82,7 @@ _MOST_NAMED = 4
 def not_known(missing: Sequence[Missing], counts: str = "each counts as the group's average") -> str:
     """One sentence that names every input without a usable value and what that means; '' when all are there."""
     words = {"absent": "not recorded", "stale": "too old", "refused": "not usable", "unknown": "not known"}
-    stay, of_stay = " in this stay", "no diagnosis of this stay (the problem list is not counted)"
+    stay, of_stay = " in this stay", "not charted as a diagnosis of this stay (the problem list is not counted)"
     names: dict[str, list[str]] = {name: [] for name in (*words.values(), of_stay)}
     for gap in missing:
         is_of_stay = gap.reason == "absent" and gap.feature.words.endswith(stay)
