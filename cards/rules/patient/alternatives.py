@@ -12,17 +12,22 @@ from fhir.mapping.medications.identity import Order
 
 _LONGEST: Final = 500
 _IN_PLACE: Final = re.compile(
-    r"\b(?:if|when|while|for)\b.{0,30}\b(?:(?:unable|not able|cannot|can ?not|can't) (?:to )?(?:take|tolerate|swallow)"
-    r"|not tolerating|npo|nothing by mouth|no (?:iv|oral|enteral) access|refus(?:es|ing) (?:po|oral|by mouth))"
+    r"(?<!hold )(?<!held )(?<!dose )\b(?:if|when|while)\b(?: (?:patient|pt|he|she|is|are)){0,3} "
+    r"(?:(?:unable|not able|cannot|can ?not|can't) (?:to )?(?:take|tolerate|swallow)|not tolerating"
+    r"|npo\b|nothing by mouth|no (?:iv|oral|enteral) access|refus(?:es|ing) (?:po|oral|by mouth))"
     r"|\b(?:in place of|instead of|alternative to|give only one)\b",
     re.IGNORECASE,
 )
 _SCORE: Final = re.compile(
-    r"\b(ciwa|cows|rass|cpot|score|scale|pain)(?:-ar)?\W{0,3}(?:score |scale )?(?:of |is )?"
-    r"(?:[><]=?|≥|≤|(?:over|under|above|below|at least|(?:greater|more|less) than) )?"
-    r" ?\d{1,2}(?: ?(?:-|–|to) ?\d{1,2})?",
+    r"\b(?P<scale>ciwa|cows|rass|cpot|score|scale|pain)(?:-ar)?\W{0,3}(?:score |scale )?(?:of |is )?"
+    r"(?P<side>[><]=?|≥|≤|over|under|above|below|at least|(?:greater|more|less) than)? ?"
+    r"(?P<low>\d{1,2})(?: ?(?:-|–|to) ?(?P<high>\d{1,2})|(?P<more> or (?:more|greater|higher|above)))?",
     re.IGNORECASE,
 )
+_ANY_SCALE: Final = "score"
+_HIGHEST: Final = 99
+_OF_WITHDRAWAL: Final = frozenset({"ciwa", "cows"})
+"""Scores by which one of several doses is given each hour: they are not added up."""
 _SEVERITY: Final = re.compile(r"\b(mild|moderate|severe|breakthrough)\b", re.IGNORECASE)
 _BOLUS: Final = re.compile(r"\bbolus\b|\bpush\b|\bload|\bprotocol\b|\baptt\b", re.IGNORECASE)
 _INFUSION: Final = re.compile(
@@ -54,7 +59,7 @@ def are_taken_by_turns(first: Order, second: Order) -> bool:
     mine, theirs = _words(first), _words(second)
     if _IN_PLACE.search(mine) or _IN_PLACE.search(theirs):
         return True
-    if _are_parted(_found(_SCORE, mine), _found(_SCORE, theirs)) or _share_a_week(mine, theirs):
+    if _are_graded(mine, theirs, _OF_WITHDRAWAL) or _share_a_week(mine, theirs):
         return True
     return _follows(mine, theirs) or _follows(theirs, mine)
 
@@ -64,12 +69,37 @@ def are_meant_together(first: Order, second: Order) -> bool:
     if are_taken_by_turns(first, second):
         return True
     mine, theirs = _words(first), _words(second)
-    if _are_parted(_found(_SEVERITY, mine), _found(_SEVERITY, theirs)):
+    if _are_graded(mine, theirs) or _are_parted(_found(_SEVERITY, mine), _found(_SEVERITY, theirs)):
         return True
     return any(
         _BOLUS.search(bolus) and _INFUSION.search(infusion) and not _INFUSION.search(bolus)
         for bolus, infusion in ((mine, theirs), (theirs, mine))
     )
+
+
+def _are_graded(mine: str, theirs: str, scales: frozenset[str] | None = None) -> bool:
+    """Whether both orders name values of one scale that never hold at once."""
+    own, others = _scores(mine), _scores(theirs)
+    shared = own.keys() & others.keys() if scales is None else own.keys() & others.keys() & scales
+    return any(own[scale][1] < others[scale][0] or others[scale][1] < own[scale][0] for scale in shared)
+
+
+def _scores(words: str) -> dict[str, tuple[int, int]]:
+    """Return the lowest and the highest value of each scale that is named."""
+    scores: dict[str, tuple[int, int]] = {}
+    for match in _SCORE.finditer(words):
+        scale, side = match["scale"].casefold(), (match["side"] or "").casefold()
+        low, high = int(match["low"]), int(match["high"] or match["low"])
+        if side in (">", "over", "above", "greater than", "more than"):
+            low, high = low + 1, _HIGHEST
+        elif side in (">=", "≥", "at least") or match["more"]:
+            high = _HIGHEST
+        elif side:
+            low, high = 0, high if side in ("<=", "≤") else high - 1
+        name = _ANY_SCALE if scale in ("pain", "scale") else scale
+        before = scores.get(name, (low, high))
+        scores[name] = min(before[0], low), max(before[1], high)
+    return scores
 
 
 def _share_a_week(mine: str, theirs: str) -> bool:
