@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from fhir.mapping.study_words import (
+    LONGEST,
     exposes_uterus,
     goes_into_an_artery,
     is_of_lumbar_spine,
@@ -174,7 +175,7 @@ def read_study(resource: Mapping[str, Any]) -> Study:
     code = resource.get("code")
     codings = [coding for coding in _list(code, "coding") if isinstance(coding, Mapping)]
     coded = tuple(
-        str(coding["code"]) for coding in codings if coding.get("code") and coding.get("system") in LOINC_OR_UNNAMED
+        str(coding["code"]) for coding in codings if coding.get("code") and _system(coding) in LOINC_OR_UNNAMED
     )
     text = code.get("text") if isinstance(code, Mapping) else None
     words = str(
@@ -184,7 +185,7 @@ def read_study(resource: Mapping[str, Any]) -> Study:
     study_code = next((STUDY_CODES[loinc] for loinc in coded if loinc in STUDY_CODES), None)
     loincs = coded if study_code is not None else _with_named(coded, words)
     groups = frozenset(_imaging_groups(study_code, words, detail)) | {
-        named.group for named in _NAMED if named.loincs.intersection(loincs) or named.is_named(words)
+        named.group for named in _NAMED if named.loincs.intersection(loincs) or named.is_named(words[:LONGEST])
     }
     if "ca125" in groups:
         groups |= {"ovary"}
@@ -199,6 +200,11 @@ def read_study(resource: Mapping[str, Any]) -> Study:
         str(resource.get("priority", "")) in _URGENT,
         study_code.without_contrast if study_code is not None else "",
     )
+
+
+def _system(coding: Mapping[str, Any]) -> str | None:
+    system = coding.get("system")
+    return system if system is None or isinstance(system, str) else "not a text"
 
 
 def _with_named(coded: tuple[str, ...], words: str) -> tuple[str, ...]:
@@ -246,7 +252,7 @@ def screening_groups_of(codes: Iterable[str | None], words: str) -> frozenset[st
     if coded:
         return coded
     screening_group = SCREENING_GROUPS.get(loinc_of_words(words) or "", frozenset())
-    named_groups = {named.group for named in _NAMED if named.group in SCREENING and named.is_named(words)}
+    named_groups = {named.group for named in _NAMED if named.group in SCREENING and named.is_named(words[:LONGEST])}
     return screening_group | named_groups | frozenset(screening_imaging_named(words))
 
 

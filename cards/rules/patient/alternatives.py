@@ -29,7 +29,7 @@ _HIGHEST: Final = 99
 _OF_WITHDRAWAL: Final = frozenset({"ciwa", "cows"})
 """Scores by which one of several doses is given each hour: they are not added up."""
 _SEVERITY: Final = re.compile(r"\b(mild|moderate|severe|breakthrough)\b", re.IGNORECASE)
-_BOLUS: Final = re.compile(r"\bbolus\b|\bpush\b|\bload|\bprotocol\b|\baptt\b", re.IGNORECASE)
+_BOLUS: Final = re.compile(r"\bbolus\b|\bpush\b|\bload|\baptt\b", re.IGNORECASE)
 _INFUSION: Final = re.compile(
     r"\bcontinuous|\binfus|\bdrip\b|\bover \d+ ?(?:h|hr|hrs|hours?)\b|/ ?(?:h|hr|hour)\b|\bper hour\b", re.IGNORECASE
 )
@@ -127,10 +127,14 @@ def _weekdays(words: str) -> set[str]:
 def _follows(later: str, earlier: str) -> bool:
     """Whether the one order says that it begins when the other has ended, and that other says when it ends."""
     ends = [_days(match[1], match[2]) if match[1] else _days(match[4], match[3]) for match in _ENDS.finditer(earlier)]
-    begins = [_days(match[2], match[1]) for match in _BEGINS.finditer(later)]
+    begins = [_first_day(int(match[2]), match[1]) for match in _BEGINS.finditer(later)]
     if begins and ends:
         return min(begins) >= max(ends)
     return bool(_THEN.search(later)) and bool(ends or re.search(r"\bthen stop\b|\bx ?\d+ ?h", earlier, re.IGNORECASE))
+
+
+def _first_day(number: int, unit: str) -> int:
+    return number if unit[0].casefold() == "d" else _UNIT_DAYS["w"] * (number - 1) + 1
 
 
 def _days(number: str, unit: str) -> int:

@@ -132,10 +132,13 @@ class Events:
         """Yield the certificates of the feeds whose files can be read."""
         for feed in self.declaration.feed.values():
             if isinstance(feed, MllpFeed) and feed.tls is not None and not certificate_fault(feed):
-                yield Certificates(f"The certificate of feed.{feed.name}", Path(feed.tls.certificate).read_bytes(), min)
-                if feed.tls.client_ca:
-                    authority = Path(feed.tls.client_ca).read_bytes()
-                    yield Certificates(f"The authority of the senders of feed.{feed.name}", authority, max)
+                yield from self._certificates_of(feed.name, feed.tls.certificate, feed.tls.client_ca)
+
+    def _certificates_of(self, name: str, certificate: str, authority: str | None) -> Iterator[Certificates]:
+        with suppress(OSError):  # a file that is replaced at this moment is read at the next look
+            yield Certificates(f"The certificate of feed.{name}", Path(certificate).read_bytes(), min)
+            if authority:
+                yield Certificates(f"The authority of the senders of feed.{name}", Path(authority).read_bytes(), max)
 
     def _client_now(self) -> TrustedClient | None:
         """Return the client of the feeds as the trust file has it now; None where it has none of its name."""

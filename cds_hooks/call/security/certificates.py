@@ -35,9 +35,11 @@ def ending_certificate(all_certificates: Iterable[Certificates], now: datetime |
 
     now = now or datetime.now(UTC)
     for certificates in all_certificates:
-        begins = {
-            one.not_valid_after_utc: one.not_valid_before_utc for one in load_pem_x509_certificates(certificates.pem)
-        }
+        try:
+            loaded = load_pem_x509_certificates(certificates.pem)
+        except ValueError:  # a form that only OpenSSL reads ("TRUSTED CERTIFICATE"): its end cannot be told
+            continue
+        begins = {one.not_valid_after_utc: one.not_valid_before_utc for one in loaded}
         end = certificates.end(begins)
         if end - now < min(_TOLD_BEFORE, (end - begins[end]) / _TOLD_SHARE):
             verb = "ended" if end <= now else "ends"

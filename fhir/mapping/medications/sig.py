@@ -107,6 +107,8 @@ _RAISE = re.compile(
     rf"(?={A_DOSE})"
     rf"|[,;] ?(?={A_DOSE}[^,;]{{1,40}} (?:start|beginn)ing (?:on |at |in )?(?:day|week) \d)"
 )
+_MOST_RAISES = 8
+"""Each step is read by itself: no titration has more, and a text that repeats one would be read for long."""
 _RAISE_SIGNS = (" to ", "target", "goal", "ing ", " by ")
 _DURATION = re.compile(
     rf"(?:\b(?:for|x|during|stop after)|×) ?(?:up to )?(?:(?:the )?(?:next )?)(?:{NUMBER} ?(?:-|to) ?)?"
@@ -272,7 +274,9 @@ def read_sig(words: str) -> Sig:
 
 def _read(text: str, frame: Sig) -> Sig:
     """Return what words say of a dose, or of one and of what it may be raised to, each with its own times and days."""
-    raises = _RAISE.finditer(text) if has_sign(text, _RAISE_SIGNS) else ()
+    raises = [*_RAISE.finditer(text)] if has_sign(text, _RAISE_SIGNS) else []
+    if len(raises) > _MOST_RAISES:
+        return structs.replace(frame, problem=CHANGING)
     raise_to = next((match for match in raises if _amounts(text[: match.start()])), None)
     if raise_to is None:
         return _read_step(text, frame)
@@ -444,8 +448,8 @@ def _of_parts(text: str, frame: Sig) -> Sig:
     if amount is not None and _is_daily_total(text, amount, rate):
         low, high = (rate.low, rate.high) if rate is not None else (0.0, None)
         return structs.replace(frame, amount=amount, times_low=low, times_high=high, total_per_day=True)
-    if doses is not None and (rate is None or rate.high >= 1.0):
-        most = float(doses["count"] or doses["bare"])
+    most = float(doses["count"] or doses["bare"]) if doses is not None else 0.0
+    if most > 0.0 and (rate is None or rate.high >= 1.0):
         low, high = (min(rate.low, most), min(rate.high, most)) if rate is not None else (most, most)
         return structs.replace(
             frame, amount=amount, times_low=low, times_high=high, single=most == 1.0, days=max(1.0, most / high)

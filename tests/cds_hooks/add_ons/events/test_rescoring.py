@@ -186,4 +186,4 @@ async def test_only_services_that_read_a_fact_are_computed(tmp_path: Path) -> No
         assert {row[0] for row in here.inbox.query("SELECT service FROM due")} == {"vaccines-due"}
         here.take("2", [fact | {"id": "o2", "code": {"coding": [{"system": "urn:v2:L", "code": "XYZ"}]}}], "p8")
         by_name = {row[0] for row in here.inbox.query("SELECT service FROM due WHERE patient = 'p8'")}
-        assert by_name == {"preventive-services"}
+        assert by_name == {"medication-review", "preventive-services"}
