@@ -1,0 +1,57 @@
+"""Two orders of one drug: which words make them alternatives, and which hide no double dose."""
+
+import msgspec
+
+from cards.rules.patient.alternatives import are_meant_together, are_taken_by_turns
+from fhir.record.resources import MedicationRequest
+from tests.each import for_rows
+
+_BY_TURNS = """
+650 mg PR q6h prn if unable to take PO | 650 mg PO q6h prn
+5 mg IM q6h prn if refusing PO | 5 mg PO q6h prn
+1 mg PO q1h prn CIWA 8-15 | 2 mg PO q1h prn CIWA greater than 15
+10 mg BID x 7 days | 5 mg BID starting day 8
+5 mg PO Mon, Wed, Fri | 2.5 mg PO all other days
+600 mg q6h start after last ketorolac dose | 30 mg IV q6h x 24 hours
+"""
+_TOGETHER = """
+5 mg q4h prn moderate pain | 10 mg q4h prn severe pain
+80 units/kg IV bolus once | 18 units/kg/hr IV continuous
+5 mg q4h prn pain 4-6 | 10 mg q4h prn pain score 7-10
+"""
+_TWICE = """
+650 mg q4h for pain. Patient NPO after midnight | 1000 mg q6h
+650 mg q4h for fever, hold if NPO | 1000 mg q6h
+650 mg q4h prn pain 4-6 | 1000 mg q6h prn pain 5-7
+1 mg q4h prn RASS > 1 | 2 mg q4h prn CIWA > 8
+10 mg BID x 10 days | 5 mg BID starting day 4
+15 mg every Monday | 15 mg every Thursday
+12 units/kg/hr IV continuous | 18 units/kg/hour IV continuous
+"""
+
+
+def _rows(text: str) -> list[tuple[MedicationRequest, ...]]:
+    return [tuple(map(_order, row.split("|"))) for row in text.strip().splitlines()]
+
+
+def _order(sig: str) -> MedicationRequest:
+    order = {"status": "draft", "dosageInstruction": [{"text": sig.strip()}]}
+    return msgspec.convert(order, MedicationRequest)
+
+
+@for_rows("first, second", _rows(_BY_TURNS))
+def test_orders_given_by_turns_are_not_added_up(first: MedicationRequest, second: MedicationRequest) -> None:
+    assert are_taken_by_turns(first, second)
+    assert are_taken_by_turns(second, first)
+
+
+@for_rows("first, second", _rows(_TOGETHER))
+def test_orders_that_stand_together_are_added_up(first: MedicationRequest, second: MedicationRequest) -> None:
+    assert are_meant_together(first, second)
+    assert not are_taken_by_turns(first, second)
+
+
+@for_rows("first, second", _rows(_TWICE))
+def test_other_words_make_no_alternative(first: MedicationRequest, second: MedicationRequest) -> None:
+    assert not are_meant_together(first, second)
+    assert not are_meant_together(second, first)
