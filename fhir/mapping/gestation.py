@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from fhir.mapping.condition_concepts import read_concept
+from fhir.mapping.conditions import condition_status
 from fhir.mapping.pregnancy import PregnancySign, beginning, has_ended, pregnancy_signs, weeks_by
 from fhir.record.datatypes import DAY_SECONDS, FhirTime, parse_time
 from fhir.record.record import PatientRecord
@@ -81,7 +82,8 @@ def gestation(record: PatientRecord, since: FhirTime | None, source: str | None 
 
 
 def _is_in_second_trimester(record: PatientRecord) -> bool:
-    concepts = [condition.code for condition in record.facts(Condition) if condition.code is not None]
+    present = (one for one in record.facts(Condition) if condition_status(one, record.as_of_epoch) != "past")
+    concepts = [condition.code for condition in present if condition.code is not None]
     texts = (text for concept in concepts for text in (*concept.texts, *(coding.code for coding in concept.coding)))
     return any(map(_SECOND_TRIMESTER.search, texts))
 

@@ -45,7 +45,9 @@ _MOST_OF_A_WEEK: Final = 5
 _UNIT_DAYS: Final = {"d": 1, "w": 7}
 _BEGINS: Final = re.compile(r"\b(?:start|begin|from)\w*,? (?:on )?(day|week) (\d{1,3})\b", re.IGNORECASE)
 _THEN: Final = re.compile(
-    r"^\W*then\b|\bafter (?:the )?last\b|\bafter .{1,40}\b(?:stopped|ended|completed|finished)\b", re.I
+    r"^\W*then\b|\b(?:start|begin)\w*\b.{0,20}\bafter (?:the )?last\b"
+    r"|\bafter [^.;]{1,40}\b(?:is|are|has been) (?:stopped|ended|completed|finished)\b",
+    re.IGNORECASE,
 )
 _ENDS: Final = re.compile(
     r"(?:\bfor|\bx|×) ?(\d{1,3}) ?(d|w)(?:ays?|eeks?|k|ks)?\b"

@@ -26,6 +26,8 @@ _TWICE = """
 1 mg q4h prn RASS > 1 | 2 mg q4h prn CIWA > 8
 10 mg BID x 10 days | 5 mg BID starting day 4
 15 mg every Monday | 15 mg every Thursday
+1000 mg q6h, no sooner than 4 hours after the last | 650 mg q4h for 3 days
+5 mg BID starting week 1 | 10 mg BID x 7 days
 12 units/kg/hr IV continuous | 18 units/kg/hour IV continuous
 """
 

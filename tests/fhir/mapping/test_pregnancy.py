@@ -180,6 +180,10 @@ def _tested(when: str, answer: dict[str, Any] = POSITIVE) -> dict[str, Any]:
     return seen("2106-3", when, valueCodeableConcept=answer, id=f"test-{when}")
 
 
+def _second_trimester(status: str) -> dict[str, Any]:
+    return condition("1", status=status, recordedDate="2022-03-01") | {"code": {"text": "Pregnancy, second trimester"}}
+
+
 PREGNANCY = condition("72892002", onsetDateTime="2026-09-01")
 
 
@@ -207,6 +211,8 @@ SAID = {"coding": condition("72892002")["code"]["coding"], "text": "Pregnancy, 1
         # The weeks of the last pregnancy are not those of this one.
         ([PREGNANCY, observation("11884-4", 20, "wk", "2026-07-15"), birth("2026-07-20")], 13),
         ([PREGNANCY, observation("11884-4", 20, "wk", "2026-07-15")], 38),
+        ([PREGNANCY, _second_trimester("active")], None),
+        ([PREGNANCY, _second_trimester("resolved")], 13),
         # Of several codes that which tells the week counts.
         ([PREGNANCY, condition("Z3A.18", ICD10, status=None, recordedDate="2026-11-06") | {"code": {"coding": [
             {"system": ICD10, "code": "Z33.1"}, {"system": ICD10, "code": "Z3A.18"}]}}], 20),
