@@ -130,9 +130,9 @@ def _resources(chart: Json, as_of: datetime) -> Iterator[Json]:
         }  # fmt: skip
 
 
-def _allergy(substance: str, reaction: str, severity: str = "") -> Json:
+def _allergy(substance: str, reaction: str = "", severity: str = "") -> Json:
     shown = {"manifestation": [{"text": reaction}]} | ({"severity": severity} if severity else {})
-    return {"code": {"text": substance}, "reaction": [shown]}
+    return {"code": {"text": substance}} | ({"reaction": [shown]} if reaction else {})
 
 
 def _concept(code: str | None, words: str) -> Json:
@@ -152,6 +152,11 @@ def _taken(entry: Any) -> Any:
 
 
 def _order(words: Any, identity: str) -> Json:
+    if isinstance(words, dict) and "rxnorm" in words:
+        coding = {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": words["rxnorm"]}
+        named = {"coding": [coding], "text": words["drug"]}
+        rest = {name: value for name, value in words.items() if name != "rxnorm"}
+        return draft_of(rest | {"more": {"medicationCodeableConcept": named}}, identity)
     if isinstance(words, dict):
         return draft_of(words, identity)
     product, _, sig = (part.strip() for part in words.partition("|"))
