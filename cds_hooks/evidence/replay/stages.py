@@ -41,7 +41,7 @@ def answer_again(
         client=client,
         components=site.components,
         predict=site.predict,
-        stages=Stopwatch(None),
+        stages=Stopwatch(),
         decision_id=decision.id,
         as_of=as_of,
         released=released,
