@@ -29,7 +29,7 @@ from cards.rules.conditions.words.patient import SEX
 from fhir.mapping.condition_concepts import read_concept, words_take_back
 from fhir.mapping.conditions import condition_status, condition_time, doubt_of, find_condition
 from fhir.mapping.medications.active import presence_of
-from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.datatypes import CodeableConcept, parse_time
 from fhir.record.record import relative_reference
 from fhir.record.resources import Condition as Problem
 from fhir.record.resources import DiagnosticReport, Encounter, Procedure
@@ -106,19 +106,18 @@ def _listed_finding(concept: CodeableConcept | None, wanted: Test) -> str | None
 def _procedure(wanted: Test, subject: Subject) -> Truth:
     record = subject.record
     hits = [
-        is_within(_performed(procedure), wanted, subject.day)
+        is_within(procedure.finished, wanted, subject.day)
         for procedure in record.facts(Procedure)
         if procedure.status == "completed" and _names(procedure.code, wanted)
     ]
     if wanted.get("reports"):
         for report in record.facts(DiagnosticReport):
             if _names(report.code, wanted):
-                text = report.effectiveDateTime or report.issued
-                time = parse_time(text) if text else None
+                time = parse_time(report.effectiveDateTime or report.issued)
                 hits.append(is_within(time, wanted, subject.day))
     if wanted.get("encounters"):
         hits += [
-            is_within(_began(visit), wanted, subject.day)
+            is_within(visit.begun, wanted, subject.day)
             for visit in record.facts(Encounter)
             if _took_place(visit) and any(_names(concept, wanted) for concept in visit.type)
         ]
@@ -134,23 +133,13 @@ def _names(concept: CodeableConcept | None, wanted: Test) -> bool:
     return any(word in words for word in wanted.get("words", ()))
 
 
-def _performed(procedure: Procedure) -> FhirTime | None:
-    period = procedure.performedPeriod
-    text = procedure.performedDateTime or ((period.end or period.start) if period is not None else None)
-    return parse_time(text) if text else None
-
-
-def _began(visit: Encounter) -> FhirTime | None:
-    return parse_time(visit.period.start) if visit.period is not None and visit.period.start else None
-
-
 def _took_place(visit: Encounter) -> bool:
     return visit.status not in _LATE_STATUS
 
 
 def _encounter(wanted: Test, subject: Subject) -> Truth:
     hits = [
-        is_within(_began(visit), wanted, subject.day)
+        is_within(visit.begun, wanted, subject.day)
         for visit in subject.record.facts(Encounter)
         if _took_place(visit) and _is_meant(visit, wanted, subject)
     ]

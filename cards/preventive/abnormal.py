@@ -303,7 +303,7 @@ def _charted_problem(row: AbnormalResult, record: PatientRecord) -> Done | None:
     if not row.icd10:
         return None
     problems = [
-        Done(row.id, time, f"Condition/{condition.id}", concept.words)
+        Done(row.id, time, condition.source, concept.words)
         for condition, concept, codes in record.derive(_active_by_icd10)
         if any(code.replace(".", "").startswith(row.icd10) and not words_take_back(concept, code) for code in codes)
         and (time := condition_time(condition, record)) is not None
@@ -376,7 +376,7 @@ def _is_treated(row: AbnormalResult, record: PatientRecord, time: FhirTime | Non
 def _shots_since(record: PatientRecord, first_day: date) -> Iterator[MedicationIdentity]:
     """Yield the immunizations that were given: vaccines, and antibodies that are charted as such."""
     for shot in record.facts(Immunization):
-        given = parse_time(shot.occurrenceDateTime or "")
+        given = parse_time(shot.occurrenceDateTime)
         if shot.vaccineCode and shot.status in (None, "completed") and given and given.last_day >= first_day:
             yield identify_concept(shot.vaccineCode)
 

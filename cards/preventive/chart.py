@@ -102,7 +102,7 @@ def other_entries(record: PatientRecord) -> list[Done]:
         if part[0].status in USABLE_STATUS and has_value(part)
     ]
     problems = [
-        Done("", condition_time(condition, record), f"Condition/{condition.id}", condition.code.words)
+        Done("", condition_time(condition, record), condition.source, condition.code.words)
         for condition in record.facts(Condition)
         if condition.code is not None and condition_status(condition, record.as_of_epoch) != "past"
     ]
@@ -140,10 +140,10 @@ def _replaces(part: CodedPart) -> bool:
 def cultures_under_way(record: PatientRecord) -> list[Done]:
     """Return the cultures of the last days that are ordered or begun and not final, without what a later entry ends."""
     orders = (item for item in record.facts(ServiceRequest) if item.status != "draft" and is_open_order(item, record))
-    ordered = ((item, item.code, parse_time(item.authoredOn or "")) for item in orders if item.code is not None)
+    ordered = ((item, item.code, parse_time(item.authoredOn)) for item in orders if item.code is not None)
     reports, parts = record.facts(DiagnosticReport), record.screening_parts()
     cultures = [
-        *((0, Done(_culture(code), time, f"ServiceRequest/{item.id}", code.words)) for item, code, time in ordered),
+        *((0, Done(_culture(code), time, item.source, code.words)) for item, code, time in ordered),
         *((_STAGES.get(item.status or "", 2), read_report(_culture(item.code), item)) for item in reports),
         *((_STAGES.get(part[0].status, 2), read_result(_culture(part[1].code), part)) for part in parts),
     ]
@@ -169,7 +169,7 @@ def is_ordered(record: PatientRecord, name: str) -> str | None:
     """Return the open order of the last 90 days that names the test, as Type/id; None where there is none."""
     for request, names in record.derive(_open_requests):
         if name in names:
-            return f"ServiceRequest/{request.id}"
+            return request.source
     return None
 
 

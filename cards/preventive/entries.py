@@ -101,8 +101,7 @@ def read_procedure(name: str, procedure: Procedure) -> Done:
     concepts = [concept for concept in (procedure.outcome, procedure.statusReason) if concept is not None]
     outcome = _joined([text for concept in concepts for text in concept.texts] + [note.text for note in procedure.note])
     is_incomplete = procedure.status == STOPPED or _says_incomplete(name, procedure.code, outcome)
-    source = f"Procedure/{procedure.id}"
-    return Done(name, _performed(procedure), source, words, result=outcome, is_incomplete=is_incomplete)
+    return Done(name, procedure.finished, procedure.source, words, result=outcome, is_incomplete=is_incomplete)
 
 
 def _says_incomplete(name: str, concept: CodeableConcept | None, result: str) -> bool:
@@ -112,19 +111,13 @@ def _says_incomplete(name: str, concept: CodeableConcept | None, result: str) ->
     return name in _TO_THE_END and _INCOMPLETE.search(result) is not None
 
 
-def _performed(procedure: Procedure) -> FhirTime | None:
-    period = procedure.performedPeriod
-    return parse_time(procedure.performedDateTime or (period.end or period.start if period is not None else None) or "")
-
-
 def read_report(name: str, report: DiagnosticReport) -> Done:
     """Return a report with its conclusion."""
     words = report.code.words if report.code is not None else ""
     texts = (text for concept in report.conclusionCode for text in concept.texts)
     conclusion = _joined([report.conclusion or "", *texts])
     is_incomplete = _says_incomplete(name, report.code, conclusion)
-    source = f"DiagnosticReport/{report.id}"
-    return Done(name, _reported(report), source, words, result=conclusion, is_incomplete=is_incomplete)
+    return Done(name, _reported(report), report.source, words, result=conclusion, is_incomplete=is_incomplete)
 
 
 def _joined(texts: Iterable[str]) -> str:
@@ -134,19 +127,20 @@ def _joined(texts: Iterable[str]) -> str:
 def _reported(report: DiagnosticReport) -> FhirTime | None:
     period = report.effectivePeriod
     text = report.effectiveDateTime or (period.end or period.start if period is not None else None) or report.issued
-    return parse_time(text or "")
+    return parse_time(text)
 
 
 def read_result(name: str, part: CodedPart) -> Done:
     """Return a result with its value, and whether it says positive."""
     observation, value, _ = part
-    source = f"Observation/{observation.id}" if observation.id else "Observation without id"
     code = value.code
     typed = next((_HPV_TYPES[coding.code] for coding in code.coding if coding.code in _HPV_TYPES), None)
     words = code.words if code.texts or typed is None else typed
     time = _charted_time(part) if _WHEN_DONE.search(words) else effective_time(observation)
     result = _joined([_number_words(value), *_value_words(part)])
-    return Done(name, time, source, words, _is_positive(part), result, _says_incomplete(name, value.code, result))
+    return Done(
+        name, time, observation.source, words, _is_positive(part), result, _says_incomplete(name, value.code, result)
+    )
 
 
 def _number_words(value: Observation | ObservationComponent) -> str:

@@ -35,7 +35,7 @@ from fhir.mapping.conditions import (
 from fhir.mapping.gestation import gestation
 from fhir.mapping.immunizations import VaccineHistory, vaccine_history
 from fhir.mapping.medications.active import ActiveMedication, active_medications
-from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.datatypes import CodeableConcept, FhirTime
 from fhir.record.record import PatientRecord
 from fhir.record.resources import AllergyIntolerance, Condition, Procedure
 from fhir.terminology.assertions import is_of_patient, states
@@ -266,7 +266,7 @@ def _guillain_barre(record: PatientRecord) -> PatientObservation | None:
         words = code.words if code is not None else ""
         is_coded = code is not None and (code.has("G61.0") or code.has("40956001"))
         if is_coded or states(re.compile("guillain", re.IGNORECASE), words):
-            return PatientObservation("", _day(condition_time(condition, record)), f"Condition/{condition.id}", words)
+            return PatientObservation("", _day(condition_time(condition, record)), condition.source, words)
     return None
 
 
@@ -312,7 +312,7 @@ def _conditions(record: PatientRecord) -> Iterator[PatientObservation]:
             if not is_over or code in _IMMUNE_CODES or code in _HISTORY:
                 words = condition.code.words if condition.code is not None else ""
                 is_open = bool(doubt_of(condition))
-                yield PatientObservation(code, _day(time), f"Condition/{condition.id}", words, is_open)
+                yield PatientObservation(code, _day(time), condition.source, words, is_open)
 
 
 def _reactions_to_vaccines(concept: CodeableConcept | None) -> tuple[str, ...]:
@@ -328,16 +328,11 @@ def _procedures(record: PatientRecord) -> Iterator[PatientObservation]:
         meanings = _meanings(procedure.code) if procedure.status == "completed" else ()
         if not meanings:
             continue
-        time = _performed(procedure)
+        time = procedure.performed
         if not (time is not None and time.is_after(record.as_of_epoch)):
             for code in meanings:
                 words = procedure.code.words if procedure.code is not None else ""
-                yield PatientObservation(code, _day(time), f"Procedure/{procedure.id}", words)
-
-
-def _performed(procedure: Procedure) -> FhirTime | None:
-    period = procedure.performedPeriod
-    return parse_time(procedure.performedDateTime or (period.start if period is not None else None) or "")
+                yield PatientObservation(code, _day(time), procedure.source, words)
 
 
 def _allergies(record: PatientRecord) -> Iterator[PatientObservation]:
@@ -345,7 +340,7 @@ def _allergies(record: PatientRecord) -> Iterator[PatientObservation]:
     for allergy in record.facts(AllergyIntolerance):
         if is_over(allergy):
             continue
-        words, source = allergy.code.words if allergy.code is not None else "", f"AllergyIntolerance/{allergy.id}"
+        words, source = allergy.code.words if allergy.code is not None else "", allergy.source
         is_severe = allergy.criticality == "high" or allergy_grade(allergy) == "severe"
         meanings = _meanings(allergy.code, with_vaccines=is_severe)
         for code in meanings:

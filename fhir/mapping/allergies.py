@@ -244,7 +244,7 @@ def _allergy_of_problem(condition: Condition) -> Allergy | None:
         entry = AllergyIntolerance(
             code=CodeableConcept(text=drug), recordedDate=condition.recordedDate, note=(Annotation(text=concept.words),)
         )
-    source = f"Condition/{condition.id}" if condition.id else "Condition without id"
+    source = condition.source
     allergy = msgspec.structs.replace(_allergy(entry, allergen), source=source, is_harm=bool(drug))
     return _in_doubt(allergy) if doubt_of(condition) else allergy
 
@@ -365,15 +365,15 @@ def _allergy(resource: AllergyIntolerance, allergen: Allergen) -> Allergy:
     return Allergy(
         allergen,
         words,
-        f"AllergyIntolerance/{resource.id}" if resource.id else "AllergyIntolerance without id",
+        resource.source,
         kind,
         "info" if unsure else _severity(resource, kind, reactions),
         grade,
         reactions,
         resource.criticality,
         unsure,
-        parse_time(recorded) if recorded else None,
-        reacted=parse_time(reacted) if reacted else None,
+        parse_time(recorded),
+        reacted=parse_time(reacted),
     )
 
 

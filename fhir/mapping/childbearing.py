@@ -103,7 +103,7 @@ _LONG_AGO = FhirTime(0.0, "", "year")
 
 
 def _uses(concept: CodeableConcept | None, when: str | None) -> Iterator[tuple[PregnancyMeaning, FhirTime]]:
-    time = (parse_time(when) if when else None) or _LONG_AGO
+    time = (parse_time(when)) or _LONG_AGO
     if concept is None:
         return
     if any(is_of_patient(concept.words, match.start()) for match in _INFERTILE_IN_WORDS.finditer(concept.words)):

@@ -89,10 +89,10 @@ def _operations(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
     for procedure in record.facts(Procedure):
         if procedure.status in ("completed", "in-progress") and _means_group(procedure.code):
-            time = _performed(procedure)
+            time = procedure.performed
             if time is None or not time.is_after(record.as_of_epoch):
                 left_out = _groups_not_meant(procedure, time, record.as_of_epoch)
-                _add(signs, procedure.code, _name("Procedure", procedure.id), time, left_out)
+                _add(signs, procedure.code, procedure.source, time, left_out)
     return signs
 
 
@@ -101,7 +101,7 @@ def _groups_not_meant(procedure: Procedure, time: FhirTime | None, as_of_epoch: 
     if procedure.status == "in-progress":
         return frozenset(CONDITION_GROUPS) - _PASSING_DAYS.keys()
     period = procedure.performedPeriod
-    end = parse_time(period.end) if period is not None and period.end else None
+    end = period.finish if period is not None else None
     last = end if end is not None and not end.is_after(as_of_epoch) else time
     days = last.whole_days(as_of_epoch) if last is not None else None
     is_over = last is end and end is not None and end.precision == "instant"
@@ -116,14 +116,14 @@ def _devices(record: PatientRecord) -> _Signs:
         if device.status not in ("inactive", "entered-in-error"):
             names = [CodeableConcept(text=name.name) for name in device.deviceName]
             for concept in (device.type, *names):
-                _add(signs, concept, _name("Device", device.id), None)
+                _add(signs, concept, device.source, None)
     return signs
 
 
 def _flags(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
     for flag in record.facts(Flag) if record.was_requested("Flag") else ():
-        _add_in_force(signs, (flag.code,), _name("Flag", flag.id), flag.status, flag.period, record)
+        _add_in_force(signs, (flag.code,), flag.source, flag.status, flag.period, record)
     return signs
 
 
@@ -132,7 +132,7 @@ def _plans(record: PatientRecord) -> _Signs:
     for plan in record.facts(CarePlan) if record.was_requested("CarePlan") else ():
         details = [activity.detail.code for activity in plan.activity if activity.detail is not None]
         concepts = (CodeableConcept(text=plan.title), *plan.category, *details)
-        _add_in_force(signs, concepts, _name("CarePlan", plan.id), plan.status, plan.period, record)
+        _add_in_force(signs, concepts, plan.source, plan.status, plan.period, record)
     return signs
 
 
@@ -149,8 +149,7 @@ def _relatives(record: PatientRecord) -> _Signs:
                 if group is not None and condition.code is not None:
                     who = relation.words if relation is not None else ""
                     words = f"{who}: {condition.code.words}" if who else condition.code.words
-                    source = _name("FamilyMemberHistory", relative.id)
-                    signs.setdefault(group, []).append(Sign(group, words, meant.code, source, None))
+                    signs.setdefault(group, []).append(Sign(group, words, meant.code, relative.source, None))
     return signs
 
 
@@ -172,7 +171,7 @@ def _is_distant(relation: CodeableConcept) -> bool:
 def _consents(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
     for consent in record.facts(Consent) if record.was_requested("Consent") else ():
-        _add_in_force(signs, consent.category, _name("Consent", consent.id), consent.status, None, record)
+        _add_in_force(signs, consent.category, consent.source, consent.status, None, record)
     return signs
 
 
@@ -181,8 +180,8 @@ def _documents(record: PatientRecord) -> _Signs:
     for document in record.facts(DocumentReference) if record.was_requested("DocumentReference") else ():
         if document.status == "current":
             for concept in (document.type, CodeableConcept(text=document.description)):
-                time = parse_time(document.date) if document.date else None
-                _add(signs, concept, _name("DocumentReference", document.id), time)
+                time = parse_time(document.date)
+                _add(signs, concept, document.source, time)
     return signs
 
 
@@ -195,7 +194,7 @@ def _add_in_force(
     record: PatientRecord,
 ) -> None:
     if status == "active" and _is_begun_and_not_over(period, record.as_of_epoch):
-        time = parse_time(period.start) if period is not None and period.start else None
+        time = period.begin if period is not None else None
         for concept in concepts:
             _add(signs, concept, source, time)
 
@@ -204,7 +203,7 @@ def _orders(record: PatientRecord) -> _Signs:
     signs: _Signs = {}
     for order in record.facts(MedicationRequest) if record.was_requested("MedicationRequest") else ():
         if order.reasonCode and order.status == "active" and not order.is_only_proposed:
-            _add_reasons(signs, order.reasonCode, _name("MedicationRequest", order.id), order.authoredOn, record)
+            _add_reasons(signs, order.reasonCode, order.source, order.authoredOn, record)
     return signs
 
 
@@ -214,9 +213,9 @@ def _requests(record: PatientRecord) -> _Signs:
         is_ordered = request.status == "active" and not request.is_only_proposed and not request.doNotPerform
         if not is_ordered or not _means_group(request.code):
             continue
-        time = parse_time(request.authoredOn or "")
+        time = parse_time(request.authoredOn)
         if time is None or not time.is_after(record.as_of_epoch):
-            _add(signs, request.code, _name("ServiceRequest", request.id), time)
+            _add(signs, request.code, request.source, time)
     return signs
 
 
@@ -239,14 +238,14 @@ def _visits_by(record: PatientRecord, concepts: Callable[[Encounter], Sequence[C
         if any(map(_means_group, stated)):
             time = parse_time(start)
             if time is not None and time.whole_days(record.as_of_epoch) <= _VISIT_DAYS:
-                _add_reasons(signs, stated, _name("Encounter", visit.id), start, record)
+                _add_reasons(signs, stated, visit.source, start, record)
     return signs
 
 
 def _add_reasons(
     signs: _Signs, reasons: Iterable[CodeableConcept], source: str, written: str | None, record: PatientRecord
 ) -> None:
-    time = parse_time(written) if written else None
+    time = parse_time(written)
     if time is None or not time.is_after(record.as_of_epoch):
         for reason in reasons:
             if not _PREVENTION.search(reason.words):
@@ -284,19 +283,9 @@ def _add(
         signs.setdefault(meant.group, []).append(Sign(meant.group, words, meant.code, source, time))
 
 
-def _name(kind: str, identity: str | None) -> str:
-    return f"{kind}/{identity}" if identity else f"{kind} without id"
-
-
-def _performed(procedure: Procedure) -> FhirTime | None:
-    period = procedure.performedPeriod
-    text = procedure.performedDateTime or (period.start if period is not None else None)
-    return parse_time(text) if text else None
-
-
 def _is_begun_and_not_over(period: Period | None, as_of_epoch: float) -> bool:
-    start = parse_time(period.start) if period is not None and period.start else None
-    end = parse_time(period.end) if period is not None and period.end else None
+    start = period.begin if period is not None else None
+    end = period.finish if period is not None else None
     has_begun = start is None or not start.is_after(as_of_epoch)
     return has_begun and (end is None or end.is_after(as_of_epoch))
 
@@ -310,9 +299,9 @@ def _implanted_valve(record: PatientRecord) -> Sign | None:
         coded = _mechanical_valve(code)
         if coded is None:
             continue
-        time = _performed(procedure)
+        time = procedure.performed
         if time is None or not time.is_after(record.as_of_epoch):
-            return Sign(MECHANICAL_VALVE, code.words, coded, _name("Procedure", procedure.id), time)
+            return Sign(MECHANICAL_VALVE, code.words, coded, procedure.source, time)
     return None
 
 

@@ -340,7 +340,7 @@ def _is_impossible(hit: ConditionHit, record: PatientRecord) -> bool:
 def condition_hit(key: str, condition: Condition, code: str, record: PatientRecord) -> ConditionHit:
     """One condition as a hit of `key`, whether it counts or not."""
     words = condition.code.words if condition.code is not None else ""
-    source = f"Condition/{condition.id}" if condition.id else "Condition without id"
+    source = condition.source
     is_onset = bool(_onset(condition) or condition.onsetPeriod)
     status = condition_status(condition, record.as_of_epoch)
     time, doubt = condition_time(condition, record), doubt_of(condition)
@@ -363,7 +363,7 @@ def condition_time(condition: Condition, record: PatientRecord) -> FhirTime | No
     if text is None and condition.encounter is not None:
         encounter = record.derive(_encounters_by_reference).get(relative_reference(condition.encounter.reference))
         text = encounter.period.start if encounter is not None and encounter.period is not None else None
-    return parse_time(text) if text else None
+    return parse_time(text)
 
 
 def _onset(condition: Condition) -> str | None:
@@ -395,7 +395,7 @@ def _is_abated(condition: Condition, as_of_epoch: float) -> bool:
     period, text = condition.abatementPeriod, condition.abatementDateTime
     if not text and period is not None:
         text = period.end or period.start
-    ended = parse_time(text) if text else None
+    ended = parse_time(text)
     if ended is not None:
         return not ended.is_after(as_of_epoch)
     return bool(condition.abatementString) or condition.abatementAge is not None or condition.abatementRange is not None

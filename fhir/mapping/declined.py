@@ -90,33 +90,33 @@ def _entries(record: PatientRecord) -> Iterator[Declined]:
         if _is_refusal(procedure.statusReason, procedure.code):
             period = procedure.performedPeriod
             when = procedure.performedDateTime or (period.start if period is not None else None)
-            yield Declined(f"Procedure/{procedure.id}", procedure.code or CodeableConcept(), parse_time(when or ""))
+            yield Declined(procedure.source, procedure.code or CodeableConcept(), parse_time(when))
     for request in by_type[ServiceRequest]:
         if _is_declined(request, request.code):
-            source, concept = f"ServiceRequest/{request.id}", request.code or CodeableConcept()
-            yield Declined(source, concept, parse_time(request.authoredOn or ""))
+            source, concept = request.source, request.code or CodeableConcept()
+            yield Declined(source, concept, parse_time(request.authoredOn))
     for order in by_type[MedicationRequest]:
         concept = order.medicationCodeableConcept or CodeableConcept()
         if _is_declined(order, concept, order.statusReason):
-            yield Declined(f"MedicationRequest/{order.id}", concept, parse_time(order.authoredOn or ""), order)
+            yield Declined(order.source, concept, parse_time(order.authoredOn), order)
     for statement in by_type[MedicationStatement]:
         if statement.status in ("not-taken", "stopped") and _is_refusal(*statement.statusReason):
             concept, when = statement.medicationCodeableConcept or CodeableConcept(), statement.effectiveDateTime
             time = parse_time(when or statement.dateAsserted or "")
-            yield Declined(f"MedicationStatement/{statement.id}", concept, time, statement)
+            yield Declined(statement.source, concept, time, statement)
     for dose in record.immunizations_not_done:
         if _is_refusal(dose.statusReason, dose.vaccineCode):
             concept = dose.vaccineCode or CodeableConcept()
-            yield Declined(f"Immunization/{dose.id}", concept, parse_time(dose.occurrenceDateTime or ""))
+            yield Declined(dose.source, concept, parse_time(dose.occurrenceDateTime))
     for problem in record.facts(Condition):
         is_declined = problem.code is not None and any(map(REFUSED.search, problem.code.texts))
         if problem.code is not None and is_declined and condition_status(problem, record.as_of_epoch) != "past":
             # What is refused may have begun long ago: the refusal is dated by its recording.
-            time = parse_time(problem.recordedDate or "") or condition_time(problem, record)
-            yield Declined(f"Condition/{problem.id}", problem.code, time)
+            time = parse_time(problem.recordedDate) or condition_time(problem, record)
+            yield Declined(problem.source, problem.code, time)
     for part in record.screening_parts():
         if _is_declined_result(part):
-            yield Declined(f"Observation/{part[0].id}", part[1].code, parse_time(part[0].effectiveDateTime or ""))
+            yield Declined(part[0].source, part[1].code, parse_time(part[0].effectiveDateTime or ""))
 
 
 def _is_declined(order: ServiceRequest | MedicationRequest, *reasons: CodeableConcept | None) -> bool:

@@ -128,7 +128,7 @@ def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Pregnancy
         is_third = _THIRD_TRIMESTER.search(condition.code.words) is not None
         weeks = int(match[1] or match[2]) if match is not None else _THIRD_TRIMESTER_WEEK if is_third else None
     if weeks is not None:
-        source, days = f"Condition/{condition.id}", (record.as_of_epoch - time.instant) / DAY_SECONDS
+        source, days = condition.source, (record.as_of_epoch - time.instant) / DAY_SECONDS
         # "Pregnant, 20 weeks" with an onset 20 weeks ago and no date of its recording: that is how it began.
         is_of_today = condition.recordedDate is None and abs(days / 7.0 - weeks) <= _WEEKS_BEFORE_ONSET
         weeks_then = weeks - days / 7.0 if is_of_today and days >= _LEAST_DAYS else float(weeks)
@@ -138,4 +138,4 @@ def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Pregnancy
 def _visit_time(condition: Condition, record: PatientRecord) -> FhirTime | None:
     visit = condition.encounter.reference.rpartition("/")[2] if condition.encounter is not None else ""
     period = next((encounter.period for encounter in record.facts(Encounter) if encounter.id == visit), None)
-    return parse_time(period.start) if period is not None and period.start else None
+    return period.begin if period is not None else None

@@ -85,14 +85,14 @@ def vaccine_history(record: PatientRecord) -> VaccineHistory:
 def _to_check(entry: Immunization, refusal: Refusal, record: PatientRecord) -> Iterator[DoseToCheck]:
     families = vaccine_families(entry.vaccineCode, is_vaccine=True) if entry.vaccineCode is not None else None
     if families:
-        time = parse_time(entry.occurrenceDateTime or "")
+        time = parse_time(entry.occurrenceDateTime)
         if time is None or not time.is_after(record.as_of_epoch):
             given = time.last_day if time is not None else None
             yield DoseToCheck(families, given, refusal.subject, entry.vaccineCode.words if entry.vaccineCode else "")
 
 
 def _dose(entry: Immunization, record: PatientRecord) -> VaccineDose | Refusal | None:
-    source = f"Immunization/{entry.id}" if entry.id else "Immunization without id"
+    source = entry.source
     if entry.status not in (None, "completed"):
         return None
     cvx = _cvx(entry)
@@ -100,7 +100,7 @@ def _dose(entry: Immunization, record: PatientRecord) -> VaccineDose | Refusal |
         return Refusal(source, "no-vaccine-code", f"{source} has no CVX code: not counted.")
     if cvx in _NO_VACCINE:
         return None
-    time = parse_time(entry.occurrenceDateTime or "")
+    time = parse_time(entry.occurrenceDateTime)
     if time is None or time.precision not in ("day", "instant"):
         return Refusal(source, "no-day", f"{source} does not say on which day it was given: not counted.")
     if time.is_after(record.as_of_epoch):
@@ -127,5 +127,5 @@ def _manufacturer(entry: Immunization) -> str:
 
 def _is_substandard(entry: Immunization, given: FhirTime) -> bool:
     """Whether CDC would not evaluate it: subpotent, or given after its lot expired."""
-    expired = parse_time(entry.expirationDate or "")
+    expired = parse_time(entry.expirationDate)
     return bool(entry.isSubpotent) or (expired is not None and given.date > expired.date and expired.precision == "day")

@@ -45,7 +45,7 @@ def _is_held(role: PractitionerRole, user: str, as_of: datetime) -> bool:
     if not user or user not in (whose, f"PractitionerRole/{role.id}") or role.active is False:
         return False
     start, end = (role.period.start, role.period.end) if role.period is not None else (None, None)
-    begins, ends = parse_time(start or ""), parse_time(end or "")
+    begins, ends = parse_time(start), parse_time(end)
     is_over = ends is not None and ends.last_day < as_of.date()
     return not is_over and (begins is None or not begins.is_after(as_of.timestamp()))
 

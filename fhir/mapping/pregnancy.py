@@ -121,7 +121,7 @@ def _sort_in(
     time = effective_time(seen)
     if seen.status not in USABLE_STATUS or time is None or time.is_after(record.as_of_epoch):
         return
-    source = f"Observation/{seen.id}" if seen.id else "Observation without id"
+    source = seen.source
     if use == "hcg" and not code and _said(seen) is not None:
         use = "status"
     if use == "due":
@@ -241,9 +241,9 @@ def _visit(visit: Encounter, record: PatientRecord) -> Iterator[PregnancySign]:
     for concept in visit.reasonCode:
         for coding in concept.coding:
             if "pregnancy" in condition_groups_of(coding.system, coding.code):
-                time = parse_time(visit.period.start) if visit.period is not None and visit.period.start else None
+                time = visit.begun
                 if time is not None and not time.is_after(record.as_of_epoch):
-                    yield PregnancySign("visit", concept.words, coding.code, f"Encounter/{visit.id}", time)
+                    yield PregnancySign("visit", concept.words, coding.code, visit.source, time)
                 return
 
 
@@ -442,6 +442,6 @@ _OF_ANOTHER_TIME = re.compile(
 
 
 def _time(text: str | None) -> Iterator[FhirTime]:
-    time = parse_time(text) if text else None
+    time = parse_time(text)
     if time is not None:
         yield time

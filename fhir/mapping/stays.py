@@ -10,11 +10,10 @@ of MIMIC on FHIR. Codes that say neither, or "still a patient", are none.
 
 import math
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby, zip_longest
+from itertools import zip_longest
 from math import nan
 from typing import Final, TypeAlias
 
@@ -29,7 +28,8 @@ from fhir.terminology.medications import table_rows
 
 # HL7 v3 ActCode: inpatient encounter, inpatient acute, inpatient non-acute.
 _INPATIENT = frozenset({"IMP", "ACUTE", "NONAC"})
-_EMERGENCY = frozenset({"EMER", "OBSENC"})
+# Emergency, observation.
+_UNDER_OBSERVATION = frozenset({"EMER", "OBSENC"})
 _GOING_ON = frozenset({"in-progress", "onleave"})
 _PRESENT = _GOING_ON | {"arrived", "triaged"}
 
@@ -121,7 +121,7 @@ def is_inpatient(record: PatientRecord) -> bool:
 
 def is_in_hospital(record: PatientRecord) -> bool:
     """Whether a stay, an emergency or an observation covers `as_of`."""
-    return not record.derive(_classes_now).isdisjoint(_INPATIENT | _EMERGENCY)
+    return not record.derive(_classes_now).isdisjoint(_INPATIENT | _UNDER_OBSERVATION)
 
 
 def _classes_now(record: PatientRecord) -> frozenset[str | None]:
@@ -161,7 +161,7 @@ def _is_of_call(encounter: Encounter, record: PatientRecord) -> bool:
 
 def _begin_and_end(encounter: Encounter) -> tuple[FhirTime | None, FhirTime | None]:
     period = encounter.period
-    return (parse_time(period.start or ""), parse_time(period.end or "")) if period is not None else (None, None)
+    return (period.begin, period.finish) if period is not None else (None, None)
 
 
 def care_units(record: PatientRecord) -> frozenset[str]:
@@ -232,7 +232,7 @@ class Stay:
     @property
     def source(self) -> str:
         """The reference of the Encounter."""
-        return f"Encounter/{self.encounter.id}" if self.encounter.id else "Encounter without id"
+        return self.encounter.source
 
     def until(self, as_of_epoch: float) -> float:
         """Return the epoch second at which it ended, or `as_of` while it goes on."""
@@ -403,15 +403,13 @@ def is_transfer(earlier: Encounter, later: Encounter) -> bool:
 def procedure_in_stay(record: PatientRecord, stay: Stay) -> StayFact:
     """1 where a coded procedure was done in the stay, else 0."""
     for procedure in record.facts(Procedure):
-        period = procedure.performedPeriod
-        text = procedure.performedDateTime or (period.start if period is not None else None)
-        time = parse_time(text) if text else None
+        time = procedure.performed
         is_coded = procedure.code is not None and bool(procedure.code.coding)
         if time is None or not is_coded:
             continue
         if stay.start.instant - DAY_SECONDS * _width(time) <= time.instant <= stay.until(record.as_of_epoch):
             words = procedure.code.words if procedure.code is not None else ""
-            return 1.0, words, f"Procedure/{procedure.id}" if procedure.id else stay.source
+            return 1.0, words, procedure.source if procedure.id else stay.source
     return 0.0, "none charted in this stay", stay.source
 
 
@@ -486,48 +484,16 @@ def _is_inpatient(stay: Stay, as_of_epoch: float) -> bool:
 
 
 def _parts_of_longer_stays(stays: list[Stay], as_of_epoch: float) -> set[int]:
-    """Find the encounters (by `id()`) that lie within a longer stay; a part may be closed up to a day after the whole.
-
-    From the longest to the shortest, so that everything seen before is longer. Of the stays that began no later than
-    this one the latest end decides: n log n, where comparing all pairs took 15 s for 2,000 stays.
-    """
-
-    def length(stay: Stay) -> float:
-        return stay.until(as_of_epoch) - stay.start.instant
-
+    """Find the encounters (by `id()`) that lie within a longer stay; a part may be closed a day after it."""
+    spans = [(stay.start.instant, stay.until(as_of_epoch), id(stay.encounter)) for stay in stays]
     parts: set[int] = set()
-    longer = _LatestEnd()
-    for _, of_one_length in groupby(sorted(stays, key=length, reverse=True), key=length):
-        alike = list(of_one_length)
-        for stay in alike:
-            end = longer.of_those_begun_by(stay.start.instant)
-            if stay.start.instant < end and stay.until(as_of_epoch) <= end + DAY_SECONDS:
-                parts.add(id(stay.encounter))
-        for stay in alike:
-            longer.add(stay.start.instant, stay.until(as_of_epoch))
+    whole_begin, whole_end = -math.inf, -math.inf
+    for begin, end, encounter in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if begin < whole_end and end <= whole_end + DAY_SECONDS and end - begin < whole_end - whole_begin:
+            parts.add(encounter)
+        elif end > whole_end:
+            whole_begin, whole_end = begin, end
     return parts
-
-
-class _LatestEnd:
-    """Of the spans added so far, the latest end among those that began no later than a given instant."""
-
-    def __init__(self) -> None:
-        # Ascending both: a span that begins later and ends no later than another never decides and is not kept.
-        self._begins: list[float] = []
-        self._ends: list[float] = []
-
-    def of_those_begun_by(self, instant: float) -> float:
-        """Epoch seconds; minus infinity where none began by then."""
-        at = bisect_right(self._begins, instant)
-        return self._ends[at - 1] if at else -math.inf
-
-    def add(self, begin: float, end: float) -> None:
-        """Add a span in epoch seconds."""
-        if self.of_those_begun_by(begin) >= end:
-            return
-        at = bisect_left(self._begins, begin)
-        beyond = bisect_right(self._ends, end, lo=at)
-        self._begins[at:beyond], self._ends[at:beyond] = [begin], [end]
 
 
 def _emergency_that_led(record: PatientRecord, stay: Stay) -> Stay | None:

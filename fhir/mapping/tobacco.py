@@ -88,9 +88,9 @@ def _answers(record: PatientRecord) -> list[SmokingAnswer]:
         if words == code:  # a code without its name
             words = _IN_WORDS.get(status or "", words)
         if status == "current" or status == "former" or status == "never":
-            answers.append(SmokingAnswer(status, words, time, _source(observation)))
+            answers.append(SmokingAnswer(status, words, time, observation.source))
         elif status == "not current":
-            non_smoker.append(SmokingAnswer("former", words, time, _source(observation)))
+            non_smoker.append(SmokingAnswer("former", words, time, observation.source))
     # A non-smoker who smoked before has stopped; of any other nobody knows whether they ever did.
     smoked = min((_instant(answer) for answer in answers if answer.status != "never"), default=math.inf)
     return [*answers, *(answer for answer in non_smoker if _instant(answer) > smoked)]
@@ -131,7 +131,7 @@ def _pack_years(record: PatientRecord) -> PackYears | None:
             continue
         unit = quantity.code or quantity.unit or "pack"  # of no unit is taken to be the one that was asked for
         if "pack" in unit.lower() and 0 <= quantity.value <= _MOST_PACK_YEARS:
-            pack_years.append(PackYears(float(quantity.value), time, _source(part[0])))
+            pack_years.append(PackYears(float(quantity.value), time, part[0].source))
     return max(
         pack_years, key=lambda pack_year: pack_year.time.instant if pack_year.time is not None else 0.0, default=None
     )
@@ -161,7 +161,3 @@ def _is_ahead(observation: Observation, record: PatientRecord) -> bool:
 
 def _instant(answer: SmokingAnswer) -> float:
     return answer.time.instant if answer.time is not None else 0.0
-
-
-def _source(observation: Observation) -> str:
-    return f"Observation/{observation.id}" if observation.id else "Observation without id"

@@ -248,7 +248,7 @@ class FhirTime(Struct, frozen=True, gc=False):
         return self.instant > as_of_epoch + slack
 
 
-def parse_time(text: str) -> FhirTime | None:
+def parse_time(text: str | None) -> FhirTime | None:
     """Return the time a FHIR date, dateTime or instant names; None when it is none of them.
 
     A time of day without an offset (which FHIR forbids) counts with the precision of a day.
@@ -258,6 +258,8 @@ def parse_time(text: str) -> FhirTime | None:
     >>> parse_time("yesterday") is None
     True
     """
+    if not text:
+        return None
     try:
         size = len(text)
         if size == _DAY_CHARACTERS:
@@ -381,6 +383,22 @@ class LeanResource(Element, frozen=True, gc=False, kw_only=True, tag_field="reso
     modifierExtension: NoModifiers = ()
 
 
+class ChartResource(LeanResource, frozen=True, gc=False, kw_only=True):
+    """Base class of the resources of a chart, which evidence names."""
+
+    id: ChartText | None = None
+
+    @property
+    def source(self) -> str:
+        """Its type and id, or that it has none.
+
+        >>> ChartResource(id="7").source, ChartResource().source
+        ('ChartResource/7', 'ChartResource without id')
+        """
+        kind = type(self).__name__
+        return f"{kind}/{self.id}" if self.id else f"{kind} without id"
+
+
 class Coding(Element, frozen=True, gc=False):
     """A code of a code system; `system` None means that the sender did not name one."""
 
@@ -458,6 +476,16 @@ class Period(Element, frozen=True, gc=False):
 
     start: ChartText | None = None
     end: ChartText | None = None
+
+    @property
+    def begin(self) -> FhirTime | None:
+        """When it begins, where that is said and can be read."""
+        return parse_time(self.start)
+
+    @property
+    def finish(self) -> FhirTime | None:
+        """When it ends, where that is said and can be read."""
+        return parse_time(self.end)
 
 
 class Quantity(Element, frozen=True, gc=False):

@@ -106,7 +106,7 @@ def effective_time(observation: Observation) -> FhirTime | None:
             text = observation.effectivePeriod.end or observation.effectivePeriod.start
         elif text is None:
             text = observation.issued
-    return parse_time(text) if text else None
+    return parse_time(text)
 
 
 SMOKING_STATUS = "smoking_status"
@@ -387,7 +387,7 @@ def measure(
     value = charted * conversion.factor + conversion.offset
     if not analyte.plausible_low <= value <= analyte.plausible_high:
         return _converted(analyte, coded, quantity, charted, time)
-    source = f"Observation/{observation.id}" if observation.id else _source(observation)
+    source = observation.source
     return Measurement(analyte.key, value, analyte.unit, time, source, code or "", charted, charted_unit)
 
 
@@ -431,7 +431,7 @@ def _converted(
     value = charted * conversion.factor + conversion.offset
     if not analyte.plausible_low <= value <= analyte.plausible_high:
         return _refuse(analyte, coded, "implausible", f"{charted:g} {unit} is outside the plausible range")
-    return Measurement(analyte.key, value, analyte.unit, time, _source(coded[0]), coded[2] or "", charted, charted_unit)
+    return Measurement(analyte.key, value, analyte.unit, time, coded[0].source, coded[2] or "", charted, charted_unit)
 
 
 # "6.4 mmol/L", "6,4 mmol/l", "6.4 H mmol/L"; a comma before three digits could as well mark thousands.
@@ -547,7 +547,7 @@ def _refuse(analyte: Analyte, coded: CodedPart, reason: str, what: str) -> Refus
     used = "not used as a number" if reason == "not-exact" else "not used"
     statement = f"{analyte.words} {_of_several(what) if _SEVERAL.search(analyte.words) else what}"
     text = f"{statement}{when}: {used}."
-    return Refusal(_source(coded[0]), reason, text, analyte.key, coded[2] or "", statement)
+    return Refusal(coded[0].source, reason, text, analyte.key, coded[2] or "", statement)
 
 
 # Quantities whose name is a plural ("Platelets", "White blood cells"), and the verbs of the sentences above.
@@ -558,10 +558,6 @@ _VERBS = {"has": "have", "is": "are", "was": "were"}
 def _of_several(what: str) -> str:
     verb, _, rest = what.partition(" ")
     return f"{_VERBS.get(verb, verb)} {rest}"
-
-
-def _source(observation: Observation) -> str:
-    return f"Observation/{observation.id}" if observation.id else "Observation without id"
 
 
 def _is_haemolysed(observation: Observation) -> bool:
@@ -593,7 +589,7 @@ def one_sided_result(analyte: Analyte, coded: CodedPart, as_of_epoch: float) -> 
     value = number * conversion.factor + conversion.offset
     if not analyte.plausible_low <= value <= analyte.plausible_high:
         return None
-    charted, source = unit or analyte.unit, _source(observation)
+    charted, source = unit or analyte.unit, observation.source
     limit = Measurement(analyte.key, value, analyte.unit, time, source, code or "", number, charted)
     return OneSidedResult(side, limit)
 

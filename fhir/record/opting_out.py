@@ -15,14 +15,13 @@ from typing import Any, Final
 
 from fhir.record.datatypes import (
     DAY_SECONDS,
+    ChartResource,
     ChartText,
     CodeableConcept,
     Coding,
     Element,
-    LeanResource,
     Period,
     Subject,
-    parse_time,
 )
 
 SystemAndCode = tuple[str, str]
@@ -43,22 +42,20 @@ class ConsentProvision(Element, frozen=True, gc=False):
     provision: tuple[ConsentProvision, ...] = ()
 
 
-class Consent(LeanResource, frozen=True, gc=False, tag="Consent"):
+class Consent(ChartResource, frozen=True, gc=False, tag="Consent"):
     """What a patient permits or denies."""
 
     status: ChartText
-    id: ChartText | None = None
     patient: Subject | None = None
     category: tuple[CodeableConcept, ...] = ()
     dateTime: ChartText | None = None
     provision: ConsentProvision | None = None
 
 
-class Flag(LeanResource, frozen=True, gc=False, tag="Flag"):
+class Flag(ChartResource, frozen=True, gc=False, tag="Flag"):
     """A warning or notice that a site puts on a chart."""
 
     status: ChartText
-    id: ChartText | None = None
     code: CodeableConcept | None = None
     subject: Subject | None = None
     period: Period | None = None
@@ -110,7 +107,7 @@ def _is_in_force(period: Period | None, as_of_epoch: float) -> bool:
     """Whether the period holds at this instant; an end that cannot be read does not end it."""
     if period is None:
         return True
-    start, end = parse_time(period.start or ""), parse_time(period.end or "")
+    start, end = period.begin, period.finish
     if start is not None and start.is_after(as_of_epoch):
         return False
     if end is None:

@@ -217,7 +217,7 @@ class PatientRecord:
         """
         patient = self.patient
         text = patient.birthDate if patient else None
-        born = parse_time(text) if text else None
+        born = parse_time(text)
         if born is None or born.is_after(self.as_of_epoch):
             return None
         return born if born.whole_days(self.as_of_epoch) < _LONGEST_LIFE_DAYS else None

@@ -16,12 +16,14 @@ from msgspec.structs import force_setattr
 from fhir.record.datatypes import (
     Annotation,
     BackboneElement,
+    ChartResource,
     ChartText,
     CodeableConcept,
     Coding,
     Dosage,
     DoseAndRate,
     Element,
+    FhirTime,
     Identifier,
     LeanResource,
     Period,
@@ -32,6 +34,7 @@ from fhir.record.datatypes import (
     Reference,
     Subject,
     Version,
+    parse_time,
 )
 from fhir.record.opting_out import Consent, Flag
 
@@ -69,10 +72,9 @@ class SecurityLabels(Version, frozen=True, gc=False):
     security: tuple[Coding, ...] = ()
 
 
-class Patient(LeanResource, frozen=True, gc=False, tag="Patient"):
+class Patient(ChartResource, frozen=True, gc=False, tag="Patient"):
     """The patient: birth date, sex, death, place of birth and security labels."""
 
-    id: ChartText | None = None
     birthDate: ChartText | None = None
     gender: ChartText | None = None
     deceasedBoolean: bool | None = None
@@ -96,12 +98,11 @@ class ObservationComponent(BackboneElement, frozen=True, gc=False):
     interpretation: tuple[CodeableConcept, ...] = ()
 
 
-class Observation(LeanResource, frozen=True, gc=False, tag="Observation"):
+class Observation(ChartResource, frozen=True, gc=False, tag="Observation"):
     """A measurement or an answer."""
 
     status: ChartText
     code: CodeableConcept
-    id: ChartText | None = None
     subject: Subject | None = None
     effectiveDateTime: ChartText | None = None
     effectiveInstant: ChartText | None = None
@@ -124,10 +125,9 @@ class Observation(LeanResource, frozen=True, gc=False, tag="Observation"):
     contained: tuple[AnyResource, ...] = ()
 
 
-class Condition(LeanResource, frozen=True, gc=False, tag="Condition"):
+class Condition(ChartResource, frozen=True, gc=False, tag="Condition"):
     """A problem or a diagnosis."""
 
-    id: ChartText | None = None
     clinicalStatus: CodeableConcept | None = None
     verificationStatus: CodeableConcept | None = None
     code: CodeableConcept | None = None
@@ -162,10 +162,9 @@ class MedicationIngredient(BackboneElement, frozen=True, gc=False):
     strength: Ratio | None = None
 
 
-class Medication(LeanResource, frozen=True, gc=False, tag="Medication"):
+class Medication(ChartResource, frozen=True, gc=False, tag="Medication"):
     """A product, referenced or contained."""
 
-    id: ChartText | None = None
     identifier: tuple[Identifier, ...] = ()
     code: CodeableConcept | None = None
     status: ChartText | None = None
@@ -174,10 +173,9 @@ class Medication(LeanResource, frozen=True, gc=False, tag="Medication"):
     contained: tuple[AnyResource, ...] = ()
 
 
-class MedicationRequest(LeanResource, frozen=True, gc=False, tag="MedicationRequest"):
+class MedicationRequest(ChartResource, frozen=True, gc=False, tag="MedicationRequest"):
     """An order or a prescription."""
 
-    id: ChartText | None = None
     status: ChartText | None = None
     intent: ChartText | None = None
     doNotPerform: bool | None = None
@@ -208,10 +206,9 @@ class MedicationRequest(LeanResource, frozen=True, gc=False, tag="MedicationRequ
         return self.reportedBoolean is True or self.reportedReference is not None
 
 
-class MedicationStatement(LeanResource, frozen=True, gc=False, tag="MedicationStatement"):
+class MedicationStatement(ChartResource, frozen=True, gc=False, tag="MedicationStatement"):
     """A medication that the patient is reported to take."""
 
-    id: ChartText | None = None
     status: ChartText | None = None
     statusReason: tuple[CodeableConcept, ...] = ()
     medicationCodeableConcept: CodeableConcept | None = None
@@ -233,10 +230,9 @@ class MedicationStatement(LeanResource, frozen=True, gc=False, tag="MedicationSt
         return self.dosage
 
 
-class MedicationDispense(LeanResource, frozen=True, gc=False, tag="MedicationDispense"):
+class MedicationDispense(ChartResource, frozen=True, gc=False, tag="MedicationDispense"):
     """A medication that a pharmacy dispensed; it does not say whether the patient takes it."""
 
-    id: ChartText | None = None
     status: ChartText | None = None
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
@@ -260,10 +256,9 @@ class AdministeredDosage(BackboneElement, frozen=True, gc=False):
     dose: Quantity | None = None
 
 
-class MedicationAdministration(LeanResource, frozen=True, gc=False, tag="MedicationAdministration"):
+class MedicationAdministration(ChartResource, frozen=True, gc=False, tag="MedicationAdministration"):
     """A medication that was given to the patient, or is being given."""
 
-    id: ChartText | None = None
     status: ChartText | None = None
     medicationCodeableConcept: CodeableConcept | None = None
     medicationReference: Reference | None = None
@@ -297,10 +292,9 @@ class AllergyReaction(BackboneElement, frozen=True, gc=False):
     description: ChartText = ""
 
 
-class AllergyIntolerance(LeanResource, frozen=True, gc=False, tag="AllergyIntolerance"):
+class AllergyIntolerance(ChartResource, frozen=True, gc=False, tag="AllergyIntolerance"):
     """An allergy or an intolerance; one of DSTU2 has its `substance` for a code and its `status` for both statuses."""
 
-    id: ChartText | None = None
     clinicalStatus: CodeableConcept | None = None
     verificationStatus: CodeableConcept | None = None
     type: ChartText | None = None
@@ -338,11 +332,10 @@ class EncounterLocation(BackboneElement, frozen=True, gc=False):
     location: Reference | None = None
 
 
-class Encounter(LeanResource, frozen=True, gc=False, tag="Encounter"):
+class Encounter(ChartResource, frozen=True, gc=False, tag="Encounter"):
     """A visit or a stay."""
 
     status: ChartText
-    id: ChartText | None = None
     class_: Coding | None = field(default=None, name="class")
     type: tuple[CodeableConcept, ...] = ()
     serviceType: CodeableConcept | None = None
@@ -360,12 +353,16 @@ class Encounter(LeanResource, frozen=True, gc=False, tag="Encounter"):
         """The code of its class, such as AMB; None where it has none."""
         return self.class_.code if self.class_ is not None else None
 
+    @property
+    def begun(self) -> FhirTime | None:
+        """When it began, where that is said and can be read."""
+        return self.period.begin if self.period is not None else None
 
-class Procedure(LeanResource, frozen=True, gc=False, tag="Procedure"):
+
+class Procedure(ChartResource, frozen=True, gc=False, tag="Procedure"):
     """A procedure that was performed, or was not (`status` not-done, with the reason)."""
 
     status: ChartText
-    id: ChartText | None = None
     statusReason: CodeableConcept | None = None
     code: CodeableConcept | None = None
     subject: Subject | None = None
@@ -378,12 +375,23 @@ class Procedure(LeanResource, frozen=True, gc=False, tag="Procedure"):
     outcome: CodeableConcept | None = None
     note: tuple[Annotation, ...] = ()
 
+    @property
+    def performed(self) -> FhirTime | None:
+        """When it was done, or began where it took a while."""
+        period = self.performedPeriod
+        return parse_time(self.performedDateTime or (period.start if period is not None else None))
 
-class DiagnosticReport(LeanResource, frozen=True, gc=False, tag="DiagnosticReport"):
+    @property
+    def finished(self) -> FhirTime | None:
+        """When it was done, or was over where it took a while."""
+        period = self.performedPeriod
+        return parse_time(self.performedDateTime or (period.end or period.start if period is not None else None))
+
+
+class DiagnosticReport(ChartResource, frozen=True, gc=False, tag="DiagnosticReport"):
     """The report of a study or of a laboratory test."""
 
     status: ChartText | None = None
-    id: ChartText | None = None
     code: CodeableConcept | None = None
     subject: Subject | None = None
     effectiveDateTime: ChartText | None = None
@@ -394,10 +402,9 @@ class DiagnosticReport(LeanResource, frozen=True, gc=False, tag="DiagnosticRepor
     contained: tuple[AnyResource, ...] = ()
 
 
-class ServiceRequest(LeanResource, frozen=True, gc=False, tag="ServiceRequest"):
+class ServiceRequest(ChartResource, frozen=True, gc=False, tag="ServiceRequest"):
     """An order for a test or a service."""
 
-    id: ChartText | None = None
     status: ChartText | None = None
     intent: ChartText | None = None
     doNotPerform: bool | None = None
@@ -421,10 +428,9 @@ class AppointmentParticipant(BackboneElement, frozen=True, gc=False):
     actor: Subject | None = None
 
 
-class Appointment(LeanResource, frozen=True, gc=False, tag="Appointment"):
+class Appointment(ChartResource, frozen=True, gc=False, tag="Appointment"):
     """A visit that is booked. Whose it is, R4 says among the participants and R5 as `subject`."""
 
-    id: ChartText | None = None
     status: ChartText | None = None
     description: ChartText = ""
     serviceType: tuple[CodeableConcept, ...] = ()
@@ -434,17 +440,15 @@ class Appointment(LeanResource, frozen=True, gc=False, tag="Appointment"):
     participant: tuple[AppointmentParticipant, ...] = ()
 
 
-class Coverage(LeanResource, frozen=True, gc=False, tag="Coverage"):
+class Coverage(ChartResource, frozen=True, gc=False, tag="Coverage"):
     """An insurance; only who pays is looked up by it, a payer's service reads the client's own JSON."""
 
-    id: ChartText | None = None
     payor: tuple[Reference, ...] = ()
 
 
-class Immunization(LeanResource, frozen=True, gc=False, tag="Immunization"):
+class Immunization(ChartResource, frozen=True, gc=False, tag="Immunization"):
     """A vaccine dose that was given, or was not (`status` not-done)."""
 
-    id: ChartText | None = None
     status: ChartText | None = None
     statusReason: CodeableConcept | None = None
     vaccineCode: CodeableConcept | None = None
@@ -464,10 +468,9 @@ class DeviceName(BackboneElement, frozen=True, gc=False):
     name: ChartText = ""
 
 
-class Device(LeanResource, frozen=True, gc=False, tag="Device"):
+class Device(ChartResource, frozen=True, gc=False, tag="Device"):
     """A device of the patient: an implant, or one that is only used; `safety` may say whether it bears an MR scan."""
 
-    id: ChartText | None = None
     status: ChartText | None = None
     type: CodeableConcept | None = None
     deviceName: tuple[DeviceName, ...] = ()
@@ -490,10 +493,9 @@ class PlannedActivity(BackboneElement, frozen=True, gc=False):
     detail: PlannedDetail | None = None
 
 
-class CarePlan(LeanResource, frozen=True, gc=False, tag="CarePlan"):
+class CarePlan(ChartResource, frozen=True, gc=False, tag="CarePlan"):
     """A plan of care, such as hospice care."""
 
-    id: ChartText | None = None
     status: ChartText | None = None
     title: ChartText = ""
     category: tuple[CodeableConcept, ...] = ()
@@ -508,20 +510,18 @@ class RelativesCondition(BackboneElement, frozen=True, gc=False):
     code: CodeableConcept | None = None
 
 
-class FamilyMemberHistory(LeanResource, frozen=True, gc=False, tag="FamilyMemberHistory"):
+class FamilyMemberHistory(ChartResource, frozen=True, gc=False, tag="FamilyMemberHistory"):
     """What is known of the health of one relative."""
 
-    id: ChartText | None = None
     status: ChartText | None = None
     patient: Subject | None = None
     relationship: CodeableConcept | None = None
     condition: tuple[RelativesCondition, ...] = ()
 
 
-class DocumentReference(LeanResource, frozen=True, gc=False, tag="DocumentReference"):
+class DocumentReference(ChartResource, frozen=True, gc=False, tag="DocumentReference"):
     """A document of the chart, of which only the kind is read: a living will, an order not to resuscitate."""
 
-    id: ChartText | None = None
     status: ChartText | None = None
     type: CodeableConcept | None = None
     description: ChartText = ""
@@ -529,10 +529,9 @@ class DocumentReference(LeanResource, frozen=True, gc=False, tag="DocumentRefere
     date: ChartText | None = None
 
 
-class PractitionerRole(LeanResource, frozen=True, gc=False, tag="PractitionerRole"):
+class PractitionerRole(ChartResource, frozen=True, gc=False, tag="PractitionerRole"):
     """What somebody works as; of the user of a call it decides which orders are offered. It is no part of a chart."""
 
-    id: ChartText | None = None
     active: bool | None = None
     period: Period | None = None
     practitioner: Reference | None = None

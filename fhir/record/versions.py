@@ -129,7 +129,7 @@ def _version(resource: Any) -> tuple[float | None, float | None]:
     if meta is None:
         return None, None
     number = (meta.versionId or "").removeprefix("W/").strip('"')
-    changed = parse_time(meta.lastUpdated) if meta.lastUpdated else None
+    changed = parse_time(meta.lastUpdated)
     return float(number) if number.isascii() and number.isdigit() else None, changed.instant if changed else None
 
 

@@ -637,7 +637,7 @@ def _next_of(bundle: Bundle) -> str | None:
 
 def _age_hours(bundle: Bundle, as_of_epoch: float) -> float:
     text = bundle.meta.lastUpdated if bundle.meta is not None else None
-    run_at = parse_time(text) if text else None
+    run_at = parse_time(text)
     return 0.0 if run_at is None else (as_of_epoch - run_at.instant) / _HOUR_SECONDS
 
 

@@ -257,7 +257,7 @@ def _events_naming(
     for event, line in zip(charted.events, charted.lines, strict=True) if naming else ():
         if line in naming:
             source, when = _source_and_time(event)
-            yield event, source, parse_time(when or "")
+            yield event, source, parse_time(when)
 
 
 def _is_ahead(time: FhirTime, record: PatientRecord) -> bool:
@@ -266,7 +266,7 @@ def _is_ahead(time: FhirTime, record: PatientRecord) -> bool:
 
 def _is_planned_after(event: ServiceRequest | Procedure | Encounter, days: float, record: PatientRecord) -> bool:
     when = event.occurrenceDateTime if isinstance(event, ServiceRequest) else _source_and_time(event)[1]
-    time = parse_time(when or "")
+    time = parse_time(when)
     return time is not None and time.instant - record.as_of_epoch > days * DAY_SECONDS
 
 

@@ -92,7 +92,7 @@ _BOOKED = frozenset({"booked", "pending", "arrived", "checked-in"})
 def booked_follow_up(record: PatientRecord) -> str | None:
     """Return the booked visit of the next two weeks that is not a study, as Type/id; None where there is none."""
     for appointment in record.facts(Appointment):
-        time = parse_time(appointment.start or "")
+        time = parse_time(appointment.start)
         actors = [participant.actor for participant in appointment.participant if participant.actor is not None]
         patients = [actor.reference for actor in actors if actor.reference and "Patient/" in actor.reference]
         is_of_patient = not patients or any(who.endswith(f"/{record.patient_id}") for who in patients)

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from fhir.mapping.conditions import condition_hit, doubt_of
 from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature
-from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.datatypes import CodeableConcept, FhirTime
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition, Procedure
 from fhir.terminology.assertions import AssertedText
@@ -136,7 +136,4 @@ class CodedProcedure(Coded):
         for procedure in record.facts(Procedure):
             if procedure.code is None or procedure.status not in ("completed", "in-progress"):
                 continue
-            period = procedure.performedPeriod
-            text = procedure.performedDateTime or (period.start if period is not None else None)
-            source = f"Procedure/{procedure.id}" if procedure.id else "Procedure without id"
-            yield procedure.code, parse_time(text) if text else None, source
+            yield procedure.code, procedure.performed, procedure.source

@@ -90,7 +90,7 @@ class Smokes(HasCondition):
             status, words, code = read_smoking_answer(observation)
             if status is None:
                 return Missing(self, "refused", f"{self.words}: the answer of {time.date} is not understood.")
-            source = f"Observation/{observation.id}" if observation.id else "Observation without id"
+            source = observation.source
             smokes = 1.0 if status == "current" else 0.0
             return FeatureValue(self, smokes, time.text, source, code, smokes, words)
         if not (record.was_requested("Condition") and record.was_requested("smoking_status")):

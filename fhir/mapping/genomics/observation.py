@@ -131,7 +131,7 @@ class _Maker:
         self.observation = observation
         self.time = time
         self.entered = parse_time(observation.issued) if observation.issued else time
-        self.source = f"Observation/{observation.id}" if observation.id else "Observation without id"
+        self.source = observation.source
         self.is_final = observation.status in _FINAL
 
     def reading(

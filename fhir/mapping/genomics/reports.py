@@ -113,20 +113,16 @@ def _contained(record: PatientRecord) -> Iterator[_Observed]:
                 continue
             is_whole = report.status in _WHOLE
             readings = [
-                replace_fields(reading, source=_source_of(report), is_final=reading.is_final and is_whole)
+                replace_fields(reading, source=report.source, is_final=reading.is_final and is_whole)
                 for reading in readings_of(inside, time)
             ]
             yield inside, time, readings
 
 
-def _source_of(report: DiagnosticReport) -> str:
-    return f"DiagnosticReport/{report.id}" if report.id else "DiagnosticReport without id"
-
-
 def _time_of(report: DiagnosticReport) -> FhirTime | None:
     period = report.effectivePeriod
     text = report.effectiveDateTime or (period.start if period is not None else None) or report.issued
-    return parse_time(text) if text else None
+    return parse_time(text)
 
 
 def _paired(readings: list[GeneReading]) -> list[GeneReading]:
@@ -160,8 +156,8 @@ def _diagnoses(record: PatientRecord) -> Iterator[GeneReading]:
                 continue
             diagnoses.add(gene)
             text = condition.onsetDateTime or condition.recordedDate
-            time = parse_time(text) if text else None
-            source = f"Condition/{condition.id}" if condition.id else "Condition without id"
+            time = parse_time(text)
+            source = condition.source
             sentence = f"{concept.words} (diagnosis)"
             yield GeneReading(gene, "diagnosis", keys, sentence, source, time, time, not doubt_of(condition))
 
@@ -209,7 +205,7 @@ def _conclusions(record: PatientRecord) -> Iterator[GeneReading]:
         time = _time_of(report)
         if is_of_another([code]) or (time is not None and time.is_after(record.as_of_epoch)):
             continue
-        source = _source_of(report)
+        source = report.source
         entered = parse_time(report.issued) if report.issued else time
         for words in (*(concept.words for concept in report.conclusionCode), report.conclusion or ""):
             for gene, kind, keys, sentence in _concluded(words):

@@ -151,7 +151,7 @@ def _active(
     for request in _instances_last(record.facts(MedicationRequest)):
         if request.status is not None and request.status not in _ON_REQUEST:
             continue  # most of them: their dates are not read
-        written = parse_time(request.authoredOn) if request.authoredOn else None
+        written = parse_time(request.authoredOn)
         if request.status is None and not _is_of_last_year(written, record):
             continue
         if _is_order(request) and _goes_on(request, written, record):
@@ -342,7 +342,7 @@ def entry_of(order: Order, source: str, record: PatientRecord) -> ActiveMedicati
 
 
 def _entry(order: Order, source: str, when: str | None, record: PatientRecord) -> ActiveMedication:
-    time = parse_time(when) if when else None
+    time = parse_time(when)
     return ActiveMedication(_identity(order, record), source, time, order)
 
 
@@ -386,7 +386,7 @@ def _goes_on(order: Order, written: FhirTime | None, record: PatientRecord) -> b
 def written_at(order: Order) -> FhirTime | None:
     """When it was ordered, reported, handed over or given; None without a readable date."""
     text = order.dateAsserted if isinstance(order, MedicationStatement) else _since(order)
-    return parse_time(text) if text else None
+    return parse_time(text)
 
 
 def _since(order: Order) -> str | None:
@@ -456,7 +456,7 @@ def _administration_end(administration: MedicationAdministration) -> float:
     """Two days after it was given; what is being given lasts as long at least."""
     period = administration.effectivePeriod
     text = (period.end or period.start) if period is not None else administration.effectiveDateTime
-    given = parse_time(text) if text else None
+    given = parse_time(text)
     # A day without a time ends with that day.
     return given.instant + (_GIVEN_DAYS + _span_days(given)) * DAY_SECONDS if given is not None else 0.0
 
@@ -492,7 +492,7 @@ def _validity(order: Order) -> Sequence[Period]:
 
 
 def _end(period: Period) -> float | None:
-    end = parse_time(period.end) if period.end else None
+    end = period.finish
     if end is None:
         return None
     # FHIR Period: an end given as a day includes that day, one given as a month all of its days.
@@ -507,7 +507,7 @@ def _span_days(time: FhirTime) -> int:
 def days_valid(order: MedicationRequest) -> float | None:
     """Return how many days the validity period of its dispense has, None where it has no beginning or no end."""
     period = order.dispenseRequest.validityPeriod if order.dispenseRequest is not None else None
-    start = parse_time(period.start) if period is not None and period.start else None
+    start = period.begin if period is not None else None
     end = _end(period) if period is not None else None
     return (
         (end - start.instant) / DAY_SECONDS if start is not None and end is not None and end > start.instant else None
@@ -610,7 +610,7 @@ def _is_recent(order: Order, record: PatientRecord) -> bool:
     as_of_epoch = record.as_of_epoch
     when = _since(order)
     ends = [end for period in _periods(order) if (end := _end(period)) is not None]
-    time = parse_time(when) if when else None
+    time = parse_time(when)
     newest = max([*ends, *([time.instant] if time is not None else [])], default=None)
     if newest is None:
         return False
@@ -671,7 +671,7 @@ def _reported_at(order: MedicationRequest | MedicationStatement) -> FhirTime | N
         return time
     period = order.effectivePeriod
     text = order.effectiveDateTime or (period.start if period is not None else None)
-    return parse_time(text) if text else None
+    return parse_time(text)
 
 
 def _was_written_lately(time: FhirTime, record: PatientRecord, days: float) -> bool:

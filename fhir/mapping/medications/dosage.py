@@ -298,8 +298,8 @@ def quantity_days(duration: Quantity) -> float | None:
 
 
 def _period_days(period: Period) -> float | None:
-    start = parse_time(period.start) if period.start else None
-    end = parse_time(period.end) if period.end else None
+    start = period.begin
+    end = period.finish
     if start is None or end is None or end.instant < start.instant:
         return None
     # FHIR Period: an end given as a day includes that day.

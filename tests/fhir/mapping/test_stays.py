@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from fhir.mapping.stays import current_stay, is_left_open, stays_in_hospital
+from fhir.mapping.stays import current_stay, is_in_hospital, is_left_open, stays_in_hospital
 from fhir.record.resources import Encounter
 from tests.each import for_rows
 from tests.fhir import builders
@@ -39,6 +39,11 @@ def test_a_visit_that_nobody_closed_is_over_after_a_week_and_a_stay_after_a_year
     visit: dict[str, Any], left_open: bool
 ) -> None:
     assert is_left_open(msgspec.convert(visit, Encounter), AS_OF.timestamp()) is left_open
+
+
+@for_rows(("code", "is_in"), [("IMP", True), ("EMER", True), ("OBSENC", True), ("AMB", False), ("HH", False)])
+def test_a_stay_an_emergency_and_an_observation_are_in_hospital(code: str, is_in: bool) -> None:
+    assert is_in_hospital(record_of(_stay(code, start="2026-11-19"))) is is_in
 
 
 @for_rows(("start", "end", "is_one"))

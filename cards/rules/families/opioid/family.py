@@ -30,7 +30,6 @@ from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.text import format_number, plain
 from fhir.mapping.medications.opioids import is_patch
-from fhir.record.datatypes import parse_time
 from fhir.record.resources import Procedure
 
 
@@ -210,13 +209,11 @@ def _procedure_recent(spec: Spec) -> Predicate:
     def recent_procedures(context: RuleContext) -> Iterator[Fact]:
         record = context.session.record
         for procedure in record.facts(Procedure):
-            period = procedure.performedPeriod
-            when = procedure.performedDateTime or (period.end or period.start if period is not None else None)
-            time = parse_time(when) if when else None
+            time = procedure.finished
             procedure_words = procedure.code.words if procedure.code is not None else ""
             in_time = time is not None and time.whole_days(record.as_of_epoch) <= days
             if time is not None and in_time and procedure.status == "completed" and words.search(procedure_words):
-                yield Fact("procedure", plain(procedure_words), effective=time.text, source=f"Procedure/{procedure.id}")
+                yield Fact("procedure", plain(procedure_words), effective=time.text, source=procedure.source)
 
     return Predicate(test, lambda context: list(recent_procedures(context)), frozenset({"procedures"}))
 

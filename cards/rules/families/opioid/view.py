@@ -150,7 +150,7 @@ class OpioidView:
                 yield from self._of_taken(medication)
 
     def _of_taken(self, medication: CurrentMedication) -> Iterator[OpioidPart]:
-        since = parse_time(medication.since) if medication.since else None
+        since = parse_time(medication.since)
         is_order = not isinstance(medication.order, MedicationStatement | MedicationDispense | MedicationAdministration)
         for part in self._parts_of(
             medication.order,
@@ -271,7 +271,7 @@ def _since(order: Order) -> FhirTime | None:
         period = order.effectivePeriod
         text = order.effectiveDateTime or (period.start if period is not None else None)
         text = text or (order.dateAsserted if isinstance(order, MedicationStatement) else None)
-    return parse_time(text) if text else None
+    return parse_time(text)
 
 
 def _based_on(drafted: DraftMedication) -> frozenset[str]:

@@ -94,7 +94,7 @@ def _takes_steroid_for_long(context: RuleContext) -> bool:
     return any(
         "corticosteroid" in medication.medication.keys
         and medication.medication.systemic
-        and (since := parse_time(medication.since or "")) is not None
+        and (since := parse_time(medication.since)) is not None
         and since.whole_days(now) > _LONG_TERM_DAYS
         for medication in context.session.active
     )

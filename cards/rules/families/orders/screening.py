@@ -98,9 +98,7 @@ def _screenings(record: PatientRecord) -> Iterator[tuple[frozenset[str], FhirTim
             yield groups, effective_time(observation), finding, not marks.isdisjoint(ABNORMAL)
     for procedure in record.facts(Procedure):
         if procedure.status == "completed" and (groups := _groups_of(procedure.code)):
-            period = procedure.performedPeriod
-            time = parse_time(procedure.performedDateTime or (period.start if period is not None else "") or "")
-            yield groups, time, "", False
+            yield groups, procedure.performed, "", False
     for report in record.facts(DiagnosticReport):
         if report.status in _FINAL_REPORT and (groups := _groups_of(report.code)):
             finding = " ".join([report.conclusion or "", *(concept.words for concept in report.conclusionCode)])
