@@ -345,11 +345,11 @@ def _in_pregnancy(service: PreventiveService, record: PatientRecord) -> ServiceA
     """Due where no test of this pregnancy counts, from the week of the recommendation on."""
     pregnancy = find_condition(record, "pregnancy")
     dated = gestation(record, pregnancy.time, pregnancy.source) if pregnancy is not None else None
-    if dated is None:
+    if dated is None or dated.weeks < service.from_week <= dated.bounds[1]:
         text = "the week of the pregnancy is not on record"
         return judge(service, "not-charted", text) if service.from_week else by_interval(service, record)
     if not service.from_week <= dated.weeks <= service.to_week:
-        text = f"from week {service.from_week} of a pregnancy on; this is week {dated.weeks}"
+        text = f"from week {service.from_week} of a pregnancy on; this is week {dated.week}"
         return judge(service, "risk", text)
     begun = record.as_of.date() - timedelta(days=dated.days)
     return newest_that_counts(service, record, lambda test: test.day is None or test.day >= begun)

@@ -388,11 +388,15 @@ def _is_low_dose(steroid: ActiveMedication) -> bool:
     return daily is not None and daily.high < _SUPPRESSIVE_MG
 
 
+_FIRST_WEEK_OF_VACCINES: Final = 27
+"""Tdap is given from it on, RSV later (CDC): a second trimester does not say when that is."""
+
+
 def _onset_of_pregnancy(record: PatientRecord) -> Iterator[PatientObservation]:
     """When the pregnancy began, from how far it is; CDC counts vaccines in pregnancy from that day."""
     hit = find_condition(record, "pregnancy")
     pregnancy = gestation(record, hit.time if hit.is_onset else None, hit.source) if hit is not None else None
-    if pregnancy is not None:
+    if pregnancy is not None and (pregnancy.most is None or pregnancy.weeks >= _FIRST_WEEK_OF_VACCINES):
         onset = record.as_of.date() - timedelta(days=pregnancy.days)
         yield PatientObservation(ONSET_OF_PREGNANCY, onset, pregnancy.source or "", pregnancy.words)
 

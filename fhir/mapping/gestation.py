@@ -29,63 +29,99 @@ _WEEKS_IN_WORDS = re.compile(
     r"|\b(?:ssw|sa|sg|sw|rv|uge|uke|vecka|v\.|semana|settimana|semaine|raskausviikko|tydzień|hbd) ?(\d{1,2})\b",
     re.IGNORECASE,
 )
-# The third trimester begins with week 28: what is said of it holds from that week on. "3rd trimester", "T3 pregnancy".
-# So does labor, which is charted with its weeks where it begins before.
+# "3rd trimester", "T3 pregnancy"; so is labor, which is charted with its weeks where it begins before week 28.
 _THIRD_TRIMESTER = re.compile(
     r"\b(?:3|iii|third|terzo|tercer|terceiro|troisi[eè]me|dritte[sn]?|derde|tredje)(?:rd|de|e|er|ème|eme|º|°|ª|\.)?"
     r" ?trim(?:est\w{1,4}|enon)|\btrimest(?:er|re) ?(?:3|iii)\b|\b(?:pregnan\w{2,3}|grossesse),? ?t3\b"
     r"|\b[89](?:\.|e|ème|eme|º|°|th)? ?(?:mois|mes(?:es|i|e)?|(?:schwangerschafts)?monat|months?|maand\w*|miesi[aą]c\w*"
     r"|hónap\w*|měsíc\w*)\b"
     r"|(?<!not )(?<!not yet )\b(?:(?:in|active|established|spontaneous|early) labou?r\b|labou?r and delivery\b"
-    r"|en travail\b|in travaglio|trabajo de parto|trabalho de parto|unter (?:der )?geburt|in partu\b)",
+    r"|en travail\b|in travaglio|trabajo de parto|trabalho de parto|unter (?:der )?geburt|in partu\b)"
+    r"|\bZ34\.?[089]3\b|\bO09\.?\w{1,3}3\b",
     re.IGNORECASE,
 )
-_THIRD_TRIMESTER_WEEK = 28
-# The second begins with week 14: an onset of fewer weeks is the day on which somebody wrote it down.
 _SECOND_TRIMESTER = re.compile(
     r"\b(?:2|ii|second|secondo|segundo|deuxi[eè]me|zweite[sn]?|tweede|ande[nt]|andre)(?:nd|de|e|er|ème|eme|º|°|ª|\.)?"
     r" ?trim(?:est\w{1,4}|enon)|\btrimest(?:er|re) ?(?:2|ii)\b|\bZ34\.?[089]2\b|\bO09\.?\w{1,3}2\b",
     re.IGNORECASE,
 )
-_SECOND_TRIMESTER_WEEK = 14
+_LAST_WEEK = 43
+_TRIMESTERS = (
+    ("third trimester", _THIRD_TRIMESTER, 28, _LAST_WEEK),
+    ("second trimester", _SECOND_TRIMESTER, 14, 27),
+)
+"""With the first and the last week that each can mean on the day on which it was written down."""
 
 
 class Gestation(Struct, frozen=True, gc=False):
-    """The gestational age: completed weeks, the basis in words, the resource of the basis, and completed days."""
+    """The gestational age: completed weeks, the basis in words, the resource of the basis, and completed days.
+
+    Where only a trimester is on record, `weeks` and `days` are the least that it leaves, and `most` the most weeks.
+    """
 
     weeks: int
     words: str
     source: str | None
     days: int = 0
+    most: int | None = None
+
+    @property
+    def week(self) -> str:
+        """The week, or the weeks in which it may be: "22", "14 to 27", "28 or later"."""
+        if self.most is None:
+            return str(self.weeks)
+        return f"{self.weeks} or later" if self.most == _LAST_WEEK else f"{self.weeks} to {self.most}"
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The least and the most weeks, which are the same where the week is known."""
+        return self.weeks, self.weeks if self.most is None else self.most
 
 
 def gestation(record: PatientRecord, since: FhirTime | None, source: str | None = None) -> Gestation | None:
     """Return the gestational age of a current pregnancy; None where nothing on record gives it.
 
     By the estimated due date, else a gestational age that was measured or charted as ICD-10 Z3A or in the words of a
-    condition, else the onset `since` of the condition (`source`), which counts as two weeks into the pregnancy.
+    condition, else the onset `since` of the condition (`source`), which counts as two weeks into the pregnancy. A
+    trimester that the onset contradicts goes before it: such an onset is the day on which somebody wrote it down.
     """
     signs = pregnancy_signs(record)
     for sign in (*signs.due, *signs.gestation, *_charted_weeks(record), *signs.periods[:1]):
         weeks = weeks_by(sign, record)
         if weeks is not None and not has_ended(record, beginning(sign)):
             return Gestation(int(weeks), _basis(sign), sign.source, _whole_days(weeks))
-    if since is None or since.precision not in ("day", "instant"):
+    by_onset = _by_onset(record, since, source)
+    present = [one for one in record.facts(Condition) if condition_status(one, record.as_of_epoch) != "past"]
+    by_trimester = (_by_trimester(condition, by_onset, record) for condition in present)
+    return max(filter(None, by_trimester), key=lambda found: found.bounds, default=by_onset)
+
+
+def _by_onset(record: PatientRecord, since: FhirTime | None, source: str | None) -> Gestation | None:
+    if since is None or since.precision not in ("day", "instant") or since.instant > record.as_of_epoch:
         return None
-    days = (record.as_of_epoch - since.instant) / DAY_SECONDS
-    if days < 0:
-        return None
-    weeks = days / 7.0 + _WEEKS_BEFORE_ONSET
-    if weeks < _SECOND_TRIMESTER_WEEK and _is_in_second_trimester(record):
-        return None
+    weeks = (record.as_of_epoch - since.instant) / DAY_SECONDS / 7.0 + _WEEKS_BEFORE_ONSET
     return Gestation(int(weeks), f"onset {since.date}", source, _whole_days(weeks))
 
 
-def _is_in_second_trimester(record: PatientRecord) -> bool:
-    present = (one for one in record.facts(Condition) if condition_status(one, record.as_of_epoch) != "past")
-    concepts = [condition.code for condition in present if condition.code is not None]
-    texts = (text for concept in concepts for text in (*concept.texts, *(coding.code for coding in concept.coding)))
-    return any(map(_SECOND_TRIMESTER.search, texts))
+def _by_trimester(condition: Condition, by_onset: Gestation | None, record: PatientRecord) -> Gestation | None:
+    """Return the weeks that the trimester of a problem leaves now, or those by the onset where they lie in it."""
+    if (concept := condition.code) is None:
+        return None
+    texts = " ".join([*concept.texts, *(coding.code for coding in concept.coding)])
+    named = next((row for row in _TRIMESTERS if row[1].search(texts)), None)
+    if named is None or not any(meant.group == "pregnancy" for meant in read_concept(concept).meant):
+        return None
+    words, _, first, last = named
+    entered = parse_time(condition.recordedDate or "") or _visit_time(condition, record)
+    time = entered or parse_time(condition.onsetDateTime or "")  # an onset may be the day of the entry, or before it
+    passed = max(record.as_of_epoch - time.instant, 0.0) / DAY_SECONDS / 7.0 if time is not None else 0.0
+    least, most = first + passed if entered else float(first), min(int(last + passed), _LAST_WEEK)
+    if by_onset is not None and int(least) <= by_onset.weeks <= most:
+        return by_onset
+    if least > _LAST_WEEK or has_ended(record, record.as_of_epoch - least * 7.0 * DAY_SECONDS):
+        return None
+    on = f" on {entered.date}" if entered is not None else ", without a date"
+    return Gestation(int(least), words + on, f"Condition/{condition.id}", _whole_days(least), most)
 
 
 def _basis(sign: PregnancySign) -> str:
@@ -94,19 +130,12 @@ def _basis(sign: PregnancySign) -> str:
         return f"due {sign.due.date}"
     if sign.how == "period":
         return f"last period {sign.time.date}"
-    is_third = _THIRD_TRIMESTER.search(sign.words) and not _WEEKS_IN_WORDS.search(sign.words)
-    return f"{'third trimester' if is_third else f'week {int(sign.weeks)}'} on {sign.time.date}"
+    return f"week {int(sign.weeks)} on {sign.time.date}"
 
 
 def _whole_days(weeks: float) -> int:
     """Return the completed days; a part of a second that is lost in dividing by seven is no day."""
     return int(weeks * 7.0 + 1e-6)
-
-
-def gestation_weeks(record: PatientRecord, since: FhirTime | None) -> int | None:
-    """Return the completed weeks alone."""
-    estimate = gestation(record, since)
-    return estimate.weeks if estimate is not None else None
 
 
 def _charted_weeks(record: PatientRecord) -> list[PregnancySign]:
@@ -125,8 +154,7 @@ def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[Pregnancy
     weeks = next((week for week in coded if week is not None), None)
     if weeks is None and any(meant.group == "pregnancy" for meant in read_concept(condition.code).meant):
         match = _WEEKS_IN_WORDS.search(condition.code.words)
-        is_third = _THIRD_TRIMESTER.search(condition.code.words) is not None
-        weeks = int(match[1] or match[2]) if match is not None else _THIRD_TRIMESTER_WEEK if is_third else None
+        weeks = int(match[1] or match[2]) if match is not None else None
     if weeks is not None:
         source, days = condition.source, (record.as_of_epoch - time.instant) / DAY_SECONDS
         # "Pregnant, 20 weeks" with an onset 20 weeks ago and no date of its recording: that is how it began.

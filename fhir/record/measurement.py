@@ -29,6 +29,7 @@ from fhir.terminology.analytes import (
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import imported_meaning
 from fhir.terminology.imported import analytes_by_code, is_used
+from fhir.terminology.units import unit_parts
 
 # README of the medication tables: "newest usable value (unit known, plausible, final, not haemolysed)".
 USABLE_STATUS = frozenset({"final", "amended", "corrected"})
@@ -251,7 +252,7 @@ def refusal_of_unread(others: Iterable[CodedPart]) -> list[Refusal]:
     names: dict[str, str] = {}
     count = 0
     for observation, _, _ in others:
-        quantity = observation.valueQuantity
+        quantity = observation.valueQuantity or _quantity_with_unit_in_words(observation)
         if quantity is None or quantity.value is None or observation.status not in USABLE_STATUS:
             continue
         if (name_and_code := _name_of_unread(observation.code)) is not None:
@@ -434,38 +435,55 @@ def _converted(
     return Measurement(analyte.key, value, analyte.unit, time, coded[0].source, coded[2] or "", charted, charted_unit)
 
 
-# "6.4 mmol/L", "6,4 mmol/l", "6.4 H mmol/L"; a comma before three digits could as well mark thousands.
+# "6.4 mmol/L", "6,4 mmol/l", "6.4 H mmol/L"; a comma before three digits marks thousands where cells are counted.
 _NUMBER_WITH_UNIT = re.compile(
-    r"(?:[=↑↓] ?)?(?P<whole>-?\d{1,7})(?:(?:\.(?P<point>\d{1,6}))|(?:,(?P<comma>\d{1,2})))?"
+    r"(?:[=↑↓*!] ?)?(?P<whole>-?\d{1,7})(?:(?:\.(?P<point>\d{1,6}))|(?:,(?P<comma>\d{1,2})))?"
     r"(?:(?: \(?(?:HH?|LL?)| ?\(?[↑↓*!]{1,2})\)?(?= \S))? ?(?P<unit>[^\d.,].{0,30})?"
 )
+_CELLS = re.compile(r"(\d{1,3}(?:[.,]\d{3})+) ?((?:cells|c[ée]l\w*)?/ ?(?:[uµμ]L|mcL|mm[3³]))", re.IGNORECASE)
 
 
-# "6.4 mmol/L (H)": what is said of the number behind its unit; the L of "mmol / L" is the unit's.
+# "6.4 mmol/L (H)": what is said of the number behind its unit; the L of "mmol / L" is the unit's. "85 kg (187 lb 6 oz)"
+# says it again in other units, "(3.5-5.1)" what is usual.
 _FLAG = re.compile(
     r"(?:(?<![/ ])(?: [(\[]?|[(\[])"
     r"[*!]{0,2}(?:HH?|LL?|[↑↓]{1,2}|(?:very |critical(?:ly)? |panic )?(?:high|low|critical|panic))[)\]]?)?"
-    r"[*!]{0,3}$",
+    r"[*!]{0,3}$"
+    r"|(?<=\d)(?:HH?|LL?)$"
+    r"| ?[(\[](?:ref[.:]* ?)?[<>]?\d[\d.,]*(?: ?[-–] ?\d[\d.,]*(?: [^()\d]{1,12})?"
+    r"| ?(?:lb|oz|kg|°?[FC]|'|\")[^()]{0,9})?[)\]]$",
     re.IGNORECASE,
 )
 
 
 # 5' 10", 5 ft 10 in: a height.
 _FEET = re.compile(r"(\d) ?(?:['′]|ft\.?|feet) ?(\d{1,2}(?:\.\d)?) ?(?:[\"″]|''|in\.?|inches)?", re.IGNORECASE)
+_POUNDS = re.compile(r"(\d{1,3}) ?(?:lbs?|pounds?)\.?,? (\d{1,2}(?:\.\d{1,2})?) ?(?:oz\.?|ounces?)", re.IGNORECASE)
 
 
 def _quantity_in_words(part: Observation | ObservationComponent) -> Quantity | None:
     """Return the number and unit of a result that came as text or as an integer; None where the text is no number."""
     if part.valueInteger is not None:
         return Quantity(float(part.valueInteger))
+    words = _FLAG.sub("", _words_of(part))
     if (feet := _FEET.fullmatch(_words_of(part))) is not None:
         return Quantity(12 * float(feet[1]) + float(feet[2]), unit="in")
-    match = _NUMBER_WITH_UNIT.fullmatch(_FLAG.sub("", _words_of(part)))
+    if (pounds := _POUNDS.fullmatch(words)) is not None:
+        return Quantity(float(pounds[1]) + float(pounds[2]) / 16, unit="lb")
+    if (cells := _CELLS.fullmatch(words)) is not None:
+        return Quantity(float(re.sub("[.,]", "", cells[1])), unit=cells[2])
+    match = _NUMBER_WITH_UNIT.fullmatch(words)
     if match is None:
         return None
     fraction = match["point"] or match["comma"]
     number = float(f"{match['whole']}.{fraction}" if fraction else match["whole"])
     return Quantity(number, unit=(match["unit"] or "").strip())
+
+
+def _quantity_with_unit_in_words(observation: Observation) -> Quantity | None:
+    """Return the number of a text that only a result has: "6.2 mmol/L", not "2 drinks/day"."""
+    quantity = _quantity_in_words(observation) if observation.valueString else None
+    return quantity if quantity is not None and unit_parts(quantity.unit) is not None else None
 
 
 # "Not determined", "not possible" and "never tested" are no answer.

@@ -19,7 +19,8 @@ _SAME: Final = {
     "mcl": "ul", "mm3": "ul", "cmm": "ul", "cumm": "ul", "mm^3": "ul", "mcg": "ug", "gm": "g", "gms": "g", "gram": "g",
     "grams": "g", "liter": "l", "litre": "l", "units": "u", "unit": "u", "iu": "u", "100ml": "dl", "sec": "s",
     "pound": "lb", "pounds": "lb", "lbs": "lb", "lbav": "lb", "kilogram": "kg", "kilograms": "kg", "°c": "cel",
-    "degc": "cel", "°f": "degf", "miu": "mu", "uiu": "uu", "kiu": "ku", "1": "", "cells": "", "cell": "", "zellen": "",
+    "degc": "cel", "°f": "degf", "miu": "mu", "uiu": "uu", "mciu": "uu", "kiu": "ku",
+    "1": "", "cells": "", "cell": "", "zellen": "",
 }  # fmt: skip
 _PER_AREA: Final = re.compile(r"1[.,]73 ?(?:m\^?2|sqm|qm)?")
 _POWER: Final = re.compile(r"^(?:x|×|\*|·)?10(?:\*\*|\^|\*|e|\+|exp)\+?(\d{1,2})$")

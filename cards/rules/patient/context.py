@@ -55,6 +55,8 @@ _UNKNOWN = {
 }
 
 
+# The numbers that say an age, with how many of each are a year.
+_PER_YEAR: Final = {"age_years": 1, "age_months": 12}
 _LONG_AGO_DAYS: Final = 730
 """A drug whose newest entry is older was perhaps forgotten on the list: the card asks first whether it is taken."""
 RECENT_START_DAYS = 30.0
@@ -230,9 +232,16 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     @property
     def gestation_weeks(self) -> int | None:
-        """Completed weeks of a pregnancy that is going on."""
+        """Completed weeks of a pregnancy that is going on; None also where only a trimester is on record."""
         gestation = self.session.gestation
-        return gestation.weeks if gestation is not None else None
+        return gestation.weeks if gestation is not None and gestation.most is None else None
+
+    def bounds(self, word: str) -> tuple[float, float] | None:
+        """Return between which values a number lies that is not known itself; None where nothing says so."""
+        if word == "gestation_weeks":
+            return self.session.gestation.bounds if self.session.gestation is not None else None
+        ages = self.session.record.age_bounds() if word in _PER_YEAR else None
+        return None if ages is None else (_PER_YEAR[word] * ages[0], _PER_YEAR[word] * (ages[1] + 1) - 1)
 
     def has_condition(self, key: str) -> bool | None:
         """Whether the condition is on the list; None where the list is not known, so that its silence means nothing."""
@@ -368,9 +377,8 @@ class RuleContext(Struct, frozen=True, eq=False):
         if word == "weekly_dose_mg" and self.weekly_dose_mg is not None:
             text = f"{self.mass_words(self.weekly_dose_mg, limits)}/week"
             return [Fact("weekly_dose", text, self.weekly_dose_mg, "mg/wk", source=self.drafted.draft.name)]
-        if word == "gestation_weeks" and self.gestation_weeks is not None:
-            source = self.session.gestation.source if self.session.gestation is not None else None
-            return [Fact("gestation", f"week {self.gestation_weeks} now", self.gestation_weeks, "wk", source=source)]
+        if word == "gestation_weeks" and (gestation := self.session.gestation) is not None:
+            return [Fact("gestation", f"week {gestation.week} now", gestation.weeks, "wk", source=gestation.source)]
         return []
 
     # How sure the facts are

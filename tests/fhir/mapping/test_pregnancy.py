@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fhir.mapping.conditions import find_condition
-from fhir.mapping.gestation import gestation_weeks
+from fhir.mapping.gestation import gestation
 from tests.each import for_rows
 from tests.fhir import builders
 from tests.fhir.builders import ICD10, LOINC, SNOMED, SUBJECT, condition, encounter, observation, record_of
@@ -40,7 +40,8 @@ def weeks(*resources: dict[str, Any]) -> int | None:
     record = record_of(*resources, patient=WOMAN)
     hit = find_condition(record, "pregnancy")
     assert hit is not None
-    return gestation_weeks(record, hit.time if hit.is_onset else None)
+    dated = gestation(record, hit.time if hit.is_onset else None)
+    return dated.weeks if dated is not None else None
 
 
 @for_rows(
@@ -180,8 +181,8 @@ def _tested(when: str, answer: dict[str, Any] = POSITIVE) -> dict[str, Any]:
     return seen("2106-3", when, valueCodeableConcept=answer, id=f"test-{when}")
 
 
-def _second_trimester(status: str) -> dict[str, Any]:
-    return condition("1", status=status, recordedDate="2022-03-01") | {"code": {"text": "Pregnancy, second trimester"}}
+def _trimester(which: str, status: str, recorded: str | None) -> dict[str, Any]:
+    return condition("1", status=status, recordedDate=recorded) | {"code": {"text": f"Pregnancy, {which} trimester"}}
 
 
 PREGNANCY = condition("72892002", onsetDateTime="2026-09-01")
@@ -211,8 +212,12 @@ SAID = {"coding": condition("72892002")["code"]["coding"], "text": "Pregnancy, 1
         # The weeks of the last pregnancy are not those of this one.
         ([PREGNANCY, observation("11884-4", 20, "wk", "2026-07-15"), birth("2026-07-20")], 13),
         ([PREGNANCY, observation("11884-4", 20, "wk", "2026-07-15")], 38),
-        ([PREGNANCY, _second_trimester("active")], None),
-        ([PREGNANCY, _second_trimester("resolved")], 13),
+        # A trimester that the onset contradicts leaves its weeks, the least first; not that of an earlier pregnancy.
+        ([PREGNANCY, _trimester("second", "active", "2026-11-13")], 15),
+        ([PREGNANCY, _trimester("second", "active", None)], 14),
+        ([PREGNANCY, _trimester("third", "active", None)], 28),
+        ([PREGNANCY, _trimester("second", "active", "2022-03-01")], 13),
+        ([PREGNANCY, _trimester("second", "resolved", "2022-03-01")], 13),
         # Of several codes that which tells the week counts.
         ([PREGNANCY, condition("Z3A.18", ICD10, status=None, recordedDate="2026-11-06") | {"code": {"coding": [
             {"system": ICD10, "code": "Z33.1"}, {"system": ICD10, "code": "Z3A.18"}]}}], 20),
@@ -250,7 +255,8 @@ def test_a_period_that_did_not_come_is_a_supposed_pregnancy(more: list[dict[str,
     assert (hit is not None) is is_pregnant
     if hit is not None:
         assert (hit.words, hit.doubt) == ("last menstrual period 2026-07-05", "unconfirmed")
-        assert gestation_weeks(record, None) == 19
+        assert (dated := gestation(record, None)) is not None
+        assert dated.weeks == 19
 
 
 @for_rows(

@@ -315,8 +315,6 @@ _NUMBERS = (
         _GESTATION,
     ),
 )
-# The numbers that say an age, with how many of each are a year.
-_AGES: Mapping[str, int] = {"age_years": 1, "age_months": 12}
 _BY_WORD = {number.word: number for number in _NUMBERS}
 
 
@@ -328,9 +326,9 @@ def _condition(number: _Number) -> Condition:
 
         def test(context: RuleContext) -> Truth:
             value = read(context)
-            if value is None and word in _AGES and (ages := context.session.record.age_bounds()) is not None:
-                # The year of birth alone leaves two ages: what is true of both of them is true.
-                least, most = (compare(age) for age in (_AGES[word] * ages[0], _AGES[word] * (ages[1] + 1) - 1))
+            if value is None and (bounds := context.bounds(word)) is not None:
+                # The year of birth alone leaves two ages, a trimester some weeks: what is true of all of them is true.
+                least, most = map(compare, bounds)
                 return least if least is most else None
             return compare(value)
 

@@ -27,7 +27,7 @@ def _tested_negative(wanted: Mapping[str, float], context: RuleContext) -> Truth
 
 def _week(context: RuleContext) -> str | None:
     gestation = context.session.gestation
-    return str(gestation.weeks) if gestation is not None else None
+    return gestation.week if gestation is not None else None
 
 
 def _week_source(context: RuleContext) -> str | None:
