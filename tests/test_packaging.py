@@ -90,7 +90,7 @@ def test_every_lock_that_the_image_installs_goes_into_its_build() -> None:
 
 
 def test_the_runtime_lock_is_made_from_what_pyproject_depends_on() -> None:
-    declared = {str(Requirement(text)) for kind in ("runtime", "postgres") for text in _project()[kind]}
+    declared = {str(Requirement(text)) for kind in ("runtime", "postgres", "otlp") for text in _project()[kind]}
     assert {str(item) for item in _wanted("runtime.in") if item.name not in INSTALLS_THE_PROJECT_ITSELF} == declared
 
 

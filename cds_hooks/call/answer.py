@@ -670,7 +670,7 @@ async def _record(call: Call, answer: Answered) -> None:
     await _commit(call, answer.decision, chart.row if chart is not None and not chart.is_committed else None)
     if chart is not None:
         chart.is_committed = True
-    components, selected = call.components, answer.selected
+    components, selected, trace = call.components, answer.selected, call.trace
     if not call.is_trial:
         components.restraint.note_shown(selected.cards, selected.advised.checked)
     call.stages.end("record")
@@ -680,6 +680,9 @@ async def _record(call: Call, answer: Answered) -> None:
         components.metrics.answered(call.service.id, hook, cards, silences, call.stages.seconds, found_by)
         record = selected.advised.understood.record
         components.metrics.not_understood(call.client.name, gaps(record), unreadable_codes(record))
+    if trace is not None:
+        trace.say(hook=hook, cards=len(cards), silences=len(silences), bytes=len(answer.decision.response))
+        trace.count_prefetch(state.state for state in selected.advised.understood.prefetch.states)
 
 
 def _refusal(call: Call, received: Received | None, error: HookError) -> Decision:

@@ -21,6 +21,7 @@ from cds_hooks.people.governance.approvals import ApprovalBook, ModelApprovals
 from cds_hooks.people.governance.releases import Releases
 from cds_hooks.settings import Settings
 from cds_hooks.telemetry.metrics import Metrics
+from cds_hooks.telemetry.tracing import Tracing, open_tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class ServerComponents:
     releases: Releases
     versions: ModelVersions
     users: UserNames = field(default_factory=lambda: UserNames("none"))
+    tracing: Tracing = field(default_factory=Tracing)
     services: Mapping[str, Service] = field(default_factory=dict)
     """All services by id; none where nobody has to know what the others would show, as in a replay."""
     visits: VisitMemory = field(init=False)
@@ -63,6 +65,7 @@ def open_components(
     Raises:
         RecordUnavailable: The record cannot be opened.
         RulesFileError: The site's rules file cannot be used.
+        TracingUnavailable: Spans are to be sent, and the packages for it are not installed.
     """
     releases = Releases(served, by_two_people=not trust.development)
     restraint = Restraint(
@@ -84,5 +87,6 @@ def open_components(
         releases,
         versions,
         open_user_names(configured.record_user, configured.user_keys),
+        open_tracing(configured),
         services,
     )

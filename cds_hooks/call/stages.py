@@ -21,16 +21,19 @@ SENT_AS_TRIAL: Final = "cds_hooks.trial"
 class Stopwatch:
     """How long each stage of one call took."""
 
-    __slots__ = ("_last", "seconds")
+    __slots__ = ("_last", "_trace", "seconds")
 
-    def __init__(self) -> None:
+    def __init__(self, trace: CallTrace | None) -> None:
         self.seconds: dict[str, float] = {}
+        self._trace = trace
         self._last = perf_counter()
 
     def end(self, name: str) -> None:
         """Note the time since the stage before this one ended."""
         now = perf_counter()
         self.seconds[name] = now - self._last
+        if self._trace is not None:
+            self._trace.stage(name, self._last, now)
         self._last = now
 
     @property
@@ -79,7 +82,8 @@ def open_call(
         service=service,
         client=client,
         components=components,
-        stages=Stopwatch(),
+        predict=Model.predict if trace is None else trace.timed("model", Model.predict),
+        stages=Stopwatch(trace),
         decision_id=decision_id,
         as_of=components.settings.as_of or datetime.now(UTC),
         released=released,

@@ -280,8 +280,6 @@ class BoundedHttp(HttpToolsProtocol):
         self._quiet_bytes = 0
         super().on_headers_complete()
         cast("dict[str, Any]", self.scope)[ARRIVED] = self.edge.clock() - _waited_in_kernel(self.transport)
-        if self.scope["method"] != "HEAD":  # whose answer has no part after the head
-            self.cycle.transport = HeadWithBody(self.transport)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body, which is handed over with the others that arrived at the same time."""
@@ -364,41 +362,6 @@ class BoundedHttp(HttpToolsProtocol):
             self.edge.note_answer(reason, _REASONS[reason][0], call_id)
             self.transport.write(_answer(*_REASONS[reason], call_id))
         self.transport.close()
-
-
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class HeadWithBody(asyncio.Transport):
-    """What an answer is written to: sends its head together with the first part of its body.
-
-    uvicorn writes the two apart and uvloop sends each at once, which wakes the reader twice: 10 µs and more a call.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head: bytes | None = None
-        self._has_begun = False
-
-    def write(self, data: bytes) -> None:  # type: ignore[override] # as uvicorn calls it
-        """Keep the head until the next part comes, which may be empty."""
-        if self._has_begun or data == _CONTINUE:
-            self._transport.write(data)
-        elif self._head is None:
-            self._head = data
-        else:
-            self._has_begun = True
-            self._transport.writelines((self._head, data))
-
-    def is_closing(self) -> bool:
-        """Return whether the connection is being closed."""
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        """Close the connection after what was written."""
-        if self._head is not None and not self._has_begun:
-            self._transport.write(self._head)
-        self._transport.close()
 
 
 def _answer(status: int, phrase: str, text: str, call_id: str) -> bytes:

@@ -140,6 +140,7 @@ class Lifespan(Struct, frozen=True):
         self.components.computing.close()
         await self.components.decisions.close()
         await self.trust.aclose()
+        await asyncio.to_thread(self.components.tracing.close)
 
 
 _Work = Callable[[], Coroutine[None, None, None]]

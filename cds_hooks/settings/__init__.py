@@ -94,6 +94,11 @@ class Settings(LimitSettings, CardSettings, LoginSettings, ClientSettings, Recor
         return Path(os.environ.get("CDS_DATA_DIR") or ROOT.parent / "shared" / "data")
 
     @property
+    def otlp_endpoint(self) -> str | None:
+        """Address of an OpenTelemetry collector: OpenTelemetry's own variable, which every such program reads."""
+        return os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None
+
+    @property
     def clock(self) -> Callable[[], float]:
         """Gives epoch seconds by the clock that calls are answered by."""
         return time if self.as_of is None else self.as_of.timestamp

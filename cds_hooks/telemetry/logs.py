@@ -97,8 +97,8 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
     """Make `log()` write lines of at least `level` to standard error (or `stream`)."""
     global _log
     for library in ("httpx", "httpcore", "opentelemetry", "urllib3", "aiormq", "aio_pika", "nats"):
-        # They write addresses with their queries, and headers: patients' ids and more. That a broker is away is said
-        # once, by events/brokers.py.
+        # They write addresses with their queries, and headers: patients' ids and more. That traces cannot be sent is
+        # said by otlp.py, and that a broker is away once, by events/brokers.py.
         logging.getLogger(library).setLevel(_SILENT)
     _log = OperationalLog(getattr(logging, level.upper(), logging.INFO), stream)
 

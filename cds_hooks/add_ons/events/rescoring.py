@@ -205,7 +205,7 @@ class Rescoring:
             service=service,
             client=client,
             components=components,
-            stages=Stopwatch(),
+            stages=Stopwatch(None),
             decision_id=due.decision_id,
             as_of=components.settings.as_of or datetime.now(UTC),
             released=components.releases.current,

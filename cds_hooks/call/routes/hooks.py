@@ -32,7 +32,7 @@ from cds_hooks.evidence.storage.decision import RecordUnavailable, are_of_one_ca
 from cds_hooks.evidence.storage.queries import DecisionFilter, find_decisions
 from cds_hooks.server.edge import ARRIVED
 from cds_hooks.telemetry.logs import log, log_failure
-from cds_hooks.telemetry.tracing import CallTrace, trace_of
+from cds_hooks.telemetry.tracing import CallTrace
 
 _REPEATED_WITHIN: Final = 60 * 10**9
 """Nanoseconds; a proxy sends a call again after 30 s at the latest (docs/operations/files/cds-hooks-proxy.conf)."""
@@ -64,13 +64,15 @@ class HookRoute:
         service_id = named_service.id if named_service is not None else ""  # what else stands in a URL may be anything
         sent = proxied_call(scope, self._proxies)
         decision_id = new_decision_id(sent.fingerprint if sent is not None else None)
-        trace = trace_of(scope["headers"])
+        trace = self.components.tracing.begin(scope["headers"])
         attempt = _Attempt(is_trial=scope.get(SENT_AS_TRIAL) is True)
         arrived = scope.get(ARRIVED, inf)
         try:
             refuse_late(arrived)  # before the token is checked, which costs as much as a small call
             client = await self.trust.client_of(scope["headers"], scope["path"], sent)  # before services are named
             attempt.client, attempt.is_repeated = client.name, sent is not None and sent.is_repeated
+            if trace is not None:
+                trace.trusted(client.name, decision_id)
             service = self._service(name, scope["method"])
             response = await self._invoke(service, client, decision_id, scope, receive, trace, attempt)
         except Untrusted as error:
@@ -84,17 +86,18 @@ class HookRoute:
             self._count_refusal(service_id, error.status, reason, attempt)
             await send_refusal(send, error, decision_id, receive if isinstance(error, BodyTooLarge) else None)
             log_refusal(service_id, error.status, reason, decision_id, attempt.client, trace, attempt.hook)
+            _end(trace, service_id, error.status, reason)
         except Exception as error:
             self._count_refusal(service_id, 500, type(error).__name__, attempt)
             await send_json(send, 500, failure_outcome(decision_id), [(CALL_ID, decision_id.encode())])
             log_failure("call failed", error, decision_id, service_id, **trace_fields(trace))
+            _end(trace, service_id, 500, type(error).__name__)
         else:
             await send_json(send, 200, response)
             if arrived != inf:
                 self.components.metrics.took("cds_call_seconds", service_id, monotonic() - arrived)
             if trace is not None:
-                fields = {"service": service_id, "decision": decision_id, **trace_fields(trace)}
-                log().debug("call answered", status=200, **fields)
+                _end(trace, service_id, 200)
 
     def _count_refusal(self, service: str, status: int, reason: str, attempt: "_Attempt") -> None:
         if attempt.is_trial:
@@ -169,3 +172,12 @@ def _hook_of(body: bytes, service: Service) -> str:
     match = _HOOK.search(body)
     name = match[1].decode() if match is not None else ""
     return name if name in service.answers else ""
+
+
+def _end(trace: CallTrace | None, service: str, status: int, reason: str = "") -> None:
+    """End the call's span, and name the call and its trace in a line of the log at the level `debug`."""
+    if trace is None:
+        return
+    trace.end(service, status, reason)
+    if status == 200:
+        log().debug("call answered", service=service, status=status, decision=trace.decision, trace=trace.trace_id)

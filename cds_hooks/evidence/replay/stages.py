@@ -41,7 +41,7 @@ def answer_again(
         client=client,
         components=site.components,
         predict=site.predict,
-        stages=Stopwatch(),
+        stages=Stopwatch(None),
         decision_id=decision.id,
         as_of=as_of,
         released=released,

@@ -25,6 +25,7 @@ from cds_hooks.server.edge import raise_descriptor_limit
 from cds_hooks.server.process import DrainingServer, Supervisor, server_config, tcp_socket, unix_socket
 from cds_hooks.settings import settings
 from cds_hooks.settings.checks import plain_http_fault
+from cds_hooks.telemetry.tracing import open_tracing
 from cds_hooks.tools.commands.options import failure
 from models_onnx.artifact.keys import trusted_keys
 
@@ -199,6 +200,7 @@ async def _open_all() -> None:
     profile_for("any client", configured.dialect)
     if configured.hooks_file is not None:  # without one there is nothing to find out, and models take a while to load
         services_for(configured)
+    open_tracing(configured).close()
     if configured.rules_file is not None:
         read_rules_file(configured.rules_file)
     if configured.seal_key is not None:
