@@ -235,7 +235,10 @@ _EVERY = re.compile(
 _TIMES = re.compile(
     r"(?P<most>\b(?:up to|max(?:imum)?\.?:?(?: of)?|no(?:t)? more than|not (?:to )?exceed(?:ing)?|limit(?: of)?) )?"
     rf"(?:\b(?P<word>once|twice|thrice)|\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))?"
-    r" ?(?:x|times?|(?(most)doses?|(?!))))(?: ?(?:/|per|a|every|each|in a|in|within) ?| )?"
+    r" ?(?:x|times?|(?(most)doses?|(?!))))"
+    # "Once day 2", "once 24 hours after chemotherapy" are one dose.
+    r"(?! (?:(?:day|week) ?\d|day of|24 ?h(?:ours|rs|r)? (?:after|before|prior|post)))"
+    r"(?: ?(?:/|per|a|every|each|in a|in|within) ?| )?"
     r"(?P<unit>daily|day|d|weekly|week|wk|monthly|month|24 ?h(?:ours|rs|r)?|nightly)\b"
 )
 _DAYS_A_WEEK = re.compile(

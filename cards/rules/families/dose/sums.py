@@ -72,11 +72,21 @@ class DraftDose(OrderedDose):
     def total_mg(self, rxcui: str) -> tuple[float | None, bool]:
         """Return milligrams a day with what is beside it (None: the draft's are not known), and whether it is all."""
         if rxcui not in self.totals:
-            drafted_mg = _high(self.dose, rxcui)
+            drafted_mg = self._drafted_mg(rxcui)
             beside = [daily_mg for _, daily_mg in self._beside(rxcui)] if drafted_mg is not None else []
             total = drafted_mg + sum(filter(None, beside)) if drafted_mg is not None else None
             self.totals[rxcui] = total, total is not None and None not in beside
         return self.totals[rxcui]
+
+    @cached_property
+    def _is_by_score(self) -> bool:
+        """Whether a score of withdrawal or sedation decides each time whether it is given: nobody knows how often."""
+        return self.dose.as_needed and says("graded", self.text)
+
+    def _drafted_mg(self, rxcui: str) -> float | None:
+        """Return milligrams a day, and of what is given by a score one dose."""
+        single_dose = self.dose.per_dose_of(rxcui) if self._is_by_score else None
+        return single_dose.high if single_dose is not None else _high(self.dose, rxcui)
 
     # Maximum doses
 
@@ -182,12 +192,12 @@ class DraftDose(OrderedDose):
         return Excess(
             row,
             amount,
-            () if is_alone or is_least else tuple([use for use, _ in self._beside(row.rxcui)]),
+            () if is_alone or is_least else tuple([use for use, daily_mg in self._beside(row.rxcui) if daily_mg]),
             of_adult,
             is_of_combination,
             _largest_kg(self.context) if row.per_kg and not self.weight_kg else None,
             _largest_m2(self.context) if row.per_area and body_surface_m2(self.context) is None else None,
-            is_one_dose and not is_of_combination,
+            (is_one_dose and not is_of_combination) or (self._is_by_score and not is_alone),
             has_open_end,
         )
 
@@ -303,13 +313,18 @@ class DraftDose(OrderedDose):
             return False
         if row.population == "daily" and not is_once_too and (context.times_per_week or 0.0) < 5.0:
             return False
-        if row.population == "first order" and context.new_start is not True:
+        if row.population == "first order" and (context.new_start is not True or self._is_later_step(row.rxcui)):
             return False
         if context.session.medications_beside(context.drafted, row.without_taken):
             return False
         if row.without_condition and context.has_condition(row.without_condition) is not False:
             return False
         return context.has_condition(row.condition) if row.condition else True
+
+    def _is_later_step(self, rxcui: str) -> bool:
+        """Whether it says that it begins in a later week than another draft of the drug, with which it is begun."""
+        uses = self.context.session.with_key(rxcui) if says("later week", self.text) else ()
+        return any(use.drafted is not None and use.drafted is not self.context.drafted for use in uses)
 
     def _words_and_rates(self) -> str:
         parts = (part for dosage in instructions_of(self.context.drafted.order) for part in dosage.doseAndRate)
@@ -367,7 +382,7 @@ class DraftDose(OrderedDose):
             )
             if row is None or (self.dose.single and is_limited):
                 continue
-            amount = _high(self.dose, rxcui)
+            amount = self._drafted_mg(rxcui)
             is_unknown = is_unknown or amount is None
             if amount is None and not is_limited:
                 amount, _ = self._least_in_a_day(Measure(self.medication, rxcui, "mg", False, self.weight_kg))

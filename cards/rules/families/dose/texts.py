@@ -21,7 +21,7 @@ from fhir.mapping.weights import format_kg, judged_weight
 from fhir.terminology.conditions import CONDITION_GROUPS
 
 _LEAD = "No label was read for this maximum."
-_ONE_DOSE = "The order does not say how often: one dose was counted."
+_ONE_DOSE = "The order does not say how many a day: one dose was counted."
 _OPEN_END = "The order does not say how long the infusion runs: a whole day was counted."
 _LEAST = "The order does not say which ingredient its mass is of: the least possible dose was counted."
 _PIECES = re.compile(r"\b(?:tab(?:let)?s?|cap(?:sule|let)?s?)\b", re.IGNORECASE)

@@ -57,6 +57,27 @@ atenolol | {100} mg PO daily | I25.10 Coronary disease
 amitriptyline | {150} mg PO nightly | F32.9 Depression
 ferumoxytol | {510} mg IV once | D50.9 Anemia
 bupivacaine 0.5% | {175} mg infiltration once |
+bumetanide 0.25 mg/mL | {2} mg IV once | | 10
+naloxone | {2} mg IV once | T40.2X1A Opioid poisoning | 10
+hydroxyzine 50 mg/mL | {100} mg IM once |
+chlordiazepoxide | {100} mg IM once | F10.231 Alcohol withdrawal
+chlordiazepoxide 25 mg capsule | {50} mg PO q1h PRN CIWA >= 10 | F10.231 Alcohol withdrawal | 10
+diazepam 10 mg tablet | {10} mg PO q1h PRN CIWA 10 or greater | F10.231 Alcohol withdrawal
+lorazepam 1 mg tablet | {2} mg PO q1h PRN CIWA-Ar 8-15 | F10.231 Alcohol withdrawal | 10
+levothyroxine vial | {500} mcg IV once | E03.5 Myxedema coma
+levothyroxine vial | {100} mcg IV daily | E03.5 Myxedema coma
+esomeprazole | {80} mg IV once | K92.2 Bleeding
+ciprofloxacin | {400} mg IV q12h |
+octreotide | {100} mcg SC TID | E22.0 Acromegaly | 10
+Sandostatin LAR | {30} mg IM every 4 weeks | E22.0 Acromegaly
+exenatide | {10} mcg SC BID | E11.9 Type 2 diabetes
+Bydureon | {2} mg SC every 7 days | E11.9 Type 2 diabetes
+furosemide 10 mg/mL | {80} mg IV once | I50.9 Heart failure | 10
+phenytoin | {100} mg IV q8h | G40.909 Epilepsy | 10
+methadone 10 mg/mL | {10} mg IV q8h |
+voriconazole | {500} mg IV q12h |
+amiodarone 50 mg/mL | {150} mg IV over 10 min once | I48.91 Atrial fibrillation | 10
+potassium phosphate | {15} mmol IV once | | 10
 """
 """Product, order with the dose of its label, diagnosis, and from how many times on it speaks (nothing: from three)."""
 
