@@ -1,6 +1,6 @@
 """Estimates with what happened, by SQL: each model's mature predictions and recent ones, and its cohort beside both."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from math import ceil
 from typing import Any, Final
@@ -8,10 +8,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cds_hooks.call.services import Service
+from cds_hooks.call.services._model import ChartModel, SiteThresholds
 from cds_hooks.evidence.monitor.changes import GROUPS
 from cds_hooks.evidence.monitor.rows import RecordRows
 from cds_hooks.evidence.monitor.window import GROWS, Window
 from cds_hooks.evidence.outcomes.labels import DAY, Label, Labels
+from models_onnx.artifact.manifest import Manifest
+from models_onnx.monitoring.alerting import Deployed
 from models_onnx.monitoring.figure import SCORES, Figure, State
 from models_onnx.monitoring.label_judging import ModelWindow, Released
 from models_onnx.monitoring.performance import Sample
@@ -37,7 +41,36 @@ _COHORT: Final = (0.10, 0.50)
 act on: a site has other patients than a cohort; half of them are another population or unit (the project's choice)."""
 
 
-def label_figures(rows: RecordRows, labels: Labels, window: Window) -> Iterator[Figure]:
+_BAR: Final = 5.0
+"""Cards for one event where a model declares no number: a card's PPV is to be 0.2 or more (responsible-ai.md, 4.2)."""
+_CLOSE: Final = 1e-6
+ThresholdsInForce = Mapping[tuple[str, str], Deployed]
+"""By service and model the threshold from which on there is a card."""
+
+
+def thresholds_in_force(services: Iterable[Service], site: SiteThresholds) -> ThresholdsInForce:
+    """Return the thresholds of these services; without one that goes by age, or whose share was not tested."""
+    advisors = [(service.id, advisor) for service in services for advisor in service.advisors]
+    asked = [(service, advisor.of_chart) for service, advisor in advisors if advisor.of_chart is not None]
+    deployed = {
+        (service, model.manifest.id): _deployed(of_chart, model.manifest, site)
+        for service, of_chart in asked
+        for model in of_chart.loaded
+    }
+    return {of: threshold for of, threshold in deployed.items() if threshold is not None}
+
+
+def _deployed(of_chart: ChartModel, manifest: Manifest, site: SiteThresholds) -> Deployed | None:
+    if of_chart.compares_within_ages(manifest, site):
+        return None
+    share, tested = of_chart.share_for(manifest, site), manifest.thresholds
+    row = next((row for row in tested.table if abs(row.capacity - share) < _CLOSE), None)
+    if row is None:
+        return None
+    return Deployed(row.probability, 1 / ((tested.alerts_per_event or _BAR) - 1), row.net_benefit, row.sensitivity)
+
+
+def label_figures(rows: RecordRows, labels: Labels, window: Window, thresholds: ThresholdsInForce) -> Iterator[Figure]:
     """Yield the figures of each model at each client and service."""
     for label in labels.values():
         mature = window.last - timedelta(days=ceil(label.wait / DAY))
@@ -49,7 +82,8 @@ def label_figures(rows: RecordRows, labels: Labels, window: Window) -> Iterator[
         rows.connection.execute(GROUPS)
         query = "SELECT DISTINCT client, service, model FROM span ORDER BY ALL"
         for of in rows.connection.execute(query).fetchall():
-            model_window = _window(rows.connection, of, label, (first, mature), window)
+            deployed = thresholds.get((of[1], label.model))
+            model_window = _window(rows.connection, of, label, (first, mature), window, deployed)
             yield from model_window.figures()
             yield from _against_cohort(model_window)
         yield from _inputs_against_cohort(rows.connection, label, window)
@@ -57,7 +91,12 @@ def label_figures(rows: RecordRows, labels: Labels, window: Window) -> Iterator[
 
 
 def _window(
-    connection: Any, of: tuple[str, str, str], label: Label, mature: tuple[date, date], window: Window
+    connection: Any,
+    of: tuple[str, str, str],
+    label: Label,
+    mature: tuple[date, date],
+    window: Window,
+    deployed: Deployed | None,
 ) -> ModelWindow:
     client, service, model = of
     first, last = mature
@@ -79,7 +118,6 @@ def _window(
     ).fetchnumpy()  # fmt: skip
     members = {group: rows["sequence"][rows["grp"] == group] for group in sorted(set(rows["grp"]))}
     groups = {group: np.isin(columns["sequence"][is_now], of_group) for group, of_group in members.items()}
-    deployed = label.thresholds.at(service)
     released = Released(label.area, label.bins, deployed.sensitivity if deployed else None, deployed)
     return ModelWindow(client, service, model, f"predictions of {first} to {last}", every.where(is_now), groups,
                        every.where(day < np.datetime64(first)), every.estimates[recent], released)  # fmt: skip

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from cds_hooks.call.services import services_for
+from cds_hooks.call.services._model import site_thresholds
 from cds_hooks.evidence.monitor.book import CountBook
 from cds_hooks.evidence.monitor.judging import NotTold, Report, keep_report, note_incidents, summary, tell
 from cds_hooks.evidence.monitor.window import Window
@@ -108,15 +110,18 @@ def _named(client: str | None) -> str:
 def _report(url: str, book: CountBook, window: Window) -> Report:
     """Read what is new and judge it; where the record is encrypted nothing is kept in a file."""
     try:
+        from cds_hooks.evidence.monitor.label_windows import thresholds_in_force
         from cds_hooks.evidence.monitor.report import report_of
     except ModuleNotFoundError as error:
         text = f"this needs {error.name}, which is not installed: pip install 'cds-hooks-onnx[monitor]'"
         raise RecordUnavailable(text) from error
-    is_encrypted = settings().content_keys is not None
-    file = None if is_encrypted else book.views.file.with_suffix(".duckdb")
+    configured = settings()
+    file = None if configured.content_keys is not None else book.views.file.with_suffix(".duckdb")
+    thresholds = thresholds_in_force(services_for(configured).values(), site_thresholds(configured))
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Reading decisions", total=None)
-        return report_of(url, file, site_labels(settings()), window, lambda done: progress.update(task, completed=done))
+        step = lambda done: progress.update(task, completed=done)  # noqa: E731
+        return report_of(url, file, site_labels(configured), window, step, thresholds)
 
 
 def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":

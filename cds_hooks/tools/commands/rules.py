@@ -1,22 +1,13 @@
-"""`cds-hooks rules check`: runs case files (cases of one rule, or whole requests with expected findings).
+"""`cds-hooks rules check`: checks the files of all rules, or runs the cases of rules.
 
 `cds-hooks rules simulate`: runs the rules over a folder of charts and counts the cards.
-
-Cases of rules, and what is wrong with the answers to them.
-
-A file is a list of short cases of the rule it is named after, or one complete request with what is expected of it,
-which goes through a server of its own, with the settings that are handed in.
 """
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
-import httpx
 import msgspec
 import orjson
 import typer
@@ -25,10 +16,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from cards.card import SEVERITY
 from cards.casebook.cases import faults_of_case, missing_cases, waiting_bands
 from cards.casebook.rule_files import file_faults
-from cards.extension import EXTENSION_KEY
 from cards.rules.engine.family import rule_families
 from cards.rules.engine.governance import NEEDS_NOTE, SiteRules, all_rule_versions
 from cards.rules.engine.lint import lint_family
@@ -39,7 +28,7 @@ from cds_hooks.call.hold_back.checks import Caller, CheckedCall, check_findings
 from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.replay.simulated_orders import SimulatedOrders, simulate
 from cds_hooks.evidence.storage.decision import RecordUnavailable
-from cds_hooks.settings import Settings, settings, with_settings
+from cds_hooks.settings import settings
 from cds_hooks.tools.commands.options import AsJson, as_sentence, failure, is_there, print_json, said_in_a_sentence
 from cds_hooks.tools.commands.record import site_rules
 from cds_hooks.tools.kit.commands.plain_group import PlainGroup
@@ -75,10 +64,9 @@ def check(
 
     With CASES what the rules find is compared with what each case says is right. Exit code 1 where something is wrong.
 
-    A file is a list of short cases of the rule it is named after (docs/rules/README.md), or one complete request with
-    `expected` beside it. Of a rule whose short cases are given, every band needs a firing, a silent and a missing case.
-    Files of a folder that hold neither are left out and named. Of a payer's own folder (with payers.csv) the policies
-    are checked and counted, and its cases are run.
+    A file is a list of cases of the rule it is named after (docs/rules/README.md): every band of the rule needs a
+    firing, a silent and a missing case. Files of a folder that hold none are left out and named. Of a payer's own
+    folder (with payers.csv) the policies are checked and counted, and its cases are run.
 
     The list of --to-review has one line for each rule: id, version, and behind `|` the note, which a rule that still
     needs a label check must have. Take out what you do not approve, and choose the file at /rules.
@@ -100,7 +88,7 @@ def check(
     files = list(_files(cases))
     for path in track(files, "cases", console=console, disable=as_json or not console.is_terminal):
         try:
-            checked.extend(check_file(path, settings()))
+            checked.extend(check_file(path))
         except CaseFault as fault:
             if isinstance(fault, NoCaseFile) and path not in cases:
                 left_out.append(path.name)
@@ -307,8 +295,6 @@ def _as_json(simulation: SimulatedOrders, examples: int) -> dict[str, Any]:
 
 Json = dict[str, Any]
 
-_SERVICE = "order-safety"
-
 
 class CaseFault(Exception):
     """The file holds no case; the message says what it should hold."""
@@ -328,7 +314,7 @@ class Checked:
     """Whether it is about what shows no card until a label was read: it was not asked."""
 
 
-def check_file(path: Path, configured: Settings) -> list[Checked]:
+def check_file(path: Path) -> list[Checked]:
     """Every case of a file; CaseFault where it holds none."""
     try:
         document = orjson.loads(path.read_bytes())
@@ -338,14 +324,9 @@ def check_file(path: Path, configured: Settings) -> list[Checked]:
         raise CaseFault(f"line {error.lineno} is not valid JSON ({error.msg})") from error
     if isinstance(document, list) and all(isinstance(case, dict) and "kind" in case for case in document):
         return _short_cases(path.stem, document)
-    if isinstance(document, dict) and "expected" in document and "request" in document:
-        return [Checked(str(document.get("id", path.stem)), tuple(_faults_of_request(document, configured)))]
     is_list = isinstance(document, list)
-    came = "another list" if is_list else "another object" if isinstance(document, dict) else "no list and no object"
-    raise NoCaseFile(
-        f"holds {came}; a case file holds a list of short cases, each an object with `kind`, or one object with "
-        "`request` and `expected`"
-    )
+    came = "another list" if is_list else "an object" if isinstance(document, dict) else "no list"
+    raise NoCaseFile(f"holds {came}; a case file holds a list of cases of a rule, each an object with `kind`")
 
 
 def _short_cases(rule: str, cases: list[Json]) -> list[Checked]:
@@ -371,77 +352,3 @@ def _faults_of_short_case(rule: str, case: Json) -> list[str]:
         return faults_of_case(rule, case)
     except (KeyError, ValueError, TypeError) as error:
         return [f"the case cannot be read ({type(error).__name__}: {error})"]
-
-
-def _faults_of_request(case: Json, configured: Settings) -> list[str]:
-    """Compare the server's answer with the findings, silences and rules that must not be found."""
-    try:
-        return _compare(asyncio.run(_answer(case, configured)), case)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        return [f"the case cannot be read ({type(error).__name__}: {error})"]
-
-
-def _compare(answer: httpx.Response, case: Json) -> list[str]:
-    if answer.status_code != 200:
-        return [f"answered {answer.status_code}"]
-    cards = answer.json()["cards"]
-    findings = {
-        (finding["rule"], finding["band"], card["indicator"])
-        for card in cards
-        for finding in card["extension"][EXTENSION_KEY].get("findings", ())
-    }
-    expected = case["expected"]
-    wanted = [_bands(finding) for finding in expected.get("findings", ())]
-    rules = {pair for bands in wanted for pair in bands}
-    pairs = {finding[:2] for finding in findings}
-    # Findings about one order share a card, whose indicator is that of the worst of them.
-    faults = [f"no finding {'/'.join(bands[0])}" for bands in wanted if not pairs.intersection(bands)]
-    indicators = {finding["indicator"] for finding in expected.get("findings", ())}
-    if "critical" in indicators and "critical" not in {finding[2] for finding in findings}:
-        faults.append("no critical card")
-    also = set(expected.get("allowed_also", ()))
-    about = {words.partition("-")[0] for words in expected.get("must_not_fire", ()) if "-" in words.partition(" ")[0]}
-    alone = len(findings) == 1
-    for rule, band, indicator in sorted(findings):
-        if (rule, band) in rules:
-            continue
-        never = any(
-            _forbids(finding, rule, band, indicator, alone=alone) for finding in expected.get("must_not_fire", ())
-        )
-        # A case about the dose says nothing about what another family finds in the same order.
-        is_about = not about or rule.partition("-")[0] in about
-        allowed = {rule, f"{rule}/{band}", f"{rule} {indicator}"} & also
-        if never or (expected.get("silent") and is_about and not allowed):
-            faults.append(f"found {rule}/{band} ({indicator}), which must not be found")
-    return faults
-
-
-def _bands(expected: Json) -> list[tuple[str, str]]:
-    """Return the band that a case names, and those it allows in its place ("lt30 shown as warning")."""
-    others = (band.split()[0] for band in expected.get("band_alternatives", ()))
-    return [(expected["rule"], band) for band in (expected["band"], *others)]
-
-
-def _forbids(words: str, rule: str, band: str, indicator: str, *, alone: bool) -> bool:
-    """Whether "rule", "rule/band", "rule critical", "critical" or "rule as a separate card" means this finding."""
-    name, _, rest = words.partition(" ")
-    if words in SEVERITY:
-        return indicator == words
-    if name not in (rule, f"{rule}/{band}"):
-        return False
-    if "separate card" in rest:
-        return alone
-    first_word = rest.partition(" ")[0]
-    return indicator == first_word if first_word in SEVERITY else True
-
-
-async def _answer(case: Json, configured: Settings) -> httpx.Response:
-    from cds_hooks.server.app import create_app  # short cases need no server
-
-    with TemporaryDirectory() as folder:
-        as_of = datetime.fromisoformat(case["as_of"]) if "as_of" in case else None
-        changed = {"database_url": f"sqlite:///{folder}/decisions.sqlite3", "as_of": as_of, "trust_file": None}
-        app = create_app(with_settings(configured, changed))
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return await client.post(f"/cds-services/{_SERVICE}", json=case["request"])

@@ -1,15 +1,12 @@
 """`cds-hooks rules`: read, check, try, approve, count."""
 
 import json
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.tools.commands.rules import app
-from tests.cds_hooks.calls import ORDERS, request_for
 from tests.conftest import ROOT
 from tests.each import each_row
 from tests.fhir.builders import medication_order
@@ -53,22 +50,6 @@ def test_what_holds_no_case_in_a_folder_is_left_out_and_named(tmp_path: Path) ->
     alone = run("check", str(tmp_path), "--json")
     assert alone.exit_code == 1
     assert json.loads(alone.stdout) == {"cases": [], "wrong": 0, "waiting": 0, "left_out": ["table.json"]}
-
-
-def _request_case(as_of: datetime, **expected: Any) -> str:
-    request = request_for(ORDERS, "order-sign", "ckd4-metformin", as_of, "metformin-ckd4-coded")
-    return json.dumps({"id": "ours", "as_of": as_of.isoformat(), "request": request, "expected": expected})
-
-
-def test_a_complete_request_goes_through_the_server(tmp_path: Path, as_of: datetime) -> None:
-    file = tmp_path / "case.json"
-    finding = {"rule": RULE, "band": "lt30", "indicator": "critical"}
-    file.write_text(_request_case(as_of, findings=[finding]))
-    assert run("check", str(file)).exit_code == 0
-    file.write_text(_request_case(as_of, findings=[finding | {"band": "30to44_new"}]))
-    assert "no finding renal-metformin/30to44_new" in run("check", str(file)).stdout
-    file.write_text(_request_case(as_of, findings=[], silent=True))
-    assert "which must not be found" in run("check", str(file)).stdout
 
 
 @pytest.mark.slow
