@@ -56,14 +56,6 @@ class DecisionHistory(Struct, frozen=True):
         """Those of `held_back` for which something was found."""
         return tuple(reason for reason in self.held_back if reason.reason in WITHHELD)
 
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """One line a card and a reason, for a list, a terminal or a file."""
-        return (
-            *(f"{card.summary}: {_answers_in_words(card)}" for card in self.advised),
-            *(f"Held back: {reason.text}" for reason in self.withheld),
-        )
-
 
 def decision_history(
     decision: Decision,
@@ -115,7 +107,3 @@ def _answer(item: FeedbackItem, labels: dict[str, str]) -> CardAnswer:
         "" if is_accepted else item.override_reason_display or item.override_reason_code or "",
         item.user_comment or "",
     )
-
-
-def _answers_in_words(card: AdvisedCard) -> str:
-    return "; ".join(answer.sentence for answer in card.answers) or "No answer is on record"

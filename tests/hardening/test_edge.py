@@ -319,6 +319,7 @@ async def test_connections_that_end_at_the_same_time_leave_the_loop_to_others_be
     edge.connections.update(cast("Any", Silent()) for _ in range(5_000))
     sweeping = asyncio.create_task(edge.keep_sweeping())
     while sum(swept) < 5_000:
+        assert not sweeping.done(), sweeping
         swept.append(0)
         await asyncio.sleep(0)
     sweeping.cancel()

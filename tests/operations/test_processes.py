@@ -27,13 +27,12 @@ pytestmark = pytest.mark.slow
 
 @contextmanager
 def started(
-    folder: Path, *options: str, stdin: Any = None, **environment: str
+    folder: Path, *options: str, stdin: Any = None, constants: str = "{}", **environment: str
 ) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     port = free_port()
     command = [sys.executable, "-m", "tests.constants", "serve", "--port", str(port), *options]
-    # on a busy machine a connection that waits to be counted is no idle one
     settings = os.environ | {"CDS_DATABASE_URL": record_in(folder), "PYTHONPATH": str(ROOT)} | environment
-    settings["CONSTANTS"] = json.dumps({"head_seconds": MOST_SECONDS})
+    settings["CONSTANTS"] = constants
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env=settings, stdin=stdin, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
@@ -75,7 +74,9 @@ def alive(pid: int) -> bool:
 
 
 def test_a_worker_that_dies_is_logged_and_started_again_and_none_outlives_the_supervisor(tmp_path: Path) -> None:
-    with started(tmp_path, "--workers", "2", CDS_DRAIN_SECONDS="0") as (address, supervisor):
+    # on a busy machine a connection that waits to be counted is no idle one
+    patient = json.dumps({"head_seconds": MOST_SECONDS})
+    with started(tmp_path, "--workers", "2", constants=patient, CDS_DRAIN_SECONDS="0") as (address, supervisor):
         until(lambda: len(lines(tmp_path, "serving")) == 2)
         first = lines(tmp_path, "serving")[0]
         assert {"version", "address", "pid", "database", "workers", "services"} <= set(first)

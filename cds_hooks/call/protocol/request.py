@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -113,6 +114,8 @@ _NO_MORE: Final = EntryLimits()
 _MOST_KEYS: Final = 1_000
 """Of a prefetch: we ask for at most some forty. Each costs a moment of the event loop, 29,000 of them 0.4 s."""
 _LONGEST_NAMED_KEY: Final = 40
+_MISSPELT: Final = 0.8
+"""How alike a text and the name of a hook are (0 to 1) where it is shown as that name misspelt."""
 LONGEST_ID: Final = 512
 """Characters of an id by which decisions are found: PostgreSQL's index takes 2,704 bytes of it, and all decisions that
 are written together with a longer one are refused. The longest id of CDS Hooks' examples has 194."""
@@ -380,7 +383,10 @@ def _other_hook(name: str, hooks: Mapping[str, Hook]) -> BadRequest:
     answered = f"This service answers {' and '.join(hooks)}"
     if name in REPLACED:
         return BadRequest(f"{name} was replaced in the CDS Hooks library: use {REPLACED[name]}. {answered}.", "hook")
-    received = name if name in LIBRARY else "another name, which CDS Hooks does not define"
+    # another text may hold anything, also something of a patient
+    is_misspelt = len(name) < _LONGEST_NAMED_KEY and get_close_matches(name, (*LIBRARY, *hooks), 1, _MISSPELT)
+    received = repr(name) if is_misspelt else "another name"
+    received = name if name in LIBRARY else f"{received}, which CDS Hooks does not define"
     wanted = " or ".join(hooks)
     return BadRequest(f"`hook` must be {wanted} for this service; received {received}. Nothing was computed.", "hook")
 

@@ -11,8 +11,8 @@ that the settings name.
 
 The user to whom cards are shown is recorded as a keyed hash, in clear text, or not at all. A keyed hash is `<key
 id>:<hash>`: HMAC-SHA-256 of the client's name and the user, cut to 32 hexadecimal digits of the hash and 8 of the key's
-own. Without the key nobody can try names against the record; with the key one can search for one user. After a new key
-is added (the first line of the file), the older keys still find what was recorded with them.
+own. Without the key nobody can try names against the record. The first key of the file is used; the id tells which rows
+an older one made.
 """
 
 import hashlib
@@ -264,7 +264,7 @@ _HASH_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class UserNames:
-    """Gives the recorded form of a client's user, and every form under which the user can have been recorded."""
+    """Gives the recorded form of a client's user."""
 
     form: UserForm
     keys: tuple[bytes, ...] = field(default=(), repr=False)
@@ -276,10 +276,6 @@ class UserNames:
         if self.form == "clear":
             return user
         return _hashed(self.keys[0], client, user) if self.keys else ""
-
-    def possible(self, client: str, user: str) -> list[str]:
-        """Return every form under which this client's user can have been recorded, with each of the keys."""
-        return [user, *(_hashed(key, client, user) for key in self.keys)]
 
 
 def _hashed(key: bytes, client: str, user: str) -> str:

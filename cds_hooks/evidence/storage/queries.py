@@ -162,8 +162,6 @@ class DecisionFilter(Struct, frozen=True):
     client: str | None = None
     """The client, whose trials are among them."""
     patient: str | None = None
-    users: Collection[str] | None = None
-    """The forms under which the user can be recorded (`content.UserNames.possible`)."""
     since: int | None = None
     """Microseconds since 1970-01-01 UTC, included."""
     until: int | None = None
@@ -196,8 +194,6 @@ class DecisionFilter(Struct, frozen=True):
             query = query.where(decisions.c.client.in_((self.client, f"{TRIAL}{self.client}")))
         if not self.has_trials:
             query = query.where(without_trials(decisions))
-        if self.users is not None:
-            query = query.where(decisions.c.user_id.in_(self.users))
         if self.since is not None:
             query = query.where(decisions.c.decided_at >= self.since)
         if self.until is not None:

@@ -41,12 +41,6 @@ class Standing(Struct, frozen=True):
         """The mark and the word of the state."""
         return SIGNS[self.state]
 
-    @property
-    def words(self) -> str:
-        """All of it in one line."""
-        origin = " ".join(filter(None, (f"by {self.by}" if self.by else "", f"on {self.since}" if self.since else "")))
-        return f"{self.sign[1].lower()}: {self.text}{f' ({origin})' if origin else ''}"
-
 
 def rule_standing(
     version: RuleVersion,

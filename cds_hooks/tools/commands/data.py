@@ -16,6 +16,7 @@ from cds_hooks.tools.commands.model.console import problems, wide_console
 from cds_hooks.tools.commands.options import Database, failure, print_json, said_in_a_sentence
 from cds_hooks.tools.commands.record_options import record_url
 from cds_hooks.tools.kit.tables import print_table
+from fhir.terminology.plain_file import unreadable
 from models_onnx.artifact.files import whole_file
 from models_onnx.errors import ModelError
 
@@ -64,6 +65,8 @@ def data(
             raise failure("--followed needs --out, the file of the table.", 2)
         _write_followed(str(where), out, database)
         return
+    if not where.exists():
+        raise failure(f"{unreadable(where)}. Give a table or a folder with features.toml; nothing was checked.", 2)
     if where.is_dir() and charts is None:
         _describe_features(where, chart, as_of)
         return

@@ -71,7 +71,7 @@ def replay(
     if decision is None and sample is None and since is None and until is None:
         raise failure("Name a decision, or say which ones: --sample 1%, --since 2026-11-20.", _UNUSABLE)
     share = _share(sample)
-    wanted = DecisionFilter(service, None, client, None, None, microseconds(since), microseconds(until))
+    wanted = DecisionFilter(service, client=client, since=microseconds(since), until=microseconds(until))
     wanted = msgspec.structs.replace(wanted, has_trials=not against)
     try:
         url = record_url(database)

@@ -33,7 +33,6 @@ Texts = list[str] | None
 class ScoreOptions:
     """Options of `score`."""
 
-    out: Annotated[Path, typer.Option(help="Where the scores go: .csv or .parquet.")]
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="The model's id, id@version, or id@ and its digest.")
     ] = None
@@ -41,6 +40,7 @@ class ScoreOptions:
         Path | None,
         typer.Argument(metavar="[ROWS]", help="A table: .csv, .tsv (.gz too) or .parquet."),
     ] = None
+    out: Annotated[Path | None, typer.Option(help="Where the scores go, which is needed: .csv or .parquet.")] = None
     fhir: Annotated[
         Path | None, typer.Option(help="Score the charts of this folder instead: bundles, Bulk Data NDJSON by type.")
     ] = None
@@ -84,11 +84,11 @@ def score(options: ScoreOptions) -> None:
     Example: cds-hooks score --fhir export --as-of 2026-11-20 --out scores.parquet --workers 8
     """
     with problems():
-        if options.fhir is not None:
-            _score_charts(options.fhir, options)
+        if options.fhir is not None and options.out is not None:
+            _score_charts(options.fhir, options.out, options)
             return
-        if options.name is None or options.rows is None:
-            raise BatchRefused("Name a model and a table, or a folder of FHIR by --fhir.")
+        if options.fhir is not None or options.name is None or options.rows is None or options.out is None:
+            raise BatchRefused(_lacking(options))
         view = options.view.read_text("utf-8") if options.view is not None else ""
         models_folder = options.folder if options.folder != ARTIFACTS else folder_of(options.name, settings())
         model = load(options.name, models_folder, own_keys(settings()))
@@ -105,11 +105,19 @@ def score(options: ScoreOptions) -> None:
         _show(result, options.out)
 
 
-def _score_charts(folder: Path, options: ScoreOptions) -> None:
+def _lacking(options: ScoreOptions) -> str:
+    """Return what is missing of a command, in a sentence."""
+    of_table = {} if options.fhir is not None else {"NAME (a model's id)": options.name, "ROWS (a table)": options.rows}
+    lacking = [words for words, given in (of_table | {"--out FILE": options.out}).items() if given is None]
+    needed = "NAME, ROWS and --out FILE, or --fhir FOLDER and --out FILE"
+    return f"Give {needed}; missing: {', '.join(lacking)}. Nothing was scored."
+
+
+def _score_charts(folder: Path, out: Path, options: ScoreOptions) -> None:
     if options.rows or options.identity != "id" or options.view or options.exclude:
         raise BatchRefused("--fhir reads charts: leave out ROWS and the options about its columns.")
     names = tuple(options.only or ()) + ((options.name,) if options.name is not None else ())
-    score_charts(folder, options.as_of, options.out, names, options.workers, options.as_json)
+    score_charts(folder, options.as_of, out, names, options.workers, options.as_json)
 
 
 def _say_withheld(model: BatchModel) -> None:

@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cards.card import Source, is_web_address
 from cards.compose.model import WHY
 from cards.extension import Fact, FindingReference
 from cards.rules.language.rule import Evidence
-from cds_hooks.evidence.storage.decision import Decision, each_scores
+from cds_hooks.evidence.storage.decision import Decision, DecisionBasis, each_scores
 from cds_hooks.evidence.storage.sent import SentCard
 from cds_hooks.people.web.markdown import render_markdown
 from cds_hooks.people.web.numbers import date_of, format_age, format_quantity, format_unit, format_value, words_of
@@ -47,12 +47,6 @@ class ModelFile(Struct, frozen=True):
     id: str
     version: str
     sha256: str
-
-
-class PrefetchKey(Struct, frozen=True):
-    """The state of a prefetch key that was missing, came in part, or was read from the FHIR server."""
-
-    state: str
 
 
 class ConditionValue(Struct, frozen=True):
@@ -87,19 +81,13 @@ class PublishedKnowledge(Struct, frozen=True):
     outcomes: tuple[KnowledgeOutcome, ...]
 
 
-class RecordedBasis(Struct, frozen=True):
-    """What a decision was based on, as `encode_basis` writes it."""
+class RecordedBasis(DecisionBasis, frozen=True, kw_only=True):
+    """What a decision was based on, with what its page alone says."""
 
     as_of: datetime
-    features: dict[str, tuple[float, str, str]] = {}
-    missing: dict[str, str] = {}
-    scores: dict[str, Any] | None = None
-    silence: list[tuple[str, str, str]] = []
-    orders: msgspec.Raw = msgspec.Raw(b"")
-    timings: dict[str, float] = {}
-    prefetch: dict[str, str | PrefetchKey] = {}
+    timings: dict[str, float] = field(default_factory=dict)
     config: str = ""
-    trace: dict[str, str] = {}
+    trace: dict[str, str] = field(default_factory=dict)
 
     def of_estimate(self, name: str) -> "RecordedBasis":
         """Return the same with the scores of the model or equation of this id, where several advisors computed."""
@@ -236,7 +224,8 @@ def _input(feature: ModelInput, basis: RecordedBasis, contribution: float) -> In
     if feature.name not in basis.features:
         gap = _REASONS.get(basis.missing.get(feature.name, ""), "not recorded")
         return Input(feature.name, words, "", "", unit, "", "", "", gap, "", "", average, contribution)
-    value, effective, source = basis.features[feature.name]
+    value, *where = basis.features[feature.name]
+    effective, source = (text or "" for text in where)
     is_sex, top = feature.name == SEX, feature.clip_high
     answer = _SEXES.get(value, "") if is_sex else _answer(feature, value, source)
     figure = answer or format_value(value)

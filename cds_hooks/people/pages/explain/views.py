@@ -170,7 +170,7 @@ class _Explaining:
         took = sum(basis.timings.values())
         keys_by_state: dict[str, list[str]] = {}
         for key, state in basis.prefetch.items():
-            keys_by_state.setdefault(state if isinstance(state, str) else state.state, []).append(key)
+            keys_by_state.setdefault(state["state"] if isinstance(state, dict) else state, []).append(key)
         return {
             "moments": timeline(decision, took, history, outcomes_of(self._url, decision.id)),
             "stages": stage_chart(basis.timings, took),

@@ -14,9 +14,9 @@ def _arguments_of(ctx: Any) -> str:
     for parameter in ctx.command.params:
         if parameter.param_type_name == "argument":
             value = ctx.params.get(parameter.name)
-            taken = "" if value is None or isinstance(value, list | tuple) else f"; '{value}' was taken as it"
+            taken = "" if value is None or isinstance(value, list | tuple) else f", for which '{value}' was taken"
             name = parameter.metavar or parameter.name.upper()
-            sentences.append(f". The command takes {name} ({(parameter.help or '').rstrip('.')}){taken}")
+            sentences.append(f". The command takes one {name} ({(parameter.help or '').rstrip('.')}){taken}")
     return "".join(sentences)
 
 

@@ -153,8 +153,17 @@ def test_each_option_of_a_table_is_refused_with_a_folder_of_charts(options: list
     assert (done.exit_code, done.stdout, done.stderr) == (2, "", f"{OF_A_TABLE}\n")
 
 
-@pytest.mark.parametrize("options", [[], ["mortality_5y"]])
-def test_a_model_and_a_table_belong_together(options: list[str], tmp_path: Path) -> None:
-    done = CliRunner().invoke(cli.app, ["score", *options, "--out", str(tmp_path / "x.csv")])
-    words = "Name a model and a table, or a folder of FHIR by --fhir.\n"
-    assert (done.exit_code, done.stdout, done.stderr) == (2, "", words)
+@pytest.mark.parametrize(
+    ("typed", "missing"),
+    [
+        ("score", "missing: NAME (a model's id), ROWS (a table), --out FILE."),
+        ("score mortality_5y --out x.csv", "missing: ROWS (a table)."),
+        ("score --fhir charts", "missing: --out FILE."),
+        ("data no-model", "no-model is not there"),
+        ("data no-model x.csv", "for which 'no-model' was taken"),
+    ],
+)
+def test_what_a_command_lacks_is_named(typed: str, missing: str) -> None:
+    done = CliRunner().invoke(cli.app, typed.split())
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert missing in " ".join(done.stderr.split())
