@@ -16,6 +16,7 @@ __all__ = [
     "format_dose",
     "format_number",
     "is_action",
+    "joined",
     "plain",
     "sentences",
     "unit",
@@ -57,6 +58,15 @@ def decapitalized(text: str) -> str:
     'lipid panel'
     """
     return f"{text[:1].lower()}{text[1:]}"
+
+
+def joined(names: Sequence[str], word: str = "and") -> str:
+    """Return the names as in a sentence.
+
+    >>> joined(["warfarin", "aspirin", "ibuprofen"]), joined(["TSH", "ALT"], "or")
+    ('warfarin, aspirin and ibuprofen', 'TSH or ALT')
+    """
+    return f" {word} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def first_few(names: Sequence[str], most: int) -> str:

@@ -20,7 +20,7 @@ from cards.extension import CardExtension, Fact
 from cards.finding import Finding, Repeat
 from cards.rules.engine.finding import RuleFinding
 from cards.rules.patient.orders import DraftMedication
-from cards.text import capitalized, escape, first_few, plain
+from cards.text import capitalized, escape, first_few, joined, plain
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medications import Ingredient, atc_codes, classes_of, table_rows
 
@@ -193,9 +193,5 @@ def _what_was_checked(drafted: DraftMedication, high_alert: str | None, checked:
         return f"- **{name}**: {listed}No drug of this name is known here: no dose, allergy or interaction was checked."
     with_breastfeeding = ("pregnancy", "breastfeeding") if "pregnancy" not in checked else ()
     left_out = ["dose", "use", *(["interactions"] if "interactions" not in checked else ()), *with_breastfeeding]
-    done = capitalized(_and(checked))
-    return f"- **{name}**: {listed}Not checked: {_and(left_out)}. {done} were checked: each finding has its own card."
-
-
-def _and(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    done = capitalized(joined(checked))
+    return f"- **{name}**: {listed}Not checked: {joined(left_out)}. {done} were checked: each finding has its own card."

@@ -7,7 +7,7 @@ from typing import Final
 
 from cards.compose.model import WHY
 from cards.compose.vaccine_orders import Offered, preferred_codings, unspecified_doses
-from cards.text import capitalized, escape
+from cards.text import capitalized, escape, joined
 from cards.vaccines.course import DoseStatus, Evaluation
 from cards.vaccines.due import (
     INFLUENZA,
@@ -151,8 +151,7 @@ def _due_line(item: GroupForecast, names: Iterable[str], why: str, *, has_doses:
     if item.for_pregnancy:
         return f"- **Tdap in this pregnancy**: {_dated(item)}. {_whatever_before(item)}{why}"
     several = [escape(_short_name(name), 40) for name in names]
-    choice = " or ".join(filter(None, (", ".join(several[:-1]), *several[-1:])))
-    preferred = f" ({choice})" if several and several != [item.label] else ""
+    preferred = f" ({joined(several, 'or')})" if several and several != [item.label] else ""
     doses = _doses(item, has_doses=has_doses)
     return f"- **{item.label}{preferred}, dose {item.dose_number}**: {_dated(item)}.{doses}{why}"
 

@@ -14,7 +14,7 @@ from cards.rules.language.trigger import NO_NUMBER, Selector, Template
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext, meant_name
 from cards.rules.patient.measurements import ESTIMATES
-from cards.text import capitalized, decapitalized, escape, format_dose, format_number, plain
+from cards.text import capitalized, decapitalized, escape, format_dose, format_number, joined, plain
 from fhir.mapping.kidney import KidneyAbsence
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.conditions import CONDITION_GROUPS
@@ -62,7 +62,7 @@ def in_full(word: Callable[[str], str | None], context: RuleContext) -> Callable
         if short is None or name not in ("other", "first", "second"):
             return short
         names = context.partner_names() if name == "other" else context.side_names(("first", "second").index(name))
-        return listed(list(dict.fromkeys(names))) or short
+        return joined(list(dict.fromkeys(names))) or short
 
     return full
 
@@ -134,11 +134,6 @@ def _together(names: list[str]) -> str | None:
         return None
     joined = " and ".join(names)
     return joined if len(names) <= _MOST_OTHERS and len(joined) <= _LONGEST_OTHERS else _and_more(names)
-
-
-def listed(names: list[str]) -> str:
-    """Return the names as in a sentence: "warfarin, aspirin and ibuprofen"."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _and_more(names: list[str]) -> str:

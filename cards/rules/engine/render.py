@@ -18,11 +18,11 @@ from cards.rules.engine.finding import (
     offered_suggestions,
     reasons,
 )
-from cards.rules.engine.placeholders import LONGEST_WORDS, escaped, in_full, listed, placeholder_lookup
+from cards.rules.engine.placeholders import LONGEST_WORDS, escaped, in_full, placeholder_lookup
 from cards.rules.language.rule import Asks, Evidence
 from cards.rules.language.trigger import AMOUNTS_OF_ADULT, ASK_PHARMACIST, Template
 from cards.rules.patient.context import RuleContext
-from cards.text import capitalized, escape, is_action
+from cards.text import capitalized, escape, is_action, joined
 from fhir.mapping.conditions import PROBLEMS_UNREADABLE, count_unread
 from fhir.record.refusals import WhyNot
 from fhir.terminology.medications import INGREDIENTS
@@ -193,7 +193,7 @@ def _with_words(
         )
     names = context.partner_names()
     if len(names) > 1 and len({name.casefold() in headline.casefold() for name in names}) > 1:  # it names some of them
-        about = escape(listed(names), LONGEST_WORDS)
+        about = escape(joined(names), LONGEST_WORDS)
         detail = detail if about in detail else f"This is about {about}. {detail}"
     question = escape(context.asks_if_taken(facts), LONGEST_WORDS)
     if question:

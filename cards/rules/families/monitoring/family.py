@@ -10,7 +10,7 @@ from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, name_of, why_none
 from cards.rules.patient.orders import order_text
-from cards.text import capitalized, format_number
+from cards.text import capitalized, format_number, joined
 from fhir.record.resources import DiagnosticReport, Observation, Procedure, ServiceRequest
 
 # ASH 2018: up to 12 weeks when stable. Warfarin label 2.2: INR 2 to 3, with a mechanical valve 2.5 to 3.5.
@@ -90,7 +90,7 @@ def _lacking(days: float, *analytes: str) -> Fill:
         if "egfr" in known:
             known.add("creatinine")  # of which it was calculated
         lacking = [name_of(analyte) for analyte in analytes if analyte not in known]
-        return " or ".join(filter(None, (", ".join(lacking[:-1]), *lacking[-1:]))) or None
+        return joined(lacking, "or") or None
 
     return word
 
