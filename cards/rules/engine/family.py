@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -18,6 +18,7 @@ from fhir.mapping.medications.identity import MedicationIdentity
 from models_onnx.declarations import find_declared
 
 _FAMILIES = "cards.rules.families"
+T = TypeVar("T")
 
 Fill = Callable[[RuleContext], str | None]
 """The text for a {name} of a template in this context; None when it is not known."""
@@ -44,6 +45,16 @@ class Placeholder(NamedTuple):
 
     fill: Fill
     longest: str | None = None
+
+
+def written(read: Callable[[RuleContext], T | None], write: Callable[[T], str]) -> Fill:
+    """Return the text that is written of what is read in a context; None where nothing is there to read."""
+
+    def word(context: RuleContext) -> str | None:
+        value = read(context)
+        return write(value) if value is not None else None
+
+    return word
 
 
 def for_drug(texts: Mapping[str, str]) -> Fill:

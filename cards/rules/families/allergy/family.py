@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
 from cards.rules.engine.family import Family, Fill, Placeholder
 from cards.rules.families.allergy.entries import (
@@ -44,18 +45,21 @@ def _ingredient(context: RuleContext) -> str | None:
     return next((ingredient.name for ingredient in context.medication.ingredients if ingredient.rxcui in codes), None)
 
 
-def _recorded(of: Callable[[RuleContext], Sequence[Allergy]]) -> Fill:
-    """Return how the worst entry is named: what a drug has done by the problem list is called no allergy."""
-
-    def words(context: RuleContext) -> str:
-        first = worst_allergy(of(context))
-        return "reaction" if first is not None and first.is_harm else "allergy"
-
-    return words
+Entries: TypeAlias = Callable[[RuleContext], Sequence[Allergy]]
+"""Finds the entries of the allergy list that are meant, of which the worst one is named."""
 
 
-def _draft_reaction(context: RuleContext) -> str:
-    return reaction_of(worst_allergy(to_draft(context)))
+def _worst(entries: Entries, write: Callable[[Allergy | None], str | None]) -> Fill:
+    return lambda context: write(worst_allergy(entries(context)))
+
+
+def _named(entries: Entries, write: Callable[[Allergy], str | None]) -> Fill:
+    return _worst(entries, lambda allergy: write(allergy) if allergy is not None else None)
+
+
+def _recorded(allergy: Allergy | None) -> str:
+    """Return how an entry is called: what a drug has done by the problem list is no allergy."""
+    return "reaction" if allergy is not None and allergy.is_harm else "allergy"
 
 
 def _when(context: RuleContext) -> str:
@@ -68,18 +72,8 @@ def _since(context: RuleContext) -> str:
     return f"It was ordered again on {tolerated.date}." if tolerated is not None else ""
 
 
-def _of_class(name: str) -> Fill:
-    return lambda context: reaction_of(worst_allergy(allergies_to_class(context.session.record, name)))
-
-
-def _class_doubt(name: str) -> Fill:
-    return lambda context: doubt_of(worst_allergy(allergies_to_class(context.session.record, name)))
-
-
-def _its_class(context: RuleContext) -> str | None:
-    """Return what the worst entry to a class of the draft names, in the chart's words."""
-    first = worst_allergy(to_its_class(context))
-    return plain(first.words, 30) if first is not None else None
+def _class(name: str) -> Entries:
+    return lambda context: allergies_to_class(context.session.record, name)
 
 
 def _held(context: RuleContext) -> str | None:
@@ -100,27 +94,12 @@ def _holds(context: RuleContext) -> str | None:
     return next((row.holds for row in excipients_of(context) if row.allergen_class in classes), None)
 
 
-def _scar(context: RuleContext) -> Allergy | None:
+def _scar(context: RuleContext) -> list[Allergy]:
     pattern = reaction_pattern(SEVERE_DELAYED)
     entries_of_classes = (
         allergy for name in list(CLASS_NAMES)[:2] for allergy in allergies_to_class(context.session.record, name)
     )
-    return worst_allergy(
-        allergy for allergy in entries_of_classes if any(pattern.search(text) for text in allergy.reactions)
-    )
-
-
-def _scar_allergen(context: RuleContext) -> str | None:
-    first = _scar(context)
-    return name_of(first) if first is not None else None
-
-
-def _class_allergen(name: str) -> Fill:
-    def word(context: RuleContext) -> str | None:
-        first = worst_allergy(allergies_to_class(context.session.record, name))
-        return name_of(first) if first is not None else None
-
-    return word
+    return [allergy for allergy in entries_of_classes if any(pattern.search(text) for text in allergy.reactions)]
 
 
 def _gap(context: RuleContext) -> tuple[str, str] | None:
@@ -129,39 +108,41 @@ def _gap(context: RuleContext) -> tuple[str, str] | None:
     return "reaction-missing", "what the reaction was is not recorded."
 
 
+_CLASSES: Final = {
+    "penicillin": _class("beta_lactam_penicillin_allergen"),
+    "cephalosporin": _class("cephalosporin"),
+    "sulfa": _class("sulfa_antibiotic_allergen"),
+    "nsaid": _class("nsaid_allergen_cox1"),
+}
+
 FAMILY = Family(
     "allergy",
     placeholders={
         "ingredient": Placeholder(_ingredient, "sulfamethoxazole"),
-        "recorded": Placeholder(_recorded(to_draft), "reaction"),
-        "reaction": Placeholder(_draft_reaction, LONGEST_REACTION),
+        "recorded": Placeholder(_worst(to_draft, _recorded), "reaction"),
+        "reaction": Placeholder(_worst(to_draft, reaction_of), LONGEST_REACTION),
         "when": Placeholder(_when, ", 2015"),
-        "class_entry": Placeholder(_its_class, "a" * 30),
-        "class_recorded": Placeholder(_recorded(to_its_class), "reaction"),
-        "class_reaction": Placeholder(
-            lambda context: reaction_of(worst_allergy(to_its_class(context))), LONGEST_REACTION
-        ),
+        "class_entry": Placeholder(_named(to_its_class, lambda allergy: plain(allergy.words, 30)), "a" * 30),
+        "class_recorded": Placeholder(_worst(to_its_class, _recorded), "reaction"),
+        "class_reaction": Placeholder(_worst(to_its_class, reaction_of), LONGEST_REACTION),
         "held_entry": Placeholder(_held, "a" * 30),
-        "held_reaction": Placeholder(
-            lambda context: reaction_of(worst_allergy(to_what_it_holds(context))), LONGEST_REACTION
-        ),
+        "held_reaction": Placeholder(_worst(to_what_it_holds, reaction_of), LONGEST_REACTION),
         "holds": Placeholder(_holds, "products with sulfites"),
         "since": Placeholder(_since),
-        "doubt": Placeholder(lambda context: doubt_of(worst_allergy(to_draft(context)))),
-        "class_doubt": Placeholder(lambda context: doubt_of(worst_allergy(to_its_class(context)))),
-        "held_doubt": Placeholder(lambda context: doubt_of(worst_allergy(to_what_it_holds(context)))),
-        "penicillin_doubt": Placeholder(_class_doubt("beta_lactam_penicillin_allergen")),
-        "cephalosporin_doubt": Placeholder(_class_doubt("cephalosporin")),
-        "sulfa_doubt": Placeholder(_class_doubt("sulfa_antibiotic_allergen")),
-        "nsaid_doubt": Placeholder(_class_doubt("nsaid_allergen_cox1")),
-        "penicillin_reaction": Placeholder(_of_class("beta_lactam_penicillin_allergen"), LONGEST_REACTION),
-        "cephalosporin_reaction": Placeholder(_of_class("cephalosporin"), LONGEST_REACTION),
-        "sulfa_reaction": Placeholder(_of_class("sulfa_antibiotic_allergen"), LONGEST_REACTION),
-        "nsaid_reaction": Placeholder(_of_class("nsaid_allergen_cox1"), LONGEST_REACTION),
-        "penicillin_allergen": Placeholder(_class_allergen("beta_lactam_penicillin_allergen"), LONGEST_NAME),
-        "cephalosporin_allergen": Placeholder(_class_allergen("cephalosporin"), LONGEST_NAME),
-        "scar_reaction": Placeholder(lambda context: reaction_of(_scar(context)), LONGEST_REACTION),
-        "scar_allergen": Placeholder(_scar_allergen, LONGEST_NAME),
+        "doubt": Placeholder(_worst(to_draft, doubt_of)),
+        "class_doubt": Placeholder(_worst(to_its_class, doubt_of)),
+        "held_doubt": Placeholder(_worst(to_what_it_holds, doubt_of)),
+        **{f"{name}_doubt": Placeholder(_worst(entries, doubt_of)) for name, entries in _CLASSES.items()},
+        **{
+            f"{name}_reaction": Placeholder(_worst(entries, reaction_of), LONGEST_REACTION)
+            for name, entries in _CLASSES.items()
+        },
+        **{
+            f"{name}_allergen": Placeholder(_named(entries, name_of), LONGEST_NAME)
+            for name, entries in _CLASSES.items()
+        },
+        "scar_reaction": Placeholder(_worst(_scar, reaction_of), LONGEST_REACTION),
+        "scar_allergen": Placeholder(_named(_scar, name_of), LONGEST_NAME),
     },
     gaps={"allergies": _gap},
     conditions=ALLERGY_CONDITIONS,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from cards.rules.engine.family import Family, Fill, Placeholder, for_drug
+from cards.rules.engine.family import Family, Fill, Placeholder, for_drug, written
 from cards.rules.families.ddi.conditions import (
     ANY_NEW,
     BESIDE_DRAFTED,
@@ -145,25 +145,11 @@ def _kidney_said(context: RuleContext) -> str:
     return f"{phrase(estimate)}."
 
 
-def _egfr_or_list(context: RuleContext) -> str | None:
-    estimate = context.estimate("egfr_best")
-    return phrase(estimate, [60]) if estimate is not None else None
-
-
 # Doses
 
 
 def _dose_of(rxcui: str) -> Fill:
-    def word(context: RuleContext) -> str | None:
-        dose = context.drug_daily_mg(rxcui)
-        return format_dose(dose) if dose is not None else None
-
-    return word
-
-
-def _citalopram_partner(context: RuleContext) -> str | None:
-    names = _names(_CITALOPRAM_INHIBITORS, context)
-    return names[0] if names else None
+    return written(lambda context: context.drug_daily_mg(rxcui), format_dose)
 
 
 _NOT_FOR_CITALOPRAM = Selector(frozenset({"2541", "7646", "283742"}))
@@ -328,10 +314,15 @@ FAMILY = Family(
         "Inr": Placeholder(_newest_inr, f"INR 10.5 {_DATED}"),
         "potassium_risk": Placeholder(_first_of(_potassium_risks), "age 100"),
         "kidney_said": Placeholder(_kidney_said),
-        "egfr_or_list": Placeholder(_egfr_or_list, f"eGFR 29.96 (old, disputed) {_DATED}"),
+        "egfr_or_list": Placeholder(
+            written(lambda context: context.estimate("egfr_best"), lambda estimate: phrase(estimate, [60])),
+            f"eGFR 29.96 (old, disputed) {_DATED}",
+        ),
         "simvastatin_dose": Placeholder(_dose_of(_SIMVASTATIN), "80"),
         "citalopram_dose": Placeholder(_dose_of(_CITALOPRAM), "60"),
-        "citalopram_partner": Placeholder(_citalopram_partner, "esomeprazole"),
+        "citalopram_partner": Placeholder(
+            lambda context: next(iter(_names(_CITALOPRAM_INHIBITORS, context)), None), "esomeprazole"
+        ),
         "instead_of_partner": Placeholder(_instead_of_partner),
         "digoxin_label": Placeholder(_digoxin_label),
         "how_many_anticoagulants": Placeholder(_how_many_anticoagulants, "Hold both while it bleeds"),

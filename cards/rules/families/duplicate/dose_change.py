@@ -6,7 +6,7 @@ same way and both doses are known. Of a range or as needed the end counts that m
 
 import math
 import re
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
@@ -21,6 +21,7 @@ from cards.rules.conditions.condition import (
     flag,
     members,
 )
+from cards.rules.engine.family import Placeholder, written
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import format_dose, format_number
@@ -119,27 +120,21 @@ def _amount(amount: tuple[float, float], unit: str) -> str:
     return f"{format_dose(amount[1]) if unit == 'mg' else format_number(amount[1])} {unit}/day"
 
 
-def new_amount(context: RuleContext) -> str | None:
-    """Return the dose a day of the draft, in words."""
-    change = dose_change(context)
-    return _amount(change.new, change.unit) if change is not None else None
-
-
-def times_before(context: RuleContext) -> str | None:
+def _times_before(change: DoseChange) -> str:
     """Return how many times the dose of the active order the draft gives, at least."""
-    change = dose_change(context)
-    if change is None:
-        return None
     is_range = change.new[0] != change.new[1] or change.before[0] != change.before[1]
     return f"{'at least ' if is_range else ''}{format_number(math.floor(change.times * 10 + 1e-6) / 10)}"
 
 
-def amount_before(context: RuleContext) -> str | None:
-    """Return the dose a day of the active order, in words."""
-    change = dose_change(context)
-    return _amount(change.before, change.unit) if change is not None else None
-
-
+PLACEHOLDERS: Final = {
+    "new_amount": Placeholder(
+        written(dose_change, lambda change: _amount(change.new, change.unit)), "12,000.5 units/day"
+    ),
+    "times_before": Placeholder(written(dose_change, _times_before), "at least 12.5"),
+    "amount_before": Placeholder(
+        written(dose_change, lambda change: _amount(change.before, change.unit)), "12,000.5 units/day"
+    ),
+}
 WORDS = (
     Condition(
         "dose_times_before",

@@ -5,6 +5,7 @@ Acetaminophen beyond the limit is brought back to 3 g.
 
 import re
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Annotated
 
 from msgspec import Meta
@@ -23,7 +24,7 @@ from cards.rules.conditions.condition import (
     one_of,
     with_value,
 )
-from cards.rules.engine.family import Family, Placeholder
+from cards.rules.engine.family import Family, Fill, Placeholder, written
 from cards.rules.families.duplicate import dose_change
 from cards.rules.language.rule import Drug, OrderChange, Sig
 from cards.rules.language.trigger import Selector
@@ -449,14 +450,11 @@ def _other_order(context: RuleContext) -> str | None:
     return f"{plain(partner.medication.words, 47)}, {where}"
 
 
-def _of_shared_class(part: int, write: Callable[[str], str] = str) -> Callable[[RuleContext], str | None]:
+def _of_shared_class(part: int, write: Callable[[str], str] = str) -> Fill:
     """Return the placeholder of one part of the shared class: its words, the drafted drug, the other drug."""
-
-    def text(context: RuleContext) -> str | None:
-        shared = shared_class(context) if context.partners else None
-        return write(shared[part]) if shared is not None else None
-
-    return text
+    return written(
+        lambda context: shared_class(context) if context.partners else None, lambda shared: write(shared[part])
+    )
 
 
 FAMILY = Family(
@@ -470,12 +468,8 @@ FAMILY = Family(
         "class": Placeholder(_of_shared_class(0), "systemic corticosteroids"),
         "Own_drug": Placeholder(_of_shared_class(1, capitalized), "Hydrochlorothiazide"),
         "other_drug": Placeholder(_of_shared_class(2), "hydrochlorothiazide"),
-        "weight": Placeholder(
-            lambda context: format_number(context.weight_kg) if context.weight_kg is not None else None, "39.5"
-        ),
-        "new_amount": Placeholder(dose_change.new_amount, "12,000.5 units/day"),
-        "times_before": Placeholder(dose_change.times_before, "at least 12.5"),
-        "amount_before": Placeholder(dose_change.amount_before, "12,000.5 units/day"),
+        "weight": Placeholder(written(attrgetter("weight_kg"), format_number), "39.5"),
+        **dose_change.PLACEHOLDERS,
     },
     conditions=(
         with_value(

@@ -6,18 +6,17 @@ differ. Ancestry, which the chart asks for, is not used by this project.
 """
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Final
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import TEXT, Truth, flag, members, needs, one_of, with_value
-from cards.rules.engine.family import Family, Placeholder
+from cards.rules.engine.family import Family, Placeholder, written
 from cards.rules.families.genes.advice import advice_of, is_untested, knows_results, results_for
-from cards.rules.families.genes.knowledge import GENE_DRUGS, REQUIRED_TESTS, lower_dose
+from cards.rules.families.genes.knowledge import GENE_DRUGS, REQUIRED_TESTS, TestBefore, lower_dose
 from cards.rules.families.genes.wording import (
-    danger_without_test,
     detail,
     gene_facts,
-    genes_to_test,
     result_words,
     summary,
     time_to_test,
@@ -142,15 +141,20 @@ def _dated(result: GeneResult) -> str:
     return f" ({date[:10]})" if date else " (without a date)"
 
 
+def _test(context: RuleContext) -> TestBefore | None:
+    return REQUIRED_TESTS.get(context.ingredient.rxcui)
+
+
 FAMILY = Family(
     "genes",
     placeholders={
         "gene_summary": Placeholder(summary, "x" * 136),
         "gene_detail": Placeholder(detail, "x" * 600),
-        "test_genes": Placeholder(genes_to_test, "TPMT or NUDT15"),
-        "test_danger": Placeholder(danger_without_test, "Stevens-Johnson syndrome"),
+        "test_genes": Placeholder(written(_test, lambda test: " or ".join(test.genes)), "TPMT or NUDT15"),
+        "test_danger": Placeholder(written(_test, attrgetter("danger")), "Stevens-Johnson syndrome"),
         "test_when": Placeholder(
-            time_to_test, "the first course; the label asks for it by ancestry, which is not looked at here"
+            written(_test, time_to_test),
+            "the first course; the label asks for it by ancestry, which is not looked at here",
         ),
         "warfarin_genes": Placeholder(
             _warfarin_words, "CYP2C9 intermediate metabolizer (activity score 1.5) and VKORC1 -1639 AG"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from cards.extension import Fact
 from cards.rules.families.genes.advice import Advice, advice_of, is_quiet
-from cards.rules.families.genes.knowledge import FDA_LINES, HARMS, REQUIRED_TESTS, Action
+from cards.rules.families.genes.knowledge import FDA_LINES, HARMS, Action, TestBefore
 from cards.rules.language.trigger import AMOUNTS_OF_ADULT, ASK_PHARMACIST, Selector, Template
 from cards.rules.patient.context import RuleContext
 from cards.text import capitalized, decapitalized, plain
@@ -233,22 +233,7 @@ _TIMES: Mapping[str, str] = {
 }
 
 
-def genes_to_test(context: RuleContext) -> str | None:
-    """Return the genes of which a result is asked for before this drug: "TPMT or NUDT15"."""
-    test = REQUIRED_TESTS.get(context.ingredient.rxcui)
-    return " or ".join(test.genes) if test is not None else None
-
-
-def danger_without_test(context: RuleContext) -> str | None:
-    """What can happen without the test."""
-    test = REQUIRED_TESTS.get(context.ingredient.rxcui)
-    return test.danger if test is not None else None
-
-
-def time_to_test(context: RuleContext) -> str | None:
+def time_to_test(test: TestBefore) -> str:
     """When the test is asked for."""
-    test = REQUIRED_TESTS.get(context.ingredient.rxcui)
-    if test is None:
-        return None
     when = test.when.partition(";")[0]
     return _TIMES.get(when, when)

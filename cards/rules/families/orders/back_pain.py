@@ -42,7 +42,7 @@ def _is_for_back_pain(context: RuleContext) -> Truth:
     return by_reason or bool(_BACK_PAIN_WORDS.search(study_of(context).detail))
 
 
-def _days(context: RuleContext) -> int | None:
+def days_of_pain(context: RuleContext) -> int | None:
     """Days since the newest onset of low back pain on the problem list; None where no onset is there."""
     return worked_out_once(context, "back pain", _find_days)
 
@@ -58,13 +58,13 @@ def _find_days(context: RuleContext) -> int | None:
 
 
 def _began_lately(context: RuleContext) -> Truth:
-    days = _days(context)
+    days = days_of_pain(context)
     return None if days is None else days < _SIX_WEEKS_DAYS
 
 
 def _knows_onset(context: RuleContext) -> Truth:
     """Without the problem list it is not known whether an onset is charted."""
-    if _days(context) is not None:
+    if days_of_pain(context) is not None:
         return True
     return False if context.session.knows_conditions else None
 
@@ -98,12 +98,6 @@ def _takes_steroid_for_long(context: RuleContext) -> bool:
         and since.whole_days(now) > _LONG_TERM_DAYS
         for medication in context.session.active
     )
-
-
-def days_words(context: RuleContext) -> str | None:
-    """How many days the pain has lasted, for a sentence."""
-    days = _days(context)
-    return str(days) if days is not None else None
 
 
 WORDS: tuple[Condition, ...] = (

@@ -8,7 +8,7 @@ from typing import Final
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import Condition, Spec, Truth, members, needs, one_of, some, with_value
-from cards.rules.engine.family import Placeholder
+from cards.rules.engine.family import Placeholder, written
 from cards.rules.families.orders.study import worked_out_once
 from cards.rules.patient.context import RuleContext
 from cards.text import decapitalized, plain
@@ -64,15 +64,12 @@ def _reaction_of(reaction: ContrastReaction) -> str:
     return decapitalized(text) if text and not text[:2].isupper() else text or "reaction not recorded"
 
 
-def _words_of(to: str, context: RuleContext) -> str | None:
-    first = next(iter(_reactions(context, to)), None)
-    return _reaction_of(first) if first is not None else None
+def _first_to(to: str) -> Placeholder:
+    first = written(lambda context: next(iter(_reactions(context, to)), None), _reaction_of)
+    return Placeholder(first, "r" * _LONGEST_REACTION)
 
 
-PLACEHOLDERS = {
-    "iodine_reaction": Placeholder(lambda context: _words_of("iodinated", context), "r" * _LONGEST_REACTION),
-    "gadolinium_reaction": Placeholder(lambda context: _words_of("gadolinium", context), "r" * _LONGEST_REACTION),
-}
+PLACEHOLDERS = {"iodine_reaction": _first_to("iodinated"), "gadolinium_reaction": _first_to("gadolinium")}
 
 
 def _allergies_gap(context: RuleContext) -> tuple[str, str] | None:

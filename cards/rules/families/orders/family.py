@@ -1,6 +1,6 @@
 """Orders of imaging and tests: what only these rules use, by subject in the modules beside this one."""
 
-from cards.rules.engine.family import Family, Placeholder
+from cards.rules.engine.family import Family, Placeholder, written
 from cards.rules.families.orders import back_pain, contrast, imaging, kidney_injury, retesting, screening, study
 
 FAMILY = Family(
@@ -9,15 +9,7 @@ FAMILY = Family(
         "study": Placeholder(study.study_words, "x" * 50),
         "agent": Placeholder(imaging.agent_words, "gadopentetate"),
         "device": Placeholder(imaging.device_words, "x" * 60),
-        "days": Placeholder(back_pain.days_words, "41"),
-        "test": Placeholder(retesting.test_words, "Urea, creatinine and electrolytes"),
-        "last": Placeholder(retesting.last_words, "123.5 mmol/L"),
-        "last_date": Placeholder(retesting.last_date, "2026-11-20"),
-        "due_date": Placeholder(retesting.due_date, "2026-11-20"),
-        "interval": Placeholder(retesting.interval_words, "1.5 days"),
-        "interval_source": Placeholder(
-            retesting.interval_source, "Leeds Teaching Hospitals NHS Trust, retesting guidance"
-        ),
+        "days": Placeholder(written(back_pain.days_of_pain, str), "41"),
         "last_same": Placeholder(screening.last_same_date, "2026-11-20"),
         "cervical_reason": Placeholder(
             screening.cervical_reason, "after removal of the cervix without cervical disease"
@@ -32,7 +24,8 @@ FAMILY = Family(
         ),
         "kidney_window": Placeholder(kidney_injury.kidney_window, "12 months"),
     }
-    | contrast.PLACEHOLDERS,
+    | contrast.PLACEHOLDERS
+    | retesting.PLACEHOLDERS,
     conditions=(
         *study.WORDS,
         *imaging.WORDS,

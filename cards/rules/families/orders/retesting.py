@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import ceil
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
 from msgspec import Struct
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import MEDICATION_LISTS, Condition, Truth, flag, needs
+from cards.rules.engine.family import Placeholder, written
 from cards.rules.families.orders.study import codes_of, study_of, study_words, worked_out_once
 from cards.rules.language.rule import OrderChange
 from cards.rules.patient.context import RuleContext
@@ -200,47 +202,30 @@ def later(context: RuleContext) -> OrderChange | None:
 # Texts
 
 
-def test_words(context: RuleContext) -> str:
+def _test_words(context: RuleContext) -> str:
     """What the test is called; a member of a row of different tests by its own words."""
     interval = _interval(context)
     is_one_of_several = interval is not None and interval.apart == "always" and _ordered(context) not in interval.panels
     return interval.name if interval is not None and not is_one_of_several else study_words(context)
 
 
-def last_words(context: RuleContext) -> str | None:
-    """Return the last value with its unit."""
-    last = _last(context)
-    return last.words if last is not None else None
-
-
-def last_date(context: RuleContext) -> str | None:
-    """Return the day of the last result."""
-    last = _last(context)
-    return last.time.text[:10] if last is not None else None
-
-
-def due_date(context: RuleContext) -> str | None:
-    """Return the first day after the least interval."""
-    last = _last(context)
-    return last.due if last is not None else None
-
-
-def interval_words(context: RuleContext) -> str | None:
+def _interval_words(interval: RetestInterval) -> str:
     """Return the least interval: half a day is 12 hours."""
-    interval = _interval(context)
-    if interval is None:
-        return None
     if interval.days % 1:
         return f"{interval.days * 24:g} hours"
     return f"{interval.days:g} day{'' if interval.days == 1 else 's'}"
 
 
-def interval_source(context: RuleContext) -> str | None:
-    """Where the interval is from."""
-    interval = _interval(context)
-    return interval.source if interval is not None else None
-
-
+PLACEHOLDERS: Final = {
+    "test": Placeholder(_test_words, "Urea, creatinine and electrolytes"),
+    "last": Placeholder(written(_last, attrgetter("words")), "123.5 mmol/L"),
+    "last_date": Placeholder(written(_last, lambda last: last.time.text[:10]), "2026-11-20"),
+    "due_date": Placeholder(written(_last, attrgetter("due")), "2026-11-20"),
+    "interval": Placeholder(written(_interval, _interval_words), "1.5 days"),
+    "interval_source": Placeholder(
+        written(_interval, attrgetter("source")), "Leeds Teaching Hospitals NHS Trust, retesting guidance"
+    ),
+}
 WORDS: tuple[Condition, ...] = (
     flag(
         "repeated_early",

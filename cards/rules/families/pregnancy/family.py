@@ -1,11 +1,12 @@
 """Pregnancy: the placeholders and conditions that only these rules use."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Final
 
 from cards.rules.conditions.condition import DAYS, MEDICATION_LISTS, Truth, flag, members, with_value
 from cards.rules.conditions.words.patient import PREGNANCY
-from cards.rules.engine.family import Family, Placeholder, for_drug
+from cards.rules.engine.family import Family, Placeholder, for_drug, written
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.childbearing import childbearing_no_contraception
 from fhir.mapping.pregnancy import pregnancy_signs
@@ -25,16 +26,7 @@ def _tested_negative(wanted: Mapping[str, float], context: RuleContext) -> Truth
     return newest is not None and newest.time.whole_days(record.as_of_epoch) <= wanted["max_age_days"]
 
 
-def _week(context: RuleContext) -> str | None:
-    gestation = context.session.gestation
-    return gestation.week if gestation is not None else None
-
-
-def _week_source(context: RuleContext) -> str | None:
-    gestation = context.session.gestation
-    return gestation.words if gestation is not None else None
-
-
+_GESTATION: Final = attrgetter("session.gestation")
 _RESTRICTED: Final = "It has a restricted program (REMS)."
 _PROGRAMS: Final = {
     "isotretinoin": "It needs the iPLEDGE program and a 30-day supply.",
@@ -47,8 +39,8 @@ _PROGRAMS: Final = {
 FAMILY = Family(
     "pregnancy",
     placeholders={
-        "week": Placeholder(_week, "44"),
-        "week_source": Placeholder(_week_source, "last period 2026-11-20"),
+        "week": Placeholder(written(_GESTATION, attrgetter("week")), "44"),
+        "week_source": Placeholder(written(_GESTATION, attrgetter("words")), "last period 2026-11-20"),
         "program": Placeholder(for_drug(_PROGRAMS)),
     },
     conditions=(

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
+from operator import itemgetter
 from typing import Final
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import MEDICATION_LISTS, Truth, flag, needs, one_of, with_value
-from cards.rules.engine.family import Family, Placeholder
+from cards.rules.engine.family import Family, Placeholder, written
 from cards.rules.patient.context import RuleContext
 from cards.vaccines.course import CONFLICT, TOO_OLD, TOO_YOUNG, DoseStatus, Evaluation
 from cards.vaccines.groups import assess
@@ -112,11 +113,6 @@ def _antibodies(context: RuleContext) -> tuple[str, str | None, str] | None:
     return None
 
 
-def _globulin_words(context: RuleContext) -> str | None:
-    globulin = _antibodies(context)
-    return globulin[0] if globulin is not None else None
-
-
 def _antibody_facts(context: RuleContext) -> list[Fact]:
     globulin = _antibodies(context)
     return [Fact("medication", globulin[0], effective=globulin[1], source=globulin[2])] if globulin is not None else []
@@ -130,17 +126,12 @@ def _earlier(context: RuleContext) -> date | None:
     return max(days, default=None)
 
 
-def _last_live(context: RuleContext) -> str | None:
-    earlier = _earlier(context)
-    return earlier.isoformat() if earlier is not None else None
-
-
 FAMILY = Family(
     "vaccines",
     placeholders={
-        "last_live": Placeholder(_last_live, "2026-11-20"),
+        "last_live": Placeholder(written(_earlier, date.isoformat), "2026-11-20"),
         "due": Placeholder(_due, "2026-11-20"),
-        "globulin": Placeholder(_globulin_words, "cytomegalovirus immune globulin"),
+        "globulin": Placeholder(written(_antibodies, itemgetter(0)), "cytomegalovirus immune globulin"),
     },
     conditions=(
         with_value(
