@@ -5,24 +5,13 @@ There is no clock here: how much time is left is asked of whoever set the deadli
 import asyncio
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import msgspec
 from msgspec import Struct
 
-from fhir.client.errors import (
-    Busy,
-    DeadlineExceeded,
-    FetchError,
-    Forbidden,
-    ForeignAddress,
-    ServerFailed,
-    TooLarge,
-    Unauthorized,
-    Unreachable,
-    Unreadable,
-)
+from fhir.client.errors import FetchError, Reason
 from fhir.client.query import FetchLimits, Query, Read, Search
 from fhir.record.record import read_value
 from fhir.record.refusals import Refusal
@@ -53,16 +42,16 @@ def _asked_for(headers: Mapping[str, str]) -> float:
 
 
 def next_page(link: str, base: httpx.URL) -> httpx.URL:
-    """Return the absolute address of a `next` link. Raises ForeignAddress where it is not below the base address.
+    """Return the absolute address of a `next` link. Raises FetchError where it is not below the base address.
 
     A link decides where the token goes next, and it comes from outside (checklist row FHIR-21).
     """
     try:
         address = base.join(link)
     except httpx.InvalidURL as error:
-        raise ForeignAddress from error
+        raise FetchError("elsewhere") from error
     if address.userinfo or address.fragment or not _is_below(address, base):
-        raise ForeignAddress
+        raise FetchError("elsewhere")
     return address
 
 
@@ -76,7 +65,7 @@ def _is_below(address: httpx.URL, base: httpx.URL) -> bool:
     return address.path == root or address.path.startswith(f"{root}/")
 
 
-_ERRORS: dict[int, type[FetchError]] = {401: Unauthorized, 403: Forbidden, 429: Busy, 503: Busy}
+_REASONS: Final[Mapping[int, Reason]] = {401: "unauthorized", 403: "forbidden", 429: "busy", 503: "busy"}
 _NO_SUCH_RESOURCE = (404, 410)
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
 _MOST_ATTEMPTS = 8
@@ -127,7 +116,7 @@ class FhirClient:
             return FetchResult(None, (), 1, len(body))
         value, refusals = await _decode(status, body, name)
         if value is None or _type_of(value) != query.type:
-            raise Unreadable
+            raise FetchError("unreadable")
         return FetchResult(value, tuple(refusals), 1, len(body), bodies=(body,) if keeps else ())
 
     async def _search(self, query: Search, name: str, keeps: bool) -> FetchResult:
@@ -146,10 +135,10 @@ class FhirClient:
             while pages.next is not None:
                 address = next_page(pages.next, self._base)
                 if str(address) in seen:
-                    raise Unreadable("the FHIR server's pages go in a circle")
+                    raise FetchError("unreadable", "the FHIR server's pages go in a circle")
                 seen.add(str(address))
                 if pages.count >= self._bounds.pages:
-                    raise TooLarge
+                    raise FetchError("too-large")
                 await self._take_page(pages, self._http.build_request("GET", address), name)
         except FetchError as error:
             return pages.result(error)
@@ -159,7 +148,7 @@ class FhirClient:
         status, body = await self._send(request, self._bounds.bytes - pages.bytes)
         value, refusals = await _decode(status, body, name)
         if not isinstance(value, Bundle):
-            raise Unreadable
+            raise FetchError("unreadable")
         _require_results(value)
         pages.take(value, refusals, body)
 
@@ -167,7 +156,7 @@ class FhirClient:
         """Status and body; waits and tries again after 429 and 503, and after nothing else."""
         remaining = self._remaining()
         if remaining <= 0:
-            raise DeadlineExceeded
+            raise FetchError("timeout")
         try:
             async with asyncio.timeout(remaining):
                 for attempt in range(_MOST_ATTEMPTS):
@@ -176,12 +165,12 @@ class FhirClient:
                         break
                     seconds = seconds_to_wait(response.headers, attempt)
                     if seconds >= self._remaining():
-                        raise Busy
+                        raise FetchError("busy")
                     await asyncio.sleep(seconds)
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise DeadlineExceeded from error
+            raise FetchError("timeout") from error
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
-            raise Unreachable from error
+            raise FetchError("unreachable") from error
         return response.status_code, body
 
     async def _once(self, request: httpx.Request, most_bytes: int) -> tuple[httpx.Response, bytes]:
@@ -190,15 +179,15 @@ class FhirClient:
         response = await self._http.send(request, stream=True, follow_redirects=False)
         try:
             if 300 <= response.status_code < 400:
-                raise ForeignAddress
+                raise FetchError("elsewhere")
             if response.headers.get("content-encoding", "identity").lower() != "identity":
-                raise Unreadable
+                raise FetchError("unreadable")
             parts: list[bytes] = []
             async for part in response.aiter_raw():
                 parts.append(part)
                 most_bytes -= len(part)
                 if most_bytes < 0:
-                    raise TooLarge
+                    raise FetchError("too-large")
         finally:
             await response.aclose()
         return response, b"".join(parts)
@@ -243,18 +232,18 @@ async def _decode(status: int, body: bytes, name: str) -> tuple[Any, list[Refusa
 
 def _decoded(status: int, body: bytes, name: str) -> tuple[Any, list[Refusal]]:
     if status >= 400 or status == 204:
-        raise _ERRORS.get(status, ServerFailed)
+        raise FetchError(_REASONS.get(status, "server-error"))
     try:
         return read_value(name, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Unreadable from error
+        raise FetchError("unreadable") from error
 
 
 def _require_results(page: Bundle) -> None:
-    """ServerFailed where the Bundle holds nothing but OperationOutcomes that tell of an error."""
+    """FetchError where the Bundle holds nothing but OperationOutcomes that tell of an error."""
     outcomes = [entry.resource for entry in page.entry if isinstance(entry.resource, OperationOutcome)]
     if len(outcomes) == len(page.entry) and any(not outcome.says_none_found for outcome in outcomes):
-        raise ServerFailed
+        raise FetchError("server-error")
 
 
 def _type_of(value: Any) -> str:
