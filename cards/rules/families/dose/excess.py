@@ -114,7 +114,7 @@ class Excess(Struct, frozen=True):
         if self.limit.is_usual:  # vancomycin by weight
             return self.amount <= FAR_OVER * self.limit.most * (1.0 + TOLERANCE)
         is_rounding = self.amount < least * self.limit.most * (1.0 + TOLERANCE)
-        if self.limit.is_lead:  # insulin and drips are titrated, children's doses rounded
+        if self.limit.is_lead and not self.limit.is_alarm:  # insulin and drips are titrated, children's doses rounded
             is_of_child = self.limit.per_kg and not self.limit.is_for_adults
             return self.times < TOLD_LEAD or is_of_child or self.limit.per_hour or self.limit.unit != "mg"
         return self.limit.is_alarm or is_rounding

@@ -101,6 +101,9 @@ class OrderedDose:
         rows, text = LIMITS.get(rxcui, ()), self.text.lower()
         if says("nebulised", text):
             return [row for row in rows if row.route in ("nebulised", "any")]
+        breathed = [row for row in rows if row.route == "aerosol"] if says("aerosol", text) else []
+        if breathed and not (self.medication.route or self.medication.dose_form):  # "budesonide-formoterol, 12 puffs"
+            return breathed
         if self._only_runs():
             of_vein = [row for row in rows if row.route in ("injected", "intravenous", "any")]
             return of_vein + _alarm_of_day(rows, self.weight_kg)

@@ -65,8 +65,8 @@ chlordiazepoxide 25 mg capsule | {50} mg PO q1h PRN CIWA >= 10 | F10.231 Alcohol
 diazepam 10 mg tablet | {10} mg PO q1h PRN CIWA 10 or greater | F10.231 Alcohol withdrawal
 lorazepam 1 mg tablet | {2} mg PO q1h PRN CIWA-Ar 8-15 | F10.231 Alcohol withdrawal | 10
 levothyroxine vial | {500} mcg IV once | E03.5 Myxedema coma
-levothyroxine vial | {100} mcg IV daily | E03.5 Myxedema coma
-esomeprazole | {80} mg IV once | K92.2 Bleeding
+levothyroxine vial | {100} mcg IV daily | E03.5 Myxedema coma | 10
+esomeprazole | {80} mg IV once | K92.2 Bleeding | 10
 ciprofloxacin | {400} mg IV q12h |
 octreotide | {100} mcg SC TID | E22.0 Acromegaly | 10
 Sandostatin LAR | {30} mg IM every 4 weeks | E22.0 Acromegaly
@@ -78,6 +78,12 @@ methadone 10 mg/mL | {10} mg IV q8h |
 voriconazole | {500} mg IV q12h |
 amiodarone 50 mg/mL | {150} mg IV over 10 min once | I48.91 Atrial fibrillation | 10
 potassium phosphate | {15} mmol IV once | | 10
+budesonide-formoterol 160-4.5 | {4} puffs BID | J45.40 Asthma
+fluticasone HFA 220 mcg | {4} puffs BID | J45.40 Asthma
+Qvar 80 mcg | {4} puffs BID | J45.40 Asthma
+Spiriva Respimat 2.5 mcg | {2} puffs daily | J44.9 COPD | 10
+albuterol HFA 90 mcg | {2} puffs q4h PRN | J45.40 Asthma | 10
+propofol | {125} mcg/kg/min IV, titrate to BIS 40-60 |
 """
 """Product, order with the dose of its label, diagnosis, and from how many times on it speaks (nothing: from three)."""
 
