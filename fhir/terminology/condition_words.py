@@ -41,9 +41,11 @@ def code_of_words(words: str) -> str | None:
     """
     if len(words) > _LONGEST:
         return None
+    text = _plain(words)
+    if text in _CODES:  # "Encounter for care and examination of lactating mother" is of nobody else
+        return _CODES[text]
     if not is_of_patient(_WITHOUT.sub("", words), 0):
         return None
-    text = _plain(words)
     for variant in (text, _TAIL.sub("", text)):
         bare = _without(_SAYS_NOTHING, variant)
         code = _CODES.get(variant) or _CODES.get(bare) or _CODES.get(_without(_SAME_DISEASE, bare))

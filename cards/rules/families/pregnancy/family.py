@@ -27,6 +27,20 @@ def _tested_negative(wanted: Mapping[str, float], context: RuleContext) -> Truth
 
 
 _GESTATION: Final = attrgetter("session.gestation")
+
+
+def _weeks(context: RuleContext) -> str:
+    gestation = context.session.gestation
+    return f"week {gestation.week}" if gestation is not None else "week unknown"
+
+
+def _on_record(context: RuleContext) -> str:
+    gestation = context.session.gestation
+    if gestation is None:
+        return "No due date, gestational age or onset is on record."
+    return f"On record is only the {gestation.words}."
+
+
 _RESTRICTED: Final = "It has a restricted program (REMS)."
 _PROGRAMS: Final = {
     "isotretinoin": "It needs the iPLEDGE program and a 30-day supply.",
@@ -41,6 +55,8 @@ FAMILY = Family(
     placeholders={
         "week": Placeholder(written(_GESTATION, attrgetter("week")), "44"),
         "week_source": Placeholder(written(_GESTATION, attrgetter("words")), "last period 2026-11-20"),
+        "weeks": Placeholder(_weeks, "week 28 or later"),
+        "on_record": Placeholder(_on_record, "No due date, gestational age or onset is on record."),
         "program": Placeholder(for_drug(_PROGRAMS)),
     },
     conditions=(
