@@ -1,18 +1,17 @@
 """Finds the draft orders and the orders of a call as the client sent them, for suggestions that give them back."""
 
-import re
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
-from cds_hooks.call.protocol.body import is_nested_deeper, may_be_deep
+from cds_hooks.call.protocol.body import MOST_LEVELS, is_nested_deeper, may_be_deep
 from cds_hooks.errors import BadRequest, TooDeep, not_a_bundle
 from fhir.record.datatypes import decode_exactly
 from fhir.record.record import BrokenResource
-from fhir.record.repair import objects_in
 
 Json = dict[str, Any]
 
@@ -49,12 +48,24 @@ NOTHING_SENT: Final = Sent(())
 """Of a service that returns no orders of the client."""
 
 
+class _Node(msgspec.Struct):
+    """A resource, a Bundle, an entry of one, or the wrapper that stood around a value before CDS Hooks 1.0."""
+
+    resourceType: Any = None
+    id: Any = None
+    entry: Raw = Raw(b"[]")
+    resource: Raw = Raw(b"null")
+
+
+_node: Final = msgspec.json.Decoder(_Node)
+_nodes: Final = msgspec.json.Decoder(list[Raw])
+
+
 class OriginalOrders:
     """The orders of one type of a call's body and of the pages of the client's FHIR server after it.
 
-    They are found when the first one is asked for: most answers stop or change none. What is written as nearly every
-    client writes it is found by its first bytes, and only that is decoded (1.4 of 34 million instructions of an
-    order-sign call less than decoding all values); for the rest the values that name the type are decoded.
+    They are found when the first one is asked for, because most answers stop or change none; only what is asked for is
+    decoded.
     """
 
     def __init__(self, sent: tuple[bytes, ...], kind: str = "MedicationRequest") -> None:
@@ -65,71 +76,30 @@ class OriginalOrders:
         self._kind = kind
 
     @cached_property
-    def _places(self) -> dict[str, tuple[bytes, int]]:
-        """Where the resources of the type begin that are written without blanks, the later of two; by id."""
-        begins = f'"resource":{{"resourceType":"{self._kind}","id":"'.encode()
-        places: dict[str, tuple[bytes, int]] = {}
-        for number, text in enumerate(self._sent):
-            start_of_match = text.find(begins, 0 if number else _start_of_prefetch(text))
-            while start_of_match != -1:
-                start = start_of_match + len(begins)
-                identity = text[start : text.find(b'"', start)]
-                if identity.isascii() and b"\\" not in identity:
-                    places[identity.decode()] = text, start_of_match + len(b'"resource":')
-                start_of_match = text.find(begins, start)
-        return places
-
-    @cached_property
-    def _decoded(self) -> dict[str, Json]:
-        """The resources of the type in all values of prefetch and pages, whatever is around them; of two the later."""
+    def _found(self) -> dict[str, Raw | bytes]:
+        """The resources of the type in all values of prefetch and pages, as they came, by id; of two the later."""
         kind = f'"{self._kind}"'.encode()
-        resources = (
-            resource for raw in reversed(self._sent.values) if kind in raw for resource in _resources(_decoded(raw))
-        )
-        of_kind = (resource for resource in resources if resource.get("resourceType") == self._kind)
-        return {resource["id"]: resource for resource in of_kind if isinstance(resource.get("id"), str)}
+        values = (raw for raw in reversed(self._sent.values) if kind in raw)
+        resources = (resource for raw in values for resource in _resources(raw))
+        of_kind = ((node.id, raw) for node, raw in resources if node.resourceType == self._kind)
+        return {identity: raw for identity, raw in of_kind if isinstance(identity, str)}
 
     def by_id(self, identity: str) -> Json | None:
         """Return the order of this id, None when it did not come along; of two the later."""
-        position = self._places.get(identity)
-        decoded = _decoded(_object_at(*position)) if position is not None else self._decoded.get(identity)
-        if not isinstance(decoded, dict) or decoded.get("resourceType") != self._kind or is_nested_deeper(decoded):
+        decoded: Json | None = _decoded(self._found[identity]) if identity in self._found else None
+        if decoded is None or is_nested_deeper(decoded):
             return None
         self._sent.given[f"{self._kind}/{identity}"] = decoded
         return decoded
 
     def every(self) -> list[Json]:
         """Return all resources of the type that have an id, in the order in which they came."""
-        return [resource for identity in self._decoded if (resource := self.by_id(identity)) is not None]
+        return [resource for identity in self._found if (resource := self.by_id(identity)) is not None]
 
     def original(self, reference: str) -> Json | None:
         """Return the order that a reference such as 'MedicationRequest/7' names, None when it did not come along."""
         kind, _, identity = reference.partition("/")
         return self.by_id(identity) if kind == self._kind else None
-
-
-_TOKENS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|$)|[{}]')
-
-
-def _object_at(text: bytes, start: int) -> bytes:
-    """Return the JSON object that begins there."""
-    depth = 0
-    for token in _TOKENS.finditer(text, start):
-        sign = token[0]
-        if sign == b"{":
-            depth += 1
-        elif sign == b"}":
-            depth -= 1
-            if not depth:
-                return text[start : token.end()]
-    return text[start:]
-
-
-def _start_of_prefetch(body: bytes) -> int:
-    """Return where prefetch begins in a body whose context, with the drafts in it, stands before it; else its end."""
-    start = body.find(b',"prefetch":')
-    head = body[: max(start, 0)]
-    return start if b'"context"' in head and b'"patientId"' in head else len(body)
 
 
 def _decoded(raw: bytes | Raw) -> Any:
@@ -163,11 +133,16 @@ def entries_in(raw: bytes | Raw, where: str, alone: tuple[str, ...] = ()) -> lis
     return entries
 
 
-def _resources(value: Any) -> Iterator[Json]:
-    if not isinstance(value, dict):
+def _resources(raw: bytes | Raw, depth: int = 0) -> Iterator[tuple[_Node, bytes | Raw]]:
+    """Yield the resources of a value, of the Bundles inside it too, each with its JSON."""
+    try:
+        node = _node.decode(raw)
+        if node.resourceType not in (None, "Bundle"):
+            yield node, raw
+            return
+        entries = _nodes.decode(node.entry) if bytes(node.entry)[:1] == b"[" else [node.entry]
+    except (msgspec.DecodeError, RecursionError):
         return
-    if "resourceType" in value and value["resourceType"] != "Bundle":
-        yield value
-        return
-    for entry in [*objects_in(value.get("entry")), value]:  # before CDS Hooks 1.0 the value itself was a wrapper
-        yield from _resources(entry.get("resource"))
+    for entry in (*entries, raw) if depth < MOST_LEVELS else ():
+        with suppress(msgspec.DecodeError, RecursionError):
+            yield from _resources(_node.decode(entry).resource, depth + 1)
