@@ -96,7 +96,7 @@ class CardSettings(BaseSettings):
         default=None,
         description="A folder of the hospital's own: its models, the services that show them or a published "
         "equation as files NAME.service.toml (docs/adding/model.md), and hooks that the site defines itself "
-        "as hooks.toml or hooks.json (docs/hooks.md).",
+        "as hooks.toml (docs/hooks.md).",
     )
     services: str | None = Field(
         default=None,
@@ -148,7 +148,7 @@ class CardSettings(BaseSettings):
 
     @property
     def hooks_file(self) -> Path | None:
-        """The file of hooks that the site declares itself, hooks.toml or hooks.json in its folder (docs/hooks.md)."""
+        """The file of hooks that the site declares itself, hooks.toml in its folder (docs/hooks.md)."""
         files = (self.models_folder / name for name in ("hooks.toml", "hooks.json")) if self.models_folder else ()
         return next((file for file in files if file.is_file()), None)
 

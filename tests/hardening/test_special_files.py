@@ -34,7 +34,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "c.toml": read_trust_file,
     "d.toml": lambda file: read_declaration(file, ()),
     "e.toml": read_provider,
-    "hooks.json": read_declarations,
+    "hooks.toml": read_declarations,
     "a.service.toml": lambda file: find_services(file="separate", site_folder=file.parent),
     "rule.json": read_text,
     "seals.ndjson": lambda file: read_seals(file, {}),

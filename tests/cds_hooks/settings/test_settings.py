@@ -95,11 +95,9 @@ def test_who_reads_the_pages_of_decisions(given: dict[str, Any], shows: bool, li
     assert (configured.shows_pages, configured.links_to_pages) == (shows, links)
 
 
-def test_hooks_are_declared_in_toml_or_in_json(tmp_path: Path) -> None:
+def test_hooks_are_declared_in_the_folder_of_models(tmp_path: Path) -> None:
     configured = Settings(models_folder=tmp_path)
     assert (Settings().hooks_file, configured.hooks_file) == (None, None)
-    (tmp_path / "hooks.json").write_text("{}")
-    assert configured.hooks_file == tmp_path / "hooks.json"
     (tmp_path / "hooks.toml").write_text("")
     assert configured.hooks_file == tmp_path / "hooks.toml"
 

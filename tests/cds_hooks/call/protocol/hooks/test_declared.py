@@ -44,10 +44,18 @@ token = true
 
 
 def declared(folder: Path, *hooks: dict[str, Any]) -> list[DeclaredHook]:
-    """The declarations of a JSON file with these hooks."""
-    file = folder / "hooks.json"
-    file.write_text(json.dumps({"hook": hooks}))
+    """The declarations of a file with these hooks."""
+    file = folder / "hooks.toml"
+    file.write_text(f"hook = {toml(hooks)}")
     return read_declarations(file)
+
+
+def toml(value: Any) -> str:
+    """A value of JSON on one line of TOML."""
+    if isinstance(value, dict):
+        members = ", ".join(f"{name} = {toml(member)}" for name, member in value.items())
+        return f"{{{members}}}"
+    return f"[{', '.join(map(toml, value))}]" if isinstance(value, list | tuple) else json.dumps(value)
 
 
 def test_a_declared_hook_has_the_fields_of_the_one_it_extends_and_its_own(tmp_path: Path) -> None:
@@ -115,7 +123,7 @@ def test_a_wrong_declaration_is_refused_with_a_sentence(tmp_path: Path, change: 
 
 @pytest.mark.parametrize("name", ["name", "version", "like", "services"])
 def test_what_is_missing_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(WrongDeclaration, match=f"{name} is missing"):
+    with pytest.raises(WrongDeclaration, match=f"{name}` is required and missing"):
         declared(tmp_path, {key: value for key, value in GOOD.items() if key != name})
 
 
@@ -128,15 +136,11 @@ def test_one_name_is_declared_once(tmp_path: Path) -> None:
     ("file", "text", "said"),
     [
         ("hooks.toml", "[[hook]", "not valid TOML"),
-        ("hooks.json", "{", "not valid JSON"),
         ("hooks.toml", "hook = " + "[" * 5_000, "not valid TOML"),
         ("hooks.toml", "hook = " + "9" * 5_000, "not valid TOML"),
-        ("hooks.json", "[" * 100_000, "not valid JSON"),
-        ("hooks.json", "9" * 5_000, "not valid JSON"),
-        ("hooks.json", "[]", "holds a list `hook`"),
-        ("hooks.toml", "hook = 7", "holds a list `hook`"),
-        ("hooks.json", '{"hook": [], "more": 1}', "holds a list `hook`"),
-        ("hooks.toml", "\xff", "cannot be read"),
+        ("hooks.toml", "hook = 7", "`hook` must be a list"),
+        ("hooks.toml", "\xff", "hooks.toml"),
+        ("hooks.json", "{}", "write the hooks as hooks.toml"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_said(tmp_path: Path, file: str, text: str, said: str) -> None:
