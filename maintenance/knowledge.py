@@ -3,7 +3,6 @@
     genes FOLDER --version 2026-08-13                    the tables of CPIC's recommendations
     vaccines FOLDER --version 4.64 --date DAY --source S  the XML files of CDC's supporting data
     cases FILE                                           CDC's cases, one JSON object a line
-    neutral FOLDER                                       the words that leave the name of a disease what it is
     snomed FILE_OR_FOLDER                                our codes of SNOMED CT that no free set of it (GPS, IPS) names
 
 What changes in the knowledge files is printed; with --write the files are replaced. Exit code 1 where a release is not
@@ -20,7 +19,6 @@ from typing import Any, Final
 
 from fhir.terminology.medications import table_rows
 from maintenance.genes import import_release as import_genes
-from maintenance.neutral_words import make_table as neutral_words
 from maintenance.vaccine_cases import FIELDS, read_cases, run_case, summary
 from maintenance.vaccines import import_release as import_vaccines
 from models_onnx.artifact.files import write_whole
@@ -28,8 +26,6 @@ from models_onnx.artifact.files import write_whole
 _CARDS: Final = Path(__file__).resolve().parents[1] / "cards"
 GENES: Final = _CARDS / "rules" / "families" / "genes"
 VACCINES: Final = _CARDS / "vaccines" / "data"
-_TABLES: Final = _CARDS.parent / "fhir" / "terminology" / "tables"
-_WORDINGS: Final = _CARDS.parent / "tests" / "fhir" / "terminology" / "wordings.csv"
 
 
 def main(words: Sequence[str]) -> int:
@@ -42,14 +38,12 @@ def main(words: Sequence[str]) -> int:
     try:
         if given.what == "genes":
             texts, left_out = import_genes(given.place, given.version)
-        elif given.what == "neutral":
-            texts, left_out = {"neutral_words.csv": neutral_words(given.place, _WORDINGS)}, []
         else:
             texts, left_out = import_vaccines(given.place, given.version, given.date, given.source), []
     except (OSError, KeyError) as error:
         print(f"{given.place.name} is not a whole release: {error} is missing.", file=sys.stderr)
         return 1
-    target = {"genes": GENES, "vaccines": VACCINES, "neutral": _TABLES}[given.what]
+    target = {"genes": GENES, "vaccines": VACCINES}[given.what]
     print_changes(texts, target, given.version, write=given.write)
     for row in left_out:
         print(f"Left out: {row}.", file=sys.stderr)
@@ -58,7 +52,7 @@ def main(words: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m maintenance.knowledge")
-    parser.add_argument("what", choices=("genes", "vaccines", "cases", "snomed", "neutral"))
+    parser.add_argument("what", choices=("genes", "vaccines", "cases", "snomed"))
     parser.add_argument("place", type=Path)
     for option in ("version", "date", "source"):
         parser.add_argument(f"--{option}", default="")
