@@ -117,7 +117,7 @@ class Model:
         self.features = tuple(item.name for item in artifact.manifest.features)
         self._base = artifact.manifest.base
         self._session = session_of(artifact.content)
-        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.metadata = metadata = self._session.get_modelmeta().custom_metadata_map
         _refuse_other_model(self._session, metadata, artifact.manifest)
         self.groups = msgspec.json.decode(metadata["groups"], type=tuple[Group, ...]) if "groups" in metadata else ()
 

@@ -18,6 +18,7 @@ from models_onnx.artifact.release_file import parse_release
 from models_onnx.errors import ModelError
 from models_onnx.model_card.embed import core_digest
 from models_onnx.serving.registry import versions
+from models_onnx.serving.runtime import Model
 from models_onnx.spec import ModelSpec, get_spec
 from models_onnx.spec.renewal import read_renewal
 from models_onnx.workbench.gates.subject import (
@@ -26,7 +27,6 @@ from models_onnx.workbench.gates.subject import (
     InputEvidence,
     Paired,
     Retrained,
-    Runner,
     Subject,
     read_subject,
 )
@@ -98,13 +98,13 @@ def _from_table(
     cohort = build_cohort(spec, table.rows)
     trained = train(spec, table, manifest.seed, _REPLICATES, progress)
     retrained_auroc = trained.manifest.evaluation["all"]["auroc"]["value"]
-    runner = Runner(trained.content)
-    gap = np.abs(runner.answers(cohort.X.astype(np.float32)).probability - subject.answers(cohort.X).probability)
+    answers = Model(trained).predict_rows
+    gap = np.abs(answers(cohort.X).probability - subject.answers(cohort.X).probability)
     retrained = Retrained(
         same_file=core_digest(trained.content) == core_digest(subject.content),
         same_data=trained.manifest.data.sha256 == manifest.data.sha256,
         auroc_difference=abs(float(retrained_auroc) - float(manifest.evaluation["all"]["auroc"]["value"])),
-        answers=runner.answers,
+        answers=answers,
         trained=core_digest(trained.content),
         differences=tuple(differences(manifest, trained.manifest)),
     )

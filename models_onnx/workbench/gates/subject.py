@@ -1,4 +1,4 @@
-"""The objects that the gates examine: the candidate in its folder, its file run as on the server, further evidence."""
+"""The objects that the gates examine: the candidate in its folder, run as the server runs it, and further evidence."""
 
 import json
 from collections.abc import Callable
@@ -11,79 +11,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models_onnx.artifact.folder import CARD, MANIFEST
+from models_onnx.artifact.folder import CARD, MANIFEST, Artifact
 from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.manifest import Manifest, ModelInput
-from models_onnx.errors import ManifestRefused, UnsafeModel
-from models_onnx.serving.runtime import RUN_ERRORS, run_in_parts, session_of
+from models_onnx.errors import ManifestRefused
+from models_onnx.serving.runtime import Model, Predictions
 
 Array = NDArray[np.float64]
-FEATURES, PROBABILITY = "features", "probability"
-"""The input of a file, and the output that none may lack."""
-EXPLAINING = ("margin", "contributions", "missing", "out_of_range")
-"""The outputs by which a file explains itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """Every output for N rows; None for outputs that the file does not have."""
-
-    probability: Array
-    margin: Array | None
-    contributions: Array | None
-    missing: NDArray[np.bool_] | None
-    out_of_range: NDArray[np.bool_] | None
-    base: float | None
-    link: str
-
-    def raw(self) -> dict[str, bytes]:
-        """Return the bytes of every output, for exact comparisons."""
-        parts = {
-            name: getattr(self, name) for name in ("probability", "margin", "contributions", "missing", "out_of_range")
-        }
-        return {name: np.ascontiguousarray(value).tobytes() for name, value in parts.items() if value is not None}
-
-    @property
-    def explains(self) -> bool:
-        """Whether the file gives margin, base and contributions."""
-        return self.margin is not None and self.contributions is not None and self.base is not None
-
-
-class Runner:
-    """One session on one file."""
-
-    def __init__(self, content: bytes) -> None:
-        self._size = len(content)
-        self._session = session_of(content)
-        self.inputs = {item.name: (item.type, list(item.shape)) for item in self._session.get_inputs()}
-        self.outputs = {item.name for item in self._session.get_outputs()}
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        self._wanted = [name for name in (PROBABILITY, *EXPLAINING) if name in self.outputs]
-
-    def answers(self, rows: NDArray[np.float32]) -> Answers:
-        """Return the outputs for these rows.
-
-        Raises:
-            UnsafeModel: the file cannot be run on them.
-        """
-        try:
-            values = run_in_parts(self._session, self._wanted, FEATURES, rows, self._size)
-        except RUN_ERRORS as problem:
-            raise UnsafeModel(f"the model cannot be run on {rows.shape} values: {str(problem)[:160]}") from problem
-        outputs = dict(zip(self._wanted, values, strict=True))
-        return Answers(
-            probability=np.asarray(outputs[PROBABILITY], dtype=np.float64).reshape(-1),
-            **{name: np.asarray(outputs[name]) if name in outputs else None for name in EXPLAINING},
-            base=self._base(),
-            link=self.metadata.get("link", "logit"),
-        )
-
-    def _base(self) -> float | None:
-        text = self.metadata.get("base")
-        try:
-            return None if text is None else float(text)
-        except ValueError:
-            return None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,7 +29,7 @@ class Subject:
     content: bytes
     manifest: Manifest
     card: dict[str, Any]
-    _runner: Runner | None = None
+    _model: Model | None = None
 
     @property
     def id(self) -> str:
@@ -120,20 +54,23 @@ class Subject:
         return tuple((group, tuple(map(names.index, members))) for group, members in groups.items())
 
     @property
-    def metadata(self) -> dict[str, str]:
-        """What the file says of itself."""
-        self.answers(np.zeros((1, len(self.features))))  # opens the session
-        return {} if self._runner is None else self._runner.metadata
-
-    @property
     def always(self) -> frozenset[str]:
         return frozenset(self.manifest.required.always)
 
-    def answers(self, rows: NDArray[Any]) -> Answers:
-        """Return the file's outputs for these rows; the session is opened once."""
-        if self._runner is None:
-            self._runner = Runner(self.content)
-        return self._runner.answers(np.asarray(rows, dtype=np.float32))
+    @property
+    def model(self) -> Model:
+        """The model as the server runs it; the session is opened once.
+
+        Raises:
+            ManifestRefused, *RUN_ERRORS: the file does not run, or is not the one that the manifest describes.
+        """
+        if self._model is None:
+            self._model = Model(Artifact(self.manifest, self.content))
+        return self._model
+
+    def answers(self, rows: NDArray[Any]) -> Predictions:
+        """Return what the model says of these rows."""
+        return self.model.predict_rows(rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +80,7 @@ class Retrained:
     same_file: bool
     same_data: bool
     auroc_difference: float
-    answers: Callable[[NDArray[np.float32]], Answers]
+    answers: Callable[[NDArray[Any]], Predictions]
     trained: str = ""
     differences: tuple[str, ...] = ()
     """Where the manifest says another thing than the one that training gives."""

@@ -7,26 +7,19 @@ A missing input is judged by what the model declares (`missing_inputs` of its ma
 have been there to learn from, and its contribution is told.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
+from models_onnx.errors import ExplanationMismatch
+from models_onnx.serving.runtime import Predictions
+from models_onnx.workbench.compiler.link import IDENTITY, LOGIT
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.rows import ordinary, with_missing_values
-from models_onnx.workbench.gates.subject import Answers, Evidence, Subject
+from models_onnx.workbench.gates.subject import Evidence, Subject
 
 ADDITIVITY = 1e-5
 DUMMY = 1e-6
-NOT_EXPLAINED = (
-    "it gives no exact explanation (margin, base and contributions in the file), so it is refused for cards; it may "
-    "still serve lists and operations"
-)
-# The functions from margin to probability, by the name of the link in the file.
-_INVERSE: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
-    "logit": lambda margin: 1.0 / (1.0 + np.exp(-margin)),
-    "identity": lambda margin: np.clip(margin, 0.0, 1.0),
-}
+_LINKS = {link.name: link for link in (LOGIT, IDENTITY)}
 LEAST_LACKING = 0.01
 """Share of the people who must lack an input, so that its absence was learned from somebody (docs/models/gates.md)."""
 _KINDS = {
@@ -41,23 +34,22 @@ def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
     """Check additivity to 1e-5, margin = link(probability), and what a missing input counts as."""
     people = ordinary(subject.features, _PEOPLE)
     rows = with_missing_values(people, subject.features, subject.always)
-    answers = subject.answers(rows)
-    if not answers.explains:
-        return Verdict("", (NOT_EXPLAINED,))
-    residual = _residual(answers)
-    linked = _link_gap(answers)
+    try:
+        answers = subject.answers(rows)
+    except ExplanationMismatch as problem:
+        return Verdict("", (f"{problem} (limit {ADDITIVITY:g})",))
+    residual, link = _residual(subject, answers), subject.manifest.link
+    linked = float(np.abs(_LINKS[link].probability(answers.margin) - answers.probability).max())
     faults = []
-    if not residual <= ADDITIVITY:
-        faults.append(f"base and contributions miss the margin by {residual:.1e} (limit {ADDITIVITY:g})")
     if not linked <= ADDITIVITY:
-        faults.append(f"the margin is not {answers.link} of the probability: {linked:.1e} apart (limit {ADDITIVITY:g})")
+        faults.append(f"the margin is not {link} of the probability: {linked:.1e} apart (limit {ADDITIVITY:g})")
     kind = subject.manifest.missing_kind
     if kind == "learned":
         learned, absent = _learned_faults(subject, evidence, people)
         faults += learned
     else:
         absent = 0.0
-        faults += _imputed_faults(subject, rows, answers) if kind == "imputed" else _missing_faults(answers, rows)
+        faults += _imputed_faults(subject, rows, answers) if kind == "imputed" else _missing_faults(subject, answers)
     figures: dict[str, float | str] = {"additivity": residual, "link": linked, "rows": len(rows)}
     figures |= {"missing": kind, **({"largest_of_absence": round(absent, 4)} if kind == "learned" else {})}
     sentence = (
@@ -67,24 +59,22 @@ def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
     return Verdict(sentence, tuple(faults), figures)
 
 
-def _residual(answers: Answers) -> float:
-    assert answers.margin is not None and answers.contributions is not None  # noqa: S101, PT018 - the caller looked
-    gap = np.abs(answers.margin - float(answers.base or 0.0) - answers.contributions.sum(axis=1))
+def _residual(subject: Subject, answers: Predictions) -> float:
+    gap = np.abs(answers.margin - subject.manifest.base - answers.contributions.sum(axis=1))
     return float((gap / np.maximum(1.0, np.abs(answers.margin))).max())
 
 
-def _link_gap(answers: Answers) -> float:
-    assert answers.margin is not None  # noqa: S101 - the caller looked
-    inverse = _INVERSE.get(answers.link)
-    return float("inf") if inverse is None else float(np.abs(inverse(answers.margin) - answers.probability).max())
+def _shares(subject: Subject, answers: Predictions) -> NDArray[np.float64]:
+    """Return the contributions of the inputs, or of the groups in which they are explained together."""
+    if not subject.groups:
+        return answers.contributions
+    return np.column_stack([answers.contributions[:, list(members)].sum(axis=1) for _, members in subject.groups])
 
 
-def _missing_faults(answers: Answers, rows: NDArray[np.float64]) -> list[str]:
+def _missing_faults(subject: Subject, answers: Predictions) -> list[str]:
     """responsible-ai.md and issue 4: a missing input contributes 0, its reference value."""
-    if answers.contributions is None or answers.contributions.shape != rows.shape:
-        return []
-    contributions = np.abs(answers.contributions[np.isnan(rows)])
-    if not contributions.size or contributions.max() <= DUMMY:
+    contributions = np.abs(answers.contributions[answers.missing])
+    if subject.groups or not contributions.size or contributions.max() <= DUMMY:
         return []
     return [
         f"a missing input contributes up to {contributions.max():.1e}, and the model declares that it counts as the "
@@ -92,11 +82,10 @@ def _missing_faults(answers: Answers, rows: NDArray[np.float64]) -> list[str]:
     ]
 
 
-def _imputed_faults(subject: Subject, rows: NDArray[np.float64], answers: Answers) -> list[str]:
+def _imputed_faults(subject: Subject, rows: NDArray[np.float64], answers: Predictions) -> list[str]:
     """Compare the answers for people without an input with those for the same people with the declared value."""
-    assert answers.contributions is not None  # noqa: S101 - the caller looked
     declared = getattr(subject.manifest.missing_inputs, "values", {})
-    faults = []
+    shares, faults = _shares(subject, answers), []
     for position, item in enumerate(subject.features):
         is_missing = np.isnan(rows[:, position])
         if not is_missing.any():
@@ -108,8 +97,7 @@ def _imputed_faults(subject: Subject, rows: NDArray[np.float64], answers: Answer
         put_in[:, position] = declared[item.name]
         substituted = subject.answers(put_in)
         apart = np.abs(substituted.probability - answers.probability[is_missing]).max()
-        if substituted.contributions is not None:
-            apart = max(apart, np.abs(substituted.contributions - answers.contributions[is_missing]).max())
+        apart = max(apart, np.abs(_shares(subject, substituted) - shares[is_missing]).max())
         if not apart <= ADDITIVITY:
             faults.append(f"a missing {item.name} counts otherwise than as {declared[item.name]:g}: {apart:.1e} apart")
     return faults
@@ -132,10 +120,7 @@ def _learned_faults(subject: Subject, evidence: Evidence, people: NDArray[np.flo
             continue
         without_input = people.copy()
         without_input[:, position] = np.nan
-        answers = subject.answers(without_input)
-        moved = _moved_by_absence(subject, answers, people, position)
-        if moved is None:
-            return ["contributions are of groups, so what an absence contributes is not known"], largest
+        moved = _moved_by_absence(subject, subject.answers(without_input), people, position)
         largest_here = float(np.abs(moved).max())
         lacking = int(np.isnan(evidence.people[:, position]).sum())
         if largest_here > DUMMY and lacking < LEAST_LACKING * len(evidence.people):
@@ -150,13 +135,11 @@ def _learned_faults(subject: Subject, evidence: Evidence, people: NDArray[np.flo
 
 
 def _moved_by_absence(
-    subject: Subject, answers: Answers, people: NDArray[np.float64], position: int
-) -> NDArray[np.float64] | None:
-    """Return what an input's absence contributes; in a group, what the group's share changes by it; None: not known."""
-    if answers.contributions is None or (not subject.groups and answers.contributions.shape != people.shape):
-        return None
+    subject: Subject, answers: Predictions, people: NDArray[np.float64], position: int
+) -> NDArray[np.float64]:
+    """Return what an input's absence contributes; in a group, what the group's share changes by it."""
     of_group = [column for column, (_, members) in enumerate(subject.groups) if position in members]
     if not of_group:
         return np.asarray(answers.contributions[:, position])
-    before = subject.answers(people).contributions
-    return np.asarray(answers.contributions[:, of_group[0]] - (0.0 if before is None else before[:, of_group[0]]))
+    before = _shares(subject, subject.answers(people))
+    return np.asarray(_shares(subject, answers)[:, of_group[0]] - before[:, of_group[0]])

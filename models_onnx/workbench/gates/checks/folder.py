@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models_onnx.artifact.folder import CARD, MANIFEST, MODEL, read_manifest, refuse_other_files
-from models_onnx.artifact.onnx_file import refuse_unsafe
-from models_onnx.artifact.release_file import RELEASE, read_release
-from models_onnx.errors import ArtifactRefused, UnsafeModel
-from models_onnx.serving.runtime import RUN_ERRORS, session_of
+from models_onnx.artifact.folder import CARD, MANIFEST, MODEL, load_artifact
+from models_onnx.artifact.release_file import RELEASE
+from models_onnx.errors import ArtifactRefused
+from models_onnx.serving.runtime import RUN_ERRORS
 from models_onnx.workbench.gates.gate import UnsafeFile, Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
 from models_onnx.workbench.release.publishing import COMPARISON
@@ -36,35 +35,21 @@ def check_file(subject: Subject, _evidence: Evidence) -> Verdict:
         UnsafeFile: It must not be opened.
     """
     try:
-        release = read_release(subject.folder, subject.keys)
-        refuse_other_files(subject.folder, release)
-        refuse_unsafe(subject.content)
-        read_manifest(subject.folder)
-        inputs, outputs = _tensors(subject.content)
+        release = load_artifact(subject.folder, subject.keys, signed=True).release
+        subject.answers(np.zeros((1, len(subject.features))))
     except ArtifactRefused as problem:
         raise UnsafeFile(str(problem)) from problem
+    except RUN_ERRORS as problem:
+        raise UnsafeFile(f"the model could not be loaded and run: {str(problem)[:200]}") from problem
+    assert release is not None  # noqa: S101 - it was asked for signed
     strange = sorted(path.name for path in subject.folder.iterdir() if path.name not in EXPECTED)
     faults = [*(f"{name} is no part of a release" for name in strange), *_found_inside(subject.folder)]
     return Verdict(
         f"Signed by {subject.keys[release.key].name}; {len(subject.content):,} bytes, standard operators only; it "
         "loads and runs.",
         tuple(faults),
-        figures={"digest": release.digest, "bytes": len(subject.content), "inputs": inputs, "outputs": outputs},
+        figures={"digest": release.digest, "bytes": len(subject.content)},
     )
-
-
-def _tensors(content: bytes) -> tuple[list[str], list[str]]:
-    """Return the names of inputs and outputs of a file that loads and runs one row of zeros; UnsafeModel otherwise."""
-    try:
-        session = session_of(content)
-        row = {
-            item.name: np.zeros([size if isinstance(size, int) and size > 0 else 1 for size in item.shape], np.float32)
-            for item in session.get_inputs()
-        }
-        session.run(None, row)
-    except RUN_ERRORS as problem:
-        raise UnsafeModel(f"the model could not be loaded and run: {str(problem)[:200]}") from problem
-    return [*row], [item.name for item in session.get_outputs()]
 
 
 def _found_inside(folder: Path) -> list[str]:

@@ -1,6 +1,5 @@
 """Do the file's inputs and the feature dictionary agree, and what happens when inputs are missing?"""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -10,17 +9,15 @@ from models_onnx.artifact.manifest import ModelInput
 from models_onnx.workbench.gates.checks.fairness import RATIO_ACT
 from models_onnx.workbench.gates.gate import NotRun, Verdict, is_outside
 from models_onnx.workbench.gates.rows import ordinary
-from models_onnx.workbench.gates.subject import FEATURES as FEATURES_INPUT
-from models_onnx.workbench.gates.subject import PROBABILITY, Evidence, Runner, Subject
+from models_onnx.workbench.gates.subject import Evidence, Subject
 
 
 def check_dictionary(subject: Subject, _evidence: Evidence) -> Verdict:
-    """Check that every input has a description, a range and a feature, and that the file takes them in this order."""
+    """Check that every input has a range and is a feature in its unit; that the file has the same, `file` has seen."""
     faults = [fault for item in subject.features for fault in _faults_of(item)]
     names = [item.name for item in subject.features]
     if len(set(names)) < len(names):
         faults.append("an input is described twice")
-    faults += _tensor_faults(subject)
     rows = [
         {"input": item.name, "unit": item.unit, "low": item.trained_low, "high": item.trained_high, "from": item.fhir}
         for item in subject.features
@@ -40,27 +37,6 @@ def _faults_of(item: ModelInput) -> list[str]:
         faults.append(f"{item.name} is not a feature of fhir/mapping/features/catalog.py, so no record can fill it")
     elif feature.unit != item.unit:
         faults.append(f"{item.name} is in {item.unit} here and in {feature.unit} in fhir/mapping/features/catalog.py")
-    return faults
-
-
-def _tensor_faults(subject: Subject) -> list[str]:
-    runner = Runner(subject.content)
-    if FEATURES_INPUT not in runner.inputs:
-        return [f"the file has no input {FEATURES_INPUT!r}; it has {', '.join(runner.inputs)}"]
-    kind, shape = runner.inputs[FEATURES_INPUT]
-    width = shape[1] if len(shape) == 2 else None
-    faults = []
-    if kind != "tensor(float)" or len(shape) != 2:
-        faults.append(f"{FEATURES_INPUT} is {kind} {shape}; it must be float32 rows")
-    if isinstance(width, int) and width != len(subject.features):
-        faults.append(f"the file takes {width} values and {len(subject.features)} inputs are described")
-    if PROBABILITY not in runner.outputs:
-        faults.append(f"the file has no output {PROBABILITY!r}; it has {', '.join(sorted(runner.outputs))}")
-    stored_order = runner.metadata.get("features")
-    if stored_order is not None:
-        order = json.loads(stored_order)
-        if order != [item.name for item in subject.features]:
-            faults.append("the file names its inputs in another order than the manifest")
     return faults
 
 

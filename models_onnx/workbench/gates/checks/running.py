@@ -1,8 +1,10 @@
 """Does the file agree with the model trained again, and does it answer fast and always the same?"""
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models_onnx.serving.runtime import Predictions
 from models_onnx.workbench.gates.gate import NotRun, Verdict
 from models_onnx.workbench.gates.rows import all_kinds, ordinary
 from models_onnx.workbench.gates.subject import Evidence, Subject
@@ -43,11 +45,9 @@ def check_parity(subject: Subject, evidence: Evidence) -> Verdict:
     )
 
 
-def _apart(mine: NDArray[np.float64] | None, theirs: NDArray[np.float64] | None) -> float:
-    """Return the largest difference, relative beyond 1; infinite where one lacks what the other gives."""
-    if mine is None or theirs is None or mine.shape != theirs.shape:
-        return 0.0 if mine is theirs else float("inf")
-    if not np.array_equal(np.isnan(mine), np.isnan(theirs)):
+def _apart(mine: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+    """Return the largest difference, relative beyond 1; infinite where one has more inputs, or a number alone."""
+    if mine.shape != theirs.shape or not np.array_equal(np.isnan(mine), np.isnan(theirs)):
         return float("inf")
     return float(np.nanmax(np.abs(mine - theirs) / np.maximum(1.0, np.abs(theirs)), initial=0.0))
 
@@ -95,15 +95,15 @@ ATTEMPTS = 5
 def check_determinism(subject: Subject, _evidence: Evidence) -> Verdict:
     """Check that outputs are equal bit by bit over three runs, and for a row alone and in a batch."""
     rows = all_kinds(subject.features, subject.always)[:ROWS]
-    first = subject.answers(rows).raw()
+    first = _bytes_of(subject.answers(rows))
     faults = [
         f"run {number} of the same rows gave other {name}"
         for number in range(2, RUNS + 1)
-        for name, value in subject.answers(rows).raw().items()
+        for name, value in _bytes_of(subject.answers(rows)).items()
         if value != first[name]
     ]
     for size in BATCHES:
-        parts = [subject.answers(rows[start : start + size]).raw() for start in range(0, len(rows), size)]
+        parts = [_bytes_of(subject.answers(rows[start : start + size])) for start in range(0, len(rows), size)]
         for name, value in first.items():
             if b"".join(part[name] for part in parts) != value:
                 faults.append(f"in batches of {size} the {name} differ from those of one batch")
@@ -113,9 +113,13 @@ def check_determinism(subject: Subject, _evidence: Evidence) -> Verdict:
     )
 
 
+def _bytes_of(answers: Predictions) -> dict[str, bytes]:
+    return {name: np.ascontiguousarray(value).tobytes() for name, value in msgspec.structs.asdict(answers).items()}
+
+
 def check_latency(subject: Subject, evidence: Evidence) -> Verdict:
     """Check that p99 of one row with score and explanation, on one thread, is at most 1 ms, of a network 25 ms."""
-    limit = LIMIT_SECONDS_OF_GROUPS if "coalitions" in subject.metadata else LIMIT_SECONDS
+    limit = LIMIT_SECONDS_OF_GROUPS if "coalitions" in subject.model.metadata else LIMIT_SECONDS
     rows = ordinary(subject.features, CALLS).astype(np.float32)
     subject.answers(rows[:1])
     p50, p99 = _measure(subject, evidence, rows)

@@ -39,7 +39,7 @@ def test_contributions_that_do_not_add_up_fail(tmp_path: Path) -> None:
 
     result = judge(subject(tmp_path, model=inflated), "explanation")
     assert result.status == "failed"
-    assert "miss the margin" in result.why
+    assert "do not add up to its margin" in result.why
 
 
 def test_edited_figures_in_the_manifest_change_no_verdict_and_are_found(tmp_path: Path) -> None:

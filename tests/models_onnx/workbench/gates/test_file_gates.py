@@ -1,5 +1,6 @@
 """The gates file, parity, speed, missing-data and the audit of the label: good models and bad ones."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,22 +45,34 @@ def test_a_file_that_cannot_be_loaded_fails(tmp_path: Path) -> None:
     assert "could not be loaded and run" in result.why
 
 
+def described(proto: ModelProto, change: Callable[[list[dict[str, Any]]], object]) -> None:
+    """Changes what the file itself says of its inputs."""
+    entry = next(entry for entry in proto.metadata_props if entry.key == "feature_dictionary")
+    features = json.loads(entry.value)
+    change(features)
+    entry.value = json.dumps(features)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda d: d["features"][3].update(unit="mmol/L"), "is in mmol/L here and in"),
-        (lambda d: d["features"][3].update(name="mystery"), "mystery is not a feature"),
-        (lambda d: d["features"][3].update(trained_low=900.0), "has no range"),
-        (lambda d: d["features"].reverse(), "another order"),
-        (lambda d: d["features"].pop(), "values and"),
+        (lambda features: features[3].update(unit="mmol/L"), "is in mmol/L here and in"),
+        (lambda features: features[3].update(name="mystery"), "mystery is not a feature"),
+        (lambda features: features[3].update(trained_low=900.0), "has no range"),
     ],
 )
-def test_a_dictionary_that_does_not_fit_the_file_fails(
-    tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+def test_inputs_that_no_record_fills_fail(
+    tmp_path: Path, change: Callable[[list[dict[str, Any]]], object], said: str
 ) -> None:
-    result = judge(subject(tmp_path, manifest=change), "file")
+    bad = subject(tmp_path, manifest=lambda d: change(d["features"]), model=lambda proto: described(proto, change))
+    result = judge(bad, "file")
     assert result.status == "failed"
     assert said in result.why
+
+
+def test_a_manifest_that_does_not_fit_the_file_fails(tmp_path: Path) -> None:
+    result = judge(subject(tmp_path, manifest=lambda d: d["features"].reverse()), "file")
+    assert "disagree about features" in result.why
 
 
 def blind(proto: ModelProto) -> None:
