@@ -131,7 +131,7 @@ def work_product(
 class Factor(Struct, frozen=True):
     """A function of one input: limited, then its natural logarithm if `ln`, then `(· − centre) / scale`, then squared.
 
-    Yes counts as 1. The limits are part of the formula (a broken line, the caps of MELD), never a repair of the input.
+    Yes counts as 1. The limits are part of the formula (a broken line), never a repair of the input.
     """
 
     input: str
@@ -162,17 +162,6 @@ class Term(Struct, frozen=True):
     def __post_init__(self) -> None:
         if len(self.factors) not in (1, 2):
             raise ValueError(f"a term has one factor or two, and {len(self.factors)} were given")
-
-
-def contributions(
-    terms: Iterable[Term], values: Mapping[str, Value], reference: Mapping[str, Value]
-) -> tuple[Contribution, ...]:
-    """Return one contribution for each input that any term has, in the order in which the terms name them.
-
-    They add up to the sum of the terms at these values minus that at the reference.
-    """
-    _, parts = _Sum(CoefficientSet({}, 0.0, tuple(terms)), reference).work(values)
-    return tuple(Contribution(name, values[name], part) for name, part in parts.items())
 
 
 class CoefficientSet(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Kidney function: which value is the best, when values contradict each other, and why there is none."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -241,3 +241,10 @@ def test_a_clearance_by_cockcroft_and_gault(
 ) -> None:
     found = crcl_cockcroft_gault(record_of(*entries, patient=patient), asked)
     assert _facts(found, expected) == expected
+
+
+@pytest.mark.parametrize("equation", [ckd_epi_2021, cockcroft_gault], ids=lambda function: str(function.__name__))
+def test_the_published_vectors_are_reproduced(equation: Callable[..., float]) -> None:
+    (file,) = Path(__file__).parent.glob(f"{equation.__name__}*.json")
+    for vector in json.loads(file.read_text(encoding="utf-8"))["test_vectors"]:
+        assert equation(*vector["inputs"].values()) == pytest.approx(vector["expected"], rel=1e-9), vector["id"]
