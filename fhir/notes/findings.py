@@ -81,15 +81,14 @@ _AFTER_AGO: Final = re.compile(
     r"|now resolved|has resolved|last (?:week|month|year|admission|time|winter|summer)\b|\(childhood|(?:treated|cured"
     r"|eradicated|cleared|excised|resected|removed)(?:/[a-z]+)?(?: (?:w/?|with) [a-z-]+)?(?: in)? ?(?:19|20)\d\d"
     r"|(?:was |been |now )?(?:cured|eradicated)\b|dans l'enfance|in der kindheit|en la infancia|x ?\d+ before"
-    r"|before that|has settled|now settled|settled|(?:(?:has|have) (?:now |since )?)?(?:stopped|faded|gone|ceased"
-    r"|cleared)\b(?! ?(?:by|for|on|with|from|in|at)\b))|^[^.;\n]{0,40}(?:\b(?-i:NED)\b|\bspontaneously cleared"
-    r"|\bcleared spontaneously)",
+    r"|before that|at diagnosis only|has settled|now settled|settled|(?:(?:has|have) (?:now |since )?)?(?:stopped"
+    r"|faded|gone|ceased|cleared)\b(?! ?(?:by|for|on|with|from|in|at)\b))|^[^.;\n]{0,40}(?:\b(?-i:NED)\b"
+    r"|\bspontaneously cleared|\bcleared spontaneously)",
     re.IGNORECASE,
 )
 _BEFORE_PAST: Final = re.compile(
     r"\b(?:last|prev(?:ious)?|previously|prior|old|past|h/o|hx|hx of|history of|s/p|remote|childhood|healed|resolved"
-    r"|recovered from|stopped|treated for|after (?:an? )?|following (?:an? )?|post|had (?:an? )?|c/b"
-    r"|complicated by)[ ]$",
+    r"|recovered from|stopped|treated for|post|c/b|complicated by)[ ]$",
     re.IGNORECASE,
 )
 # "A two-day history of cough" begins two days ago and is now; so is what was resolved and is back.
@@ -118,8 +117,9 @@ _WHO_HAS: Final = re.compile(
     re.IGNORECASE,
 )
 _IN_BRACKETS: Final = re.compile(r"\([^()]*\)")
-# "r/o PE, hx breast cancer": the doubt is of the first
+# "r/o PE, hx breast cancer": the doubt is of the first; "worry about seizures given his brain metastases", too
 _KNOWN: Final = re.compile(r"(?<!\?)(?<!possible )\b(?:hx|h/o|history|known)(?: of)? $", re.IGNORECASE)
+_GIVEN: Final = re.compile(r"(?<!not )\bgiven (?:his|her|their|known) (?:[a-z]+ )?$", re.IGNORECASE)
 _ROOM: Final = re.compile(r"^ ?(?:-like|clinic|nurse|team|service|unit|ward|pathway)\b", re.IGNORECASE)
 _NOT_ONLY: Final = re.compile(r"\bnot (?:only|just|merely|simply)\b[^.;\n]{0,60}$", re.IGNORECASE)
 _YEAR_BEFORE: Final = re.compile(r"\b((?:19|20)\d\d)[,:) -]{1,3}$")
@@ -139,6 +139,7 @@ _SUBJECT_PARTNER: Final = re.compile(
     r"|boyfriend|girlfriend|classmate|flatmate|friend|another (?:patient|resident)|other (?:patients"
     r"|residents?)|next (?:bed|bay|door|room|to (?:him|her))|residents|carer has"
     r"|(?:other|another|fellow|his|her|their) (?:passenger|driver|visitor|landlord|lodger|tenant|boss|employer)"
+    r"|passenger takes"
     r"|contact|donor|needle ?stick[a-z ]{0,10} from|(?:previous|other|older|another) child|baby|newborn|infant|neonate"
     r"|twin 2|co-?worker)\b",
     re.IGNORECASE,
@@ -202,8 +203,10 @@ _NEGATED_AFTER: Final = re.compile(
     r"|is not (?:the |an? )?(?:explanation|cause|diagnosis|answer|picture|issue)|absent|(?:has "
     r"|have )?not (?:been )?(?:seen|found|present|identified|detected|demonstrated|visualised|evident"
     r"|reported|noted|confirmed|felt|heard|audible|palpable|visible|elicited|noticed|observed|appreciated|apparent)"
-    r"|(?:felt|thought|very) unlikely|negative(?! for)|denied|none\b|nil\b|no\b(?! (?:longer|change|further|better))"
-    r"|neg\b|discounted|refuted|intact\b|unremarkable\b|unlikely|very unlikely|thought unlikely|never\b(?! settled)"
+    r"|(?:felt|thought|very) unlikely|(?:ab|ag|antigen|igm|igg|pcr|rna|dna)s?:? (?:NR|non-?reactive|undetectable|neg)"
+    r"|not (?:expected|anticipated)(?! to)|negative(?! for)|denied|none\b|nil\b"
+    r"|no\b(?! (?:longer|change|further|better))|neg\b|discounted|refuted|intact\b|unremarkable\b|unlikely"
+    r"|very unlikely|thought unlikely|never\b(?! settled)"
     r"|removed from|entered in error|wrong\b|in error|miscoded|does not|did not|retained))",
     re.IGNORECASE,
 )
@@ -586,7 +589,9 @@ def _labels(mention: _Mention, on: date) -> tuple[str, str, str]:
         assertion = "affirmed"
     if assertion == "negated" and _REASON.search(before[-_NEAR:]):
         assertion, temporality = "affirmed", "current"  # "stopped, rash": the cue is of the drug
-    assertion = _assertion(assertion, mention.section, before, mention.after, is_warned=mention.is_warned)
+    # "Return if worse. Mother has asthma": a relative's disease is none that is warned of
+    section = "" if mention.section == "advice" and mention.reading.person == "family" else mention.section
+    assertion = _assertion(assertion, section, before, mention.after, is_warned=mention.is_warned)
     if assertion == "hypothetical":
         return assertion, "hypothetical", experiencer
     if assertion == "negated":
@@ -604,7 +609,7 @@ def _ends_before(assertion: str, before: str) -> bool:
     """Whether what denies or doubts stands in closed brackets, before a reason or before what is known."""
     if assertion == "possible":
         return _KNOWN.search(before) is not None
-    if assertion == "negated" and _FAILS.search(before):
+    if assertion == "negated" and (_FAILS.search(before) or _GIVEN.search(before)):
         return True
     if assertion != "negated" or not _DENIED.search(before):
         return False
