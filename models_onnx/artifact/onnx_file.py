@@ -53,18 +53,6 @@ def inspect_onnx(content: bytes) -> OnnxFileFacts:
     return facts
 
 
-def top_fields(content: bytes) -> Iterator[tuple[int, int, int, memoryview | None]]:
-    """Yield every field of a message: its number, where it starts and ends, and what it holds if that has a length.
-
-    UnsafeModel where the bytes are no message.
-    """
-    try:
-        for number, start, end, value in _fields(memoryview(content)):
-            yield number, start, end, value if isinstance(value, memoryview) else None
-    except (IndexError, ValueError) as problem:
-        raise UnsafeModel(f"the file is not a readable ONNX model: {problem}") from problem
-
-
 def refuse_unsafe(content: bytes) -> None:
     """UnsafeModel for external data or for operators outside ai.onnx and ai.onnx.ml."""
     facts = inspect_onnx(content)
@@ -78,7 +66,7 @@ def _visit(message: str, content: memoryview, facts: OnnxFileFacts, depth: int) 
     if depth > DEEPEST:
         raise ValueError(f"nested deeper than {DEEPEST}")
     facts.nodes += message == "Node"
-    for number, _, _, value in _fields(content):
+    for number, value in _fields(content):
         if message == "Tensor":
             facts.external_data |= number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value != 0)
         if number == _DOMAIN_FIELD.get(message) and isinstance(value, memoryview):
@@ -90,17 +78,16 @@ def _visit(message: str, content: memoryview, facts: OnnxFileFacts, depth: int) 
             _visit(child, value, facts, depth + 1)
 
 
-def _fields(content: memoryview) -> Iterator[tuple[int, int, int, int | memoryview]]:
+def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     at = 0
     while at < len(content):
-        start = at
         tag, at = _varint(content, at)
         number, wire = tag >> 3, tag & 7
         if not 0 < number <= _HIGHEST_FIELD:  # a reader with 32 bits sees another field in a longer tag
             raise ValueError(f"field {number}")
         if wire == _VARINT:
             value, at = _varint(content, at)
-            yield number, start, at, value
+            yield number, value
             continue
         if wire == _BYTES:
             size, at = _varint(content, at)
@@ -110,7 +97,7 @@ def _fields(content: memoryview) -> Iterator[tuple[int, int, int, int | memoryvi
             raise ValueError(f"wire type {wire} at byte {at}")
         if at + size > len(content):
             raise ValueError("it ends in the middle of a field")
-        yield number, start, at + size, content[at : at + size]
+        yield number, content[at : at + size]
         at += size
 
 

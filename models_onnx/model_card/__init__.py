@@ -1,1 +1,1 @@
-"""The model card: the 31 attributes of a predictive model as data, and the card inside the file of the model."""
+"""The model card: the 31 attributes of a predictive model as data."""

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import ModelProto, load_from_string
 
 from models_onnx.artifact.keys import Signer, maintainers
-from models_onnx.model_card.embed import core_digest, embed_card, read_card, without_card
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.workbench.gates.subject import Evidence, Subject, read_subject
+from models_onnx.workbench.release.embed import core_digest, embed_card, read_card, without_card
 from models_onnx.workbench.release.publishing import encode_card, sign_folder
 
 NAME = "mortality_5y"

@@ -3,6 +3,7 @@
 A model may show cards by its release and, behind a trust file, by the approvals of two people.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
@@ -33,7 +34,6 @@ from cds_hooks.people.governance.acts import (
 )
 from cds_hooks.settings import ModelState, Settings
 from models_onnx.artifact.release_file import Release
-from models_onnx.model_card.embed import read_card
 from models_onnx.serving.runtime import Model
 
 NEEDED: Final = 2
@@ -222,8 +222,9 @@ class ModelApprovals:
         return None
 
     def _of_gate(self, model: Model, release: Release, gate: str) -> list[Mapping[str, Any]]:
-        if model not in self._waivers:  # the card is inside the model file, which is parsed once
-            waivers = read_card(model.artifact.content)["product"].get("waivers", [])
+        if model not in self._waivers:  # the card is inside the model file, and parsed once
+            card = json.loads(model.metadata.get("model_card", "{}"))
+            waivers = card.get("product", {}).get("waivers", [])
             self._waivers[model] = [waiver_subject(release.id, release.version, waiver) for waiver in waivers]
         return [waiver for waiver in self._waivers[model] if waiver["gate"] == gate]
 

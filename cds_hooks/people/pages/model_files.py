@@ -9,11 +9,10 @@ import msgspec
 from cards.rules.engine.governance import all_rule_versions
 from cards.rules.language.rule import Evidence
 from cds_hooks.telemetry.logs import log
-from models_onnx.artifact.folder import MODEL, VERSION_SIGN, read_manifest
+from models_onnx.artifact.folder import CARD, VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.release_file import RELEASE, Release, parse_release
 from models_onnx.errors import ModelError
-from models_onnx.model_card.embed import read_card
 from models_onnx.serving.registry import ARTIFACTS, model_ids, version_ids
 
 _T = TypeVar("_T")
@@ -67,10 +66,10 @@ class ModelFiles:
         return {name: manifest for name, manifest in manifests.items() if manifest is not None}
 
     def card(self, model_id: str) -> dict[str, Any] | None:
-        """Return the card inside the file of that model; None where there is none, as in a draft that nobody signed."""
+        """Return the card of that model; None where there is none, as in a draft that nobody signed."""
         if self.release(model_id) is None:
             return None
-        return self._once("card", model_id, lambda folder: read_card((folder / MODEL).read_bytes()))
+        return self._once("card", model_id, lambda folder: msgspec.json.decode((folder / CARD).read_bytes()))
 
     def release(self, model_id: str) -> Release | None:
         """Return the release of that model; None where it was never published."""

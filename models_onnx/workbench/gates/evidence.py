@@ -16,7 +16,6 @@ from fhir.mapping.features.patient import Age, Sex
 from models_onnx.artifact.keys import Keys
 from models_onnx.artifact.release_file import parse_release
 from models_onnx.errors import ModelError
-from models_onnx.model_card.embed import core_digest
 from models_onnx.serving.registry import versions
 from models_onnx.serving.runtime import Model
 from models_onnx.spec import ModelSpec, get_spec
@@ -31,6 +30,7 @@ from models_onnx.workbench.gates.subject import (
     read_subject,
 )
 from models_onnx.workbench.metrics import logit
+from models_onnx.workbench.release.embed import core_digest
 from models_onnx.workbench.release.publishing import VALIDATED
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.leaks import is_outcome

@@ -34,9 +34,9 @@ from models_onnx.artifact.release_file import (
 )
 from models_onnx.errors import CardIncomplete, SignatureRefused, TrainingRefused
 from models_onnx.model_card.attributes import Card
-from models_onnx.model_card.embed import core_digest, embed_card
 from models_onnx.model_card.schema import refuse_incomplete_card, still_to_do
 from models_onnx.workbench.release.card import build_card, card_words, refuse_unknown_axes
+from models_onnx.workbench.release.embed import core_digest, embed_card
 
 GATES = "gates.json"
 # The champion report of a model that was chosen among several families.

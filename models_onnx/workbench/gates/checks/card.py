@@ -12,11 +12,11 @@ from datetime import date, timedelta
 
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.errors import ArtifactRefused
-from models_onnx.model_card.embed import core_digest, read_card
 from models_onnx.model_card.schema import DECLARED, card_problems
 from models_onnx.workbench.gates.gate import Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
 from models_onnx.workbench.release.card import card_text, computed_attributes
+from models_onnx.workbench.release.embed import core_digest, read_card
 
 REVIEW_DAYS = 366
 SHORTEST_HOURS = 24.0

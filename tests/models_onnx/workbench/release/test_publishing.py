@@ -13,9 +13,9 @@ import pytest
 from models_onnx.artifact.folder import load_artifact
 from models_onnx.artifact.release_file import GateSummary, parse_release
 from models_onnx.errors import ArtifactRefused, CardIncomplete
-from models_onnx.model_card.embed import embed_card, without_card
 from models_onnx.workbench.gates.subject import read_subject
 from models_onnx.workbench.release.card import card_words
+from models_onnx.workbench.release.embed import embed_card, without_card
 from models_onnx.workbench.release.publishing import (
     encode_card,
     publish,
