@@ -1,11 +1,11 @@
 """Reads a fitted model into the family that explains it exactly, against rows of its reference cohort.
 
 Trees are read from the files of LightGBM and XGBoost. Everything else is an ONNX file: it is explained input by input
-where it is trees or a sum of terms of single inputs, else by groups.
+where it is a sum of terms of single inputs, else by groups.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
+from models_onnx.serving.runtime import RUN_ERRORS
 from models_onnx.workbench.compiler.families.grouped import AdditiveFile, GroupedModel
 from models_onnx.workbench.compiler.families.shapley_trees import LEAST_COHORT, ShapleyTrees
-from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, limits
+from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, limits, medians
 from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, ML_DOMAIN, Graph
-from models_onnx.workbench.compiler.link import IDENTITY, FittedModel
-from models_onnx.workbench.compiler.readers.network import Network, OnnxSource, Scale, answering_graph
-from models_onnx.workbench.compiler.readers.onnx_trees import agrees, trees_of_file
+from models_onnx.workbench.compiler.link import FittedModel
+from models_onnx.workbench.compiler.readers.network import Network, OnnxSource
 from models_onnx.workbench.compiler.readers.source import read_file, refuse_other_names
-from models_onnx.workbench.compiler.readers.steps import Steps
 
 Array = NDArray[np.float64]
 
@@ -40,7 +39,7 @@ def read_model(
     """
     X = _checked(X)
     if isinstance(model, OnnxSource):
-        return _of_file(model, X, names, groups)
+        return AdditiveFile.read(model, names, X) or GroupedModel.read(model, names, groups, X)
     name, trees = (model.name, read_file(model)) if isinstance(model, Path) else ("trees", model)
     refuse_other_names(trees.features, names)
     trees = replace(trees, features=names)
@@ -60,54 +59,59 @@ def _checked(X: Array) -> Array:
     return X
 
 
-def _of_file(source: OnnxSource, X: Array, names: tuple[str, ...], groups: Mapping[str, Sequence[str]]) -> FittedModel:
-    """Return an ONNX file as trees or as a sum of its inputs where it is one, else by groups."""
-    too_deep: CompileRefused | None = None
-    try:
-        if (trees := _trees_of_file(source, X, names)) is not None:
-            return trees
-    except CompileRefused as refused:
-        too_deep = refused
-    if (additive := AdditiveFile.read(source, names, X)) is not None:
-        return additive
-    try:
-        return GroupedModel.read(source, names, groups, X)
-    except CompileRefused as refused:
-        raise too_deep or refused from refused
-
-
-def _trees_of_file(source: OnnxSource, X: Array, names: tuple[str, ...]) -> FittedModel | None:
-    low, high = limits(X)
-    network = Network.read(source, names, np.array(low), np.array(high))
-    if (found := trees_of_file(*answering_graph(source))) is None:
-        return None
-    ensemble, tensor = found
-    steps = Steps.of(network.part(source, tensor), X)
-    model = ShapleyTrees.of(steps.ensemble_of_inputs(ensemble, names), X)
-    return model if agrees(model, network.probabilities, X) else None
+_POINTS, _PEOPLE = 64, 200
+_REFUSALS: tuple[type[Exception], ...] = (ValueError, TypeError, *RUN_ERRORS)
+_SAME = 1e-4
+"""As a share of what an answer varies by: two answers that differ by less are the same."""
 
 
 def imputed_values(model: Any, fitted: FittedModel, X: Array) -> dict[str, float]:
-    """Return the value of each input that counts as much as a missing one does, as far as there is one.
+    """Return the value of each input with which a file answers as without it, as far as there is one.
 
-    `model`: what `fitted` was read from; X [n, F] are rows of its cohort, as the model is asked with them.
+    `model`: what `fitted` was read from; X [n, F] are rows of its cohort, some of which the file is asked about.
     """
-    steps = _steps_before(model, fitted, X)
-    values = {name: steps.counted_as(j) for j, name in enumerate(fitted.features)} if steps is not None else {}
+    names = fitted.features
+    answers: Callable[[Array], Array]
+    if isinstance(fitted, AdditiveFile):
+        answers = fitted.margin
+    elif isinstance(model, OnnxSource):
+        low, high = limits(X)
+        answers = Network.read(model, names, np.array(low), np.array(high)).answers
+    else:
+        return {}
+    people = np.where(np.isnan(X), np.array(medians(X)), X)[np.linspace(0, len(X) - 1, _PEOPLE).astype(int)]
+    values = {name: _counted_as(answers, people, X[~np.isnan(X[:, j]), j], j) for j, name in enumerate(names)}
     return {name: value for name, value in values.items() if not np.isnan(value)}
 
 
-def _steps_before(model: Any, fitted: FittedModel, X: Array) -> Steps | None:
-    """Return what of a model knows nothing of a missing input but the value that was put for it."""
-    names = fitted.features
-    if isinstance(fitted, AdditiveFile):
-        return Steps.of(fitted.margin, X)
-    if not isinstance(model, OnnxSource):
-        return None
-    low, high = limits(X)
-    network = Network.read(model, names, np.array(low), np.array(high))
-    found = trees_of_file(*answering_graph(model))
-    return Steps.of(network.part(model, found[1]) if found else network.answers, X)
+def _counted_as(answers: Callable[[Array], Array], people: Array, recorded: Array, j: int) -> float:
+    """Return the value of input j with which these people are answered as without it; NaN where there is none."""
+
+    def asked(values: Array) -> Array:
+        rows = np.repeat(people[None], len(values), axis=0)
+        rows[:, :, j] = values[:, None]
+        try:
+            return np.asarray(answers(rows.reshape(-1, people.shape[1])), dtype=np.float64).reshape(len(values), -1)
+        except _REFUSALS:
+            return np.full((len(values), len(people)), np.nan)
+
+    if not len(recorded):
+        return float("nan")
+    quantiles = np.quantile(recorded, np.linspace(0.0, 1.0, _POINTS), method="nearest")
+    grid = np.unique(quantiles.astype(np.float32)).astype(np.float64)
+    columns, absent = asked(grid), asked(np.array([np.nan]))[0]
+    if np.isnan(absent).any():
+        return float("nan")
+    if len(equal := grid[(columns == absent).all(axis=1)]):
+        return float(equal[len(equal) // 2])
+    for column, value in zip(columns.T, absent, strict=True):
+        sign = np.sign(column[-1] - column[0])
+        if len(grid) > 1 and (np.diff(sign * column) > 0).all() and column.min() <= value <= column.max():
+            candidate = float(f"{np.interp(sign * value, sign * column, grid):.6g}")
+            spread = np.ptp(columns, axis=0) + np.finfo(np.float32).tiny
+            near = np.abs(asked(np.array([candidate]))[0] - absent) <= _SAME * spread
+            return candidate if near.all() else float("nan")
+    return float("nan")
 
 
 def _trees(name: str, ensemble: Ensemble) -> OnnxSource:
@@ -143,5 +147,4 @@ def _trees(name: str, ensemble: Ensemble) -> OnnxSource:
     total = graph.node("Cast", [written], "of_trees", to=DOUBLE)
     graph.node("Add", [total, graph.constant("start", ensemble.start, "float64")], "margin")
     graph.output("margin", DOUBLE, ["N", 1])
-    scale: Scale = "probability" if ensemble.link is IDENTITY else "log odds"
-    return OnnxSource(name, graph.model(name, {}).SerializeToString(), scale=scale)
+    return OnnxSource(name, graph.model(name, {}).SerializeToString(), scale="log odds")

@@ -29,7 +29,7 @@ from models_onnx.workbench.compiler.families.trees import (
     limits,
 )
 from models_onnx.workbench.compiler.graph import DOUBLE, Graph
-from models_onnx.workbench.compiler.link import Link
+from models_onnx.workbench.compiler.link import LOGIT, Link
 
 Array = NDArray[np.float64]
 # Leaves below a node of this height share one table: 2^(questions above + 3) rows are fewer numbers than one table for
@@ -173,7 +173,7 @@ class ShapleyTrees:
 
     @property
     def link(self) -> Link:
-        return self.ensemble.link
+        return LOGIT
 
     @property
     def edges(self) -> tuple[tuple[float, ...], ...]:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_onnx.errors import CompileRefused
-from models_onnx.workbench.compiler.link import Link
 
 Array = NDArray[np.float64]
 TreePath = tuple[tuple[int, bool], ...]
@@ -96,12 +95,11 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """margin = start + sum of the trees."""
+    """margin = start + sum of the trees, in log odds."""
 
     features: tuple[str, ...]
     trees: tuple[Tree, ...]
     start: float
-    link: Link
 
     def __post_init__(self) -> None:
         for tree in self.trees:
@@ -133,18 +131,6 @@ class Ensemble:
             return np.where(by_node == 1.0, tree.threshold, below)
 
         return replace(self, trees=tuple(replace(tree, threshold=asked(tree)) for tree in self.trees))
-
-    def with_missing_replaced(self, missing: Sequence[float]) -> Self:
-        """Missing values go where the given values would go, column by column; NaN keeps what the trees learned."""
-        row = np.array([[at_most(value) for value in missing]])
-        trees = []
-        for tree in self.trees:
-            sides = tree.nan_left.copy()
-            for node in tree.inner:
-                if not np.isnan(row[0, tree.feature[node]]):
-                    sides[node] = tree.answers(row, int(node))[0]
-            trees.append(replace(tree, nan_left=sides))
-        return replace(self, trees=tuple(trees))
 
     def thresholds(self) -> tuple[tuple[float, ...], ...]:
         """Return the thresholds of each input, increasing."""

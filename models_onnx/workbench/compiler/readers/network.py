@@ -5,7 +5,7 @@ or with log odds. A sigmoid or softmax at its end is left off, because log odds 
 probability near 1 is not.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
@@ -40,7 +40,7 @@ _TYPES: dict[str, tuple[int, Any]] = {
     "tensor(double)": (DOUBLE, np.float64),
     "tensor(int64)": (INT64, np.int64),
 }
-ONLY_SHAPE = ("Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten")
+_ONLY_SHAPE = ("Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten")
 _LONGEST_ERROR = 300
 
 
@@ -114,11 +114,6 @@ class Network:
         network = replace(network, columns=answer.size // 2)
         taken = network.takes_missing(rows[0]) if texts else np.ones(0)
         return replace(network, strict=frozenset(j for j in texts if not taken[j]))
-
-    def part(self, source: OnnxSource, tensor: str) -> Callable[[Array], Array]:
-        """Return a tensor of the whole file as a function of rows [N, F]."""
-        session = session_of(leading_to(_decoded(source), tensor).SerializeToString())
-        return replace(self, session=session)._columns
 
     def _columns(self, values: Array) -> Array:
         lacks = np.isnan(values) & self.whole_numbers(values.shape[1])
@@ -284,12 +279,6 @@ def _decoded(source: OnnxSource) -> ModelProto:
     return proto
 
 
-def answering_graph(source: OnnxSource) -> tuple[ModelProto, str]:
-    """Return the whole graph of a file, and the tensor in it that is its answer."""
-    proto = _decoded(source)
-    return proto, _answer_of(proto, {output: node for node in proto.graph.node for output in node.output})
-
-
 def _only_answer(proto: ModelProto, scale: Scale) -> tuple[ModelProto, Scale]:
     """Return the nodes that lead to the answer, in opset 18 or later, and the scale of what is left of them."""
     producers = {output: node for node in proto.graph.node for output in node.output}
@@ -348,7 +337,7 @@ def _margin_of(proto: ModelProto, answer: str, producers: dict[str, NodeProto]) 
     Only the shape of the probability may be changed after it. A linear classifier is written out in double precision.
     """
     node = producers.get(answer)
-    while node is not None and node.op_type in (*ONLY_SHAPE, "Normalizer"):
+    while node is not None and node.op_type in (*_ONLY_SHAPE, "Normalizer"):
         node = producers.get(node.input[0])
     if node is None:
         return None

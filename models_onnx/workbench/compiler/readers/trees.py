@@ -14,7 +14,6 @@ import numpy as np
 
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree, at_most
-from models_onnx.workbench.compiler.link import LOGIT
 
 _OBJECTIVES = ("binary", "cross_entropy", "xentropy")
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
@@ -50,7 +49,7 @@ def _ensemble(name: str, text: str) -> Ensemble:
     if not trees:
         raise ValueError("it has no tree")
     slope = sigmoid / (len(trees) if "average_output" in header else 1)
-    return Ensemble(features, trees, 0.0, LOGIT).scaled(0.0, slope)
+    return Ensemble(features, trees, 0.0).scaled(0.0, slope)
 
 
 def _log_odds(name: str, header: Section, after: str) -> float:
@@ -163,7 +162,7 @@ def _xgboost_ensemble(name: str, learner: dict[str, Any]) -> Ensemble:
     trees = booster["model"]["trees"]
     _refuse_rounds_after_the_best(name, learner, booster["model"], len(trees))
     start = _start(learner["learner_model_param"]["base_score"])
-    return Ensemble(features, tuple(_xgboost_tree(name, features, tree) for tree in trees), start, LOGIT)
+    return Ensemble(features, tuple(_xgboost_tree(name, features, tree) for tree in trees), start)
 
 
 def _refuse(name: str, learner: dict[str, Any], booster: dict[str, Any]) -> None:

@@ -12,7 +12,6 @@ from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
 from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree
-from models_onnx.workbench.compiler.link import LOGIT
 from models_onnx.workbench.compiler.readers.trees import parse_lightgbm
 from models_onnx.workbench.compiler.reference import Reference
 from tests.libraries import lightgbm, xgboost
@@ -97,4 +96,4 @@ def test_trees_in_another_unit_keep_a_value_at_a_threshold_on_its_side() -> None
     tree = Tree(np.array([0, LEAF, LEAF]), node, np.array([1, 0, 0]), np.array([2, 0, 0]), np.ones(3, bool), sides)
     factor = 0.011312217
     values = factor * np.array([[124.8], [124.9], [125.0]])
-    assert Ensemble(("creatinine_mg_dl",), (tree,), 0.0, LOGIT).in_units([factor]).margin(values).tolist() == [1, 2, 2]
+    assert Ensemble(("creatinine_mg_dl",), (tree,), 0.0).in_units([factor]).margin(values).tolist() == [1, 2, 2]
