@@ -398,6 +398,11 @@ class ChartResource(LeanResource, frozen=True, gc=False, kw_only=True):
         kind = type(self).__name__
         return f"{kind}/{self.id}" if self.id else f"{kind} without id"
 
+    @property
+    def called(self) -> str:
+        """The same within a sentence: "a Condition without id"."""
+        return self.source if self.id else f"a {self.source}"
+
 
 class Coding(Element, frozen=True, gc=False):
     """A code of a code system; `system` None means that the sender did not name one."""

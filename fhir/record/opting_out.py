@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from calendar import timegm
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from fhir.record.datatypes import (
     DAY_SECONDS,
@@ -77,7 +77,7 @@ def opted_out_by(
         return "security label OPTOUT of the Patient"
     for consent in consents:
         if consent.status == "active" and any(map(_denies, _rules_in_force(consent, as_of_epoch))):
-            return f"{_name(consent)} denies decision support"
+            return f"{consent.called} denies decision support"
     for flag in flags:
         codes = flag.code.coding if flag.code is not None else ()
         if (
@@ -85,7 +85,7 @@ def opted_out_by(
             and any((code.system, code.code) in flag_codes for code in codes)
             and _is_in_force(flag.period, as_of_epoch)
         ):
-            return f"{_name(flag)} of the site"
+            return f"{flag.called} of the site"
     return ""
 
 
@@ -114,8 +114,3 @@ def _is_in_force(period: Period | None, as_of_epoch: float) -> bool:
         return True
     last = end.instant if end.precision == "instant" else timegm(end.last_day.timetuple()) + DAY_SECONDS
     return as_of_epoch <= last + (0.0 if end.precision == "instant" else _ZONE_SLACK_SECONDS)
-
-
-def _name(resource: Any) -> str:
-    kind = type(resource).__struct_config__.tag
-    return f"{kind}/{resource.id}" if resource.id else f"a {kind} without id"

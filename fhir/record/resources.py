@@ -42,6 +42,22 @@ OtherForm: TypeAlias = None
 """The type of an element of DSTU2, STU3 or R5: the decoder rejects it, and `repair.py` reads it as R4 has it."""
 
 
+class SubjectResource(ChartResource, frozen=True, gc=False, kw_only=True):
+    """Base class of the resources that name whom they are about as their `subject`."""
+
+    subject: Subject | None = None
+
+
+class MedicationEvent(SubjectResource, frozen=True, gc=False, kw_only=True):
+    """Base class of what is ordered, reported, dispensed or given: its status and its medication."""
+
+    status: ChartText | None = None
+    medicationCodeableConcept: CodeableConcept | None = None
+    medicationReference: Reference | None = None
+    medication: OtherForm = None
+    contained: tuple[AnyResource, ...] = ()
+
+
 class Address(Element, frozen=True, gc=False):
     """An address, of which the country is read."""
 
@@ -98,12 +114,11 @@ class ObservationComponent(BackboneElement, frozen=True, gc=False):
     interpretation: tuple[CodeableConcept, ...] = ()
 
 
-class Observation(ChartResource, frozen=True, gc=False, tag="Observation"):
+class Observation(SubjectResource, frozen=True, gc=False, tag="Observation"):
     """A measurement or an answer."""
 
     status: ChartText
     code: CodeableConcept
-    subject: Subject | None = None
     effectiveDateTime: ChartText | None = None
     effectiveInstant: ChartText | None = None
     effectivePeriod: Period | None = None
@@ -125,13 +140,12 @@ class Observation(ChartResource, frozen=True, gc=False, tag="Observation"):
     contained: tuple[AnyResource, ...] = ()
 
 
-class Condition(ChartResource, frozen=True, gc=False, tag="Condition"):
+class Condition(SubjectResource, frozen=True, gc=False, tag="Condition"):
     """A problem or a diagnosis."""
 
     clinicalStatus: CodeableConcept | None = None
     verificationStatus: CodeableConcept | None = None
     code: CodeableConcept | None = None
-    subject: Subject | None = None
     encounter: Reference | None = None
     onsetDateTime: ChartText | None = None
     onsetPeriod: Period | None = None
@@ -173,18 +187,13 @@ class Medication(ChartResource, frozen=True, gc=False, tag="Medication"):
     contained: tuple[AnyResource, ...] = ()
 
 
-class MedicationRequest(ChartResource, frozen=True, gc=False, tag="MedicationRequest"):
+class MedicationRequest(MedicationEvent, frozen=True, gc=False, tag="MedicationRequest"):
     """An order or a prescription."""
 
-    status: ChartText | None = None
     intent: ChartText | None = None
     doNotPerform: bool | None = None
     reportedBoolean: bool | None = None
     reportedReference: Reference | None = None
-    medicationCodeableConcept: CodeableConcept | None = None
-    medicationReference: Reference | None = None
-    medication: OtherForm = None
-    subject: Subject | None = None
     encounter: Reference | None = None
     authoredOn: ChartText | None = None
     reasonCode: tuple[CodeableConcept, ...] = ()
@@ -193,7 +202,6 @@ class MedicationRequest(ChartResource, frozen=True, gc=False, tag="MedicationReq
     dosageInstruction: tuple[Dosage, ...] = ()
     dispenseRequest: DispenseRequest | None = None
     priorPrescription: Reference | None = None
-    contained: tuple[AnyResource, ...] = ()
 
     @property
     def is_only_proposed(self) -> bool:
@@ -206,15 +214,10 @@ class MedicationRequest(ChartResource, frozen=True, gc=False, tag="MedicationReq
         return self.reportedBoolean is True or self.reportedReference is not None
 
 
-class MedicationStatement(ChartResource, frozen=True, gc=False, tag="MedicationStatement"):
+class MedicationStatement(MedicationEvent, frozen=True, gc=False, tag="MedicationStatement"):
     """A medication that the patient is reported to take."""
 
-    status: ChartText | None = None
     statusReason: tuple[CodeableConcept, ...] = ()
-    medicationCodeableConcept: CodeableConcept | None = None
-    medicationReference: Reference | None = None
-    medication: OtherForm = None
-    subject: Subject | None = None
     effectiveDateTime: ChartText | None = None
     effectivePeriod: Period | None = None
     dateAsserted: ChartText | None = None
@@ -222,7 +225,6 @@ class MedicationStatement(ChartResource, frozen=True, gc=False, tag="MedicationS
     taken: OtherForm = None
     note: tuple[Annotation, ...] = ()
     dosage: tuple[Dosage, ...] = ()
-    contained: tuple[AnyResource, ...] = ()
 
     @property
     def dosageInstruction(self) -> tuple[Dosage, ...]:  # noqa: N802 - as orders call it
@@ -230,14 +232,9 @@ class MedicationStatement(ChartResource, frozen=True, gc=False, tag="MedicationS
         return self.dosage
 
 
-class MedicationDispense(ChartResource, frozen=True, gc=False, tag="MedicationDispense"):
+class MedicationDispense(MedicationEvent, frozen=True, gc=False, tag="MedicationDispense"):
     """A medication that a pharmacy dispensed; it does not say whether the patient takes it."""
 
-    status: ChartText | None = None
-    medicationCodeableConcept: CodeableConcept | None = None
-    medicationReference: Reference | None = None
-    medication: OtherForm = None
-    subject: Subject | None = None
     authorizingPrescription: tuple[Reference, ...] = ()
     quantity: Quantity | None = None
     daysSupply: Quantity | None = None
@@ -245,7 +242,6 @@ class MedicationDispense(ChartResource, frozen=True, gc=False, tag="MedicationDi
     whenHandedOver: ChartText | None = None
     notDone: OtherForm = None
     dosageInstruction: tuple[Dosage, ...] = ()
-    contained: tuple[AnyResource, ...] = ()
 
 
 class AdministeredDosage(BackboneElement, frozen=True, gc=False):
@@ -256,21 +252,15 @@ class AdministeredDosage(BackboneElement, frozen=True, gc=False):
     dose: Quantity | None = None
 
 
-class MedicationAdministration(ChartResource, frozen=True, gc=False, tag="MedicationAdministration"):
+class MedicationAdministration(MedicationEvent, frozen=True, gc=False, tag="MedicationAdministration"):
     """A medication that was given to the patient, or is being given."""
 
-    status: ChartText | None = None
-    medicationCodeableConcept: CodeableConcept | None = None
-    medicationReference: Reference | None = None
-    medication: OtherForm = None
-    subject: Subject | None = None
     effectiveDateTime: ChartText | None = None
     effectivePeriod: Period | None = None
     request: Reference | None = None
     notGiven: OtherForm = None
     wasNotGiven: OtherForm = None
     dosage: AdministeredDosage | None = None
-    contained: tuple[AnyResource, ...] = ()
 
     @property
     def dosageInstruction(self) -> tuple[Dosage, ...]:  # noqa: N802 - as orders call it
@@ -332,7 +322,7 @@ class EncounterLocation(BackboneElement, frozen=True, gc=False):
     location: Reference | None = None
 
 
-class Encounter(ChartResource, frozen=True, gc=False, tag="Encounter"):
+class Encounter(SubjectResource, frozen=True, gc=False, tag="Encounter"):
     """A visit or a stay."""
 
     status: ChartText
@@ -340,7 +330,6 @@ class Encounter(ChartResource, frozen=True, gc=False, tag="Encounter"):
     type: tuple[CodeableConcept, ...] = ()
     serviceType: CodeableConcept | None = None
     priority: CodeableConcept | None = None
-    subject: Subject | None = None
     period: Period | None = None
     actualPeriod: OtherForm = None
     reasonCode: tuple[CodeableConcept, ...] = ()
@@ -359,13 +348,12 @@ class Encounter(ChartResource, frozen=True, gc=False, tag="Encounter"):
         return self.period.begin if self.period is not None else None
 
 
-class Procedure(ChartResource, frozen=True, gc=False, tag="Procedure"):
+class Procedure(SubjectResource, frozen=True, gc=False, tag="Procedure"):
     """A procedure that was performed, or was not (`status` not-done, with the reason)."""
 
     status: ChartText
     statusReason: CodeableConcept | None = None
     code: CodeableConcept | None = None
-    subject: Subject | None = None
     performedDateTime: ChartText | None = None
     performedPeriod: Period | None = None
     occurrenceDateTime: OtherForm = None
@@ -388,12 +376,11 @@ class Procedure(ChartResource, frozen=True, gc=False, tag="Procedure"):
         return parse_time(self.performedDateTime or (period.end or period.start if period is not None else None))
 
 
-class DiagnosticReport(ChartResource, frozen=True, gc=False, tag="DiagnosticReport"):
+class DiagnosticReport(SubjectResource, frozen=True, gc=False, tag="DiagnosticReport"):
     """The report of a study or of a laboratory test."""
 
     status: ChartText | None = None
     code: CodeableConcept | None = None
-    subject: Subject | None = None
     effectiveDateTime: ChartText | None = None
     effectivePeriod: Period | None = None
     issued: ChartText | None = None
@@ -402,14 +389,13 @@ class DiagnosticReport(ChartResource, frozen=True, gc=False, tag="DiagnosticRepo
     contained: tuple[AnyResource, ...] = ()
 
 
-class ServiceRequest(ChartResource, frozen=True, gc=False, tag="ServiceRequest"):
+class ServiceRequest(SubjectResource, frozen=True, gc=False, tag="ServiceRequest"):
     """An order for a test or a service."""
 
     status: ChartText | None = None
     intent: ChartText | None = None
     doNotPerform: bool | None = None
     code: R4Concept | None = None
-    subject: Subject | None = None
     reasonCode: tuple[CodeableConcept, ...] = ()
     authoredOn: ChartText | None = None
     occurrenceDateTime: ChartText | None = None
@@ -428,14 +414,13 @@ class AppointmentParticipant(BackboneElement, frozen=True, gc=False):
     actor: Subject | None = None
 
 
-class Appointment(ChartResource, frozen=True, gc=False, tag="Appointment"):
+class Appointment(SubjectResource, frozen=True, gc=False, tag="Appointment"):
     """A visit that is booked. Whose it is, R4 says among the participants and R5 as `subject`."""
 
     status: ChartText | None = None
     description: ChartText = ""
     serviceType: tuple[CodeableConcept, ...] = ()
     appointmentType: CodeableConcept | None = None
-    subject: Subject | None = None
     start: ChartText | None = None
     participant: tuple[AppointmentParticipant, ...] = ()
 
@@ -481,8 +466,8 @@ class Device(ChartResource, frozen=True, gc=False, tag="Device"):
     note: tuple[Annotation, ...] = ()
 
 
-class PlannedDetail(BackboneElement, frozen=True, gc=False):
-    """What an activity of a plan of care is."""
+class CodedPart(BackboneElement, frozen=True, gc=False):
+    """A part of a resource of which the code is read: what an activity is, or what a relative has or had."""
 
     code: CodeableConcept | None = None
 
@@ -490,24 +475,17 @@ class PlannedDetail(BackboneElement, frozen=True, gc=False):
 class PlannedActivity(BackboneElement, frozen=True, gc=False):
     """An activity of a plan of care."""
 
-    detail: PlannedDetail | None = None
+    detail: CodedPart | None = None
 
 
-class CarePlan(ChartResource, frozen=True, gc=False, tag="CarePlan"):
+class CarePlan(SubjectResource, frozen=True, gc=False, tag="CarePlan"):
     """A plan of care, such as hospice care."""
 
     status: ChartText | None = None
     title: ChartText = ""
     category: tuple[CodeableConcept, ...] = ()
     period: Period | None = None
-    subject: Subject | None = None
     activity: tuple[PlannedActivity, ...] = ()
-
-
-class RelativesCondition(BackboneElement, frozen=True, gc=False):
-    """What a relative has or had."""
-
-    code: CodeableConcept | None = None
 
 
 class FamilyMemberHistory(ChartResource, frozen=True, gc=False, tag="FamilyMemberHistory"):
@@ -516,16 +494,15 @@ class FamilyMemberHistory(ChartResource, frozen=True, gc=False, tag="FamilyMembe
     status: ChartText | None = None
     patient: Subject | None = None
     relationship: CodeableConcept | None = None
-    condition: tuple[RelativesCondition, ...] = ()
+    condition: tuple[CodedPart, ...] = ()
 
 
-class DocumentReference(ChartResource, frozen=True, gc=False, tag="DocumentReference"):
+class DocumentReference(SubjectResource, frozen=True, gc=False, tag="DocumentReference"):
     """A document of the chart, of which only the kind is read: a living will, an order not to resuscitate."""
 
     status: ChartText | None = None
     type: CodeableConcept | None = None
     description: ChartText = ""
-    subject: Subject | None = None
     date: ChartText | None = None
 
 

@@ -113,7 +113,7 @@ def _with_status(resource: Any, status: str, kind: str, refusals: list[Refusal])
     code = _SPELLINGS[kind].get(_key(status))
     if code is None:
         is_unknown = _UNKNOWN in _CODES[kind]
-        refusals.append(_refusal(resource, kind, "status", status, "not known" if is_unknown else "not given"))
+        refusals.append(_refusal(resource, "status", status, "not known" if is_unknown else "not given"))
         return replace(resource, status=_UNKNOWN) if is_unknown else resource
     return replace(resource, status=code)
 
@@ -129,12 +129,12 @@ def _with_statuses(resource: Any, kind: str, refusals: list[Refusal]) -> Any:
         if _code_in(clinical, _spellings("", _TAKEN_BACK)) is not None:
             changes["verificationStatus"] = verification = _concept("entered-in-error")
         elif code is None:
-            refusals.append(_refusal(resource, kind, "clinical status", clinical.words, "not stated"))
+            refusals.append(_refusal(resource, "clinical status", clinical.words, "not stated"))
     if not _is_known(verification):
         code = _code_in(verification, _VERIFICATION)
         changes["verificationStatus"] = _concept(code) if code is not None else None
         if code is None:
-            refusals.append(_refusal(resource, kind, "verification status", verification.words, "not stated"))
+            refusals.append(_refusal(resource, "verification status", verification.words, "not stated"))
     return replace(resource, **changes)
 
 
@@ -155,7 +155,6 @@ def _concept(code: str) -> CodeableConcept:
     return CodeableConcept((Coding(code=code),))
 
 
-def _refusal(resource: Any, kind: str, element: str, status: str, read_as: str) -> Refusal:
-    name = f"{kind}/{resource.id}" if resource.id else f"a {kind} without id"
-    text = f"{name} has the {element} {quoted(status)}, which FHIR does not have: read as {read_as}."
-    return Refusal(name, STATUS_NOT_READ, text)
+def _refusal(resource: Any, element: str, status: str, read_as: str) -> Refusal:
+    text = f"{resource.called} has the {element} {quoted(status)}, which FHIR does not have: read as {read_as}."
+    return Refusal(resource.called, STATUS_NOT_READ, text)
