@@ -79,7 +79,8 @@ def what_to_do(first: RuleFinding, actions: str, offer: Suggestion | None) -> st
         asked = [f"{offer.label}.", *(asked if takes_away and first.is_certain else ())]
     elif offer is not None and not (steps or asked):
         asked = [f"{offer.label}{_case(first) if takes_away else ''}."]
-    steps = list(dict.fromkeys([*asked, *steps]))
+    is_settled = offer is not None and offer.is_recommended and takes_away
+    steps = [step for step in dict.fromkeys([*asked, *steps]) if not (is_settled and _ONLY_NOT.fullmatch(step))]
     return f"**To do:** {' '.join(steps)}" if steps else ""
 
 
@@ -92,6 +93,10 @@ def _case(finding: RuleFinding) -> str:
 
 
 _CLAUSE = re.compile(r"[.:] (?![^()]*\))")
+_ONLY_NOT = re.compile(
+    r"(?:(?:Consider avoiding|Avoid) (?:it|the pair)|Do not (?:use|give|start) it)(?: \([^()]*\))?\.", re.IGNORECASE
+)
+"""A step that says no more than the button that takes the order away."""
 
 
 def _is_beside(finding: RuleFinding, headline: RuleFinding) -> bool:
