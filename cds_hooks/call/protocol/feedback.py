@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct, field, structs
 
-from cds_hooks.call.protocol.body import check_text, check_whole
+from cds_hooks.call.protocol.body import check_head, check_text
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
 from cds_hooks.evidence.storage.decision import TRIAL, Decision, FeedbackItem, decision_of
 from cds_hooks.evidence.storage.sent import SentCard, read_response
@@ -126,7 +126,7 @@ def read_list(
     members: dict[str, Raw] = {}
     try:
         members = _members.decode(body)
-        check_whole(body)
+        check_head(body)
         place = member
         items = items_of(members)
     except RecursionError as error:

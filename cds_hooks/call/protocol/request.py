@@ -15,8 +15,7 @@ from cds_hooks.call.protocol.body import (
     check_depth,
     check_head,
     check_text,
-    check_whole,
-    split_off_prefetch,
+    without_prefetch,
 )
 from cds_hooks.call.protocol.hooks import LIBRARY, REPLACED, Context, Hook
 from cds_hooks.call.protocol.visit_memory import ReadPrefetch, SentPrefetches
@@ -134,9 +133,12 @@ class HookRequest(Struct, frozen=True):
     fhirServer: str | None = None
     fhirAuthorization: FhirAuthorization | None = None
     prefetch: Annotated[
-        dict[str, Raw] | None,
-        Meta(description="By key of GET /cds-services: a FHIR R4 resource or Bundle; null for none found."),
-    ] = None
+        Raw,
+        Meta(
+            description="By key of GET /cds-services: a FHIR R4 resource or Bundle; null for none found.",
+            extra_json_schema={"type": ["object", "null"]},
+        ),
+    ] = field(default_factory=lambda: Raw(b"null"))
     extension: Raw = field(default_factory=lambda: Raw(b"null"))
 
 
@@ -184,6 +186,7 @@ _USER_BESIDE_HOOK: Final = Refusal(
 
 _BRACE: Final = ord("{")
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
+_prefetch: Final = msgspec.json.Decoder(dict[str, Raw] | None)
 _wire: Final = msgspec.json.Decoder(HookRequest)
 _whose: Final = msgspec.json.Decoder(_Whose)
 _quick_prefetch: Final = msgspec.json.Decoder(dict[str, AnyResource | None] | None)
@@ -421,56 +424,47 @@ def _advice(body: bytes) -> str | None:
 def _decode(body: bytes, recall: Recall | None, limits: EntryLimits) -> tuple[HookRequest, ReadPrefetch]:
     check_text(body)
     check_density(body)
-    in_two = _decode_in_two(body, recall, limits)
-    if in_two is not None:
-        return in_two
-    wire, read = _decode_whole(body)
-    _check_entries(read.values, limits)
-    return wire, read
-
-
-def _decode_in_two(body: bytes, recall: Recall | None, limits: EntryLimits) -> tuple[HookRequest, ReadPrefetch] | None:
-    parts = split_off_prefetch(body)
-    if parts is None:
-        return None
-    head, prefetch = parts[0], bytes(parts[1])
+    place = ""
     try:
-        check_head(head)
-        wire = _wire.decode(head)
-        patient_id = _whose.decode(wire.context).patientId if recall is not None else ""
+        wire = _wire.decode(body)
+        prefetch, place = bytes(wire.prefetch), "prefetch"
+        check_head(without_prefetch(body, prefetch))
+        patient_id = _patient_of(wire.context)
         sent_before = recall(patient_id) if recall is not None and patient_id else None
         kept = sent_before.get(prefetch) if sent_before is not None else None
         if kept is not None:
             return wire, kept
-        try:
-            read = ReadPrefetch(_quick_prefetch.decode(with_single_blanks(prefetch)) or {}, ())
-        except msgspec.ValidationError:
-            read = _read_carefully(_members.decode(prefetch))
+        read = _read_prefetch(prefetch)
         check_depth(prefetch, "prefetch")
-    except (msgspec.DecodeError, RecursionError):
-        return None  # the whole body shows where it is wrong
+    except msgspec.ValidationError as error:
+        with suppress(msgspec.DecodeError, RecursionError):
+            check_head(body)  # a member that stands twice may be why another is missing
+        raise BadRequest(
+            f"The body is not a CDS Hooks request: {describe_decoder_error(error, place)}. Nothing was computed.",
+            error_path(error, place),
+        ) from error
+    except RecursionError as error:
+        raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"{not_json(body, error)} Nothing was computed.") from error
     _check_entries(read.values, limits)
     if sent_before is not None:
         sent_before.keep(prefetch, read)
     return wire, read
 
 
-def _decode_whole(body: bytes) -> tuple[HookRequest, ReadPrefetch]:
+def _patient_of(context: Raw) -> str:
     try:
-        wire = _wire.decode(body)
-        check_whole(body)
-        return wire, _read_carefully(wire.prefetch or {})
-    except msgspec.ValidationError as error:
-        with suppress(msgspec.DecodeError, RecursionError):
-            check_whole(body)  # a member that stands twice may be why another is missing
-        raise BadRequest(
-            f"The body is not a CDS Hooks request: {describe_decoder_error(error)}. Nothing was computed.",
-            error_path(error),
-        ) from error
-    except RecursionError as error:
-        raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"{not_json(body, error)} Nothing was computed.") from error
+        return _whose.decode(context).patientId
+    except msgspec.ValidationError:  # `read_context` says what is wrong
+        return ""
+
+
+def _read_prefetch(prefetch: bytes) -> ReadPrefetch:
+    try:
+        return ReadPrefetch(_quick_prefetch.decode(with_single_blanks(prefetch)) or {}, ())
+    except msgspec.ValidationError:
+        return _read_carefully(_prefetch.decode(prefetch) or {})
 
 
 def _read_carefully(values: Mapping[str, Raw]) -> ReadPrefetch:

@@ -1,4 +1,4 @@
-"""Bodies are split without losing a byte, and what two readers could read in two ways is refused."""
+"""What two readers could read in two ways is refused."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.call.protocol.body import check_head, check_whole, split_off_prefetch
+from cds_hooks.call.protocol.body import check_head, without_prefetch
 from cds_hooks.call.protocol.feedback import read_feedback
 from cds_hooks.errors import BadRequest
 from tests.each import for_rows
@@ -27,16 +27,9 @@ def _spelled(how: int, call: dict[str, Any] = CALL) -> bytes:
 
 
 def _check(body: bytes) -> None:
-    """As the reader of requests does it: in two parts where both are JSON, else whole."""
-    parts = split_off_prefetch(body)
-    if parts is not None:
-        try:
-            check_head(parts[0])
-            msgspec.json.decode(parts[1])
-        except msgspec.DecodeError:
-            check_whole(body)
-    else:
-        check_whole(body)
+    """As the reader of requests does it: without the prefetch, which is checked by itself."""
+    prefetch = msgspec.json.decode(body, type=dict[str, msgspec.Raw])["prefetch"]
+    check_head(without_prefetch(body, bytes(prefetch)))
 
 
 @for_rows("how", range(3))
