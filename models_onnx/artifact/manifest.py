@@ -43,11 +43,11 @@ class ModelOutcome(Struct, frozen=True, omit_defaults=True):
 
 
 class ModelPopulation(Struct, frozen=True):
-    """Who may be scored."""
+    """Who may be scored, in words and as far as the record can be asked; `age_low` 0 where there is no limit."""
 
     words: str
     age_low: int
-    exclude_conditions: tuple[str, ...]
+    exclude_conditions: tuple[str, ...] = ()
 
 
 class ModelInput(Struct, frozen=True):
@@ -75,7 +75,7 @@ class Twin(Struct, frozen=True):
 
 
 class RequiredInputGroup(Struct, frozen=True):
-    """At least so many of these inputs must be there."""
+    """At least so many of these inputs must be there, or there is no score."""
 
     name: str
     words: str

@@ -6,17 +6,19 @@ Source of the data and its traps: NHANES III and 1999-2018 with linked deaths, R
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from models_onnx.spec import (
     DAYS_PER_YEAR,
     AdditiveLogistic,
     CohortExclusion,
     FollowUp,
     InputSpec,
+    ModelPopulation,
     ModelSpec,
     OutcomeSpec,
     Period,
-    PopulationSpec,
-    RequiredGroup,
+    RequiredInputGroup,
 )
 
 LABS = (
@@ -123,7 +125,7 @@ SPEC = ModelSpec(
         later=" Their red cell width (from 2013), ALP and albumin were measured by other analysers and raise the "
         "estimate: on average 12 in 100 in 2017-2018 against 9 before, although as many died within three years.",
     ),
-    population=PopulationSpec(
+    population=ModelPopulation(
         words="adults of 40 and over, not pregnant, living at home, with at least 8 of the 11 laboratory values",
         age_low=AGE_LOW,
         exclude_conditions=("pregnancy",),
@@ -140,7 +142,7 @@ SPEC = ModelSpec(
     ),
     derived={"sex_male": lambda table: table["sex"].map({"male": 1.0, "female": 0.0})},
     always_required=("age_years", "sex_male"),
-    required_groups=(RequiredGroup("labs", "laboratory values", LABS, LABS_NEEDED),),
+    required_groups=(RequiredInputGroup("labs", "laboratory values", LABS, LABS_NEEDED),),
     estimator=AdditiveLogistic(knots=5, C=0.3),
     # README-nhanes, known fault 5: rates fall with time. Of the cycles that were followed for five years, the latest
     # twelve years: enough deaths for bins of its own, and O/E over all cycles within 0.93 to 1.07. Recalibration on the
@@ -196,13 +198,13 @@ TWIN = replace(
         "albumin, alkaline phosphatase, bilirubin, red cell width nor lymphocytes.",
         *_cautions(newest="0.94", hispanic="0.82 in 1999-2014"),
     ),
-    population=replace(
+    population=msgspec.structs.replace(
         SPEC.population,
         words="adults of 40 and over, not pregnant, living at home, with at least 4 of the 6 laboratory values",
     ),
     exclusions=(*_EXCLUSIONS, _few(SMALL_LABS, SMALL_LABS_NEEDED)),
     inputs=tuple(item for item in SPEC.inputs if item.name not in set(LABS) - set(SMALL_LABS)),
-    required_groups=(RequiredGroup("labs", "laboratory values", SMALL_LABS, SMALL_LABS_NEEDED),),
+    required_groups=(RequiredInputGroup("labs", "laboratory values", SMALL_LABS, SMALL_LABS_NEEDED),),
     # Without red cell width and albumin less of the fall of the rates is in the inputs: recalibrated on 2003-2014
     # alone, O/E over all cycles is 1.09.
     recalibration=Period(column="cycle_start", since=1999, until=2013, words="1999-2014"),

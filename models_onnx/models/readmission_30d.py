@@ -14,9 +14,9 @@ from models_onnx.spec import (
     AdditiveLogistic,
     CohortExclusion,
     InputSpec,
+    ModelPopulation,
     ModelSpec,
     OutcomeSpec,
-    PopulationSpec,
 )
 
 ICD9 = "http://hl7.org/fhir/sid/icd-9-cm"
@@ -138,7 +138,7 @@ SPEC = ModelSpec(
         "People under 40 are few, and some of them came back ten times and more.",
         "Associations, not effects: changing a value does not change the risk by the amount shown.",
     ),
-    population=PopulationSpec(
+    population=ModelPopulation(
         words="inpatients with diabetes who leave hospital alive after 1 to 14 days, not to hospice", age_low=0
     ),
     table="diabetes130_encounters.csv.gz",

@@ -18,7 +18,7 @@ from pathlib import Path
 from fhir.mapping.features.catalog import FEATURES
 from fhir.terminology.conditions import CONDITION_GROUPS
 from models_onnx.artifact.folder import VERSION_SIGN
-from models_onnx.artifact.manifest import DAYS_PER_YEAR, MissingKind
+from models_onnx.artifact.manifest import DAYS_PER_YEAR, MissingKind, ModelPopulation, RequiredInputGroup
 from models_onnx.declarations import add_features, declarations, refuse_wrong_types
 from models_onnx.errors import DeclarationError, UnknownModel
 from models_onnx.spec.cohort import (
@@ -28,9 +28,7 @@ from models_onnx.spec.cohort import (
     InputSpec,
     OutcomeSpec,
     Period,
-    PopulationSpec,
     Recalibration,
-    RequiredGroup,
 )
 from models_onnx.spec.estimators import AdditiveLogistic, Estimator, Fitted
 from models_onnx.spec.model_file import SUFFIX, model_files, read_model_file
@@ -61,7 +59,7 @@ class ModelSpec:
     decision_role: str
     not_for: tuple[str, ...]
     cautions: tuple[str, ...]
-    population: PopulationSpec
+    population: ModelPopulation
     table: str
     period: str
     cohort_words: str
@@ -69,7 +67,7 @@ class ModelSpec:
     inputs: tuple[InputSpec, ...]
     derived: Mapping[str, ColumnOf]
     always_required: tuple[str, ...]
-    required_groups: tuple[RequiredGroup, ...] = ()
+    required_groups: tuple[RequiredInputGroup, ...] = ()
     estimator: Estimator
     missing_inputs: MissingKind | None = None
     """What a missing input counts as, to which the gate explanation holds: "average" (it contributes 0), "imputed" (a
@@ -245,12 +243,12 @@ __all__ = [
     "Fitted",
     "FollowUp",
     "InputSpec",
+    "ModelPopulation",
     "ModelSpec",
     "OutcomeSpec",
     "Period",
-    "PopulationSpec",
     "Recalibration",
-    "RequiredGroup",
+    "RequiredInputGroup",
     "declaring_file",
     "find_specs",
     "get_spec",

@@ -87,25 +87,6 @@ class InputSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class RequiredGroup:
-    """At least so many of these inputs must be there, or there is no score."""
-
-    name: str
-    words: str
-    members: tuple[str, ...]
-    at_least: int
-
-
-@dataclass(frozen=True, slots=True)
-class PopulationSpec:
-    """Who may be scored, in words and as far as the record can be asked; `age_low` 0 where there is no limit."""
-
-    words: str
-    age_low: int
-    exclude_conditions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Period:
     """The rows whose `column` lies between `since` and `until`, both included."""
 

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct, field
 
 from fhir.record.site_file import mistake_in
 from fhir.terminology.toml_file import TomlFault, read_toml
-from models_onnx.artifact.manifest import MissingKind
+from models_onnx.artifact.manifest import MissingKind, ModelPopulation
 from models_onnx.declarations import DeclaringFile
 from models_onnx.errors import DeclarationError
 from models_onnx.spec.cohort import (
@@ -24,7 +24,6 @@ from models_onnx.spec.cohort import (
     OutcomeSpec,
     Period,
 )
-from models_onnx.spec.cohort import PopulationSpec as Population
 from models_onnx.spec.estimators import Fitted
 from models_onnx.spec.logged import LoggedModel, read_logged
 
@@ -151,7 +150,7 @@ def _members(declared: ModelFile, model_id: str, folder: Path) -> dict[str, Any]
         **{name: getattr(declared, name) for name in _AS_IT_STANDS},
         "id": model_id,
         "outcome": OutcomeSpec(declared.outcome.column, declared.outcome.words, declared.outcome.horizon_days),
-        "population": Population(declared.population, declared.age_low),
+        "population": ModelPopulation(declared.population, declared.age_low),
         "cohort_words": declared.population,
         "exclusions": tuple(_too_young(declared)),
         "inputs": tuple(InputSpec(name) for name in names),

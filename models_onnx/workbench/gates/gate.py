@@ -29,7 +29,7 @@ class Insufficient(Exception):
 
 
 class UnsafeFile(Exception):
-    """Raised where the model file must not be opened: the gate has failed, and gates that open the file do not run."""
+    """Raised where the model file must not be opened: the gate has failed, and no other one runs."""
 
 
 class Verdict(Struct, frozen=True):
@@ -88,9 +88,8 @@ Check = Callable[[Subject, Evidence], Verdict]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One gate: its checks, each with what would clear it. `opens` if it runs the model file itself."""
+    """One gate: its checks, each with what would clear it."""
 
     id: str
     title: str
     checks: tuple[tuple[Check, str], ...]
-    opens: bool = True

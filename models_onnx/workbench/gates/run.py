@@ -87,7 +87,7 @@ def run_gates(
             progress("gates", done, len(GATES))
         if only is not None and gate.id not in only:
             results.append(_result(gate, "not run", Verdict("It was not asked for.")))
-        elif gate.opens and unsafe:
+        elif unsafe:
             results.append(_result(gate, "not run", Verdict(f"The file is not opened, because {FILE_GATE} failed.")))
         else:
             try:
@@ -176,7 +176,7 @@ def _result(gate: Gate, status: Status, verdict: Verdict, clears: str = "") -> G
 
 
 GATES = (
-    Gate("file", "File, inputs and card", opens=False, checks=(
+    Gate("file", "File, inputs and card", (
         (folder.check_file, "sign the folder again with your key (cds-hooks model sign), from files nobody changed"),
         (inputs.check_dictionary, "give each input the name, unit and range of its feature, in the order of the file"),
         (card.check_card, "complete NAME.card.json, answer its questions (irm), and train or import again"),
@@ -192,13 +192,13 @@ GATES = (
     Gate("explanation", "Explanation is exact", (
         (explanation.check_explanation, "declare what a missing input counts as (missing_inputs), and compile it here"),
     )),
-    Gate("discrimination", "Discrimination", opens=False, checks=(
+    Gate("discrimination", "Discrimination", (
         (figures.check_discrimination, "leave the named input out, or read it as of the prediction"),
     )),
-    Gate("calibration", "Calibration", opens=False, checks=(
+    Gate("calibration", "Calibration", (
         (figures.check_calibration, "recalibrate where it was fitted, or declare a recalibration; or more people"),
     )),
-    Gate("fairness", "Fairness by group", opens=False, checks=(
+    Gate("fairness", "Fairness by group", (
         (fairness.check_fairness,
          "name the axes in subgroups and fairness_axes; of a gap, other inputs or thresholds, or a waiver"),
         (label.check_label,
@@ -207,7 +207,7 @@ GATES = (
     Gate("missing-data", "Missing data", (
         (inputs.check_missing, "put the named input under always_required, so that nobody lacks it, or impute it"),
     )),
-    Gate("not-worse", "Not worse than the one in use", opens=False, checks=(
+    Gate("not-worse", "Not worse than the one in use", (
         (figures.check_not_worse, "compare on the same people (--data), and release what is not worse"),
     )),
 )  # fmt: skip

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import platform
-from dataclasses import asdict
 from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
@@ -56,7 +55,7 @@ def describe(
         "decision_role": spec.decision_role,
         "not_for": list(spec.not_for),
         "cautions": [*spec.cautions, *undated_in_words(undated_shares(cohort.rows, spec.feature_names))],
-        "population": asdict(spec.population),
+        "population": msgspec.to_builtins(spec.population),
         "period": {
             "training": spec.period,
             "recalibration": spec.recalibration.words if spec.recalibration else spec.period,
@@ -67,7 +66,7 @@ def describe(
         "features": _features(spec, cohort, model),
         "required": {
             "always": list(spec.always_required),
-            "groups": [asdict(group) for group in spec.required_groups],
+            "groups": msgspec.to_builtins(spec.required_groups),
         },
         "link": model.link.name,
         "base": model.base,

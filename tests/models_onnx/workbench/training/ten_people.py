@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from models_onnx.artifact.manifest import CohortStep
-from models_onnx.spec import InputSpec, PopulationSpec, RequiredGroup
+from models_onnx.spec import InputSpec, ModelPopulation, RequiredInputGroup
 from models_onnx.workbench.training.crossvalidate import OutOfFold
 from models_onnx.workbench.training.data.cohort import Cohort
 from models_onnx.workbench.training.data.follow_up import Observed
@@ -37,9 +37,9 @@ SPEC = replace(
     inputs=(InputSpec("age_years", clip_high=85.0), InputSpec("creatinine_mg_dl")),
     derived={},
     always_required=("age_years",),
-    required_groups=(RequiredGroup("labs", "laboratory values", ("creatinine_mg_dl",), 1),),
+    required_groups=(RequiredInputGroup("labs", "laboratory values", ("creatinine_mg_dl",), 1),),
     simple_inputs=("age_years",),
-    population=PopulationSpec("people of 40 and over", 40, ("pregnancy",)),
+    population=ModelPopulation("people of 40 and over", 40, ("pregnancy",)),
     capacity=0.2,
     capacities=(0.0625, 0.1, 0.2, 0.5),
     alerts_per_event=5.0,
