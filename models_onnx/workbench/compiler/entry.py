@@ -21,7 +21,7 @@ from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, limits
 from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, ML_DOMAIN, Graph
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.readers.network import Network, OnnxSource
-from models_onnx.workbench.compiler.readers.source import read_file, refuse_other_names
+from models_onnx.workbench.compiler.readers.trees import read_file, refuse_other_names
 
 Array = NDArray[np.float64]
 

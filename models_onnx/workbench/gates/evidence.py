@@ -33,8 +33,7 @@ from models_onnx.workbench.metrics import logit
 from models_onnx.workbench.release.embed import core_digest
 from models_onnx.workbench.release.publishing import VALIDATED
 from models_onnx.workbench.training.data.cohort import Cohort
-from models_onnx.workbench.training.data.leaks import is_outcome
-from models_onnx.workbench.training.data.reads import Reads
+from models_onnx.workbench.training.data.leaks import Reads, is_outcome
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
@@ -128,8 +127,7 @@ def _is_of_record(subject: Subject, specs: Path | None) -> bool:
 
 def _input_evidence(spec: Any, cohort: Any, is_of_record: bool) -> InputEvidence:
     from models_onnx.workbench.training.data.chart_table import undated_shares
-    from models_onnx.workbench.training.data.leaks import leaks_of
-    from models_onnx.workbench.training.data.reads import Reads
+    from models_onnx.workbench.training.data.leaks import Reads, leaks_of
 
     reads = Reads.of(spec, cohort.rows)
     smuggled, unnamed = traced_groups(cohort.rows, reads)

@@ -1,17 +1,19 @@
 """Reads trees: model files of LightGBM (text, v3 or v4) and XGBoost (JSON, 1.0 to 3.x).
 
-The files are read without their libraries. XGBoost ends the process at a torn file. In LightGBM's files the rules of a
-node are those of its tree.h: bit 0 of `decision_type` says categorical, bit 1 that missing goes left, bits 2-3 what is
-missing (0 nothing: NaN counts as 0; 1 zero and NaN, `zero_as_missing`, refused; 2 NaN).
+The files are read without their libraries, and a pickle never. XGBoost ends the process at a torn file. In LightGBM's
+files the rules of a node are those of its tree.h: bit 0 of `decision_type` says categorical, bit 1 that missing goes
+left, bits 2-3 what is missing (0 nothing: NaN counts as 0; 1 zero and NaN, `zero_as_missing`, refused; 2 NaN).
 """
 
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fhir.terminology.plain_file import unreadable
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, Tree, at_most
 
@@ -222,3 +224,32 @@ def _xgboost_tree(name: str, features: tuple[str, ...], tree: dict[str, Any]) ->
         nan_left=np.array(tree["default_left"]).astype(bool) & ~leaf,
         value=np.where(leaf, condition.astype(np.float64), 0.0),
     )
+
+
+PICKLES = (".pkl", ".pickle", ".joblib", ".sav", ".skops", ".dill")
+
+
+def read_file(path: Path) -> Ensemble:
+    """Return the ensemble of a LightGBM (text) or XGBoost (JSON) file; a pickle is refused."""
+    if not path.is_file():
+        raise CompileRefused(f"{unreadable(path)}; `source` of a declaration is a file beside it")
+    content = path.read_bytes()
+    if path.suffix.lower() in PICKLES or content[:1] == b"\x80" or content[:2] == b"PK":
+        raise CompileRefused(
+            f"{path.name} is a pickle or an archive of one, which could run anything when it is read, so it never is. "
+            "Where it was fitted, write it in its library's own format (LightGBM: text, XGBoost: JSON) or as an ONNX "
+            "file (skl2onnx.to_onnx) and name that file"
+        )
+    if content.startswith((b"tree\n", b"tree\r\n")):
+        return parse_lightgbm(path.name, content.decode("utf-8", "replace").replace("\r\n", "\n"))
+    if content.lstrip().startswith(b"{"):
+        return parse_xgboost(path.name, content)
+    raise CompileRefused(f"{path.name} is neither a LightGBM text file nor an XGBoost JSON file")
+
+
+def refuse_other_names(model_names: Sequence[str], names: Sequence[str]) -> None:
+    """CompileRefused where the model has another number of inputs, or the same ones in another order."""
+    if len(names) != len(model_names):
+        raise CompileRefused(f"the model has {len(model_names)} inputs, {len(names)} names were given")
+    if set(names) == set(model_names) and tuple(names) != tuple(model_names):
+        raise CompileRefused(f"the inputs are named in another order than the model's: {', '.join(model_names)}")

@@ -4,9 +4,13 @@ Shown is what an input reads, whatever the declaration calls it: the outcome's o
 index, the name of a row. Everything else is a `Suspicion`: an input tells too much alone, by its values or by whether
 it is there. So do planned treatments and strong markers, so a named person answers it on the card. The limits are ours;
 beside each stands what the inputs of our models reach on their tables.
+
+Which columns a declaration reads is seen by handing it a table that remembers what it was asked for.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -17,8 +21,8 @@ from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.patient import Age
 from models_onnx.spec import ModelSpec
 from models_onnx.workbench.metrics import Ranked, auroc
-from models_onnx.workbench.training.data.cohort import Cohort
-from models_onnx.workbench.training.data.reads import Reads
+from models_onnx.workbench.training.data.cohort import Cohort, input_column
+from models_onnx.workbench.training.data.follow_up import observe
 
 Array = NDArray[np.float64]
 Events = NDArray[np.int64]
@@ -43,6 +47,55 @@ _ENOUGH, _CERTAIN, _TIMES_THE_ODDS = 30, 0.9, 30.0
 _NAMES = 0.9
 LEAST_EVENTS = 20
 """The fewest rows with the outcome, and without it, from which it is told whether an input knows it."""
+# So few rows show which columns a function asks for.
+_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """The inputs that are read from each column, the columns behind the outcome, and those of each axis of fairness."""
+
+    inputs: Mapping[str, list[str]]
+    outcome: frozenset[str]
+    axes: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, spec: ModelSpec, rows: pd.DataFrame) -> Self:
+        """Return what the declaration reads of these rows."""
+        some, inputs = rows.head(_ROWS), dict[str, list[str]]()
+        for item in spec.inputs:
+            for column in sorted(_asked(partial(input_column, spec, item.name), some)):
+                inputs.setdefault(column, []).append(item.name)
+        axes = {axis: _asked(column_of, some) for axis, column_of in spec.subgroups.items()}
+        return cls(inputs, _behind_outcome(spec, some), axes)
+
+
+def _behind_outcome(spec: ModelSpec, rows: pd.DataFrame) -> frozenset[str]:
+    follow_up = spec.outcome.follow_up
+    if follow_up is not None:
+        return _asked(follow_up.time, rows) | _asked(follow_up.event, rows)
+    return _asked(lambda table: observe(spec.outcome, table, np.ones(len(rows), dtype=np.bool_)), rows)
+
+
+class _Watched:
+    """A table that remembers which of its columns were asked for."""
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self._rows = rows
+        self.asked: set[str] = set()
+
+    def __getitem__(self, key: Any) -> Any:
+        self.asked.update(key if isinstance(key, list) else [key])
+        return self._rows[key]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def _asked(function: Callable[[Any], Any], rows: pd.DataFrame) -> frozenset[str]:
+    watched = _Watched(rows)
+    function(watched)
+    return frozenset(watched.asked & set(rows.columns))
 
 
 class Suspicion(str):

@@ -26,8 +26,7 @@ from models_onnx.spec import ModelSpec
 from models_onnx.workbench.gates.evidence import traced_groups
 from models_onnx.workbench.metrics import logit, sigmoid
 from models_onnx.workbench.training.data.cohort import build_cohort
-from models_onnx.workbench.training.data.leaks import Suspicion, leaks_in_table
-from models_onnx.workbench.training.data.reads import Reads
+from models_onnx.workbench.training.data.leaks import Reads, Suspicion, leaks_in_table
 from tests.models_onnx.invented import INVENTED
 from tests.models_onnx.workbench.compiler.people import exported
 from tests.models_onnx.workbench.training.toy import declare, elsewhere, toy_table

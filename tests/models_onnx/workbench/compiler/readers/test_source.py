@@ -11,7 +11,7 @@ import pytest
 from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.shapley_trees import ShapleyTrees
-from models_onnx.workbench.compiler.readers.source import read_file
+from models_onnx.workbench.compiler.readers.trees import read_file
 from tests.each import each_row
 from tests.libraries import lightgbm, xgboost
 from tests.models_onnx.workbench.compiler.people import beside, invented, says
