@@ -81,8 +81,8 @@ _AFTER_AGO: Final = re.compile(
     r"|now resolved|has resolved|last (?:week|month|year|admission|time|winter|summer)\b|\(childhood|(?:treated|cured"
     r"|eradicated|cleared|excised|resected|removed)(?:/[a-z]+)?(?: (?:w/?|with) [a-z-]+)?(?: in)? ?(?:19|20)\d\d"
     r"|(?:was |been |now )?(?:cured|eradicated)\b|dans l'enfance|in der kindheit|en la infancia|x ?\d+ before"
-    r"|before that|at diagnosis only|has settled|now settled|settled|(?:(?:has|have) (?:now |since )?)?(?:stopped"
-    r"|faded|gone|ceased|cleared)\b(?! ?(?:by|for|on|with|from|in|at)\b))|^[^.;\n]{0,40}(?:\b(?-i:NED)\b"
+    r"|before that|at diagnosis only[ ]*(?:$|[,)])|has settled|now settled|settled|(?:(?:has|have) (?:now |since )?)?"
+    r"(?:stopped|faded|gone|ceased|cleared)\b(?! ?(?:by|for|on|with|from|in|at)\b))|^[^.;\n]{0,40}(?:\b(?-i:NED)\b"
     r"|\bspontaneously cleared|\bcleared spontaneously)",
     re.IGNORECASE,
 )
@@ -203,8 +203,8 @@ _NEGATED_AFTER: Final = re.compile(
     r"|is not (?:the |an? )?(?:explanation|cause|diagnosis|answer|picture|issue)|absent|(?:has "
     r"|have )?not (?:been )?(?:seen|found|present|identified|detected|demonstrated|visualised|evident"
     r"|reported|noted|confirmed|felt|heard|audible|palpable|visible|elicited|noticed|observed|appreciated|apparent)"
-    r"|(?:felt|thought|very) unlikely|(?:ab|ag|antigen|igm|igg|pcr|rna|dna)s?:? (?:NR|non-?reactive|undetectable|neg)"
-    r"|not (?:expected|anticipated)(?! to)|negative(?! for)|denied|none\b|nil\b"
+    r"|(?:felt|thought|very) unlikely|(?:ab|ag|antigen|igm|igg)s?:? (?:NR|non-?reactive|neg)"
+    r"|not (?:expected|anticipated)(?! (?:to|but|on|at)\b)|negative(?! for)|denied|none\b|nil\b"
     r"|no\b(?! (?:longer|change|further|better))|neg\b|discounted|refuted|intact\b|unremarkable\b|unlikely"
     r"|very unlikely|thought unlikely|never\b(?! settled)"
     r"|removed from|entered in error|wrong\b|in error|miscoded|does not|did not|retained))",
@@ -590,7 +590,7 @@ def _labels(mention: _Mention, on: date) -> tuple[str, str, str]:
     if assertion == "negated" and _REASON.search(before[-_NEAR:]):
         assertion, temporality = "affirmed", "current"  # "stopped, rash": the cue is of the drug
     # "Return if worse. Mother has asthma": a relative's disease is none that is warned of
-    section = "" if mention.section == "advice" and mention.reading.person == "family" else mention.section
+    section = "" if (mention.section, experiencer) == ("advice", "family") else mention.section
     assertion = _assertion(assertion, section, before, mention.after, is_warned=mention.is_warned)
     if assertion == "hypothetical":
         return assertion, "hypothetical", experiencer

@@ -103,11 +103,11 @@ def variables_used_in_words(inputs_by_variable: dict[str, list[str]]) -> str:
     )
 
 
-def attribute_of(card: Card, attribute: Attribute) -> dict[str, Any]:
-    """Return the attribute as the card holds it; empty where it does not."""
-    value: Any = card
-    for step in attribute.path.split("."):
-        value = value.get(step) if isinstance(value, dict) else None
+def attribute_of(card: Card, path: str) -> dict[str, Any]:
+    """Return the attribute at a place, for example `purpose.users`, as the card holds it; empty where it does not."""
+    section, _, key = path.partition(".")
+    part = card.get(section)
+    value = part.get(key) if isinstance(part, dict) else None
     return value if isinstance(value, dict) else {}
 
 
@@ -115,17 +115,9 @@ def card_sections(card: Card) -> list[dict[str, Any]]:
     """Return every attribute with what the card says of it, in its order, section by section."""
     by_section = groupby(PREDICTIVE, key=lambda attribute: attribute.section)
     return [
-        {"title": SECTIONS[name], "rows": [(row, attribute_of(card, row)) for row in rows]} for name, rows in by_section
+        {"title": SECTIONS[name], "rows": [(row, attribute_of(card, row.path)) for row in rows]}
+        for name, rows in by_section
     ]
-
-
-def set_attribute(card: Card, path: str, value: dict[str, Any]) -> None:
-    """Write an attribute into the card at its place, for example `purpose.users`."""
-    *steps, last = path.split(".")
-    part = card
-    for step in steps:
-        part = part.setdefault(step, {})
-    part[last] = value
 
 
 def project_words() -> dict[str, Any]:

@@ -59,7 +59,7 @@ def still_to_do(part: Any, path: str = "") -> Iterator[str]:
 
 
 def _blank(attribute: Attribute, card: Card) -> str | None:
-    value = attribute_of(card, attribute)
+    value = attribute_of(card, attribute.path)
     name = f"{attribute.title} ({attribute.path}, attribute {attribute.number}, {attribute.cite})"
     if "not_available" in value:
         if not attribute.may_be_unavailable:

@@ -23,7 +23,6 @@ from models_onnx.model_card.attributes import (
     PREDICTIVE,
     Card,
     project_words,
-    set_attribute,
     variables_used,
     variables_used_in_words,
 )
@@ -235,18 +234,10 @@ def build_card(manifest: Manifest, words: Words, core_sha256: str) -> Card:
     }
     for attribute in PREDICTIVE:
         value = _joined(computed.get(attribute.path, ""), words["attributes"].get(attribute.path))
-        set_attribute(card, attribute.path, value)
+        card.setdefault(attribute.section, {})[attribute.key] = value
     horizon = round(manifest.outcome.horizon_years * HOURS_PER_YEAR, 1)
     card["product"] = {"horizon_hours": horizon, **words["product"], **_explanation(manifest)}
     return card
-
-
-def card_text(card: Card, path: str) -> str:
-    """Return the words of an attribute of a card; empty where it has none."""
-    part: Any = card
-    for step in path.split("."):
-        part = part.get(step) if isinstance(part, dict) else None
-    return str(part.get("words", "")) if isinstance(part, dict) else ""
 
 
 def _defaults_of_others() -> Words:

@@ -12,10 +12,11 @@ from datetime import date, timedelta
 
 from fhir.mapping.features.catalog import FEATURES
 from models_onnx.errors import ArtifactRefused
+from models_onnx.model_card.attributes import attribute_of
 from models_onnx.model_card.schema import DECLARED, card_problems
 from models_onnx.workbench.gates.gate import Verdict
 from models_onnx.workbench.gates.subject import Evidence, Subject
-from models_onnx.workbench.release.card import card_text, computed_attributes
+from models_onnx.workbench.release.card import computed_attributes
 from models_onnx.workbench.release.embed import core_digest, read_card
 
 REVIEW_DAYS = 366
@@ -102,6 +103,6 @@ def _other_figures(subject: Subject) -> list[str]:
     wrong = [
         path
         for path, computed in computed_attributes(subject.manifest).items()
-        if not card_text(subject.card, path).startswith(computed)
+        if not str(attribute_of(subject.card, path).get("words", "")).startswith(computed)
     ]
     return [f"the card does not say what the manifest gives: {', '.join(wrong)}"] if wrong else []
