@@ -647,7 +647,7 @@ def _newest_entry(record: PatientRecord, rxcui: str) -> FhirTime | None:
     """Return the date of the newest entry of the ingredient, found once: it is asked of each entry of a drug."""
     newest: dict[str, FhirTime | None] = record.kept("newest entries")
     if rxcui not in newest:
-        newest[rxcui] = _latest(written_at(order) for _, order in orders_ever_taken(record, rxcui))
+        newest[rxcui] = _latest(map(written_at, orders_ever_taken(record, rxcui)))
     return newest[rxcui]
 
 

@@ -40,13 +40,17 @@ _NO_ORDER = frozenset({"proposal", "plan", "option"})
 _INSTANCES = frozenset({"instance-order", "filler-order"})
 # Every status that means the patient took the drug, or was to take it, at the time.
 _WAS_TAKEN_REQUEST = frozenset({"active", "on-hold", "completed", "stopped", "unknown"})
-_WAS_TAKEN_STATEMENT = frozenset({"active", "completed", "stopped", "on-hold", "unknown", "intended"})
+_WAS_TAKEN: Mapping[type[Order], frozenset[str]] = {
+    MedicationRequest: _WAS_TAKEN_REQUEST,
+    MedicationStatement: _WAS_TAKEN_REQUEST | {"intended"},
+}
 
 # medicationdispense-status: only completed says that the patient got it.
 _GIVEN_OUT = frozenset({"completed"})
 # A supply of unknown length: the longest one that is usual (a fill of 90 days).
 _LONGEST_SUPPLY_DAYS = 90.0
-_WITHOUT_STATUS_DAYS = 365
+# So long an order counts that came without a status (rules/duplicate.json, dates_missing).
+_NO_STATUS_DAYS = 365
 # medicationadministration-status: in-progress "has started but not yet completed", completed "all actions have
 # occurred". What is given regularly is given at least every second day; an infusion ends with its period.
 _GIVEN = frozenset({"completed", "in-progress"})
@@ -152,23 +156,21 @@ def _active(
         if request.status is not None and request.status not in _ON_REQUEST:
             continue  # most of them: their dates are not read
         written = parse_time(request.authoredOn)
-        if request.status is None and not _is_of_last_year(written, record):
+        if request.status is None and (written is None or written.whole_days(record.as_of_epoch) > _NO_STATUS_DAYS):
             continue
-        if _is_order(request) and _goes_on(request, written, record):
-            source = f"MedicationRequest/{request.id}"
-            if source not in replaced:
-                identity = _identity(request, record)
-                if request.intent in _INSTANCES and any(_repeats(identity, order) for order in ordered):
-                    continue  # the order it carries out is on the list
-                medication = ActiveMedication(identity, source, written, request)
-                if _is_forgotten(request, written, record):
-                    (forgotten if _supply_days(request) is None else used_up).append(medication)
-                    continue
-                ordered.append(identity)
-                yield medication
+        if _is_order(request) and _goes_on(request, written, record) and request.source not in replaced:
+            identity = _identity(request, record)
+            if request.intent in _INSTANCES and any(_repeats(identity, order) for order in ordered):
+                continue  # the order it carries out is on the list
+            medication = ActiveMedication(identity, request.source, written, request)
+            if _is_forgotten(request, written, record):
+                (forgotten if _supply_days(request) is None else used_up).append(medication)
+                continue
+            ordered.append(identity)
+            yield medication
     for statement in record.facts(MedicationStatement):
         if statement.status in _ON_STATEMENT and _is_going_on(statement, record):
-            entry = _entry(statement, f"MedicationStatement/{statement.id}", _since(statement), record)
+            entry = _entry(statement, record)
             if not any(_repeats(entry.identity, order) for order in ordered):
                 yield entry
 
@@ -179,11 +181,6 @@ def _instances_last(requests: Sequence[MedicationRequest]) -> Sequence[Medicatio
     return (
         [*(request for request in requests if request.intent not in _INSTANCES), *instances] if instances else requests
     )
-
-
-def _is_of_last_year(written: FhirTime | None, record: PatientRecord) -> bool:
-    """So long an order counts that came without a status (rules/duplicate.json, dates_missing)."""
-    return written is not None and written.whole_days(record.as_of_epoch) <= _WITHOUT_STATUS_DAYS
 
 
 def _repeats(stated: MedicationIdentity, ordered: MedicationIdentity) -> bool:
@@ -263,7 +260,7 @@ def _supplied(
 ) -> Iterator[ActiveMedication]:
     """Yield what was given out or given for an order not on the record, where nothing else tells of that drug."""
     listed = {frozenset(order.identity.rxcuis) for order in ordered if order.identity.recognised}
-    sources = {f"MedicationRequest/{request.id}" for request in record.facts(MedicationRequest)}
+    sources = {request.source for request in record.facts(MedicationRequest)}
     for supply in supplies:
         end = _supply_end(supply) if isinstance(supply, MedicationDispense) else _administration_end(supply)
         if end < record.as_of_epoch or supply.status not in _WAS_SUPPLIED[type(supply)]:
@@ -271,7 +268,7 @@ def _supplied(
         written = written_at(supply)
         if written is None or written.is_after(record.as_of_epoch) or _is_of(supply, sources):
             continue
-        entry = _entry(supply, f"{type(supply).__name__}/{supply.id}", _since(supply), record)
+        entry = _entry(supply, record)
         if frozenset(entry.identity.rxcuis) not in listed:
             listed.add(frozenset(entry.identity.rxcuis) or frozenset({entry.source}))
             yield entry
@@ -293,34 +290,27 @@ def ended_medications(record: PatientRecord, within_days: float) -> tuple[Active
 
 def orders_not_active(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     """Return the orders and statements whose status says that they are over or on hold, the newest first."""
-    requests = [
-        (f"MedicationRequest/{medication_request.id}", medication_request)
-        for medication_request in record.facts(MedicationRequest)
-        if _is_order(medication_request)
-    ]
-    over: list[tuple[str, Order]] = [(source, order) for source, order in requests if order.status in _OVER]
-    over += [
-        (f"MedicationStatement/{medication_statement.id}", medication_statement)
-        for medication_statement in record.facts(MedicationStatement)
-        if medication_statement.status in _OVER
-    ]
-    entries = [_entry(order, source, _since(order), record) for source, order in over]
+    entries = [_entry(order, record) for order in _stated(record) if order.status in _OVER]
     return tuple(sorted(entries, key=lambda entry: entry.authored.instant if entry.authored else 0.0, reverse=True))
 
 
+def _stated(record: PatientRecord) -> Iterator[MedicationRequest | MedicationStatement]:
+    yield from filter(_is_order, record.facts(MedicationRequest))
+    yield from record.facts(MedicationStatement)
+
+
 def _ended(record: PatientRecord, earliest: float) -> Iterator[ActiveMedication]:
-    for source, order in record.derive(_ever_ordered):
+    for order in record.derive(_ever_ordered):
         last = _last_day(order) if not _is_on(order, record) else None
         if last is not None and earliest <= last.instant <= record.as_of_epoch:
-            when = _since(order)
-            yield msgspec.structs.replace(_entry(order, source, when, record), ended=last)
+            yield msgspec.structs.replace(_entry(order, record), ended=last)
 
 
 def _last_day(order: Order) -> FhirTime | None:
     """Return when it ended by its own period or the length of its course; None where neither is known."""
-    ends = [period.end for period in _periods(order) if period.end]
+    ends = [period.finish for period in _periods(order) if period.end]
     if ends:
-        return max((time for end in ends if (time := parse_time(end)) is not None), key=_instant, default=None)
+        return max(filter(None, ends), key=_instant, default=None)
     if not isinstance(order, MedicationRequest | MedicationStatement) or (end := _course_end(order)) is None:
         return None
     # The last second of a course belongs to its last day.
@@ -336,14 +326,8 @@ def _is_on(order: Order, record: PatientRecord) -> bool:
     return order.status in on and _is_going_on(order, record)
 
 
-def entry_of(order: Order, source: str, record: PatientRecord) -> ActiveMedication:
-    """Return the order as an entry of the list, whatever its status says."""
-    return _entry(order, source, _since(order), record)
-
-
-def _entry(order: Order, source: str, when: str | None, record: PatientRecord) -> ActiveMedication:
-    time = parse_time(when)
-    return ActiveMedication(_identity(order, record), source, time, order)
+def _entry(order: Order, record: PatientRecord) -> ActiveMedication:
+    return ActiveMedication(_identity(order, record), order.source, begun_at(order), order)
 
 
 def _identity(order: Order, record: PatientRecord) -> MedicationIdentity:
@@ -389,8 +373,12 @@ def written_at(order: Order) -> FhirTime | None:
     return parse_time(text)
 
 
+def begun_at(order: Order) -> FhirTime | None:
+    """When it was ordered, taken from, handed over or given; None without a readable date."""
+    return parse_time(_since(order))
+
+
 def _since(order: Order) -> str | None:
-    """When it was ordered, taken from, or handed over."""
     if isinstance(order, MedicationRequest):
         return order.authoredOn
     if isinstance(order, MedicationDispense):
@@ -521,7 +509,7 @@ def is_new_start(record: PatientRecord, rxcui: str, *, besides: str | None = Non
     which is no earlier order. An order without a date counts when it is active.
     """
     taken = orders_ever_taken(record, rxcui)
-    return not any(source != besides and _was_taken(order, record) for source, order in taken)
+    return not any(order.source != besides and _was_taken(order, record) for order in taken)
 
 
 def is_recent_start(record: PatientRecord, rxcui: str, days: float) -> bool | None:
@@ -540,63 +528,43 @@ def _starts(record: PatientRecord, rxcui: str) -> tuple[FhirTime | None, ...]:
     starts_by_ingredient: dict[str, tuple[FhirTime | None, ...]] = record.kept("starts by ingredient")
     starts = starts_by_ingredient.get(rxcui)
     if starts is None:
-        orders = (order for _, order in orders_ever_taken(record, rxcui) if _was_taken(order, record))
+        orders = (order for order in orders_ever_taken(record, rxcui) if _was_taken(order, record))
         starts = starts_by_ingredient[rxcui] = tuple(_started(order) for order in orders)
     return starts
 
 
 def _started(order: Order) -> FhirTime | None:
-    text = _since(order)
-    starts = [period.start for period in _periods(order)]
-    times = [time for start in (text, *starts) if start and (time := parse_time(start)) is not None]
-    return min(times, key=_instant, default=None)
+    times = (begun_at(order), *(period.begin for period in _periods(order)))
+    return min(filter(None, times), key=_instant, default=None)
 
 
-def orders_ever_taken(record: PatientRecord, rxcui: str) -> list[tuple[str, Order]]:
-    """Every order, statement and dated supply of the ingredient that means it was taken, with its source."""
-    entries = record.derive(_by_ingredient).get(rxcui, ())
-    return [entry for entry in entries if type(entry[1]) not in _WAS_SUPPLIED or written_at(entry[1]) is not None]
+def orders_ever_taken(record: PatientRecord, rxcui: str) -> list[Order]:
+    """Every order, statement and dated supply of the ingredient that means it was taken."""
+    orders = record.derive(_by_ingredient).get(rxcui, ())
+    return [order for order in orders if type(order) not in _WAS_SUPPLIED or written_at(order) is not None]
 
 
 def last_order_after(record: PatientRecord, rxcui: str, day: FhirTime) -> FhirTime | None:
     """Return the last time that the ingredient was ordered and taken after that day and before that of the record."""
     yesterday = record.as_of_epoch - DAY_SECONDS
-    times = [time for _, order in orders_ever_taken(record, rxcui) if (time := written_at(order)) is not None]
+    times = filter(None, map(written_at, orders_ever_taken(record, rxcui)))
     later = [time for time in times if day.instant + DAY_SECONDS <= time.instant <= yesterday]
     return max(later, key=_instant, default=None)
 
 
-def _by_ingredient(record: PatientRecord) -> dict[str, list[tuple[str, Order]]]:
-    orders_by_ingredient: dict[str, list[tuple[str, Order]]] = {}
-    for entry in (*record.derive(_ever_ordered), *_ever_supplied(record)):
-        for rxcui in _product(entry[1], record).rxcuis:
-            orders_by_ingredient.setdefault(rxcui, []).append(entry)
+def _by_ingredient(record: PatientRecord) -> dict[str, list[Order]]:
+    orders_by_ingredient: dict[str, list[Order]] = {}
+    supplies = (supply for kind in _WAS_SUPPLIED for supply in record.facts(kind))
+    supplied = (supply for supply in supplies if supply.status in _WAS_SUPPLIED[type(supply)])
+    for order in (*record.derive(_ever_ordered), *supplied):
+        for rxcui in _product(order, record).rxcuis:
+            orders_by_ingredient.setdefault(rxcui, []).append(order)
     return orders_by_ingredient
 
 
-def _ever_ordered(record: PatientRecord) -> tuple[tuple[str, MedicationRequest | MedicationStatement], ...]:
-    """Every order and statement that means that the drug was taken, with its source."""
-    requests = [
-        (f"MedicationRequest/{request.id}", request)
-        for request in record.facts(MedicationRequest)
-        if request.status in _WAS_TAKEN_REQUEST and _is_order(request)
-    ]
-    statements = [
-        (f"MedicationStatement/{statement.id}", statement)
-        for statement in record.facts(MedicationStatement)
-        if statement.status in _WAS_TAKEN_STATEMENT
-    ]
-    return (*requests, *statements)
-
-
-def _ever_supplied(record: PatientRecord) -> list[tuple[str, Order]]:
-    """Every dispense and administration that means that the drug was taken, with its source."""
-    return [
-        (f"{kind.__name__}/{supply.id}", supply)
-        for kind, statuses in _WAS_SUPPLIED.items()
-        for supply in record.facts(kind)
-        if supply.status in statuses
-    ]
+def _ever_ordered(record: PatientRecord) -> tuple[MedicationRequest | MedicationStatement, ...]:
+    """Every order and statement that means that the drug was taken."""
+    return tuple([order for order in _stated(record) if order.status in _WAS_TAKEN[type(order)]])
 
 
 def _was_taken(order: Order, record: PatientRecord) -> bool:
@@ -608,9 +576,8 @@ def _is_recent(order: Order, record: PatientRecord) -> bool:
     if order.status == "active" and not _is_over(order, record):
         return True
     as_of_epoch = record.as_of_epoch
-    when = _since(order)
     ends = [end for period in _periods(order) if (end := _end(period)) is not None]
-    time = parse_time(when)
+    time = begun_at(order)
     newest = max([*ends, *([time.instant] if time is not None else [])], default=None)
     if newest is None:
         return False
@@ -647,34 +614,21 @@ def _find_held(record: PatientRecord) -> tuple[ActiveMedication, ...]:
 
 def _with_status(status: str, days: float, record: PatientRecord) -> tuple[ActiveMedication, ...]:
     """Find the newest entry of each drug with this status of the last days, if the drug is not listed otherwise."""
-    orders: list[MedicationRequest | MedicationStatement] = [
-        *record.facts(MedicationRequest),
-        *record.facts(MedicationStatement),
-    ]
-    dated = [(_reported_at(order), order) for order in orders if order.status == status]
-    recent = [(time, order) for time, order in dated if time is None or _was_written_lately(time, record, days)]
+    # A statement that was reported on no known day was it when it began to hold.
+    dated = [(written_at(order) or begun_at(order), order) for order in _stated(record) if order.status == status]
+    recent = [(time, order) for time, order in dated if time is None or _is_within(days, time, record)]
     if not recent:
         return ()
     listed = {code for medication in active_medications(record) for code in medication.identity.rxcuis}
     by_drug: dict[tuple[str, ...], ActiveMedication] = {}
     for _, order in sorted(recent, key=lambda pair: pair[0].instant if pair[0] is not None else 0.0, reverse=True):
-        entry = entry_of(order, f"{type(order).__name__}/{order.id}", record)
+        entry = _entry(order, record)
         if entry.identity.rxcuis and listed.isdisjoint(entry.identity.rxcuis):
             by_drug.setdefault(entry.identity.rxcuis, entry)
     return tuple(by_drug.values())
 
 
-def _reported_at(order: MedicationRequest | MedicationStatement) -> FhirTime | None:
-    """When it was ordered or reported; of a statement that was reported on no known day, since when it holds."""
-    time = written_at(order)
-    if time is not None or isinstance(order, MedicationRequest):
-        return time
-    period = order.effectivePeriod
-    text = order.effectiveDateTime or (period.start if period is not None else None)
-    return parse_time(text)
-
-
-def _was_written_lately(time: FhirTime, record: PatientRecord, days: float) -> bool:
+def _is_within(days: float, time: FhirTime, record: PatientRecord) -> bool:
     return not time.is_after(record.as_of_epoch) and time.whole_days(record.as_of_epoch) <= days
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.rules.patient.session import PatientSession
-from fhir.mapping.medications.active import ended_medications, orders_ever_taken
+from fhir.mapping.medications.active import begun_at, ended_medications, orders_ever_taken
 from fhir.mapping.medications.administration import administrations
 from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.identity import MedicationIdentity, Order, identify
@@ -21,7 +21,7 @@ from fhir.mapping.medications.opioids import (
 )
 from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.record import PatientRecord, relative_reference
-from fhir.record.resources import MedicationAdministration, MedicationDispense, MedicationRequest, MedicationStatement
+from fhir.record.resources import MedicationAdministration, MedicationDispense, MedicationStatement
 from fhir.terminology.medications import CLASS_MEMBERS
 
 # shared/data/medications/rules/opioid.json: tolerance needs a week, within the last 14 days.
@@ -189,11 +189,11 @@ def has_rescue_naloxone(session: PatientSession, within_days: float) -> bool:
         return True
     record = session.record
     for rxcui in sorted(NALOXONE):
-        for _, order in orders_ever_taken(record, rxcui):
-            since = _since(order)
-            if since is None or since.is_after(record.as_of_epoch):
+        for order in orders_ever_taken(record, rxcui):
+            begun = begun_at(order)
+            if begun is None or begun.is_after(record.as_of_epoch):
                 continue
-            in_time = since.whole_days(record.as_of_epoch) <= within_days
+            in_time = begun.whole_days(record.as_of_epoch) <= within_days
             if in_time and _is_rescue(identify(order, record.medications)):
                 return True
     return False
@@ -236,8 +236,9 @@ def _lately(record: PatientRecord, days: float, active: Iterable[OpioidPart]) ->
     sources = {part.source for part in active}
     ended = {ended_medication.source for ended_medication in ended_medications(record, days)}
     seen: set[tuple[str, str]] = set()
-    for source, order in _opioid_orders(record):
-        since = _since(order)
+    taken = (order for rxcui in sorted(CLASS_MEMBERS["opioid"]) for order in orders_ever_taken(record, rxcui))
+    for source, order in {order.source: order for order in taken}.items():
+        since = begun_at(order)
         recent = (
             since is not None
             and not since.is_after(record.as_of_epoch)
@@ -252,26 +253,6 @@ def _lately(record: PatientRecord, days: float, active: Iterable[OpioidPart]) ->
             if _key(part) not in going_on | seen:
                 seen.add(_key(part))
                 yield part
-
-
-def _opioid_orders(record: PatientRecord) -> Iterator[tuple[str, Order]]:
-    """Every order of an opioid that was ever taken, each once."""
-    orders = {
-        source: order for rxcui in sorted(CLASS_MEMBERS["opioid"]) for source, order in orders_ever_taken(record, rxcui)
-    }
-    yield from orders.items()
-
-
-def _since(order: Order) -> FhirTime | None:
-    if isinstance(order, MedicationRequest):
-        text = order.authoredOn
-    elif isinstance(order, MedicationDispense):
-        text = order.whenHandedOver or order.whenPrepared
-    else:
-        period = order.effectivePeriod
-        text = order.effectiveDateTime or (period.start if period is not None else None)
-        text = text or (order.dateAsserted if isinstance(order, MedicationStatement) else None)
-    return parse_time(text)
 
 
 def _based_on(drafted: DraftMedication) -> frozenset[str]:
