@@ -184,7 +184,7 @@ def _steps_of(dosage: Dosage, medication: MedicationIdentity) -> tuple[Administr
 def _steps(dosage: Dosage, medication: MedicationIdentity) -> Iterator[Administration]:
     """Yield the steps of one instruction; what its structure says belongs to the first of its words."""
     medication = with_strength_from_text(medication, dosage)
-    amount, rate = amount_of(dosage, medication)[0], rate_of(dosage)
+    amount, rate = amount_of(dosage, medication)[0], rate_of(dosage, medication)
     days = occurrence_days(dosage.timing)
     timed = read_timing(dosage.timing) if dosage.timing is not None else Schedule()
     first = Administration(

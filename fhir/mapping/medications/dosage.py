@@ -585,24 +585,17 @@ def _per_one(strength: Strength, unit: DoseUnit, identity: MedicationIdentity) -
 
 def limit_per_day(limit: Ratio, identity: MedicationIdentity, weight_kg: float | None = None) -> tuple[Milligrams, ...]:
     """Dosage.maxDosePerPeriod as milligrams a day; empty when it cannot be computed."""
-    top, bottom = limit.numerator, limit.denominator
-    days = days_per_unit(bottom.code) or days_per_unit(bottom.unit) if bottom is not None else None
-    if top is None or top.value is None or top.value < 0 or bottom is None or bottom.value is None or days is None:
-        return ()
-    unit = _unit(top, identity)[0]
-    if unit is None or bottom.value <= 0:
-        return ()
-    share = 1.0 / (bottom.value * days)
-    return so_many_times(_of_patient(identity, DoseAmount(top.value, top.value, unit), weight_kg), share, share)
+    most = _of_ratio(limit, identity)
+    return _of_patient(identity, given_in(1.0, most), weight_kg) if most is not None else ()
 
 
-def rate_of(dosage: Dosage) -> DoseAmount | None:
+def rate_of(dosage: Dosage, identity: MedicationIdentity) -> DoseAmount | None:
     """Read a continuous infusion as an amount of a span of time ("5 units/h"); None when none is stated or readable."""
     stated = _ordered(dosage.doseAndRate)
     if stated is None:
         return None
     if stated.rateRatio is not None:
-        return _of_ratio(stated.rateRatio)
+        return _of_ratio(stated.rateRatio, identity)
     low = high = stated.rateQuantity
     if stated.rateRange is not None:
         low, high = stated.rateRange.low or stated.rateRange.high, stated.rateRange.high
@@ -615,10 +608,10 @@ def rate_of(dosage: Dosage) -> DoseAmount | None:
     return replace(amount, low=0.0) if amount is not None and high.comparator else amount
 
 
-def _of_ratio(ratio: Ratio) -> DoseAmount | None:
+def _of_ratio(ratio: Ratio, identity: MedicationIdentity) -> DoseAmount | None:
     top, bottom = ratio.numerator, ratio.denominator
     days = days_per_unit(bottom.code) or days_per_unit(bottom.unit) if bottom is not None else None
-    unit = dose_unit(top.code) or dose_unit(top.unit) if top is not None else None
+    unit = _unit(top, identity)[0] if top is not None else None
     if top is None or top.value is None or bottom is None or bottom.value is None or days is None or unit is None:
         return None
     if top.comparator or bottom.comparator or top.value < 0 or bottom.value <= 0:
@@ -725,7 +718,7 @@ def _read(dosage: Dosage, identity: MedicationIdentity, weight_kg: float | None)
     if added and not schedule.is_known and read_sig(words or "").times_high is None:
         words = "; ".join([*filter(None, [words]), *added])  # "take daily" beside "4 tablets"
     lasts = occurrence_days(dosage.timing)
-    rate = rate_of(dosage) if amount is None and problem is None else None
+    rate = rate_of(dosage, identity) if amount is None and problem is None else None
     if words and (problem or (rate is not None and lasts is not None)):
         schedule = _as_often_as(schedule, read_sig(words), dosage)
     if rate is not None:

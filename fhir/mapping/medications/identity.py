@@ -152,11 +152,6 @@ class MedicationIdentity(Struct, frozen=True, dict=True):
         """Whether its form, words or brand say that it releases slowly; of brands those of opioids and gabapentin."""
         return _SLOW.search(f"{self.dose_form} {self.words}") is not None
 
-    @cached_property
-    def by_route(self) -> "dict[tuple[object, ...], MedicationIdentity]":
-        """The same medication given by other routes, at most 8 of them, filled by `identify`."""
-        return {}
-
     def has(self, rxcui: str) -> bool:
         """Whether this ingredient is in it."""
         return rxcui in self.rxcuis
@@ -227,7 +222,7 @@ def _identify(concept: CodeableConcept, name: str = "") -> MedicationIdentity:
     identity = _from_words(concept, words, rxnorm)
     if identity.recognised:
         return identity
-    return _of_atc_group(concept, words) or _of_substance(concept, words) or identity
+    return _of_group(concept, words) or identity
 
 
 def _contradicting(product: Product, concept: CodeableConcept) -> str | None:
@@ -240,17 +235,14 @@ def _contradicting(product: Product, concept: CodeableConcept) -> str | None:
     return next((" and ".join(sorted(part.name for part in parts)) for parts in others if parts), None)
 
 
-def _of_atc_group(concept: CodeableConcept, words: str) -> MedicationIdentity | None:
-    """Return what only the group of an ATC code says: a penicillin, whichever it is."""
-    products = (product_of_atc_group(coding.system, coding.code) for coding in concept.coding)
-    product = next((product for product in products if product is not None), None)
-    return _identity(product, words, None) if product is not None else None
+def _of_group(concept: CodeableConcept, words: str) -> MedicationIdentity | None:
+    """Return what the group of an ATC code says (a penicillin, whichever it is), or ingredients without strength.
 
-
-def _of_substance(concept: CodeableConcept, words: str) -> MedicationIdentity | None:
-    """Read what a code of a substance of SNOMED CT, or an imported code or name, says: ingredients without strength."""
-    products = (product_of_substance(coding.system, coding.code) for coding in concept.coding)
-    product = next((product for product in products if product is not None), None)
+    These are of a code of a substance of SNOMED CT, or of an imported code or name.
+    """
+    lookups = (product_of_atc_group, product_of_substance)
+    products = (lookup(coding.system, coding.code) for lookup in lookups for coding in concept.coding)
+    product = next(filter(None, products), None)
     if product is None and (imported := meaning_of_name(words)) is not None and imported.ingredients:
         members = tuple([INGREDIENTS[rxcui] for rxcui in imported.ingredients])
         product = Product(members, (None,) * len(members))
@@ -503,53 +495,42 @@ def _strength_of_ratio(ratio: Ratio) -> Strength | None:
     return Strength(amount / unit.factor, "mg", unit.kind)
 
 
-# So many routes are kept with each medication.
-_MOST_ROUTES = 8
-_LONGEST_ROUTE = 300  # characters of its texts and codes
-
-
 def with_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> MedicationIdentity:
     """Return the medication given by the route that the instructions say."""
-    routes = [dosage.route for dosage in dosages if dosage.route is not None]
+    routes = tuple([dosage.route for dosage in dosages if dosage.route is not None])
     if not routes:
-        return _with_said_route(identity, dosages)
+        route = _said_by_all(identity, dosages)
+        return _routed(identity, (CodeableConcept(text=route),), True, False) if route is not None else identity
     # A route code says "intravenous" only; that it is pushed stands in the words.
     is_pushed = any(said_route(dosage.text) == PUSHED for dosage in dosages)
-    key = (len(dosages), is_pushed, *routes)
-    routed = identity.by_route.get(key)
-    if routed is None:
-        # Several instructions: local only when every one of them is.
-        local = len(routes) == len(dosages) and all(_is_local(route, identity) for route in routes)
-        name = ROUTE_NAMES.get(routes[0].words, routes[0].words)
-        words = f"{name}, {PUSHED}" if is_pushed else name
-        routed = _given_by(identity, words, local)
-        codes = ((code.system, code.code, code.display) for route in routes for code in route.coding)
-        texts = (*(route.text for route in routes), *codes)
-        if len(identity.by_route) < _MOST_ROUTES and len(repr(texts)) <= _LONGEST_ROUTE:
-            identity.by_route[key] = routed
-    return routed
+    # Several instructions: local only when every one of them is.
+    return _routed(identity, routes, len(routes) == len(dosages), is_pushed)
 
 
-def _with_said_route(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> MedicationIdentity:
+@remembered("medications by route", entries=2048, longest=1000)
+def _routed(
+    identity: MedicationIdentity, routes: tuple[CodeableConcept, ...], is_whole: bool, is_pushed: bool
+) -> MedicationIdentity:
+    local = is_whole and all(_is_local(route, identity) for route in routes)
+    name = ROUTE_NAMES.get(routes[0].words, routes[0].words)
+    return _given_by(identity, f"{name}, {PUSHED}" if is_pushed else name, local)
+
+
+def _said_by_all(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> str | None:
     """Return the route from the words of the instructions, where all of them name the same: "2 mg IV q3h".
 
     Where they name none, it may stand beside the name: "Potassium chloride 40 mEq IV push".
     """
     routes = {said_route(dosage.text) for dosage in dosages} or {None}
     route = routes.pop() or _route_in_name(identity)
-    if route is None and not routes and dosages and stands_beside_name(dosages[0], identity):
-        route = "intravenous"
-    if route is None and not routes:
-        rates = (part.rateQuantity for dosage in dosages for part in dosage.doseAndRate)
-        route = next((RUN_IN for rate in rates if rate is not None and _says_it_runs(rate)), None)
-    if route is None or routes:
-        return identity
-    routed = identity.by_route.get((route,))
-    if routed is None:
-        routed = _given_by(identity, route, _is_local(CodeableConcept(text=route), identity))
-        if len(identity.by_route) < _MOST_ROUTES:
-            identity.by_route[(route,)] = routed
-    return routed
+    if routes:
+        return None
+    if route is None and dosages and stands_beside_name(dosages[0], identity):
+        return "intravenous"
+    if route is not None:
+        return route
+    rates = (part.rateQuantity for dosage in dosages for part in dosage.doseAndRate)
+    return next((RUN_IN for rate in rates if rate is not None and _says_it_runs(rate)), None)
 
 
 def _says_it_runs(rate: Quantity) -> bool:

@@ -237,7 +237,8 @@ _TIMES = re.compile(
     rf"(?:\b(?P<word>once|twice|thrice)|\b(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))?"
     r" ?(?:x|times?|(?(most)doses?|(?!))))"
     # "Once day 2", "once 24 hours after chemotherapy" are one dose.
-    r"(?! (?:(?:day|week) ?\d|day of|24 ?h(?:ours|rs|r)? (?:after|before|prior|post)))"
+    r"(?! (?:(?:day|week) ?\d{1,2}\b(?! ?(?:-|to|through|thru))|day of"
+    r"|24 ?h(?:ours|rs|r)? (?:after|before|prior|post)))"
     r"(?: ?(?:/|per|a|every|each|in a|in|within) ?| )?"
     r"(?P<unit>daily|day|d|weekly|week|wk|monthly|month|24 ?h(?:ours|rs|r)?|nightly)\b"
 )

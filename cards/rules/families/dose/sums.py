@@ -78,14 +78,14 @@ class DraftDose(OrderedDose):
             self.totals[rxcui] = total, total is not None and None not in beside
         return self.totals[rxcui]
 
-    @cached_property
-    def _is_by_score(self) -> bool:
-        """Whether a score of withdrawal or sedation decides each time whether it is given: nobody knows how often."""
-        return self.dose.as_needed and says("graded", self.text)
+    def _is_by_score(self, rxcui: str) -> bool:
+        """Whether a score decides each time if it is given, and a row limits one dose: nobody knows how many a day."""
+        is_graded = self.dose.as_needed and says("graded", self.text)
+        return is_graded and any(row.per_dose and not row.per_kg for row, _ in self.rows[rxcui])
 
     def _drafted_mg(self, rxcui: str) -> float | None:
         """Return milligrams a day, and of what is given by a score one dose."""
-        single_dose = self.dose.per_dose_of(rxcui) if self._is_by_score else None
+        single_dose = self.dose.per_dose_of(rxcui) if self._is_by_score(rxcui) else None
         return single_dose.high if single_dose is not None else _high(self.dose, rxcui)
 
     # Maximum doses
@@ -197,7 +197,7 @@ class DraftDose(OrderedDose):
             is_of_combination,
             _largest_kg(self.context) if row.per_kg and not self.weight_kg else None,
             _largest_m2(self.context) if row.per_area and body_surface_m2(self.context) is None else None,
-            (is_one_dose and not is_of_combination) or (self._is_by_score and not is_alone),
+            (is_one_dose and not is_of_combination) or (not is_alone and self._is_by_score(row.rxcui)),
             has_open_end,
         )
 

@@ -83,6 +83,7 @@ fluticasone HFA 220 mcg | {4} puffs BID | J45.40 Asthma
 Qvar 80 mcg | {4} puffs BID | J45.40 Asthma
 Spiriva Respimat 2.5 mcg | {2} puffs daily | J44.9 COPD | 10
 albuterol HFA 90 mcg | {2} puffs q4h PRN | J45.40 Asthma | 10
+albuterol 2.5 mg/3 mL | {2.5} mg inhaled q4h | J45.40 Asthma
 propofol | {125} mcg/kg/min IV, titrate to BIS 40-60 |
 """
 """Product, order with the dose of its label, diagnosis, and from how many times on it speaks (nothing: from three)."""
