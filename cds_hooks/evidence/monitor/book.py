@@ -42,8 +42,8 @@ class Verified(msgspec.Struct, frozen=True):
 class Counts(Projection):
     """The counts of each day, and what decisions can be searched by.
 
-    Kinds of counts: `call` (outcome), `card`, `rule`, `silence` (subject and reason), `prefetch` (key and state),
-    `answer` and `reason` (of a rule, or of "cards" for every card).
+    Kinds of counts: `call` (outcome), `rule`, `silence` (subject and reason), `prefetch` (key and state), `answer` and
+    `reason` (of a rule).
     """
 
     tables: ClassVar[str] = _TABLES + TABLES
@@ -86,7 +86,6 @@ def _take_decision(connection: sqlite3.Connection, row: DecisionRow) -> list[tup
         return counts
     silences = {(plain_subject(subject), reason) for subject, reason, _ in basis.silence}
     rules = {rule for card in cards for rule in card.rules}
-    counts += [("card", "cards")] * len(cards)
     counts += [("rule", rule) for rule in rules]
     counts += [("silence", f"{subject} {reason}") for subject, reason in silences]
     for key, state in basis.prefetch.items():
@@ -96,7 +95,7 @@ def _take_decision(connection: sqlite3.Connection, row: DecisionRow) -> list[tup
 
 
 def _answer(answer: Any, rules: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for subject in ("cards", *rules):
+    for subject in rules:
         yield "answer", f"{subject} {answer.outcome}"
         if answer.outcome != "accepted":
             yield "reason", f"{subject} {answer.override_reason_code or 'no reason'}"

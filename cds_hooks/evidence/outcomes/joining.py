@@ -19,8 +19,6 @@ from cds_hooks.evidence.storage.queries import get_decisions, read_rows
 from cds_hooks.evidence.storage.sent import read_response
 from cds_hooks.evidence.storage.tables import decisions
 
-_AT_ONCE: Final = 200
-
 REFUSALS: Final = {
     "unknown-prediction": "No decision of this client has this id. Trials and sample patients have no outcome.",
     "unknown-card": "No decision of this client has this card or suggestion.",
@@ -35,8 +33,7 @@ REFUSALS: Final = {
 }
 """Why a report is not stored, in words for whoever sent it."""
 
-
-_REPORTS_AT_ONCE: Final = 500
+_AT_ONCE: Final = 200
 
 
 class NotJoined(Struct, frozen=True):
@@ -76,8 +73,8 @@ def take_reports(url: str, reports: Sequence[Report], sender: Sender, labels: La
         RecordUnavailable: The record cannot be read or written.
     """
     intake = Intake()
-    for start in range(0, len(reports), _REPORTS_AT_ONCE):
-        joined = join_reports(url, reports[start : start + _REPORTS_AT_ONCE], sender, labels)
+    for start in range(0, len(reports), _AT_ONCE):
+        joined = join_reports(url, reports[start : start + _AT_ONCE], sender, labels)
         intake.joined += len(joined.items)
         intake.stored += len(store_outcomes(parse_url(url), joined.items)) if stored else 0
         intake.refused += [NotJoined(refusal.index + start, refusal.reason) for refusal in joined.refused]

@@ -254,7 +254,7 @@ class Replayer:
 
 
 def _why_nothing_is_kept(decision: Decision) -> str:
-    if decision.outcome == "error":
+    if decision.is_refused:
         return "the call was refused, so nothing was computed"
     return _NOTHING_KEPT
 

@@ -203,6 +203,11 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """The hash of the chart in the table `charts` with which it was made; None where none was recorded."""
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the call was answered with an error: nothing was looked at."""
+        return self.outcome == "error"
+
+    @property
     def caller(self) -> str:
         """The client that called, whether its call was a trial or not."""
         return self.client.removeprefix(TRIAL)

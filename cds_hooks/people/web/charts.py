@@ -1,7 +1,8 @@
-"""What is drawn in the rows of a table: scales with their ticks, and the bars of a call's stages."""
+"""What is drawn in the rows of a table: scales with their ticks, and the stages of a call."""
 
 import math
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Final
 
 from msgspec import Struct
@@ -71,33 +72,10 @@ _STAGES: Final = {
 }
 
 
-class Bar(Struct, frozen=True):
-    """One stage: when it began and ended, in percent of the scale, and how long it took, in words."""
-
-    words: str
-    left: float
-    width: float
-    took: str
-
-
-class StageChart(Struct, frozen=True):
-    """Where the time of a call went: the scale, a bar for each stage, and the whole in milliseconds."""
-
-    scale: Scale
-    bars: tuple[Bar, ...]
-    total: str
-
-
-def stage_chart(stages: Mapping[str, float], total: float) -> StageChart:
-    """Return the stages with their milliseconds, one after the other, of a call that took so many."""
-    scale = round_scale(max(sum(stages.values()), 0.1), " ms")
-    bars, begun = [], 0.0
-    for stage, milliseconds in stages.items():
-        left = scale.at(begun)
-        begun += milliseconds
-        words = _STAGES.get(stage, stage)
-        bars.append(Bar(words, left, max(0.3, scale.at(begun) - left), format_ms(milliseconds)))
-    return StageChart(scale, tuple(bars), format_ms(total))
+def stage_rows(stages: Mapping[str, float]) -> list[tuple[str, float, float]]:
+    """Return the stages of a call in words, one after the other: the millisecond in which each begins and ends."""
+    ends = zip(stages.items(), accumulate(stages.values()), strict=True)
+    return [(_STAGES.get(stage, stage), end - took, end) for (stage, took), end in ends]
 
 
 def format_ms(milliseconds: float) -> str:

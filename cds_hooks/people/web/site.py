@@ -109,7 +109,7 @@ def templates() -> "Environment":
 
     from cards.card import is_web_address
     from cards.compose.model import in_100
-    from cds_hooks.people.web.charts import HAPPENED, PEOPLE
+    from cds_hooks.people.web.charts import HAPPENED, PEOPLE, format_ms, round_scale
     from cds_hooks.people.web.markdown import keep_whole
     from cds_hooks.people.web.numbers import (
         LEAST_EVENTS,
@@ -138,6 +138,8 @@ def templates() -> "Environment":
         "visiting": visiting,
         "people_scale": PEOPLE,
         "happened_scale": HAPPENED,
+        "round_scale": round_scale,
+        "format_ms": format_ms,
         "indicator_words": {"info": "Info", "warning": "Warning", "critical": "Critical"},
         "in_100": in_100,
         "people_range": people_range,

@@ -7,7 +7,6 @@ import msgspec
 import typer
 from msgspec.structs import replace
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from cds_hooks.call.services import services_for
@@ -20,7 +19,7 @@ from cds_hooks.evidence.record_views import open_follower
 from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.settings import settings
 from cds_hooks.settings.checks import address_fault, plain_http_fault
-from cds_hooks.tools.commands.options import AsJson, Client, Database, Service, failure
+from cds_hooks.tools.commands.options import AsJson, Client, Database, Service, failure, progress_bars
 from cds_hooks.tools.commands.record_options import record_url
 from cds_hooks.tools.kit.tables import print_table
 from models_onnx.monitoring.figure import Figure, Incident, incidents
@@ -118,10 +117,9 @@ def _report(url: str, book: CountBook, window: Window) -> Report:
     configured = settings()
     file = None if configured.content_keys is not None else book.views.file.with_suffix(".duckdb")
     thresholds = thresholds_in_force(services_for(configured).values(), site_thresholds(configured))
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Reading decisions", total=None)
-        step = lambda done: progress.update(task, completed=done)  # noqa: E731
-        return report_of(url, file, site_labels(configured), window, step, thresholds)
+    with progress_bars() as step:
+        progress = lambda done: step("Reading decisions", done, None)  # noqa: E731
+        return report_of(url, file, site_labels(configured), window, progress, thresholds)
 
 
 def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":

@@ -1,6 +1,7 @@
 """Options that several commands have, with one name, one meaning and one help text each; what --json prints."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -83,3 +84,25 @@ def is_there(given: _Paths) -> _Paths:
         if path is not None and not path.exists():
             raise failure(f"{unreadable(path)}.", 2)
     return given
+
+
+@contextmanager
+def progress_bars(quiet: bool = False) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Yield a callback that draws one bar per step (its name, what is done, of how much) on standard error.
+
+    Nothing is drawn where that is no terminal, and nothing stays.
+    """
+    from rich.console import Console  # most commands are done before a bar could be drawn
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
+    columns = (TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.completed}"), TimeElapsedColumn())
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=console, transient=True) as bars:
+
+        def step(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total)
+            bars.update(tasks[name], completed=done)
+
+        yield step

@@ -11,8 +11,6 @@ from typing import Annotated, cast
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from cards.rules.engine.governance import SiteRules
 from cds_hooks.call.hold_back.site_file import read_rules_file
@@ -38,6 +36,7 @@ from cds_hooks.tools.commands.options import (
     as_sentence,
     failure,
     print_json,
+    progress_bars,
     said_in_a_sentence,
 )
 from cds_hooks.tools.commands.record_options import microseconds, note_export, record_url
@@ -139,17 +138,16 @@ def verify(
     Example: cds-hooks record verify --against seals.ndjson --key seal-key.pub.json
     """
     configured = settings()
-    with _said_in_a_sentence(), Progress(console=Console(stderr=True), transient=True) as progress:
+    with _said_in_a_sentence(), progress_bars() as step:
         keys = _public_keys(key, configured, needs_key=against is not None or exported is not None)
         if exported is not None:
             typer.echo(f"{exported} is as it was recorded: {_counts(verify_file(exported, keys or {}))}.")
             return
         url = record_url(database)
         seals = read_seals(against, keys) if against is not None and keys is not None else []
-        task = progress.add_task("Decisions", total=None)
         note = partial(note_verification, url, Views(views_file(configured, url)))
         try:
-            report = audit(url, seals, lambda done: progress.update(task, completed=done), keys)
+            report = audit(url, seals, lambda done: step("Decisions", done, None), keys)
             report.findings += wrong_accounts(url)
         except RecordUnavailable as error:
             note(0, str(error))

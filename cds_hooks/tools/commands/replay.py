@@ -1,8 +1,7 @@
 """`cds-hooks replay`: computes decisions of the record again and says what differs and why."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -10,7 +9,6 @@ import msgspec
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -32,6 +30,7 @@ from cds_hooks.tools.commands.options import (
     as_sentence,
     failure,
     print_json,
+    progress_bars,
 )
 from cds_hooks.tools.commands.record_options import microseconds, record_url
 from cds_hooks.tools.kit.tables import print_table
@@ -105,14 +104,6 @@ def _decision_named(url: str, text: str) -> Iterator[Decision]:
     yield decision
 
 
-@contextmanager
-def _progress(total: int, *, as_json: bool) -> Iterator[Callable[[], None]]:
-    """Yield a bar on the terminal, and what moves it on by one decision."""
-    with Progress(console=Console(stderr=True), transient=True, disable=as_json or total == 1) as progress:
-        task = progress.add_task("Decisions", total=total)
-        yield lambda: progress.advance(task)
-
-
 def _replay(url: str, chosen: Iterator[Decision], total: int, as_of: datetime | None, *, as_json: bool) -> int:
     from cds_hooks.evidence.replay import Replayer, open_site  # models and rules take a second to load
     from cds_hooks.people.governance.terminology import use_by_acts
@@ -122,9 +113,9 @@ def _replay(url: str, chosen: Iterator[Decision], total: int, as_of: datetime | 
     reasons: Counter[str] = Counter()
     configured = settings().model_copy(update={"database_url": url})
     use_by_acts(configured)
-    with _progress(total, as_json=as_json) as advance:
-        for verdict in Replayer(open_site(configured), url, as_of).verdicts(chosen):
-            advance()
+    with progress_bars(as_json or total == 1) as step:
+        for number, verdict in enumerate(Replayer(open_site(configured), url, as_of).verdicts(chosen), 1):
+            step("Decisions", number, total)
             counts[verdict.service, verdict.outcome] += 1
             if verdict.because:
                 reasons[verdict.because] += 1
@@ -151,12 +142,12 @@ def _try_candidate(
     configured = settings().model_copy(update={"database_url": url})
     use_by_acts(configured)
     report = ChangeReport(trials=trials)
-    with _progress(total, as_json=as_json) as advance:
+    with progress_bars(as_json or total == 1) as step:
         try:
             now, candidate = open_site(configured), candidate_site(configured, against)
-            for change in changes(now, candidate, url, chosen):
+            for number, change in enumerate(changes(now, candidate, url, chosen), 1):
                 report.take(change)
-                advance()
+                step("Decisions", number, total)
         except NoCandidate as error:
             return _unusable(error)
     if as_json:

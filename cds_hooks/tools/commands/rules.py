@@ -13,7 +13,6 @@ import orjson
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from cards.casebook.cases import faults_of_case, missing_cases, waiting_bands
@@ -29,7 +28,15 @@ from cds_hooks.call.hold_back.site_file import RulesFileError, read_rules_file
 from cds_hooks.evidence.replay.simulated_orders import SimulatedOrders, simulate
 from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.settings import settings
-from cds_hooks.tools.commands.options import AsJson, as_sentence, failure, is_there, print_json, said_in_a_sentence
+from cds_hooks.tools.commands.options import (
+    AsJson,
+    as_sentence,
+    failure,
+    is_there,
+    print_json,
+    progress_bars,
+    said_in_a_sentence,
+)
 from cds_hooks.tools.commands.record import site_rules
 from cds_hooks.tools.kit.commands.plain_group import PlainGroup
 from cds_hooks.tools.kit.tables import print_table
@@ -82,18 +89,19 @@ def check(
     if len(cases) == 1 and (cases[0] / "payers.csv").is_file():
         _check_payer(cases[0])
         return
-    console = Console(stderr=True)
     checked: list[Checked] = []
     left_out: list[str] = []
     files = list(_files(cases))
-    for path in track(files, "cases", console=console, disable=as_json or not console.is_terminal):
-        try:
-            checked.extend(check_file(path))
-        except CaseFault as fault:
-            if isinstance(fault, NoCaseFile) and path not in cases:
-                left_out.append(path.name)
-            else:
-                checked.append(Checked(path.name, (str(fault),)))
+    with progress_bars(as_json) as step:
+        for number, path in enumerate(files, 1):
+            try:
+                checked.extend(check_file(path))
+            except CaseFault as fault:
+                if isinstance(fault, NoCaseFile) and path not in cases:
+                    left_out.append(path.name)
+                else:
+                    checked.append(Checked(path.name, (str(fault),)))
+            step("cases", number, len(files))
     wrong = [case for case in checked if case.faults]
     waiting = sum(case.waits for case in checked)
     if as_json:
@@ -228,13 +236,14 @@ def simulate_folder(
     except RulesFileError as error:
         raise failure(f"{error}.") from error
     simulation = SimulatedOrders()
-    console = Console(stderr=True)
     call = CheckedCall(Caller("", "", "", ""), 0.0, site=site)
     suppress = check_findings(call)
     try:
         charts = read_charts(folder, unreadable=lambda problem: typer.echo(f"Left out: {problem}.", err=True))
-        for chart in track(charts, "charts", console=console, disable=as_json or not console.is_terminal):
-            simulate(simulation, [chart.patient, *chart.resources], orders, suppress)
+        with progress_bars(as_json) as step:
+            for number, chart in enumerate(charts, 1):
+                simulate(simulation, [chart.patient, *chart.resources], orders, suppress)
+                step("charts", number, None)
     except ChartsRefused as problem:
         raise failure(as_sentence(problem), 2) from problem
     if not simulation.orders:

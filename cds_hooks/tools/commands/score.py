@@ -17,8 +17,8 @@ import typer
 from cds_hooks.call.trusted_models import folder_of, own_keys, why_withheld
 from cds_hooks.settings import settings
 from cds_hooks.tools.batch.run import FhirJob, FhirResult, score_folder
-from cds_hooks.tools.commands.model.console import Folder, problems, progress_bars
-from cds_hooks.tools.commands.options import AsJson, is_there, print_json
+from cds_hooks.tools.commands.model.console import Folder, problems
+from cds_hooks.tools.commands.options import AsJson, is_there, print_json, progress_bars
 from cds_hooks.tools.kit.commands.options import given_as
 from fhir.record.charts import known_at
 from models_onnx.batch import BatchModel, load
@@ -98,7 +98,7 @@ def score(options: ScoreOptions) -> None:
             options.workers,
         )  # fmt: skip
         with progress_bars(options.as_json) as step:
-            result = score_table(job, lambda done: step("rows", done, done))
+            result = score_table(job, lambda done: step("rows", done, None))
     if options.as_json:
         print_json(result)
     else:
@@ -117,7 +117,20 @@ def _score_charts(folder: Path, out: Path, options: ScoreOptions) -> None:
     if options.rows or options.identity != "id" or options.view or options.exclude:
         raise BatchRefused("--fhir reads charts: leave out ROWS and the options about its columns.")
     names = tuple(options.only or ()) + ((options.name,) if options.name is not None else ())
-    score_charts(folder, options.as_of, out, names, options.workers, options.as_json)
+    moment, is_past = moment_of(options.as_of)
+    job = FhirJob(folder, moment, out, settings(), names, options.workers, as_it_stood if is_past else None)
+    measures = _measures(names)
+    with progress_bars(options.as_json) as step:
+        if measures:
+            from cds_hooks.tools.batch.measures import score_measures
+
+            result = score_measures(job, measures, lambda done: step("patients", done, None))
+        else:
+            result = score_folder(job, lambda done: step("patients", done, None))
+    if options.as_json:
+        print_json(result)
+    else:
+        _show_charts(result, out)
 
 
 def _say_withheld(model: BatchModel) -> None:
@@ -137,31 +150,6 @@ def _show(result: ScoringResult, out: Path) -> None:
         typer.echo(f"  scored by {model}: {count:,}")
     for reason, count in sorted(result.not_scored.items()):
         typer.echo(f"  no score, {reason}: {count:,}")
-
-
-def score_charts(
-    folder: Path,
-    as_of: str | None,
-    out: Path,
-    names: tuple[str, ...],
-    workers: int,
-    as_json: bool,
-) -> None:
-    """Scores the folder and says how many lines there are of what."""
-    moment, is_past = moment_of(as_of)
-    job = FhirJob(folder, moment, out, settings(), names, workers, as_it_stood if is_past else None)
-    measures = _measures(names)
-    with progress_bars(as_json) as step:
-        if measures:
-            from cds_hooks.tools.batch.measures import score_measures
-
-            result = score_measures(job, measures, lambda done: step("patients", done, done))
-        else:
-            result = score_folder(job, lambda done: step("patients", done, done))
-    if as_json:
-        print_json(result)
-    else:
-        _show_charts(result, out)
 
 
 def _measures(names: tuple[str, ...]) -> list[Any]:

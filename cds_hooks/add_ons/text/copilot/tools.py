@@ -22,7 +22,6 @@ from msgspec import Struct
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.add_ons.text.chart import shown
 from cds_hooks.add_ons.text.summary import summarise
-from cds_hooks.evidence.decision_history import is_refused
 from cds_hooks.evidence.storage import decision_of
 from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.evidence.storage.entries import add_event
@@ -255,7 +254,7 @@ class Copilot:
         kept = {name: basis[name] for name in ("scores", "silence", "features") if basis.get(name)}
         cards = [_card(msgspec.to_builtins(card)) for card in read_response(decision.response).cards]
         explained = {"decision": decision.id, "service": decision.service, "hook": decision.hook, "cards": cards}
-        return "record", explained | {"is_refused": is_refused(decision), "basis": kept}
+        return "record", explained | {"is_refused": decision.is_refused, "basis": kept}
 
     def _summarise(self, arguments: dict[str, Json]) -> tuple[str, Json]:
         chart = chart_of(arguments["chart"], "the chart")

@@ -21,7 +21,6 @@ from starlette.routing import Route
 
 from cards.card import SEVERITY
 from cds_hooks.call.hold_back.reasons import SUPPRESSED, explain_no_card, in_words
-from cds_hooks.evidence.decision_history import is_refused
 from cds_hooks.evidence.monitor.finder import find_page
 from cds_hooks.evidence.storage.decision import Decision, decision_of
 from cds_hooks.evidence.storage.entries import EXPORT_EVENT
@@ -30,7 +29,6 @@ from cds_hooks.evidence.storage.sent import read_response
 from cds_hooks.evidence.storage.tables import events
 from cds_hooks.people.pages.explain.recorded_decision import read_basis
 from cds_hooks.people.pages.gate import EVENT
-from cds_hooks.people.pages.record_counts import Counted
 from cds_hooks.people.pages.server import PageServer, posted
 from cds_hooks.people.web.numbers import format_seconds
 from cds_hooks.people.web.site import HEADERS, Failure, PageRefusal
@@ -144,27 +142,6 @@ class Row:
         return format_seconds(self.decision.decided_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A page of the list; `before` goes on with the older ones, and `looked_to` says how far was looked."""
-
-    rows: tuple[Row, ...]
-    before: str = ""
-    looked_to: str = ""
-
-
-def list_rows(url: str, form: Asked, counted: Counted) -> Listing:
-    """Return the newest decisions that are asked for, from the place that the form names, a page of them.
-
-    Raises:
-        RecordUnavailable: the record cannot be read.
-    """
-    views = counted.book.views if counted.book is not None else None
-    page = find_page(url, views, form.wanted, form.position, ROWS)
-    older = f"{page.older[0]}.{page.older[1]}" if page.older is not None else ""
-    return Listing(rows_of(page.decisions), older, "" if page.looked_to is None else format_seconds(page.looked_to))
-
-
 def rows_of(decisions: Iterable[Decision]) -> tuple[Row, ...]:
     """Return decisions as rows of a list."""
     rows = []
@@ -181,9 +158,9 @@ def _texts_and_sign(decision: Decision) -> tuple[tuple[str, ...], tuple[str, str
             return tuple(card.summary for card in cards), (worst, _WORDS[worst])
         reasons = in_words(WhyNot(*silence) for silence in read_basis(decision).silence)
     except msgspec.MsgspecError:
-        failed = ("critical", "Failed") if is_refused(decision) else ("none", "Not readable")
+        failed = ("critical", "Failed") if decision.is_refused else ("none", "Not readable")
         return ("The record has another form than this version reads.",), failed
-    if is_refused(decision):
+    if decision.is_refused:
         return tuple(silence.text for silence in reasons), ("critical", "Failed")
     no_card = explain_no_card(reasons)
     first = [silence for silence in no_card.reasons if silence in reasons]
@@ -245,11 +222,15 @@ class _Decisions:
 
     def _list(self, form: Asked, status: int = 200) -> Response:
         counted = self._server.counts.counted()
+        views = counted.book.views if counted.book is not None else None
+        found = find_page(self._url, views, form.wanted, form.position, ROWS) if status == 200 else None
         return self._server.page(
             "decisions/decisions.html",
             status=status,
             asked=form,
-            found=list_rows(self._url, form, counted) if status == 200 else None,
+            found=found,
+            rows=rows_of(found.decisions) if found is not None else (),
+            looked_to=format_seconds(found.looked_to) if found is not None and found.looked_to is not None else "",
             counted=counted,
             services=sorted(self._server.services),
             choices=CHOICES,

@@ -11,9 +11,10 @@ from cards.card import SEVERITY
 from cards.compose.model import in_100, is_calibrated, people_shown, strength
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.call.hold_back.reasons import WITHHELD, NoCard, explain_no_card, in_words
-from cds_hooks.evidence.decision_history import DecisionHistory, is_refused
 from cds_hooks.evidence.storage.decision import Decision
 from cds_hooks.evidence.storage.sent import read_response
+from cds_hooks.people.governance.origins import HeldBack, explain_held_back
+from cds_hooks.people.governance.releases import Releases
 from cds_hooks.people.pages.explain.recorded_decision import (
     AGE,
     SEX,
@@ -45,13 +46,11 @@ _SMALLEST: Final = 5e-4
 
 
 class Effect(Struct, frozen=True):
-    """One input, or the rest together: how it moves the result in words, and its bar in percent of the column."""
+    """One input, or the rest together, and how it moves the result in words."""
 
     title: str
     move: float
     effect: str
-    left: float
-    width: float
     marks: str = ""
     value: str = ""
     note: str = ""
@@ -66,15 +65,11 @@ class EffectChart(Struct, frozen=True):
 
 
 def _effects(rows: list[Effect]) -> EffectChart:
-    """Return the chart of these rows, with their bars."""
+    """Return the chart of these rows."""
     end = round_scale(max((abs(row.move) for row in rows), default=0.0) or 1.0, " ").high
-    scale = with_ticks(Scale(-end, end), {-end: signed(-end, 1), 0.0: "0", end: signed(end, 1)})
-    return EffectChart(scale, tuple(_with_bar(row, scale) for row in rows))
-
-
-def _with_bar(row: Effect, scale: Scale) -> Effect:
-    start, end = scale.at(min(row.move, 0.0)), scale.at(max(row.move, 0.0))
-    return replace(row, left=start, width=round(end - start, 2))
+    return EffectChart(
+        with_ticks(Scale(-end, end), {-end: signed(-end, 1), 0.0: "0", end: signed(end, 1)}), tuple(rows)
+    )
 
 
 def model_effects(inputs: list[Input]) -> EffectChart:
@@ -93,7 +88,7 @@ def model_effects(inputs: list[Input]) -> EffectChart:
 def _row(title: str, move: float, sizes: float, item: Input | None = None) -> Effect:
     """Return a row with the marks and words of the card, the sizes of all inputs together given."""
     marks, words = strength(move, sizes) if move else ("", "no effect")
-    row = Effect(title, move, words, 0.0, 0.0, marks)
+    row = Effect(title, move, words, marks)
     return row if item is None else replace(row, value=item.used or item.value, note=item.compared, date=item.date)
 
 
@@ -134,9 +129,7 @@ def equation_estimate(basis: RecordedBasis, equation: Equation) -> EquationEstim
     people = in_100(scores.value) if is_probability else None
     words = {item.name: item.words for item in equation.inputs}
     added = sorted(scores.parts.items(), key=lambda item: -abs(item[1]))
-    rows = [
-        Effect(words.get(name, name), part, signed(part, 2), 0.0, 0.0) for name, part in added if abs(part) > _SMALLEST
-    ]
+    rows = [Effect(words.get(name, name), part, signed(part, 2)) for name, part in added if abs(part) > _SMALLEST]
     return EquationEstimate(
         output.words,
         f"about {people} in 100" if people is not None else format_quantity(round(scores.value, 2), output.unit),
@@ -221,8 +214,8 @@ class Explanation(Struct, frozen=True):
     groups: list[Group]
     inputs: list[Input]
     estimate: Estimate | None
-    history: DecisionHistory
-    """What was shown, chosen and held back, as every page and command says it."""
+    withheld: tuple[HeldBack, ...]
+    """What was found and held back, each with its check and the act behind it."""
     equation: Equation | None
     """The published equation that was asked, where this server still computes it in the same way."""
     computed: EquationEstimate | None
@@ -277,10 +270,17 @@ def explain(
     service_title: str,
     manifest_of: ManifestOf,
     evidence_of: EvidenceOf,
-    history: DecisionHistory,
+    acts_then: Callable[[], Releases] = Releases,
 ) -> Explanation:
-    """Return the page of one decision; msgspec.DecodeError or ValidationError for a record of another form."""
+    """Return the page of one decision; `acts_then` gives the acts of the record up to it.
+
+    Raises:
+        msgspec.MsgspecError: The decision is recorded in another form.
+    """
     basis = read_basis(decision)
+    held_back = explain_held_back(
+        (WhyNot(*silence) for silence in basis.silence), decision.service, decision.caller, acts_then
+    )
     silences = in_words(WhyNot(*silence) for silence in basis.silence)
     cards = sorted(
         (readable_card(card, evidence_of) for card in read_response(decision.response).cards),
@@ -304,10 +304,10 @@ def explain(
         as_of=format_time(basis.as_of),
         age=figures.get(AGE, ""),
         sex=figures.get(SEX, ""),
-        refused=is_refused(decision),
+        refused=decision.is_refused,
         cards=tuple(cards),
         silences=silences,
-        history=history,
+        withheld=tuple(reason for reason in held_back if reason.reason in WITHHELD),
         model=model,
         manifest=manifest,
         tested=tested,

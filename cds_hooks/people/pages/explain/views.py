@@ -10,7 +10,7 @@ offered only where the record encrypts it.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
@@ -25,7 +25,6 @@ from starlette.routing import Route
 
 from cards.card import OVERRIDE_SYSTEM
 from cds_hooks.call.routes.feedback import remember_answers
-from cds_hooks.evidence.decision_history import DecisionHistory, decision_history
 from cds_hooks.evidence.storage import Decision, decision_of
 from cds_hooks.evidence.storage.database import parse_url
 from cds_hooks.evidence.storage.decision import ANSWERED_ON_PAGE, FeedbackItem, is_trial
@@ -37,6 +36,7 @@ from cds_hooks.evidence.storage.queries import (
     get_decision,
     store_feedback,
 )
+from cds_hooks.evidence.storage.sent import SentCard, read_response
 from cds_hooks.people.access.roles import ANSWERERS
 from cds_hooks.people.pages.decisions.views import Row, rows_of
 from cds_hooks.people.pages.explain.explanation import Explanation, explain
@@ -44,7 +44,7 @@ from cds_hooks.people.pages.explain.recorded_decision import ReadableCard, read_
 from cds_hooks.people.pages.explain.timeline import read_timeline
 from cds_hooks.people.pages.model_files import evidence_of
 from cds_hooks.people.pages.server import PageServer, posted
-from cds_hooks.people.web.charts import stage_chart
+from cds_hooks.people.web.charts import stage_rows
 from cds_hooks.people.web.numbers import format_seconds, format_time
 from cds_hooks.people.web.site import HEADERS, Failure, PageRefusal
 from cds_hooks.people.web.visitor import visiting
@@ -156,10 +156,9 @@ class _Explaining:
         server = self._server
         title = server.service_titles.get(decision.service, decision.service)
         acts_then = partial(server.components.releases.until, self._url, decision.decided_at / 1e6)
-        history = decision_history(decision, feedback_on(self._url, decision.id), acts_then)
-        return explain(decision, title, server.files.manifest, evidence_of, history)
+        return explain(decision, title, server.files.manifest, evidence_of, acts_then)
 
-    def _recorded(self, decision: Decision, history: DecisionHistory) -> dict[str, Any]:
+    def _recorded(self, decision: Decision, answers: "Iterable[CardAnswer]") -> dict[str, Any]:
         """Return what happened around a decision, and the other decisions of its hook call."""
         beside: tuple[Row, ...] = ()
         if decision.hook_instance:
@@ -172,8 +171,9 @@ class _Explaining:
         for key, state in basis.prefetch.items():
             keys_by_state.setdefault(state["state"] if isinstance(state, dict) else state, []).append(key)
         return {
-            "moments": timeline(decision, took, history, outcomes_of(self._url, decision.id)),
-            "stages": stage_chart(basis.timings, took),
+            "moments": timeline(decision, took, answers, outcomes_of(self._url, decision.id)),
+            "stages": stage_rows(basis.timings),
+            "took": took,
             "keys": keys_by_state,
             "config": basis.config,
             "trace": basis.trace.get("id", ""),
@@ -182,13 +182,14 @@ class _Explaining:
 
     def _page(self, decision: Decision, problem: tuple[str, str] = ("", "")) -> Response:
         explained, visitor = self._explained(decision), visiting().visitor
+        answers = card_answers(decision, feedback_on(self._url, decision.id))
         reads_record = visiting().may_open("decisions") and (visitor is None or visitor.bound is None)
         return self._server.page(
             "explain/explanation.html",
             it=explained,
             timeline=read_timeline(self._url, decision, explained.cards, explained.inputs),
-            record=self._recorded(decision, explained.history) if reads_record else None,
-            answers=answer_forms(explained.cards, explained.history),
+            record=self._recorded(decision, answers) if reads_record else None,
+            answers=answer_forms(explained.cards, answers),
             may_write=self._may_write,
             may_answer=self._may_answer(),
             problem=problem[0],
@@ -232,12 +233,40 @@ def routes(server: PageServer) -> list[Route]:
 # What happened around one decision, in the order of time: the call, the answers to its cards, reported outcomes
 
 
+class CardAnswer(Struct, frozen=True):
+    """An answer: to which card, given when (microseconds since 1970-01-01 UTC), in one sentence and in own words."""
+
+    card: str
+    summary: str
+    at: int
+    sentence: str
+    comment: str
+
+
+def card_answers(decision: Decision, items: Iterable[FeedbackItem]) -> list[CardAnswer]:
+    """Return the feedback on the cards of a decision in words; cards and suggestions are told apart by uuid alone."""
+    cards = {card.uuid: card for card in read_response(decision.response).cards}
+    return [_card_answer(item, cards.get(item.card)) for item in items]
+
+
+def _card_answer(item: FeedbackItem, card: SentCard | None) -> CardAnswer:
+    labels = {suggestion.uuid: suggestion.label for suggestion in card.suggestions} if card is not None else {}
+    followed, how = "Not followed", item.override_reason_display or item.override_reason_code or ""
+    if item.outcome == "accepted":
+        chosen = item.accepted_suggestions
+        followed = "Followed"
+        how = "; ".join(labels.get(uuid, f"suggestion {uuid}, which the card did not offer") for uuid in chosen)
+    sentence = f"{followed}{f' ({how})' if how else ''} on {item.outcome_timestamp[:10]}"
+    summary = card.summary if card is not None else f"Card {item.card}, which this answer did not have"
+    return CardAnswer(item.card, summary, item.received_at, sentence, item.user_comment or "")
+
+
 def timeline(
-    decision: Decision, took: float, history: DecisionHistory, outcomes: Sequence[Outcome]
+    decision: Decision, took: float, answers: Iterable[CardAnswer], outcomes: Sequence[Outcome]
 ) -> list[tuple[str, str]]:
     """Return each time with what happened; the call `took` so many milliseconds."""
     call = (int(decision.decided_at - took * 1000), _call(decision))
-    moments = sorted([call, *_answers(history), *map(_reported, outcomes)])
+    moments = sorted([call, *map(_answered, answers), *map(_reported, outcomes)])
     return [(format_seconds(at), sentence) for at, sentence in moments]
 
 
@@ -253,11 +282,9 @@ def _call(decision: Decision) -> str:
     )
 
 
-def _answers(history: DecisionHistory) -> Iterator[tuple[int, str]]:
-    for card in history.advised:
-        for answer in card.answers:
-            comment = f". In their own words: {answer.comment}" if answer.comment else ""
-            yield answer.at, f"{card.summary}: {answer.sentence}{comment}"
+def _answered(answer: CardAnswer) -> tuple[int, str]:
+    comment = f". In their own words: {answer.comment}" if answer.comment else ""
+    return answer.at, f"{answer.summary}: {answer.sentence}{comment}"
 
 
 def _reported(item: Outcome) -> tuple[int, str]:
@@ -285,9 +312,9 @@ class AnswerRefused(Exception):
     """The form cannot be taken; the message is a sentence."""
 
 
-def answer_forms(cards: Iterable[ReadableCard], history: DecisionHistory) -> dict[str, AnswerForm]:
+def answer_forms(cards: Iterable[ReadableCard], answers: Sequence[CardAnswer]) -> dict[str, AnswerForm]:
     """Return the form of each card that has a uuid, by the uuid; of several answers to a card the first is shown."""
-    given = {card.uuid: card.answers[0].sentence for card in history.advised if card.answers}
+    given = {answer.card: answer.sentence for answer in reversed(answers)}
     return {
         card.uuid: AnswerForm(
             number, {value: words for value, (words, _) in _choices(card).items()}, given.get(card.uuid, "")

@@ -24,7 +24,6 @@ from cds_hooks.evidence.monitor.card_counts import By, count_cards, nearly_alway
 from cds_hooks.evidence.monitor.judging import kept_report
 from cds_hooks.evidence.monitor.search_index import callers
 from cds_hooks.evidence.storage.decision import RecordUnavailable
-from cds_hooks.people.pages.record_counts import Counted
 from cds_hooks.people.pages.server import PageServer
 from cds_hooks.people.pages.start.tasks import tasks_of
 from cds_hooks.people.web.numbers import format_time
@@ -55,7 +54,6 @@ class _Operations:
 
     def _page(self, not_ready: tuple[str, ...], did: str) -> Response:
         server = self._server
-        counted = self._counted(has_record=RECORD_AWAY not in not_ready)
         out = [f"The model {row['model']} cannot be served: {row['reason']}." for row in models_out(server.services)]
         if server.trust.state is not None and server.trust.state.problems:
             out.append(server.trust.state.sentence)
@@ -67,7 +65,7 @@ class _Operations:
             "operations/ops.html",
             status=200,
             now=now,
-            counted=self._shown(counted),
+            counted=self._counts(has_record=RECORD_AWAY not in not_ready),
             version=version("cds-hooks-onnx"),
             interfaces=self._interfaces(did),
             rules=all_rule_versions(),
@@ -94,17 +92,11 @@ class _Operations:
         except (sqlite3.Error, OSError):
             return None
 
-    def _counted(self, *, has_record: bool) -> Counted:
-        """Return the counts of the record; of one that is away what was counted before, and it is not asked again."""
+    def _counts(self, *, has_record: bool) -> Mapping[str, Any]:
+        """Return what comes from the counts, of a record that is away those before; what cannot be read is said."""
         counts = self._server.counts
         try:
-            return counts.counted() if has_record else counts.kept()
-        except RecordUnavailable as error:
-            return Counted(None, f"The counts cannot be used: {error}.")
-
-    def _shown(self, counted: Counted) -> Mapping[str, Any]:
-        """Return what comes from the counts; what cannot be read is said in its place."""
-        try:
+            counted = counts.counted() if has_record else counts.kept()
             return {"note": counted.note, **(self._from_book(counted.book) if counted.book is not None else _NOTHING)}
         except RecordUnavailable as error:
             return {"note": f"The counts cannot be used: {error}.", **_NOTHING}

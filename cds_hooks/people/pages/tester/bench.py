@@ -29,7 +29,7 @@ from cds_hooks.evidence.storage.sent import SentCard
 from cds_hooks.people.pages.explain.explanation import SCOPE
 from cds_hooks.people.pages.explain.recorded_decision import ReadableCard, readable_card
 from cds_hooks.people.pages.tester.orders import Orderable, compose, follow, search_orderables
-from cds_hooks.people.web.charts import StageChart, stage_chart
+from cds_hooks.people.web.charts import stage_rows
 from cds_hooks.samples import list_samples, load_draft, load_patient
 from cds_hooks.tools.kit.simulator.chart import Chart, ChartError, Resource, chart_of, resources_of
 from cds_hooks.tools.kit.simulator.request import build_request, drafts_for, outcome_text
@@ -130,11 +130,11 @@ class Exchanged(Struct):
         return explain_no_card(self.ours.silence)
 
     @property
-    def stages(self) -> StageChart:
+    def stages(self) -> list[tuple[str, float, float]]:
         """The stages that the server measured, then the rest: recording the decision and the way there and back."""
         measured, total = self.ours.timings, self.seconds * 1000
         rest = "Write the answer, record the decision, and the way there and back" if measured else "The whole call"
-        return stage_chart(measured | {rest: max(0.0, total - sum(measured.values()))}, total)
+        return stage_rows(measured | {rest: max(0.0, total - sum(measured.values()))})
 
 
 async def post(app: ASGIApp, path: str, body: bytes, token: str = "") -> tuple[int, dict[str, str], str, float, str]:

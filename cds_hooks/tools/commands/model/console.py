@@ -1,7 +1,7 @@
-"""What the model commands share: their options, progress bars, errors in a sentence, tables and JSON."""
+"""What the model commands share: their options, errors in a sentence, tables and JSON."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from cds_hooks.call.trusted_models import own_keys
 from cds_hooks.settings import settings
@@ -62,22 +61,6 @@ def problems() -> Iterator[None]:
         raise failure(f"{error.name} is not installed; this needs the extra: cds-hooks-onnx[train]", 2) from error
     except (ModelError, ChartsRefused, OSError) as error:
         raise failure(as_sentence(error) if isinstance(error, OSError) else str(error), 2) from error
-
-
-@contextmanager
-def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a callback that draws one bar per step on standard error; nothing where that is no terminal."""
-    console = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
-    columns = (TextColumn("{task.description:<18}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, TimeElapsedColumn(), console=console) as bars:
-
-        def step(step_name: str, done: int, total: int) -> None:
-            if step_name not in tasks:
-                tasks[step_name] = bars.add_task(step_name, total=total)
-            bars.update(tasks[step_name], completed=done)
-
-        yield step
 
 
 def wide_console() -> Console:

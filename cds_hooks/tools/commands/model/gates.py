@@ -19,11 +19,10 @@ from cds_hooks.tools.commands.model.console import (
     moment,
     own_specs,
     problems,
-    progress_bars,
     today,
 )
 from cds_hooks.tools.commands.model.train import signer
-from cds_hooks.tools.commands.options import AsJson, failure, print_json
+from cds_hooks.tools.commands.options import AsJson, failure, print_json, progress_bars
 from cds_hooks.tools.commands.record import site_approvals
 from cds_hooks.tools.kit.tables import print_table
 from models_onnx.artifact.keys import Keys

@@ -17,9 +17,8 @@ from cds_hooks.tools.commands.model.console import (
     Specs,
     own_specs,
     problems,
-    progress_bars,
 )
-from cds_hooks.tools.commands.options import AsJson, print_json
+from cds_hooks.tools.commands.options import AsJson, print_json, progress_bars
 from models_onnx.artifact.folder import read_manifest
 from models_onnx.artifact.keys import Signer, local_signer, maintainers, public_file
 from models_onnx.errors import CardIncomplete

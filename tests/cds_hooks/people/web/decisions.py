@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from cds_hooks.evidence.decision_history import decision_history
 from cds_hooks.evidence.storage import Decision
 from cds_hooks.evidence.storage.queries import get_decision
 from cds_hooks.people.pages.explain.explanation import Explanation, explain
@@ -54,7 +53,7 @@ def rewritten(decision: Decision, **members: Callable[[Any], Any]) -> Decision:
 
 def explained(decision: Decision) -> Explanation:
     """What its page says, before it is laid out."""
-    return explain(decision, "A service", ModelFiles(None).manifest, evidence_of, decision_history(decision, ()))
+    return explain(decision, "A service", ModelFiles(None).manifest, evidence_of)
 
 
 def page_of(decision: Decision) -> Page:
