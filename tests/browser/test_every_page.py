@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("site")]
 Open = Callable[..., Page]
 
 PATHS = {
-    "start": "/",
     "try": "/try",
     "worklist": "/worklist",
     "decisions": "/decisions",

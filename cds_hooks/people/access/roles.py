@@ -18,7 +18,7 @@ class Role(StrEnum):
 
 
 ROLE_WORDS: Final = {
-    Role.VIEWER: "the pages without patients: start, models, equations, rules, documentation",
+    Role.VIEWER: "the pages without patients: models, equations, rules, documentation",
     Role.CLINICIAN: "the worklist, and why a decision was as it was",
     Role.CLINICIAN_LINK: "why a decision was as it was, for the one patient whose chart is open; only an EHR launch "
     "gives it",

@@ -63,8 +63,8 @@ class Door(Struct, frozen=True):
 _OPERATOR: Final = frozenset({Role.OPERATOR})
 
 DOORS: Final = (
-    Door("/", "start.views", STAFF),
-    Door("/equations", "start.views", STAFF),
+    Door("/", "models.views", STAFF),
+    Door("/equations", "models.views", STAFF),
     Door("/try", "tester.views", _OPERATOR, "Try a service"),
     Door("/worklist", "worklist.views", frozenset({Role.CLINICIAN, Role.PHARMACIST}), "Worklist", of_patients=True),
     Door(

@@ -2,11 +2,8 @@
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Final
 
 from msgspec import Struct
-
-MOST_IN_NAVIGATION: Final = 7
 
 
 class PatientBound(Struct, frozen=True):
@@ -57,18 +54,13 @@ class Visiting(Struct, frozen=True):
     links: tuple[PageLink, ...] = (PageLink("docs/", "Documentation"),)
     opens: Callable[[str], bool] = lambda _: False
 
-    @property
-    def navigation(self) -> tuple[PageLink, ...]:
-        """The first of the pages: more entries than seven are not read, and the start page leads to the others."""
-        return self.links[:MOST_IN_NAVIGATION]
-
     def may_open(self, path: str) -> bool:
         """Return whether who asks may open a page; `path` without its first slash."""
         return self.opens(f"/{path.partition('#')[0]}")
 
     @property
     def root(self) -> str:
-        """The way back to the start page in relative steps: the server may be below a path of a proxy."""
+        """The way back to the address "/" in relative steps: the server may be below a path of a proxy."""
         return "../" * (self.path.count("/") - 1)
 
 

@@ -1,4 +1,4 @@
-"""The pages of the models: the list, and a model with its card.
+"""The pages of the models: the list with the published equations, and a model with its card.
 
 From a model's manifest, card and release to its page: performance, calibration, inputs, source attributes, gates.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from cds_hooks.people.pages.explain.recorded_decision import SEX, average_of
@@ -18,7 +18,12 @@ from cds_hooks.people.pages.server import PageServer
 from cds_hooks.people.web.charts import round_scale
 from cds_hooks.people.web.numbers import LEAST_EVENTS, format_unit, format_value, words_of
 from cds_hooks.people.web.site import HEADERS, Failure, PageRefusal
+from cds_hooks.people.web.visitor import visiting
 from models_onnx.artifact.manifest import Manifest, ModelInput
+from models_onnx.declarations import origin_of
+from models_onnx.equations.calculate import limits
+from models_onnx.equations.card import source_attributes
+from models_onnx.equations.declaration import EquationInput, find_equations
 from models_onnx.model_card.attributes import card_sections
 from models_onnx.model_card.calibration import calibration
 from models_onnx.model_card.origin import absence_words, lineage_rows, provenance_rows
@@ -26,12 +31,13 @@ from models_onnx.model_card.schema import DECLARED
 from models_onnx.monitoring.alerting import alerting_of
 from models_onnx.monitoring.intervals import Interval
 
-_NO_MODEL = Failure("No such model", "No model of this name is served here.", "The start page lists those there are.")
+_NO_MODEL = Failure("No such model", "No model of this name is served here.", "/models lists those there are.")
 _MODEL_OUT = Failure(
     "This model cannot be served",
     "The files of the model were changed or are missing, so it gives no advice and its service answers with an error.",
     "Tell the operator of this server; /readyz says what is wrong.",
 )
+_NO_EQUATION = Failure("No such equation", "No equation has this name.", "/models lists those there are.")
 _NO_FILE = Failure("No such file", "There is no such file.", "Each model's page has the files that there are.")
 
 
@@ -49,7 +55,21 @@ def routes(server: PageServer) -> list[Route]:
             models=present,
             drafts=drafts,
             needs_approval=server.approvals is not None,
+            origin_of=origin_of,
+            equations=find_equations().values(),
+            input_row=_input_of_equation,
+            source_attributes=source_attributes,
         )
+
+    def first() -> Response:
+        """Lead whoever opens "/" to the first page of the navigation that is theirs."""
+        return RedirectResponse(visiting().links[0].path, 303, HEADERS)
+
+    def equation(equation_id: str) -> Response:
+        """Lead the link of a card to the equation in the list."""
+        if equation_id not in find_equations():
+            raise PageRefusal(_NO_EQUATION)
+        return RedirectResponse(f"../models#equation-{equation_id}", 308, HEADERS)
 
     def model(model_id: str) -> Response:
         if model_id in absent:
@@ -67,6 +87,8 @@ def routes(server: PageServer) -> list[Route]:
         return Response(msgspec.json.format(msgspec.json.encode(content)), 200, HEADERS, "application/json")
 
     return [
+        server.route("/", first),
+        server.route("/equations/{equation_id}", equation),
         server.route("/models", models),
         server.route("/models/{model_id}", model),
         server.route("/models/{model_id}/card.json", card),
@@ -161,6 +183,13 @@ def _input_row(feature: ModelInput) -> tuple[str, str, str, str]:
     """Return what an input is called, the range the model knows, the group's average, and where it is read from."""
     source = f"LOINC {', '.join(feature.loinc)}" if feature.loinc else feature.fhir
     return words_of(feature), _range(feature), average_of(feature), source
+
+
+def _input_of_equation(item: EquationInput) -> tuple[str, str, str, str]:
+    """Return words, unit, limits or choices, and codes of an input."""
+    allowed = " or ".join(item.choices) if item.choices else "yes or no" if item.kind == "yes-no" else limits(item)
+    codes = ", ".join(f"LOINC {code}" for code in item.loinc) or item.note
+    return item.words, "" if item.unit == "1" else item.unit, allowed, codes
 
 
 def _range(feature: ModelInput) -> str:

@@ -24,8 +24,8 @@ from cds_hooks.evidence.monitor.card_counts import By, count_cards, nearly_alway
 from cds_hooks.evidence.monitor.judging import kept_report
 from cds_hooks.evidence.monitor.search_index import callers
 from cds_hooks.evidence.storage.decision import RecordUnavailable
+from cds_hooks.people.pages.operations.tasks import tasks_of
 from cds_hooks.people.pages.server import PageServer
-from cds_hooks.people.pages.start.tasks import tasks_of
 from cds_hooks.people.web.numbers import format_time
 from cds_hooks.people.web.visitor import visiting
 from cds_hooks.telemetry.metrics.counts import Minute, Snapshot, minutes_of, silent_fhir_servers

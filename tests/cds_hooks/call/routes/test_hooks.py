@@ -95,7 +95,7 @@ async def test_an_answer_lists_what_was_not_judged_and_in_version_1_every_rule_t
 
 async def test_a_browser_of_another_origin_cannot_read_the_pages(tmp_path: Path) -> None:
     async with client(tmp_path) as calls:
-        answer = await calls.get("/", headers={"origin": "https://elsewhere.example"})
+        answer = await calls.get("/models", headers={"origin": "https://elsewhere.example"})
     assert answer.status_code == 200
     assert "access-control-allow-origin" not in answer.headers
 

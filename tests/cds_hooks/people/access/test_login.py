@@ -46,7 +46,7 @@ async def test_a_person_logs_in_comes_to_the_page_they_wanted_and_logs_out(tmp_p
         assert "Open development profile" not in page.text
         out = await person.send("/logout", form_token=form_token(page))
         assert out.status_code == 303
-        assert (await person.open("/")).status_code == 303
+        assert (await person.open("/docs/")).status_code == 303
     assert [(actor, detail["act"]) for actor, detail in entries(tmp_path, "login")] == [
         ("account ann", "in"),
         ("account ann", "out"),
@@ -81,7 +81,7 @@ async def test_a_session_that_was_there_before_the_login_is_worth_nothing_after_
         assert after != planted
         person.calls.cookies.clear()
         person.calls.cookies.set("cds-session", planted)
-        assert (await person.open("/")).status_code == 303
+        assert (await person.open("/docs/")).status_code == 303
         person.calls.cookies.clear()
         person.calls.cookies.set("cds-session", "chosen-by-the-attacker")
         await person.log_in("ann")
@@ -89,14 +89,14 @@ async def test_a_session_that_was_there_before_the_login_is_worth_nothing_after_
             assert len(connection.execute(select(sessions)).all()) == 2
         person.calls.cookies.clear()
         person.calls.cookies.set("cds-session", "chosen-by-the-attacker")
-        assert (await person.open("/")).status_code == 303
+        assert (await person.open("/docs/")).status_code == 303
 
 
 async def test_a_form_without_the_token_of_the_session_or_from_another_site_changes_nothing(tmp_path: Path) -> None:
     with_account(tmp_path, "ann", "operator")
     async with visit(tmp_path) as person:
         await person.log_in("ann")
-        token = form_token(await person.open("/"))
+        token = form_token(await person.open("/docs/"))
         for wrong in ({"page": ""}, {"form_token": "x"}, {"form_token": token[:-1]}):
             assert (await person.send("/logout", **wrong)).status_code == 403
         for headers in (
@@ -108,7 +108,7 @@ async def test_a_form_without_the_token_of_the_session_or_from_another_site_chan
         ):
             answer = await person.calls.post("/logout", data={"form_token": token}, headers=headers)
             assert answer.status_code == 403
-        assert (await person.open("/")).status_code == 200
+        assert (await person.open("/docs/")).status_code == 200
         opened = (await person.open("/try")).text
         assert token in opened
         fields = {"do": (None, "send")}
@@ -258,9 +258,9 @@ async def test_an_account_that_is_disabled_is_out_at_its_next_page(tmp_path: Pat
     store = with_account(tmp_path, "ann", "viewer")
     async with visit(tmp_path) as person:
         await person.log_in("ann")
-        assert (await person.open("/")).status_code == 200
+        assert (await person.open("/docs/")).status_code == 200
         disable_account(store, "ann")
-        assert (await person.open("/")).status_code == 303
+        assert (await person.open("/docs/")).status_code == 303
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><img src=x>', "a" * 5000, "\x00", "ann\u202e"])
@@ -410,7 +410,7 @@ async def test_an_id_token_that_is_not_for_this_login_lets_nobody_in(tmp_path: P
             answer = await _come_back(person)
             assert answer.status_code == 403, name
             assert "cds-session=" not in str(answer.headers)
-            assert (await person.open("/")).status_code == 303
+            assert (await person.open("/docs/")).status_code == 303
 
 
 async def test_an_id_token_signed_by_another_key_lets_nobody_in(tmp_path: Path, public: Provider) -> None:
@@ -447,7 +447,7 @@ async def test_a_hostile_name_of_a_person_is_shown_as_text(tmp_path: Path, publi
     public.person["name"] = "<script>alert(1)</script>\u202e"
     async with at(tmp_path, public) as person:
         assert (await _come_back(person)).status_code == 303
-        page = (await person.open("/")).text
+        page = (await person.open("/docs/")).text
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     assert "\u202e" not in page

@@ -30,12 +30,12 @@ async def test_a_session_that_cannot_be_looked_up_shows_nothing(tmp_path: Path) 
     with_account(tmp_path, "ann", "viewer")
     async with visit(tmp_path) as person:
         await person.log_in("ann")
-        assert (await person.open("/")).status_code == 200
+        assert (await person.open("/docs/")).status_code == 200
         (tmp_path / "access.sqlite3").write_bytes(b"no database")
         for beside in ("access.sqlite3-wal", "access.sqlite3-shm"):
             (tmp_path / beside).unlink(missing_ok=True)
         with capture_logs() as lines:
-            answer = await person.open("/")
+            answer = await person.open("/docs/")
         assert (answer.status_code, "Your login cannot be read" in answer.text) == (503, True)
         assert [line["status"] for line in lines if line["event"] == "record away"] == [503]
         assert (await person.open("/static/look.css")).status_code == 200

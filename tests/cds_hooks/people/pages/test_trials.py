@@ -1,26 +1,13 @@
-"""The start page: what each role does most, and the state of the server."""
+"""Trials, and the course of a value on the page of a card."""
 
 from datetime import timedelta
 from pathlib import Path
 
 from cds_hooks.evidence.storage.queries import feedback_on, list_decisions
 from tests.cds_hooks.calls import ORDERS, client, request_for
-from tests.cds_hooks.people.pages.test_decisions import counting_client
 from tests.cds_hooks.people.web.decisions import AS_OF
-from tests.contracts.markup import Page, faults
+from tests.contracts.markup import faults
 from tests.live import record_in
-
-ROLES = (
-    "Treat patients",
-    "Try a service",
-    "Check medications",
-    "Work on models",
-    "Decide in the committee",
-    "Operate the server",
-    "Read along",
-    "Audit",
-    "Protect patients&#39; data",
-)
 
 
 async def test_a_sample_that_any_client_sends_is_a_trial_and_each_answer_to_it_too(tmp_path: Path) -> None:
@@ -46,27 +33,3 @@ async def test_the_page_of_a_card_shows_its_value_over_time_with_the_limit(tmp_p
     assert faults(explained) == []
     assert "25 → 22 → 20 mL/min/1.73 m²" in explained
     assert "finding under 30" in explained
-
-
-async def test_each_role_has_what_it_does_most_and_every_link_of_a_page_is_open(tmp_path: Path) -> None:
-    async with counting_client(tmp_path) as calls:
-        page = (await calls.get("/")).text
-        assert faults(page) == []
-        for role in ROLES:
-            assert f"<dt>{role}</dt>" in page
-        links = [each.attributes["href"] for each in Page(page).all("a") if "main" in each.path]
-        assert {
-            "try",
-            "decisions",
-            "ops",
-            "rules",
-            "models",
-            "decisions/seen",
-            "ops/cards",
-            "rules#find",
-            "worklist",
-            "cds-services",
-        } <= set(links)
-        for link in links:
-            if not link.startswith(("docs/", "?", "http")):
-                assert (await calls.get(f"/{link}")).status_code == 200, link

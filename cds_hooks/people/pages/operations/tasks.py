@@ -1,7 +1,4 @@
-"""What waits for a person: approvals, acts, models without cards, a record that nobody verified, old tables.
-
-The page of operations shows it, too.
-"""
+"""What waits for a person: approvals, acts, models without cards, a record that nobody verified, old tables."""
 
 from datetime import datetime
 from typing import Final
@@ -12,7 +9,6 @@ from cards.dated import ending
 from cds_hooks.call.configuration import service_approval_counts
 from cds_hooks.call.trusted_models import AbsentModel
 from cds_hooks.evidence.monitor.book import CountBook
-from cds_hooks.people.access.roles import COMMITTEE, Role
 from cds_hooks.people.pages.models.views import standing_of
 from cds_hooks.people.pages.server import PageServer
 
@@ -23,7 +19,6 @@ _SILENT_SERVICES: Final = (
     "services of this site that show no cards until their words are approved",
 )
 _SILENT_MODELS: Final = ("model that may show no cards", "models that may show no cards")
-_VERIFIERS: Final = frozenset({Role.OPERATOR, Role.AUDITOR})
 _VERIFIED_DAYS: Final = 7
 """A record that nobody has verified for so long waits for a person."""
 
@@ -34,8 +29,6 @@ class Task(Struct, frozen=True):
     what: str
     sign: str
     link: str
-    roles: frozenset[Role] = COMMITTEE
-    """Who can do it."""
 
 
 def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
@@ -59,10 +52,10 @@ def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
     tasks.append(_task(silent, "models", "warning", _SILENT_MODELS))
     verified = book.last_verification()
     if verified is None:
-        tasks.append(Task("The record was never verified on this machine.", "warning", "ops#record", _VERIFIERS))
+        tasks.append(Task("The record was never verified on this machine.", "warning", "ops#record"))
     elif now.timestamp() - verified.at > _VERIFIED_DAYS * 86_400:
         days = int((now.timestamp() - verified.at) // 86_400)
-        tasks.append(Task(f"The record was last verified {days} days ago.", "warning", "ops#record", _VERIFIERS))
+        tasks.append(Task(f"The record was last verified {days} days ago.", "warning", "ops#record"))
     today = (server.settings.as_of or now).date()
     tasks.extend(Task(table.sentence(today), "warning", "rules") for table in ending(today))
     return [task for task in tasks if task.what]
