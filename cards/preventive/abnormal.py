@@ -6,7 +6,7 @@ rows of one screening the first that is open is told. What the project chose its
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from math import inf, isclose
 from typing import Final, TypeAlias
@@ -28,14 +28,17 @@ from cards.rules.patient.measurements import measurement_fact, newer_bound
 from cards.text import format_number, plain, unit
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.condition_concepts import words_take_back
-from fhir.mapping.conditions import condition_status, condition_time, find_condition
+from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition
+from fhir.mapping.declined import declined_medicine
 from fhir.mapping.gestation import gestation
+from fhir.mapping.kidney_course import acute_rise, kidney_failure, low_egfr
 from fhir.mapping.medications.active import (
     active_medications,
     ended_medications,
     orders_not_active,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, identify_concept, identify_product
+from fhir.mapping.shown_by_results import shown_by_result
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.facts import Found
 from fhir.record.measurement import Measurement
@@ -69,6 +72,35 @@ def open_results(record: PatientRecord) -> tuple[FollowUp, ...]:
     return tuple(results)
 
 
+def missing_at_home(
+    record: PatientRecord, going_home: Sequence[MedicationIdentity]
+) -> Iterator[tuple[AbnormalResult, ConditionHit]]:
+    """Yield what a disease asks for and none of the medications that go home is, if nothing on record says why."""
+    age = record.age_years()
+    for row in ABNORMAL_RESULTS.rows if record.was_requested("Condition") else ():
+        disease = find_condition(record, *row.problems) if row.missing else None
+        if disease is None or disease.doubt or not _is_within(disease.time, row.newest_days, record):
+            continue
+        is_taken = any(map(row.is_settled_by, going_home)) or not row.is_beside(going_home)
+        if is_taken or row.is_excepted(disease.words) or _is_settled_at_home(row, record):
+            continue
+        if _is_for(row, age, record):
+            yield row, disease
+
+
+def _is_settled_at_home(row: AbnormalResult, record: PatientRecord) -> bool:
+    has_weak_kidneys = row.unless_weak_kidneys and (low_egfr(record) or acute_rise(record) or kidney_failure(record))
+    return bool(
+        has_weak_kidneys
+        or _is_settled_by_state(row, record, None)
+        or any(shown_by_result(record, group) for group in row.settled_by_conditions)
+        or any(done(record, name) for name in row.settled_by_tests)
+        or declined_medicine(
+            record, frozenset(row.settled_by_medications), re.compile(row.settled_by_refusal, re.IGNORECASE)
+        )
+    )
+
+
 def _open_marked(row: AbnormalResult, record: PatientRecord, entry: Done) -> FollowUp | None:
     """Return what the laboratory marks as critical and no other row tells; each is one of its own."""
     if entry.time is None or not 0 <= entry.time.whole_days(record.as_of_epoch) <= (row.newest_days or 0):
@@ -92,7 +124,7 @@ def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
         for row in ABNORMAL_RESULTS.rows
         if row.id in abnormal
         or (coded and row.icd10)
-        or row.problems
+        or (row.problems and not row.missing)
         or (has_other_names and row.any_entry)
         or not tests.isdisjoint(row.tests)
     ]
@@ -110,7 +142,7 @@ def _is_for(row: AbnormalResult, age: int | None, record: PatientRecord) -> bool
         return False
     hit = find_condition(record, *row.only_with) if row.only_with else None
     if hit is None:
-        return not row.only_with
+        return not row.only_with or any(shown_by_result(record, group) for group in row.only_with)
     if row.from_week:
         dated = gestation(record, hit.time, hit.source)
         return dated is not None and dated.weeks >= row.from_week
@@ -354,7 +386,8 @@ def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirT
         allergy_to_class(record, name) for name in row.settled_by_allergies
     ):
         return True
-    return bool(row.settled_by_medications or row.settled_by_names) and _is_treated(row, record, time)
+    has_treatment = not row.missing and bool(row.settled_by_medications or row.settled_by_names)
+    return has_treatment and _is_treated(row, record, time)
 
 
 def _is_treated(row: AbnormalResult, record: PatientRecord, time: FhirTime | None) -> bool:

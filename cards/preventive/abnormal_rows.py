@@ -1,6 +1,7 @@
 """The rows of `abnormal_results.json`: which result, what follows within how many days, and what settles it."""
 
 import re
+from collections.abc import Iterable
 from functools import cached_property
 from importlib.resources import files
 from math import inf
@@ -61,6 +62,12 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     {taken}, ordered before the result.
     `problems`: a problem of these groups is the finding. `only_with_days`: what it is `only_with` began at most so many
     days ago; `from_week`: from this week of the pregnancy on. `treated_within_days`: older orders settle nothing.
+    `missing`: what a disease of `problems` asks for and does not go home, told at a discharge with `title`, what to do,
+    and `needed`, why; the rows of one `screening` are one card. Only what goes home settles it: also what acts where it
+    is given if `inhaled`, never what `not_settled_by` finds; so does a refusal of what `settled_by_refusal` finds.
+    `beside_medications`: only with one of these, and none of `not_beside_medications`; `by_score`: only where the score
+    asks for an anticoagulant; `on_hold`: only where one, {held}, is on hold; `unless_weak_kidneys`: not with an eGFR
+    under 30 or an acute rise of creatinine.
     `discharge`: told at a discharge, too, or only there. `normal_after_days`: a later result without a finding settles
     it from so many days on; None: none does.
     """
@@ -114,6 +121,15 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     settled_by_allergies: tuple[str, ...] = ()
     only_taking: str = ""
     normal_after_days: int | None = None
+    missing: str = ""
+    inhaled: bool = False
+    not_settled_by: str = ""
+    settled_by_refusal: str = "(?!)"
+    beside_medications: tuple[str, ...] = ()
+    not_beside_medications: tuple[str, ...] = ()
+    by_score: bool = False
+    on_hold: bool = False
+    unless_weak_kidneys: bool = False
     in_limited_outlook: bool = False
     order: Order | None = None
     note: str = ""
@@ -128,10 +144,18 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         """Whether the words of a problem say that it is none that the row means."""
         return self._patterns[1].search(problem.lower()) is not None
 
+    def is_beside(self, medications: Iterable[MedicationIdentity]) -> bool:
+        """Whether the medications have one of those beside which the row is meant and none that it is not beside."""
+        keys = frozenset[str]().union(*(one.keys for one in medications if one.systemic is not False))
+        has_one = not self.beside_medications or not keys.isdisjoint(self.beside_medications)
+        return has_one and keys.isdisjoint(self.not_beside_medications)
+
     def is_settled_by(self, medication: MedicationIdentity) -> bool:
         """Whether the medication, given as it is, settles the result."""
         words, names = f"{medication.words} {medication.name}", self.settled_by_names
-        is_of_class = medication.systemic is not False and any(
+        if self.not_settled_by and re.search(self.not_settled_by, words, re.IGNORECASE):
+            return False
+        is_of_class = (self.inhaled or medication.systemic is not False) and any(
             key in self.settled_by_medications for key in medication.keys
         )
         if not (is_of_class or (names and re.search(names, words, re.IGNORECASE))):

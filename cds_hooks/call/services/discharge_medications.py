@@ -4,21 +4,19 @@ A planning estimate has no place here: its population lives at home (models_onnx
 decided at discharge with available sources is the dose of what goes home, by the kidney function of this stay.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
 from itertools import compress, groupby
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from msgspec import Struct, structs
+from msgspec import structs
 
-from cards.card import HEADLINE_LENGTH, TOPICS, Action, Card, CardText, Source, WebAddress
+from cards.card import HEADLINE_LENGTH, TOPICS, Action, Card, CardText, Source
 from cards.compose.equation import guideline_card
 from cards.compose.preventive import results_card
 from cards.extension import Fact
-from cards.preventive.abnormal import FollowUp, open_results
-from cards.preventive.abnormal_rows import ABNORMAL_RESULTS
+from cards.preventive.abnormal import FollowUp, missing_at_home, open_results
+from cards.preventive.abnormal_rows import ABNORMAL_RESULTS, AbnormalResult
 from cards.preventive.chart import cultures_under_way, marked_critical
 from cards.preventive.entries import Done
 from cards.rules.engine.rule_book import rule_book
@@ -29,21 +27,16 @@ from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, EncounterDischarg
 from cds_hooks.call.protocol.originals import OriginalOrders
 from cds_hooks.call.services._anticoagulation import NO_TALK, very_low
 from cds_hooks.call.services._current_medications import taken_medications
-from cds_hooks.call.services._exclusions import A_YEAR_DAYS, PALLIATIVE, find_named_in_chart, first_reason
+from cds_hooks.call.services._exclusions import PALLIATIVE, first_reason
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
-from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import ConditionHit, find_condition
-from fhir.mapping.declined import declined_medicine
-from fhir.mapping.kidney_course import acute_rise, kidney_failure, low_egfr
-from fhir.mapping.medications.active import ActiveMedication, held_medications, presence_of
+from fhir.mapping.medications.active import ActiveMedication, held_medications
 from fhir.mapping.medications.identity import MedicationIdentity, identify
-from fhir.mapping.shown_by_results import shown_by_result
 from fhir.mapping.stays import discharge_destination
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from fhir.record.repair import objects_in
 from fhir.record.resources import MedicationRequest, MedicationStatement
-from fhir.record.site_file import read_toml_as
 from models_onnx.equations.calculate import features_of, inputs_from_record
 from models_onnx.equations.declaration import get_equation
 from models_onnx.errors import EquationRefused
@@ -97,9 +90,10 @@ def find(call: ServiceInput) -> Advice:
 def _on_what_is_missing(call: ServiceInput, judged: list[_Active], results: list[FollowUp]) -> Iterator[Card]:
     """Yield what does not go home, the critical results that nothing has followed, and the cultures that are open."""
     record = call.record
-    going_home = _going_home(record, judged)
-    by_disease = groupby(OMISSIONS, lambda row: (row.diseases, row.on_hold))
-    yield from filter(None, (_omitted([*rows], call, going_home) for _, rows in by_disease))
+    missing = missing_at_home(record, _going_home(record, judged))
+    asked_for = ((row, disease) for row, disease in missing if _is_asked_for(row, record))
+    for _, of_disease in groupby(asked_for, lambda pair: pair[0].screening):
+        yield _omitted([*of_disease], call)
     if results:
         yield results_card(results, call.card_identity(), record.patient_id, record.as_of.date())
     told = {fact.source for result in results for fact in result.facts}
@@ -154,11 +148,6 @@ def _not_judged(active: Iterable[_Active], judged: list[_Active], call: ServiceI
 
 _LAST_DAYS: Final = timedelta(days=2)
 """So old a critical number is still told at discharge, the project's own choice; what a culture shows stays."""
-_LOW_LVEF: Final = 40.0
-_POTASSIUM_BEFORE: Final = 5.0
-"""NICE NG203: no ACE inhibitor or ARB is begun over it (table 3 of PMC9970101)."""
-_LVEF_DAYS: Final = 730
-"""So old an ejection fraction still counts, as in `condition_results.csv`."""
 
 
 def _going_home(record: PatientRecord, orders: Iterable[_Active]) -> list[MedicationIdentity]:
@@ -167,81 +156,19 @@ def _going_home(record: PatientRecord, orders: Iterable[_Active]) -> list[Medica
     return [*(medication.identity for medication, _ in orders), *stated]
 
 
-class Unless(Struct, frozen=True, forbid_unknown_fields=True):
-    """What of a chart says why a medication does not go home."""
-
-    problems: tuple[str, ...] = ()
-    words: str = "(?!)"
-    allergic: tuple[str, ...] = ()
-    taking: frozenset[str] = frozenset()
-    done: tuple[str, ...] = ()
-    weak_kidneys: bool = False
-
-
-class OmissionCard(Struct, frozen=True, forbid_unknown_fields=True):
-    """The words of a card and its source."""
-
-    opening: str = ""
-    label: str = ""
-    url: WebAddress = ""
-    act: str = "Order what fits, or note why not."
-
-
-class Omission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A row of `omissions.toml`, which says what its members mean."""
-
-    id: str
-    diseases: tuple[str, ...]
-    missing: str
-    wanted: frozenset[str]
-    called: str
-    not_counted: frozenset[str] = frozenset()
-    not_named: str = "(?!)"
-    inhaled: bool = False
-    days: int | None = None
-    from_age: int = 0
-    by_score: bool = False
-    on_hold: bool = False
-    with_low_lvef: bool = False
-    only_with: tuple[str, ...] = ()
-    beside: frozenset[str] = frozenset()
-    not_beside: frozenset[str] = frozenset()
-    unless: Unless = Unless()
-    card: OmissionCard = OmissionCard()
-
-    def counts(self, medication: MedicationIdentity) -> bool:
-        """Whether a medication can be what is wanted; drops and creams treat no disease of the whole body."""
-        if self.not_counted.issuperset(medication.rxcuis) or re.search(self.not_named, medication.words, re.I):
-            return False
-        return self.inhaled or medication.systemic is not False
-
-
-class _Omissions(Struct, forbid_unknown_fields=True):
-    omission: tuple[Omission, ...]
-
-
-OMISSIONS: Final = read_toml_as(Path(__file__).parent / "omissions.toml", _Omissions).omission
-
-
-def _omitted(rows: list[Omission], call: ServiceInput, taken: list[MedicationIdentity]) -> Card | None:
-    """Return what a disease asks for and does not go home with the patient, if nothing on record says why."""
-    record = call.record
-    disease = find_condition(record, *rows[0].diseases)
-    if disease is None or disease.doubt or not record.was_requested("Condition"):
-        return None
-    missing = [row.missing for row in rows if _is_missing(row, disease, record, taken)]
-    if not missing:
-        return None
-    first, words = rows[0], plain(disease.words, 60)
-    held = _held_anticoagulants(record) if first.on_hold else []
-    act = first.card.act.format(held=capitalized(", ".join(plain(drug.name, 40) for drug in held)))
-    headline = f": no {' and no '.join(missing)} goes home. {act}"
+def _omitted(missing: list[tuple[AbnormalResult, ConditionHit]], call: ServiceInput) -> Card:
+    """Return what a disease asks for and does not go home with the patient."""
+    row, disease = missing[0]
+    words = plain(disease.words, 60)
+    held = _held_anticoagulants(call.record) if row.on_hold else []
+    act = row.title.format(held=capitalized(", ".join(plain(drug.name, 40) for drug in held)))
+    headline = f": no {' and no '.join(row.missing for row, _ in missing)} goes home. {act}"
     return _omission(
         call,
-        about=first.id,
+        about=row.screening,
         summary=f"{capitalized(plain(disease.words, max(40, HEADLINE_LENGTH - len(headline))))}{headline}",
-        opening=f"**{escape(words)}**{disease.in_brackets}: {first.card.opening}",
-        guideline=Source(label=first.card.label, url=first.card.url),
+        opening=f"**{escape(words)}**{disease.in_brackets}: {row.needed}",
+        guideline=Source(label=row.document, url=row.url),
         facts=(
             Fact("disease", text=words, source=disease.source),
             *(Fact("held", text=plain(drug.name, 40), source=drug.source) for drug in held),
@@ -255,48 +182,12 @@ def _held_anticoagulants(record: PatientRecord) -> list[ActiveMedication]:
     return [drug for drug in held_medications(record) if is_asked_for and drug.identity.classes & {"doac", "vka"}]
 
 
-def _is_missing(row: Omission, disease: ConditionHit, record: PatientRecord, taken: list[MedicationIdentity]) -> bool:
-    classes = frozenset[str]().union(*(one.keys for one in taken if row.counts(one)))
-    if classes & row.wanted or classes & row.not_beside or (row.beside and not classes & row.beside):
+def _is_asked_for(row: AbnormalResult, record: PatientRecord) -> bool:
+    is_anticoagulant = "anticoagulant" in row.settled_by_medications
+    is_held = bool(_held_anticoagulants(record))
+    if is_anticoagulant and (is_held != row.on_hold or (very_low(record) and not row.on_hold)):
         return False
-    is_old = disease.time is None or disease.time.whole_days(record.as_of_epoch) > (row.days or 0)
-    if (row.days is not None and is_old) or re.search(row.unless.words, disease.words, re.IGNORECASE):
-        return False
-    return _is_for(row, record) and not _has_reason_against(row, record)
-
-
-def _is_for(row: Omission, record: PatientRecord) -> bool:
-    if "anticoagulant" in row.wanted and bool(_held_anticoagulants(record)) != row.on_hold:
-        return False
-    lvef = record.newest("lvef", _LVEF_DAYS)
-    if row.with_low_lvef and (lvef is None or lvef.value > _LOW_LVEF):
-        return False
-    if row.from_age and (record.age_years() or 0) < row.from_age:
-        return False
-    return not row.only_with or find_condition(record, *row.only_with) is not None
-
-
-def _has_reason_against(row: Omission, record: PatientRecord) -> bool:
-    if "anticoagulant" in row.wanted and not row.on_hold and very_low(record):
-        return True
-    if row.by_score and (first_reason(NO_TALK, row.id, record) is not None or not _reaches_score(record)):
-        return True
-    unless = row.unless
-    return bool(
-        find_condition(record, *unless.problems)
-        or any(shown_by_result(record, group) for group in unless.problems)
-        or (unless.weak_kidneys and _has_weak_kidneys(record))
-        or (unless.taking and presence_of(record, unless.taking).medications)
-        or any(allergy_to_class(record, name) for name in unless.allergic)
-        or find_named_in_chart(record, unless.done, A_YEAR_DAYS, only_done=True)
-        or declined_medicine(record, row.wanted, re.compile(row.called, re.I))
-    )
-
-
-def _has_weak_kidneys(record: PatientRecord) -> bool:
-    potassium = record.newest("potassium")
-    is_high = potassium is not None and potassium.value > _POTASSIUM_BEFORE
-    return is_high or bool(low_egfr(record) or acute_rise(record) or kidney_failure(record))
+    return not row.by_score or (first_reason(NO_TALK, row.id, record) is None and _reaches_score(record))
 
 
 def _reaches_score(record: PatientRecord) -> bool:
