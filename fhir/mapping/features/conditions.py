@@ -222,7 +222,6 @@ FEATURES: tuple[Feature, ...] = (
         window_days=_QUARTER,
     ),
     IsPregnant("is_pregnant", "Pregnancy", _EXCLUSION),
-    _has("has_cirrhosis", "Cirrhosis", "whom MELD 3.0 is for", "cirrhosis", "liver_severe"),
     _has("has_abnormal_liver", "Cirrhosis or severe liver disease", _AF, "cirrhosis", "liver_severe"),
     _has("has_bled_or_may", "Major bleeding or anemia", _AF, "bleeding_major", "anemia"),
     _has("has_alcohol_use", "Alcohol use disorder", _AF, "alcohol_use_current"),

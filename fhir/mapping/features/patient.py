@@ -135,7 +135,6 @@ FEATURES: tuple[Feature, ...] = (
         other_than=_FOR_THE_PROSTATE,
     ),
     _takes("takes_anticoagulant", "Anticoagulant", "what is discussed in atrial fibrillation", "anticoagulant"),
-    _takes("takes_warfarin", "Warfarin", "keeps an equation from being used", "vka"),
     _takes("takes_antiplatelet_or_nsaid", "Antiplatelet or NSAID", _AF, "antiplatelet", "asa_or_antiplatelet", "nsaid"),
     _takes("takes_insulin", "Insulin", _READMISSION, "insulin"),
     _takes("takes_metformin", "Metformin", _READMISSION, "biguanide"),

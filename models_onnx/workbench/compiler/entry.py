@@ -4,7 +4,6 @@ Trees are read from the files of LightGBM and XGBoost. Everything else is an ONN
 where it is a sum of terms of single inputs, else by groups.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +16,7 @@ from models_onnx.errors import CompileRefused
 from models_onnx.serving.runtime import RUN_ERRORS
 from models_onnx.workbench.compiler.families.grouped import AdditiveFile, GroupedModel
 from models_onnx.workbench.compiler.families.shapley_trees import LEAST_COHORT, ShapleyTrees
-from models_onnx.workbench.compiler.families.trees import LEAF, Ensemble, limits, medians
-from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, ML_DOMAIN, Graph
+from models_onnx.workbench.compiler.families.trees import Ensemble, limits, medians
 from models_onnx.workbench.compiler.link import FittedModel
 from models_onnx.workbench.compiler.readers.network import Network, OnnxSource
 from models_onnx.workbench.compiler.readers.trees import read_file, refuse_other_names
@@ -40,15 +38,9 @@ def read_model(
     X = _checked(X)
     if isinstance(model, OnnxSource):
         return AdditiveFile.read(model, names, X) or GroupedModel.read(model, names, groups, X)
-    name, trees = (model.name, read_file(model)) if isinstance(model, Path) else ("trees", model)
+    trees = read_file(model) if isinstance(model, Path) else model
     refuse_other_names(trees.features, names)
-    trees = replace(trees, features=names)
-    try:
-        return ShapleyTrees.of(trees, X)
-    except CompileRefused:
-        if not groups:
-            raise
-        return GroupedModel.read(_trees(name, trees), names, groups, X)
+    return ShapleyTrees.of(replace(trees, features=names), X)
 
 
 def _checked(X: Array) -> Array:
@@ -112,39 +104,3 @@ def _counted_as(answers: Callable[[Array], Array], people: Array, recorded: Arra
             near = np.abs(asked(np.array([candidate]))[0] - absent) <= _SAME * spread
             return candidate if near.all() else float("nan")
     return float("nan")
-
-
-def _trees(name: str, ensemble: Ensemble) -> OnnxSource:
-    """Return trees of any depth as a file that gives their margin."""
-    graph, weights = Graph(), []
-    nodes: dict[str, list[Any]] = defaultdict(list)
-    features = graph.input("features", FLOAT, ["N", len(ensemble.features)])
-    for number, tree in enumerate(ensemble.trees):
-        is_leaf, count = tree.feature == LEAF, len(tree.feature)
-        columns = {
-            "treeids": [number] * count,
-            "nodeids": range(count),
-            "featureids": np.where(is_leaf, 0, tree.feature).tolist(),
-            "modes": np.where(is_leaf, "LEAF", "BRANCH_LEQ").tolist(),
-            "values": np.where(is_leaf, 0.0, tree.threshold).tolist(),
-            "truenodeids": tree.left.tolist(),
-            "falsenodeids": tree.right.tolist(),
-            "missing_value_tracks_true": tree.nan_left.astype(int).tolist(),
-        }
-        for column, cells in columns.items():
-            nodes[f"nodes_{column}"] += cells
-        weights += [(number, node, 0, float(tree.value[node])) for node in np.flatnonzero(is_leaf).tolist()]
-    targets = zip(("treeids", "nodeids", "ids", "weights"), zip(*weights, strict=True), strict=True)
-    written = graph.node(
-        "TreeEnsembleRegressor",
-        [features],
-        "trees",
-        domain=ML_DOMAIN,
-        n_targets=1,
-        **nodes,
-        **{f"target_{column}": cells for column, cells in targets},
-    )
-    total = graph.node("Cast", [written], "of_trees", to=DOUBLE)
-    graph.node("Add", [total, graph.constant("start", ensemble.start, "float64")], "margin")
-    graph.output("margin", DOUBLE, ["N", 1])
-    return OnnxSource(name, graph.model(name, {}).SerializeToString(), scale="log odds")

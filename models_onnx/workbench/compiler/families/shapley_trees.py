@@ -154,15 +154,13 @@ class ShapleyTrees:
         """Return the ensemble explained against the whole cohort [n, F], whose range is that of the training.
 
         Raises:
-            CompileRefused: a tree is deeper than 6, or the cohort has fewer than 20 people.
+            CompileRefused: a tree is deeper than 6.
         """
         if ensemble.depth > DEEPEST:
             raise CompileRefused(
                 f"the trees are {ensemble.depth} deep, and up to {DEEPEST} are explained exactly: train with a lower "
-                "max_depth, or declare groups of inputs, at most ten, which are then explained together"
+                "max_depth, or write the model as an ONNX file (onnxmltools) and declare groups of its inputs"
             )
-        if len(cohort) < LEAST_COHORT:
-            raise CompileRefused(f"a reference cohort has {LEAST_COHORT} rows or more, {len(cohort)} were given")
         seen = as_float32(cohort)
         parts = tuple(block for tree in ensemble.trees for block in blocks(tree, seen))
         return cls(ensemble, *limits(cohort), seen, parts)
