@@ -64,8 +64,6 @@ class CallTrace:
         self._tracer = tracer
         self._started = time_ns()
         self._clock = perf_counter()
-        self._stages: list[tuple[str, int, int]] = []
-        self._attributes: dict[str, Value] = {}
         self.decision = ""
         """The id of the call, once its client is known."""
         trace_id, flags = received.trace_id, TraceFlags(received.trace_flags & TraceFlags.SAMPLED)
@@ -116,12 +114,15 @@ class CallTrace:
         return context | {"state": self._sent.trace_state.to_header()} if self._sent.trace_state else context
 
     def stage(self, name: str, started: float, ended: float) -> None:
-        """Remembers a stage of the call."""
+        """Send a stage of the call as a child of its span."""
         if self._tracer is not None:
-            self._stages.append((name, self._epoch(started), self._epoch(ended)))
+            from opentelemetry.trace import set_span_in_context
+
+            in_call = set_span_in_context(self._span)
+            self._tracer.start_span(name, in_call, start_time=self._epoch(started)).end(self._epoch(ended))
 
     def timed(self, name: str, work: Callable[P, T]) -> Callable[P, T]:
-        """Return the same work, remembered as a stage."""
+        """Return the same work, sent as a stage."""
         if self._tracer is None:
             return work
 
@@ -139,7 +140,7 @@ class CallTrace:
         for name, value in attributes.items():
             full = f"cds.{name.replace('_', '.')}"
             if full in ATTRIBUTES and is_plain(value):
-                self._attributes[full] = value
+                self._span.set_attribute(full, value)
 
     def count_prefetch(self, states: Iterable[str]) -> None:
         """Add how many prefetch keys came with the call, were fetched, and are missing."""
@@ -151,22 +152,17 @@ class CallTrace:
             )
 
     def end(self, service: str, status: int, error_type: str = "") -> None:
-        """Hand over the span of a call that was answered with this status, and those of its stages, to be sent."""
-        if self._tracer is None or not self.decision or not self._span.is_recording():
+        """Hand over the span of a call that was answered with this status, to be sent."""
+        if self._tracer is None or not self.decision:
             return
-        from opentelemetry.trace import Status, StatusCode, set_span_in_context
+        from opentelemetry.trace import Status, StatusCode
 
-        in_call = set_span_in_context(self._span)
-        for stage, started, ended in self._stages:
-            self._tracer.start_span(stage, in_call, start_time=started).end(ended)
         route = f"/cds-services/{service or '{id}'}"
-        self._attributes |= {"http.request.method": "POST", "http.route": route, "http.response.status_code": status}
-        if service:
-            self.say(service=service)
-        if error_type:
-            self._attributes["error.type"] = error_type
+        more = ({"cds.service": service} if service else {}) | ({"error.type": error_type} if error_type else {})
         self._span.update_name(f"POST {route}")
-        self._span.set_attributes(self._attributes)
+        self._span.set_attributes(
+            {"http.request.method": "POST", "http.route": route, "http.response.status_code": status, **more}
+        )
         if status >= 500:
             self._span.set_status(Status(StatusCode.ERROR))
         self._span.end()

@@ -141,9 +141,13 @@ class CheckedCall(Struct):
 
     def without(self, cards: Sequence[Card], reasons: Iterable[WhyNot | None]) -> list[Card]:
         """Return the cards against which there is no reason; the reasons against the others are kept."""
-        reason_of = {card.uuid: reason for card, reason in zip(cards, reasons, strict=True) if reason is not None}
-        self.withheld |= reason_of
-        return [card for card in cards if card.uuid not in reason_of]
+        shown: list[Card] = []
+        for card, reason in zip(cards, reasons, strict=True):
+            if reason is None:
+                shown.append(card)
+            else:
+                self.withheld[card.uuid] = reason
+        return shown
 
     def is_own(self, answered_by: str) -> bool:
         """Return whether the user of this call gave an answer; False where that is not known."""
@@ -469,7 +473,7 @@ def with_sentences(card: Card, sentences: Iterable[str]) -> Card:
 
 def without_suggestions(card: Card, uuids: Collection[str]) -> Card:
     """Return the card without these of its suggestions; without any it has no selection behavior either (CARD-13)."""
-    offered = tuple(suggestion for suggestion in card.suggestions if suggestion.uuid not in uuids)
-    if len(offered) == len(card.suggestions):
+    if not uuids:
         return card
+    offered = tuple(suggestion for suggestion in card.suggestions if suggestion.uuid not in uuids)
     return replace(card, suggestions=offered, selection_behavior=card.selection_behavior if offered else None)

@@ -258,8 +258,12 @@ class PatientHistory(Struct):
 
     def accepted_lately(self, now: float) -> list[tuple[Event, Accepted]]:
         """Return the suggestions that were accepted within the hour, each with its answer."""
-        recent = [event for event in self.events if event.accepted and 0 <= now - event.at <= _LOOP_SECONDS]
-        return [(event, accepted) for event in recent for accepted in event.accepted]
+        return [
+            (event, accepted)
+            for event in self.events
+            if 0 <= now - event.at <= _LOOP_SECONDS
+            for accepted in event.accepted
+        ]
 
     def others_recently(self, service: str, about: Collection[str], now: float) -> int:
         """Return how many cards other services showed at openings in this visit, beside those about the same."""

@@ -303,16 +303,6 @@ def _attributes(kind: type[Any]) -> dict[str, str]:
     return {element.encode_name: element.name for element in elements}
 
 
-def is_element_read(kind: type[object], member: str) -> bool:
-    """Return whether our readers keep this element of a resource, so that a path can go through it.
-
-    >>> from fhir.record.resources import MedicationRequest
-    >>> is_element_read(MedicationRequest, "medication"), is_element_read(MedicationRequest, "requester")
-    (True, False)
-    """
-    return any(name in _attributes(kind) for name in (member, *(f"{member}{choice}" for choice in _CHOICES)))
-
-
 # Prefetch tokens: a template and the values of one call give a query; no value can become part of its syntax
 
 

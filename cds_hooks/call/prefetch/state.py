@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from cards.card import Card
-from cds_hooks.call.prefetch.template import TOKENS_OF_3, Template, check_template
+from cds_hooks.call.prefetch.template import TOKENS_OF_3, Template
 from cds_hooks.call.protocol.request import CDSRequest
 from cds_hooks.errors import PreconditionFailed
 from fhir.client.query import Search, escaped
@@ -212,19 +212,12 @@ class Templates(tuple[Template, ...]):
     user_types: frozenset[str]
 
     def __new__(cls, templates: Iterable[Template] = ()) -> "Templates":
-        """Return the templates in the order in which they are published (TOK-15 gives it meaning).
-
-        ValueError where one needs a key that does not stand before it, or goes through what is not read.
-        """
-        checked = super().__new__(cls, templates)
-        checked.state_by_pattern = {}
-        checked.by_user_type = {}
-        checked.user_types = frozenset().union(*(template.user_types for template in checked))
-        before: dict[str, Template] = {}
-        for template in checked:
-            check_template(template, before, checked)
-            before[template.key] = template
-        return checked
+        """Return the templates in the order in which they are published (TOK-15 gives it meaning)."""
+        in_order = super().__new__(cls, templates)
+        in_order.state_by_pattern = {}
+        in_order.by_user_type = {}
+        in_order.user_types = frozenset().union(*(template.user_types for template in in_order))
+        return in_order
 
     def for_protocol(self, version: str) -> "Templates":
         """Return those that a client of this version of CDS Hooks is asked for.
@@ -456,8 +449,7 @@ def inspect_prefetch(prefetch: Mapping[str, Any], templates: Templates, as_of_ep
     client may use its own key names: what a value holds then says which template it answers. A call that brings
     everything, or all but what no other key can bring, costs nothing but the look: what follows is remembered.
     """
-    values = [(prefetch.get(template.key, _ABSENT), template) for template in templates]
-    pattern = "".join(["n" if value is None else _letter(value, template, as_of_epoch) for value, template in values])
+    pattern = _pattern(prefetch, templates, as_of_epoch)
     absent = pattern.count("-")
     is_plain = "?" not in pattern and (not absent or len(prefetch) + absent == len(templates))
     remembered_state = templates.state_by_pattern.get(pattern) if is_plain else None
@@ -472,24 +464,31 @@ def inspect_prefetch(prefetch: Mapping[str, Any], templates: Templates, as_of_ep
     return state
 
 
-def _letter(value: Any, template: Template, as_of_epoch: float) -> str:
-    """`g` for a whole answer, `n` for "none found", `-` for none at all, `?` for what needs a closer look."""
-    if value is _ABSENT:
-        return "?" if template.analytes else "-"
-    if type(value) is template.type:
-        return "g"
-    if type(value) is not Bundle:
-        return "?"
-    entries = value.entry
-    if (value.link and _next_of(value) is not None) or (entries and _is_partly_failed(value)):
-        return "?"
-    if value.meta is not None and template.policy.is_old(_age_hours(value, as_of_epoch)):
-        return "?"
-    if not entries:
-        return "?" if value.total else "n"
-    if type(entries[0].resource) is not template.type or (value.total or 0) > len(entries):
-        return "?"
-    return "g"
+def _pattern(prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: float) -> str:
+    """Return a letter for each key: `g` for a whole answer, `n` for "none found", `-` for none, `?` for a closer look.
+
+    A function for each letter would be called 150 times in a visit.
+    """
+    letters: list[str] = []
+    for template in templates:
+        value = prefetch.get(template.key, _ABSENT)
+        letter = "?"
+        if value is None:
+            letter = "n"
+        elif value is _ABSENT:
+            letter = "?" if template.analytes else "-"
+        elif type(value) is template.type:
+            letter = "g"
+        elif type(value) is Bundle and not (value.link and _next_of(value) is not None):
+            entries, is_dated = value.entry, value.meta is not None
+            if is_dated and template.policy.is_old(_age_hours(value, as_of_epoch)):
+                letter = "?"
+            elif not entries:
+                letter = "?" if value.total else "n"
+            elif type(entries[0].resource) is template.type and (value.total or 0) <= len(entries):
+                letter = "?" if _is_partly_failed(value) else "g"
+        letters.append(letter)
+    return "".join(letters)
 
 
 def _states(prefetch: Mapping[str, Any], templates: Templates, as_of_epoch: float) -> Iterator[KeyState]:

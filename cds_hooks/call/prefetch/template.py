@@ -7,17 +7,14 @@ check`), which a test runs against this server.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from cds_hooks.call.prefetch.paths import (
     TOKEN,
     Member,
-    Path,
     PathUnion,
     UserToken,
-    is_element_read,
     keys_in,
     needs_version_3,
     read_token,
@@ -121,37 +118,3 @@ class Template:
     def brings(self) -> frozenset[str]:
         """What is known once it is there: the resource type, and the analytes."""
         return self.analytes | {self.resource}
-
-
-def check_template(template: Template, before: Mapping[str, Template], every: Iterable[Template]) -> None:
-    """ValueError where a template of a service needs a key that is not in `before`, or reads what is not kept."""
-    for key in template.needs:
-        if key in before:
-            continue
-        if any(later.key == key and _reaches(later, template.key, every) for later in every):
-            raise ValueError(f"{template.key}: TOK-16: it needs {key}, and {key} needs it")
-        raise ValueError(f"{template.key}: TOK-14, TOK-15: {key}, which it needs, does not stand before it")
-    tokens = (read_token(match[1]) for match in TOKEN.finditer(template.query))
-    for path in (path for token in tokens if isinstance(token, PathUnion) for path in token.paths if path.is_key):
-        element = _first_element(path, before[path.root])
-        if element is not None and not is_element_read(before[path.root].type, element):
-            raise ValueError(f"{template.key}: {element} of {before[path.root].resource} is not read by this server")
-
-
-def _reaches(start: Template, goal: str, every: Iterable[Template]) -> bool:
-    by_key = {template.key: template for template in every}
-    waiting, seen = list(start.needs), set[str]()
-    while waiting:
-        key = waiting.pop()
-        if key not in seen:
-            seen.add(key)
-            waiting += by_key[key].needs if key in by_key else ()
-    return goal in seen
-
-
-def _first_element(path: Path, template: Template) -> str | None:
-    """Return the element of its resource that a path goes through first; None if it goes on from the resource."""
-    names = [step.name for step in path.steps if isinstance(step, Member)]
-    if "?" in template.query:  # a searchset: entry.resource comes first
-        names = names[2:]
-    return names[0] if names else None

@@ -86,8 +86,9 @@ class OriginalOrders:
 
     def by_id(self, identity: str) -> Json | None:
         """Return the order of this id, None when it did not come along; of two the later."""
-        decoded: Json | None = _decoded(self._found[identity]) if identity in self._found else None
-        if decoded is None or is_nested_deeper(decoded):
+        raw = self._found.get(identity, b"null")
+        decoded: Json | None = _decoded(raw)
+        if decoded is None or (may_be_deep(bytes(raw)) and is_nested_deeper(decoded)):
             return None
         self._sent.given[f"{self._kind}/{identity}"] = decoded
         return decoded

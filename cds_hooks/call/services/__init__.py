@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from cds_hooks.call.model_versions import ModelVersions, find_model_versions
-from cds_hooks.call.protocol.hooks import DeclaredHook, WrongDeclaration, read_declarations
+from cds_hooks.call.protocol.hooks.declared import DeclaredHook, WrongDeclaration, read_declarations
 from cds_hooks.call.services._service import Advice, Advisor, Service, ServiceInput
 from cds_hooks.call.trusted_models import trust_site_keys
 from cds_hooks.settings import Settings

@@ -23,7 +23,8 @@ from cds_hooks.call.model_versions import Choose, in_use
 from cds_hooks.call.prefetch.needs import USER_ROLES, Needs, templates_for, union_of
 from cds_hooks.call.prefetch.state import NO_PREFETCH, PrefetchState, Templates
 from cds_hooks.call.prefetch.template import TOKENS_OF_3
-from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, LIBRARY, DeclaredHook, Hook, WrongDeclaration
+from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, LIBRARY, Hook
+from cds_hooks.call.protocol.hooks.declared import DeclaredHook, WrongDeclaration
 from cds_hooks.call.protocol.originals import OriginalOrders
 from cds_hooks.call.protocol.request import CDSRequest
 from cds_hooks.call.services._exclusions import Exclusion, first_reason

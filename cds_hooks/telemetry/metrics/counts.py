@@ -27,11 +27,6 @@ class Distribution(Struct):
     counts: list[int]
     total: float = 0.0
 
-    def observe(self, seconds: float) -> None:
-        """Count one duration."""
-        self.counts[bisect_left(SECONDS, seconds)] += 1
-        self.total += seconds
-
     def add(self, addend: "Distribution") -> None:
         """Add what another process counted."""
         self.counts = [ours + theirs for ours, theirs in zip(self.counts, addend.counts, strict=True)]
@@ -242,25 +237,19 @@ class Metrics:
     def not_understood(self, client: str, refusals: Iterable[Refusal], medications: Iterable[str] = ()) -> None:
         """Count what of the problems, allergies, results and drugs of one call could not be read, by public codes.
 
-        `medications` are "system|code" of each, "text" where there is none. What a code of the site's own says is not
-        known, so it is no label.
+        `medications` are "system|code" of each, "text" where there is none. Each is counted by its code where its
+        system is SNOMED CT, an ICD, RxNorm or ATC: what a code of the site's own says is not known.
         """
-        for refusal in refusals:
-            if refusal.reason in _UNREAD:
-                for code in refusal.code.split():
-                    self._count_unread(client, refusal.subject, code)
-        for code in medications:
-            self._count_unread(client, "medications", code)
-
-    def _count_unread(self, client: str, kind: str, code: str) -> None:
-        """Count it by its code where its system is SNOMED CT, an ICD, RxNorm or ATC, else by whether there was one."""
-        match = _PUBLIC_CODES.fullmatch(code)
-        known = match[match.lastgroup or 0] if match else "text" if code == "text" else "local"
-        key = ("cds_not_understood", client, kind, known)
-        if key not in self.counts and self._unread_codes >= _MOST_CODES:
-            key = (*key[:3], "other")
-        self._unread_codes += key not in self.counts
-        self.counts[key] += 1
+        of_chart = (refusal for refusal in refusals if refusal.reason in _UNREAD)
+        unread = [(refusal.subject, code) for refusal in of_chart for code in refusal.code.split()]
+        for kind, code in (*unread, *[("medications", code) for code in medications]):
+            match = _PUBLIC_CODES.fullmatch(code)
+            known = match[match.lastgroup or 0] if match else "text" if code == "text" else "local"
+            key = ("cds_not_understood", client, kind, known)
+            if key not in self.counts and self._unread_codes >= _MOST_CODES:
+                key = (*key[:3], "other")
+            self._unread_codes += key not in self.counts
+            self.counts[key] += 1
 
     def prefetched(
         self, client: str, service: str, summary: str, seconds: float, *, is_unanswered: bool = False
@@ -327,4 +316,5 @@ def _observe(distributions: Distributions, name: tuple[str, str], seconds: float
     distribution = distributions.get(name)
     if distribution is None:
         distribution = distributions[name] = Distribution([0] * (len(SECONDS) + 1))
-    distribution.observe(seconds)
+    distribution.counts[bisect_left(SECONDS, seconds)] += 1
+    distribution.total += seconds

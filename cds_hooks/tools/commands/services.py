@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cds_hooks.call.dialects import UnknownDialect, profile_for
-from cds_hooks.call.protocol.hooks import WrongDeclaration
+from cds_hooks.call.protocol.hooks.declared import WrongDeclaration
 from cds_hooks.call.services import services_for
 from cds_hooks.evidence.monitor.book import CountBook
 from cds_hooks.evidence.storage.decision import RecordUnavailable

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from cds_hooks.call.protocol.hooks.library import LIBRARY, Context, Hook
+from cds_hooks.call.protocol.hooks import LIBRARY, Context, Hook
 from fhir.record.site_file import read_toml_as
 from fhir.terminology.toml_file import TomlFault
 

@@ -1,4 +1,4 @@
-"""Templates that need others: their order is checked when a service is made, not when it is called."""
+"""What a template means in one call."""
 
 from datetime import date
 from typing import Any

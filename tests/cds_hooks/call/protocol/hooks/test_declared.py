@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from cds_hooks.call.protocol.hooks import DeclaredHook, WrongDeclaration, read_declarations
+from cds_hooks.call.protocol.hooks.declared import DeclaredHook, WrongDeclaration, read_declarations
 from cds_hooks.call.protocol.request import read_context
 from cds_hooks.call.services import find_services
 from cds_hooks.errors import BadRequest
