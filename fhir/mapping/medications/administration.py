@@ -25,20 +25,8 @@ from fhir.mapping.medications.dosage import (
     with_strength_from_text,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, Order
-from fhir.mapping.medications.sig import (
-    CHANGING,
-    DRIP,
-    PER_DAY,
-    SLIDING_SCALE,
-    SPEED,
-    TITRATED,
-    DoseAmount,
-    SigAmount,
-    amounts_in,
-    hours_in,
-    is_rate,
-    read_sig,
-)
+from fhir.mapping.medications.sig import CHANGING, PER_DAY, SLIDING_SCALE, TITRATED, read_sig
+from fhir.mapping.medications.sig_amounts import DRIP, SPEED, DoseAmount, SigAmount, amounts_in, hours_in, is_rate
 from fhir.mapping.medications.sig_frequency import normalise_sig
 from fhir.record.datatypes import Dosage
 from fhir.terminology.caching import remembered

@@ -33,10 +33,10 @@ from fhir.mapping.medications.sig import (
     NO_FREQUENCY,
     NO_WEIGHT,
     TITRATED,
-    DoseAmount,
     DoseProblem,
     read_sig,
 )
+from fhir.mapping.medications.sig_amounts import DoseAmount
 from fhir.mapping.medications.sig_frequency import find_frequencies, normalise_sig
 from fhir.mapping.medications.sig_steps import steps_of
 from fhir.record.datatypes import Dosage, DoseAndRate, Quantity, Timing, TimingRepeat

@@ -16,13 +16,12 @@ from fhir.mapping.medications.sig import (
     NO_WEIGHT,
     SEVERAL,
     WORDS_DIFFER,
-    DoseAmount,
     DoseProblem,
     Sig,
-    given_in,
     read_sig,
     said_instead,
 )
+from fhir.mapping.medications.sig_amounts import DoseAmount, given_in
 from fhir.mapping.medications.sig_frequency import MEALS_A_DAY, find_frequencies, normalise_sig
 from fhir.mapping.medications.sig_steps import steps_of
 from fhir.record.datatypes import (

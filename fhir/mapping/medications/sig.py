@@ -5,16 +5,15 @@ A dose that is not known has a `DoseProblem`: a reason for programs and a senten
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct, structs
 
+from fhir.mapping.medications.sig_amounts import SigAmount, counted_on, doses_in, given_in, hours_in
 from fhir.mapping.medications.sig_frequency import (
     A_DOSE,
     MEALS_A_DAY,
-    MOMENT_SIGNS,
     NUMBER,
-    UNIT,
     SigFrequency,
     find_frequencies,
     named_days,
@@ -22,9 +21,10 @@ from fhir.mapping.medications.sig_frequency import (
     without_days,
 )
 from fhir.mapping.medications.sig_languages import has_sign
+from fhir.mapping.medications.sig_limits import without_caps, without_maximum
 from fhir.record.text_budget import REMEMBERED
 from fhir.terminology.caching import remembered
-from fhir.terminology.dosing import DoseUnit, days_per_unit, dose_unit
+from fhir.terminology.dosing import days_per_unit
 
 ProblemReason: TypeAlias = Literal["not-stated", "contradiction", "no-weight", "unclear"]
 
@@ -60,42 +60,6 @@ WORDS_DIFFER = DoseProblem("the words and the structured dose contradict each ot
 CONTRADICTION = DoseProblem("timing code and repeat contradict each other", "contradiction")
 NO_WEIGHT = DoseProblem("the dose is for each kilogram and no weight is known", "no-weight")
 
-_AMOUNT = re.compile(
-    # "two 500 mg tablets", "1 x 500 mg"; else "500 mg", "1-2 tablets", "0.5 to 1 tab"
-    rf"(?<![\w./#])(?:(?P<count>{NUMBER}) (?:x )?(?={NUMBER} ?(?:mg|mcg|g|ug|µg)\b))?"
-    rf"(?P<low>{NUMBER})(?: ?(?:-|to|or) ?(?P<high>{NUMBER}))? ?(?P<unit>{UNIT})(?![\w])"
-    # "15 mg/kg", "30 mg/kg/day", "30 mg per kg per day"
-    r"(?P<by_weight> ?(?:/|per) ?kg\b(?:(?: ?/ ?| per )(?P<span>dose|day|d|24 ?h(?:ours|rs|r)?"
-    r"|h(?:(?:ou)?r)?|min(?:ute)?)\b)?)?"
-    # What a patch gives off and how fast an infusion runs: "25 mcg/hr", "1 mg/min".
-    r"(?P<rate>(?: ?/ ?| per )(?:h(?:(?:ou)?r)?|min(?:ute)?)\b)?"
-    r"(?! ?/ ?(?:\d|d?l\b|ml|m2))"
-)
-_MAXIMUM = re.compile(
-    rf"(?:max(?:imum)?\.?(?: (?:of|dose|daily|amount))*|not (?:to )?exceed(?:ing)?|not? more than|nte|mdd|limit)[: ]*"
-    rf"(?P<high>{NUMBER})(?! ?(?:x|times?|doses?)\b) ?(?P<unit>{UNIT})?"
-    r"(?: (?:of )?(?:acetaminophen|apap|tylenol))?"
-    r"(?: ?(?:/|per|in|a|every|each|within)? ?(?:1 )?(?:24 ?h(?:ours|rs|r)?|d|day|daily)\b)?"
-)
-# What is for each kilogram or square metre of a patient, and the most of it: "(max 1 g/dose, 4 g/day)", "up to 2 mg".
-_BY_SIZE = re.compile(r"(?:/|per) ?(?:kg|m(?:2|²|\^2))(?!\w)(?P<of_day> ?(?:/|per) ?(?:day|d|24 ?h)\b)?")
-_OF_WHAT = (
-    r"(?: ?(?:/|per|in|a|every|each|within|at)? ?(?:an? |one |1 )?(?:single )?(?:(?:24 ?h(?:ours|rs|r)?|d|day|daily)"
-    r"|(?:dose|time|administration))\b)?"
-)
-_MOST = (
-    rf"{NUMBER} ?(?:{UNIT})(?!\w)(?: ?(?:/|per) ?kg\b)?{_OF_WHAT}"
-    r"(?! ?(?:/|per|an?|every) ?(?:kg|h(?:(?:ou)?r)?|min\w*|w(?:ee)?k|month|m2|m²|m\^2)(?!\w))"
-)
-_CAP = re.compile(
-    r"\(?(?P<lead>\bup to|(?<!\d )\bcap(?:ped)?(?: (?:at|to|of))?|\bnot (?:to )?exceed(?:ing)?|\bnot? more than|\bnte"
-    r"|\b(?:max(?:im\w*)?\.?|mdd|limit(?:ed)?)(?: (?:of|to|at|is|single|dose|daily|amount))*)[: ]*"
-    rf"(?P<limits>{_MOST}(?:(?:,|;| or| and) ?(?:max\w*\.? )?{_MOST}){{0,2}})\)?"
-)
-_ONE_MOST = re.compile(
-    rf"(?P<count>{NUMBER}) ?(?P<unit>{UNIT})(?P<by_weight> ?(?:/|per) ?kg\b)?(?P<of_what>{_OF_WHAT})"
-)
-_OF_ONE_DOSE = re.compile(r"\b(?:dose|time|administration)\b")
 # Behind it stands what a dose may be raised to; "10 mg and up to 5 mg more" are two doses.
 _MORE = r"\b(?:rais|advanc|escalat|increas|titrat|uptitrat|doubl)\w*"
 _TO = rf"(?:{_MORE}(?! by\b)(?: \w+){{0,4}}? to|go(?: up)? to)"
@@ -124,7 +88,6 @@ _DURATION = re.compile(
     # "for 5/7" and "for 2/52", as prescribers of the United Kingdom write days and weeks.
     r"|\b(?:for|x) ?(?P<share>\d{1,2})/(?P<share_of>7|52)\b(?! ?(?:days? )?(?:/|per|a|each|every|in a) ?w(?:ee)?k)"
 )
-_MAXIMUM_SIGNS = ("max", "exceed", "more than", "nte", "mdd", "limit")
 _DURATION_SIGNS = ("for", "x", "during", "after", "×", "course", "lang", "long", "duration", ",", "da", "id ")
 # Days behind a comma that are those of a supply or a pause.
 _IS_NO_COURSE = re.compile(
@@ -157,76 +120,23 @@ _CYCLE = re.compile(
     rf"(?:\bon )?\bdays? 1(?: ?(?:-|to|through) ?\d{{1,2}}\b(?:{_DAYS_OF_CYCLE})?|{_DAYS_OF_CYCLE}| ?$"
     rf"|(?:(?:, ?| ?(?:and|&) ?)\d{{1,2}}\b(?! ?(?:m?g|ml)\b)){{1,9}}(?:{_DAYS_OF_CYCLE})?)"
 )
-# A limit of one dose, of an hour or of a week is none of a day.
-_OTHER_THAN_A_DAY = re.compile(
-    r" ?(?:/|per|in|at|a|every|each|within)? ?(?:(?:an?|1|the) )?(?:dose|time|administration|h(?:(?:ou)?r)?|min(?:ute)?"
-    r"|w(?:ee)?k|month|\d+ ?(?:h(?:(?:ou)?rs?)?|min(?:ute)?s?|days?|w(?:ee)?ks?))\b"
-)
-_ON_BOTH_SIDES = re.compile(r" ?(?:(?:in|into|to|per|via)? ?(?:each|both)|per) (?:nostrils?|nares|naris|eyes?|ears?)\b")
-# Over how long a dose runs; "for" and "x" say when a drip ends.
-_OVER = re.compile(
-    r"\b(?:(?P<drip>for|x|für|per)|over|during|in|über|ueber|sur|en|durante) (?:the (?:first|next) )?"
-    r"(?P<count>\d{1,3}(?:\.\d{1,2})?)(?: ?(?:-|to) ?(?P<most>\d{1,3}(?:\.\d{1,2})?))? ?-?"
-    r"(?P<unit>s(?:ec\w*|ek\w*)?\b|h(?:ou|eu|o)?r?|std|stunde|or[ae]\b|min)"
-)
-_IN_HOURS = {"s": 1 / 3600.0, "se": 1 / 3600.0, "mi": 1 / 60.0}
 # "x 4 doses", "twice daily, 14 doses"; "q2h x 2" are two doses too, "BID x 3" may be three days.
 _DOSES = re.compile(
     r"(?:(?:\bx|\bfor|×) ?(?:a total of )?|, ?(?=\d\d? doses ?(?:[.;)]|$)))(?P<count>\d{1,2}) (?:more )?doses\b"
     r"|\d ?h x ?(?P<bare>\d)(?![\d.]| ?(?:d|days?|w|wks?|weeks?|mo|months?|h|min|mg)\b)"
-)
-_HOURLY = re.compile(r"\d ?-?h(?:(?:ou)?r)? $")
-# "1 tablet in the morning, 1 at noon and 2 at bedtime": a count of what was named before.
-_COUNTED_ON = re.compile(
-    rf"(?P<joined>(?:\band|[,;&+]|\bplus) ?)?(?<![\w./-])(?<!at )(?P<count>{NUMBER}) (?=(?:nightly|qhs|qam|qpm|hs"
-    r"|(?:at|in|every|each|before|with) (?:the )?(?:bed ?time|night|morning|noon|midday|breakfast|lunch|dinner|supper"
-    r"|evening|afternoon|am|pm))\b)"
 )
 # "In the morning 1, in the evening 2 tablets": the first number is of tablets, too.
 _MOMENT_FIRST = re.compile(
     rf"(?:morning|noon|evening|bed ?time|night|breakfast|lunch|dinner|am|pm):? {NUMBER} ?(?:[,;]|and\b)"
 )
 _MEALS = re.compile(r"\b(?:meals|(?:each|every) meal)\b")
-_HOUR = re.compile(r"\bat \d")
 _AS_DIRECTED = re.compile(r"\b(?:(?:as|use) directed|per protocol|ud|asdir)\b")
 PER_DAY: Final = re.compile(r" ?(?:/|per|a) ?(?:day|d|24 ?h(?:ours|rs|r)?)\b")
 _DIVIDED = re.compile(r"\b(?:divided|in \d+ (?:equal )?doses)\b")
-_TOTAL = re.compile(r" ?(?:in )?total\b")
 _DAYS_UNCLEAR = DoseProblem("the words name single days of the week")
 _DAYS_DIFFER = DoseProblem("the words name days of the week that are left out or differ")
 SEVERAL = DoseProblem("the words name several amounts")
 CHANGING = DoseProblem("the dose changes over time or is left open")
-SPEED = re.compile(r"(?:\bat|\brate(?: of)?|speed|\bthan|\bmax\w*\.?|exceed\w*|\bgive|push|geschwindigkeit):? $")
-"""What stands before a rate that says how fast a dose is given."""
-DRIP = re.compile(
-    r"infus|perfus|\bdrip\b|\bgtt\b|continuous|\bpca\b|\bbag\b|premix|\bin \d+ ?ml\b|driver|\bcsci\b|pumpe"
-)
-"""What says of an order, in its words or its product's, that it runs and is not injected."""
-_MINUTE = 1 / 1440.0
-_VERB = re.compile(r"\b(?:take|give|use|apply|inhale|inject|insert|place|chew|swallow|dissolve|sig)\b:?")
-
-
-class DoseAmount(Struct, frozen=True, gc=False):
-    """The amount of one administration, or of a rate: `low` to `high` of a unit."""
-
-    low: float
-    high: float
-    unit: DoseUnit
-
-
-class SigAmount(DoseAmount, frozen=True, gc=False):
-    """How much at a time; `start` and `end` are where the words say it.
-
-    `milligrams` are what the words say further on that these are: "3 tablets daily (600 mg)". Whether they are depends
-    on the product.
-    """
-
-    start: int
-    end: int
-    milligrams: tuple[float, float] | None = None
-
-
-AnyAmount = TypeVar("AnyAmount", bound=DoseAmount)
 
 
 class Sig(Struct, frozen=True, gc=False):
@@ -268,7 +178,7 @@ def read_sig(words: str) -> Sig:
     """
     if len(words) > LONGEST_SIG:
         return Sig(problem=_TOO_LONG)
-    text, cap, a_day = _without_caps(normalise_sig(words))
+    text, cap, a_day = without_caps(normalise_sig(words))
     return _at_most(_read(text, Sig(maximum=a_day, cap=cap)), cap)
 
 
@@ -277,7 +187,7 @@ def _read(text: str, frame: Sig) -> Sig:
     raises = [*_RAISE.finditer(text)] if has_sign(text, _RAISE_SIGNS) else []
     if len(raises) > _MOST_RAISES:
         return structs.replace(frame, problem=CHANGING)
-    raise_to = next((match for match in raises if _amounts(text[: match.start()])), None)
+    raise_to = next((match for match in raises if doses_in(text[: match.start()])), None)
     if raise_to is None:
         return _read_step(text, frame)
     start, end = raise_to.span()
@@ -294,18 +204,14 @@ def _read(text: str, frame: Sig) -> Sig:
 
 
 def _read_step(text: str, frame: Sig) -> Sig:
-    cap, maximum = frame.cap, _MAXIMUM.search(text) if has_sign(text, _MAXIMUM_SIGNS) else None
-    sentence = text if maximum is None else f"{text[: maximum.start()]} {text[maximum.end() :]}"
-    other = _OTHER_THAN_A_DAY.match(text, maximum.end()) if maximum is not None else None
-    if maximum is not None and (other or _HOURLY.search(text[: maximum.start()])):
-        cap = cap or (_maximum(maximum) if other and _OF_ONE_DOSE.search(other.group()) else None)
-        maximum = None
-    as_needed = _AS_NEEDED.search(sentence) is not None
-    frame = Sig(as_needed=as_needed, days=_days(sentence), maximum=frame.maximum or _maximum(maximum), cap=cap)
+    most = without_maximum(text)
+    sentence, as_needed = most.rest, _AS_NEEDED.search(most.rest) is not None
+    maximum, cap = frame.maximum or most.of_day, frame.cap or most.of_dose
+    frame = Sig(as_needed=as_needed, days=_days(sentence), maximum=maximum, cap=cap)
     sentence, durations = _DURATION.subn(" ", sentence)
-    if durations > 1 and len(_amounts(sentence)) > 1:
+    if durations > 1 and len(doses_in(sentence)) > 1:
         return structs.replace(frame, problem=CHANGING)
-    if len(_amounts(sentence)) <= 1:
+    if len(doses_in(sentence)) <= 1:
         sentence = _CYCLE.sub(" ", sentence)
     if _CHANGES.search(sentence):
         return structs.replace(frame, problem=said_instead(sentence, of_changes=True) or CHANGING)
@@ -317,7 +223,7 @@ def _read_step(text: str, frame: Sig) -> Sig:
         sig = _on_named_days(sig, on_days)
     if sig.amount is None and sig.times_high is None and not sig.parts and _AS_DIRECTED.search(sentence):
         return structs.replace(sig, problem=sig.problem or LEFT_OPEN)
-    return sig if sig.maximum is not None or maximum is None else _with_counted_maximum(sig, maximum)
+    return sig if sig.maximum is not None or most.match is None else _with_counted_maximum(sig, most.match)
 
 
 # What words say instead of a frequency, and why there is none then; the first that fits counts.
@@ -369,33 +275,6 @@ def _on_named_days(sig: Sig, on_days: frozenset[str]) -> Sig:
     return structs.replace(sig, times_low=sig.times_low * share, times_high=sig.times_high * share, on_days=on_days)
 
 
-def _without_caps(text: str) -> tuple[str, SigAmount | None, SigAmount | None]:
-    """Take out of words by weight or surface what one dose and what a day is at most, and return them beside the rest.
-
-    What does not say of which of the two it is the most is that of a dose; behind how often it may be of a day, too.
-    """
-    size = _BY_SIZE.search(text) if has_sign(text, ("kg", "m2", "m²", "m^2")) else None
-    if size is None:
-        return text, None, None
-    caps = [match for match in _CAP.finditer(text) if not (match["lead"] == "up to" and "kg" in match["limits"])]
-    of_dose: list[SigAmount] = []
-    of_day: list[SigAmount] = []
-    rest = text
-    for match in reversed(caps):
-        rest = f"{rest[: match.start()]} {rest[match.end() :]}"
-        is_behind = any(time.high >= 1.0 for time in find_frequencies(text[: match.start()]))
-        for each in _ONE_MOST.finditer(match["limits"]):
-            unit = dose_unit(f"{each['unit']}{'/kg' if each['by_weight'] else ''}")
-            most = SigAmount(float(each["count"]), float(each["count"]), unit, *match.span()) if unit else None
-            is_of_dose = _OF_ONE_DOSE.search(each["of_what"]) is not None
-            is_of_day = not is_of_dose and bool(each["of_what"] or "daily" in match["lead"] or size["of_day"])
-            if most is not None and not is_of_day:
-                of_dose.append(most)
-            if most is not None and (is_of_day or (is_behind and not is_of_dose and "kg" in size.group())):
-                of_day.append(most)
-    return rest, min(of_dose, key=_bounds, default=None), min(of_day, key=_bounds, default=None)
-
-
 def _at_most(sig: Sig, cap: SigAmount | None) -> Sig:
     """Return "15 mg/kg (1425 mg, max 1 g)" as 1 g; what is still for each kilogram is weighed first."""
     amount = sig.amount
@@ -407,10 +286,6 @@ def _at_most(sig: Sig, cap: SigAmount | None) -> Sig:
     return structs.replace(sig, amount=structs.replace(amount, low=min(amount.low, most), high=min(amount.high, most)))
 
 
-def _bounds(most: SigAmount) -> tuple[bool, float]:
-    return most.unit.by_weight, most.high * most.unit.factor
-
-
 def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
     """ "Max 6 a day" is six of what is taken."""
     if sig.amount is None or sig.amount.unit.kind not in ("unit", "actuation"):
@@ -420,10 +295,10 @@ def _with_counted_maximum(sig: Sig, match: re.Match[str]) -> Sig:
 
 
 def _of_parts(text: str, frame: Sig) -> Sig:
-    amounts = _counted_on(text, _amounts(text))
+    amounts = counted_on(text, doses_in(text))
     if amounts is None or (amounts and _MOMENT_FIRST.search(text)):
         return structs.replace(frame, problem=SEVERAL)
-    times = find_frequencies(_without_amounts(text, amounts))
+    times = find_frequencies(_withoutdoses_in(text, amounts))
     if _DIVIDED.search(text):
         # "15 mg daily divided TID": the day is that of the amount.
         times = [time for time in times if time.high != 1.0] or times
@@ -502,7 +377,7 @@ def _is_between_meals(text: str, times: Sequence[SigFrequency]) -> bool:
     return not at_meals and _MEALS.search(text) is not None and all(time.by_clock for time in times)
 
 
-def _without_amounts(text: str, amounts: Iterable[SigAmount]) -> str:
+def _withoutdoses_in(text: str, amounts: Iterable[SigAmount]) -> str:
     """Put a blank for each letter of an amount in the words: the day of "mg/kg/day" says nothing about how often."""
     for amount in amounts:
         text = f"{text[: amount.start]}{' ' * (amount.end - amount.start)}{text[amount.end :]}"
@@ -522,126 +397,6 @@ def _days(text: str) -> float | None:
     unit = days_per_unit(match["unit"] or match["lasting_unit"] or match["alone_unit"] or match["last_unit"])
     count = match["count"] or match["lasting"] or match["alone"] or match["last"]
     return float(count) * unit if unit is not None else None
-
-
-def _maximum(match: re.Match[str] | None) -> SigAmount | None:
-    if match is None:
-        return None
-    unit = dose_unit(match["unit"]) if match["unit"] else None
-    high = float(match["high"])
-    return SigAmount(high, high, unit, match.start(), match.end()) if unit is not None else None
-
-
-def amounts_in(text: str, start: int = 0) -> list[SigAmount]:
-    """Return every amount that plain words name, doses and rates, from left to right."""
-    amounts = []
-    for match in _AMOUNT.finditer(text, start):
-        unit = _unit(match)
-        if unit is not None:
-            count = float(match["count"]) if match["count"] else 1.0
-            count *= 2.0 if _ON_BOTH_SIDES.match(text, match.end()) else 1.0
-            low = float(match["low"]) * count
-            high = float(match["high"]) * count if match["high"] else low
-            amounts.append(SigAmount(min(low, high), max(low, high), unit, match.start(), match.end()))
-    return amounts
-
-
-def _amounts(text: str) -> list[SigAmount]:
-    verb = _VERB.search(text)
-    amounts = amounts_in(text, verb.end()) if verb is not None else []
-    if all(
-        map(is_rate, amounts)
-    ):  # "4 mL swish and swallow", "10 mg IV, give at 1 mg/min": the dose is before the verb
-        amounts = amounts_in(text)
-    # "2 g at 100 mL/hr" says how fast, beside how much.
-    amounts = [amount for amount in amounts if not _is_speed(text, amount)] or amounts
-    return _without_restatement(text, amounts)
-
-
-def is_rate(amount: DoseAmount) -> bool:
-    """Whether it is so much in an hour or a minute."""
-    return amount.unit.span_days is not None and amount.unit.span_days < 1.0
-
-
-def _is_speed(text: str, amount: SigAmount) -> bool:
-    is_injected = amount.unit.span_days == _MINUTE and not (DRIP.search(text) or "titrat" in text)
-    return is_rate(amount) and (is_injected or SPEED.search(text, 0, amount.start) is not None)
-
-
-def _counted_on(text: str, amounts: list[SigAmount]) -> list[SigAmount] | None:
-    """Return the amounts with the counts that go on from them; None where it is not clear what is counted."""
-    counts = list(_COUNTED_ON.finditer(text)) if amounts and has_sign(text, MOMENT_SIGNS) else []
-    if not counts:
-        return amounts
-    unit = amounts[0].unit
-    are_before = all(amount.start < counts[0].start() for amount in amounts)
-    # "1 (500 mg) … and 2 …": of a mass it is not said whether the number is of milligrams or of tablets.
-    if not are_before or unit.kind == "mg" or _HOUR.search(text) or not all(count["joined"] for count in counts):
-        return None
-    values = [(float(count["count"]), count) for count in counts]
-    return amounts + [
-        SigAmount(value, value, unit, match.start("count"), match.end("count")) for value, match in values
-    ]
-
-
-def _unit(match: re.Match[str]) -> DoseUnit | None:
-    if match["by_weight"]:
-        span = match["span"] or "dose"
-        span = "min" if span.startswith("min") else "h" if span.startswith("h") else "dose" if span == "dose" else "day"
-        return dose_unit(f"{match['unit']}/kg/{span}")
-    if match["rate"]:
-        return dose_unit(f"{match['unit']}/{'min' if 'min' in match['rate'] else 'h'}")
-    return dose_unit(match["unit"])
-
-
-def _without_restatement(text: str, sig_amounts: list[SigAmount]) -> list[SigAmount]:
-    """Drop a mass in brackets or right after a count: "1 tablet (500 mg)", "1 tab 500 mg", "500 mg (1 tab)"."""
-    kept: list[SigAmount] = []
-    pairs = len(sig_amounts) > 2
-    for amount in sig_amounts:
-        repeated = _said_once(text, kept[-1], amount, of_several=pairs) if kept else None
-        if repeated is None:
-            kept.append(amount)
-        else:
-            kept[-1] = repeated
-    return kept
-
-
-_THEN_IN_BRACKETS = re.compile(r"[a-z][a-z0-9 ]*\((?:= ?)?")
-_CLOSED = re.compile(r"(?: total)?\)")
-
-
-def _said_once(text: str, first: SigAmount, second: SigAmount, *, of_several: bool) -> SigAmount | None:
-    """Return the one amount that two of them say; None where they are two."""
-    between = text[first.end : second.start].strip()
-    kinds = {first.unit.kind, second.unit.kind}
-    is_beside = between in ("(", "=")
-    counted, mass = (first, second) if second.unit.kind == "mg" else (second, first)
-    if first.unit.by_weight != second.unit.by_weight and len(kinds) == 1 and (is_beside or between == "(="):
-        # "15 mg/kg (1,050 mg)": what this patient is given is said, too.
-        chosen = second if first.unit.by_weight else first
-    elif kinds == {"mL", "activity"} and is_beside:
-        chosen = first if first.unit.kind == "activity" else second
-    elif kinds == {"mL", "mg"} and is_beside and first.unit.kind == "mL":
-        chosen = second  # A mass after a volume is what is in all of it: "20 mL (200 mg)".
-    elif kinds == {"unit", "mg"} and _THEN_IN_BRACKETS.fullmatch(between):
-        # "3 tablets daily (600 mg)", "1 tablet daily (20 mg total)", "600 mg daily (3 tablets)"
-        is_mass = not mass.unit.by_weight and mass.unit.span_days is None
-        if first.milligrams is not None or not is_mass or not _CLOSED.match(text, second.end):
-            return None
-        milligrams = (mass.low * mass.unit.factor, mass.high * mass.unit.factor)
-        return structs.replace(first, low=counted.low, high=counted.high, unit=counted.unit, milligrams=milligrams)
-    elif between not in ("", "(", "=", ",") or len(kinds) == 1 or mass.unit.kind != "mg":
-        return None
-    elif mass.unit.span_days is not None and counted.unit.kind in ("patch", "unit"):
-        chosen = counted
-    elif _TOTAL.match(text, mass.end):
-        chosen = mass
-    else:
-        # One tablet that holds so much is that much. Of more than one it is not said whether each or all, and among
-        # several amounts all are counted alike.
-        chosen = mass if counted.high == counted.low == 1.0 and not of_several else counted
-    return SigAmount(chosen.low, chosen.high, chosen.unit, first.start, second.end)
 
 
 def _parts(
@@ -694,24 +449,6 @@ def _while_it_runs(text: str, amount: SigAmount, rate: SigFrequency | None) -> S
     lasts = hours_in(text, is_drip=True) if (amount.unit.span_days or 1.0) < 1.0 else None
     days = (lasts or 24.0) / 24.0 * (max(1.0, rate.high) if rate is not None else 1.0)
     return given_in(days, amount) if days < 1.0 else None
-
-
-def given_in(days: float, rate: AnyAmount) -> AnyAmount:
-    """Return what a rate gives in so many days."""
-    share = days / (rate.unit.span_days or 1.0)
-    unit = structs.replace(rate.unit, span_days=None)
-    return structs.replace(rate, low=rate.low * share, high=rate.high * share, unit=unit)
-
-
-def hours_in(text: str, *, is_drip: bool, times: float | None = None) -> float | None:
-    """Return the hours over which a dose runs, or for which a drip does; the longer end of a range."""
-    for match in _OVER.finditer(text):
-        hours = float(match["most"] or match["count"]) * _IN_HOURS.get(match["unit"][:2], 1.0)
-        # "q6h for 24 hours" is a course, "for 1 hour 3 times daily" is not: it ends before the next one.
-        is_short = times is not None and hours * times <= 24.0
-        if is_drip or is_short or not match["drip"] or match["unit"][:2] in _IN_HOURS:
-            return hours or None
-    return None
 
 
 def _is_daily_total(text: str, amount: SigAmount, rate: SigFrequency | None) -> bool:

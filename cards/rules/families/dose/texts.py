@@ -16,7 +16,7 @@ from cards.rules.families.dose.sums import DraftDose, Implausible, body_surface_
 from cards.rules.patient.context import RuleContext
 from cards.text import capitalized, format_dose, format_number
 from fhir.mapping.medications.identity import MedicationIdentity
-from fhir.mapping.medications.sig import is_rate
+from fhir.mapping.medications.sig_amounts import is_rate
 from fhir.mapping.weights import format_kg, judged_weight
 from fhir.terminology.conditions import CONDITION_GROUPS
 
