@@ -39,12 +39,10 @@ from fhir.mapping.medications.sig import (
 from fhir.mapping.medications.sig_amounts import DoseAmount
 from fhir.mapping.medications.sig_frequency import find_frequencies, normalise_sig
 from fhir.mapping.medications.sig_steps import steps_of
-from fhir.record.datatypes import Dosage, DoseAndRate, Quantity, Timing, TimingRepeat
+from fhir.record.datatypes import Dosage, Quantity
 from fhir.record.resources import DispenseRequest, MedicationDispense, MedicationRequest
 from fhir.terminology.caching import remembered
 from fhir.terminology.dosing import dose_unit
-from fhir.terminology.medication_strength import Strength
-from fhir.terminology.medications import Ingredient
 
 Certainty: TypeAlias = Literal["exact", "range", "maximum_prn", "unknown"]
 
@@ -110,15 +108,7 @@ def daily_dose(order: Order, identity: MedicationIdentity, weight_kg: float | No
     """
     if not identity.recognised:
         return DailyDose(problem=DoseProblem("the medication is not recognized"))
-    if weight_kg is None and (dosage := _plain_dosage(order)) is not None:
-        supply = supply_of(order) or DispenseRequest()
-        plain = DispenseRequest(
-            quantity=supply.quantity,
-            expectedSupplyDuration=supply.expectedSupplyDuration,
-            numberOfRepeatsAllowed=supply.numberOfRepeatsAllowed,
-        )
-        return _plain_dose(identity.ingredients, identity.strengths, identity.millilitres, dosage, plain)
-    return _computed(order, identity, weight_kg)
+    return _computed(order.dosageInstruction, supply_of(order), identity, weight_kg)
 
 
 def instructions_of(order: Order) -> tuple[Dosage, ...]:
@@ -127,8 +117,11 @@ def instructions_of(order: Order) -> tuple[Dosage, ...]:
     return order.dosageInstruction or ((Dosage(text=concept.text),) if concept is not None and concept.text else ())
 
 
-def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | None) -> DailyDose:
-    dosages = order.dosageInstruction
+# Many orders repeat from call to call and from patient to patient: nothing here is of one of them but its words.
+@remembered("daily doses", entries=4096, longest=600)
+def _computed(
+    dosages: tuple[Dosage, ...], dispense: DispenseRequest | None, identity: MedicationIdentity, weight_kg: float | None
+) -> DailyDose:
     given = dosages or (Dosage(text=identity.words),)
     if len(dosages) == 1 and stands_beside_name(dosages[0], identity):
         given = (replace(dosages[0], text=f"{identity.words} {dosages[0].text}"),)
@@ -142,7 +135,6 @@ def _computed(order: Order, identity: MedicationIdentity, weight_kg: float | Non
     )
     if not dosages and dose.certainty == "unknown" and dose.activity is None and dose.problem != NO_WEIGHT:
         dose = DailyDose(problem=NO_DOSAGE)
-    dispense = supply_of(order)
     if dose.duration_days is None and (days := _days(dispense, instructions, sequential)) is not None:
         dose = replace(dose, duration_days=days)
     # What is left open may be filled by a quantity and the days it is to last; a contradiction may not.
@@ -157,19 +149,6 @@ def _in_steps(dosage: Dosage) -> tuple[Dosage, ...]:
     if not dosage.text or dosage.doseAndRate or dosage.timing is not None:
         return ()
     return tuple(replace(dosage, text=step, sequence=number) for number, step in enumerate(steps_of(dosage.text), 1))
-
-
-@remembered("plain doses", entries=4096, longest=300)
-def _plain_dose(
-    ingredients: tuple[Ingredient, ...],
-    strengths: tuple[Strength | None, ...],
-    millilitres: float | None,
-    dosage: Dosage,
-    supply: DispenseRequest,
-) -> DailyDose:
-    """Compute the dose of an order that says no more than this: one for all who take a product of these strengths."""
-    order = MedicationRequest(dosageInstruction=(dosage,), dispenseRequest=supply)
-    return _computed(order, MedicationIdentity("", ingredients, strengths, millilitres=millilitres), None)
 
 
 def _of_supply(dose: DailyDose, dispense: DispenseRequest, identity: MedicationIdentity) -> DailyDose | None:
@@ -495,30 +474,6 @@ def _lasts(quantity: Quantity, instruction: Instruction) -> float | None:
     if dose_unit(quantity.code or quantity.unit) != amount.unit:
         return None
     return quantity.value / (amount.high * times)
-
-
-# Plain orders: so much so often, and perhaps for how long, in one instruction; nearly all are such. What they mean for
-# a product is the same for everyone and is remembered. An order with a date or a limit, which may be of a patient, is
-# none.
-
-
-def _plain_dosage(order: Order) -> Dosage | None:
-    """Return the one instruction without what changes no number; None where it says anything more for the dose."""
-    dosage = order.dosageInstruction[0] if len(order.dosageInstruction) == 1 else None
-    timing = dosage.timing if dosage is not None else None
-    if dosage is None or timing is None or timing.repeat is None or len(dosage.doseAndRate) != 1:
-        return None
-    often = timing.repeat
-    repeat = TimingRepeat(
-        often.boundsDuration, frequency=often.frequency, period=often.period, periodUnit=often.periodUnit
-    )
-    dose = DoseAndRate(doseQuantity=dosage.doseAndRate[0].doseQuantity)
-    plain = Dosage(
-        text=dosage.text, timing=Timing(repeat=repeat), asNeededBoolean=dosage.asNeededBoolean, doseAndRate=(dose,)
-    )
-    of_dose = (replace(dosage.doseAndRate[0], type=None),)
-    whole = replace(dosage, sequence=None, additionalInstruction=(), route=None, doseAndRate=of_dose)
-    return plain if dose.doseQuantity is not None and whole == plain else None
 
 
 def supply_of(order: Order) -> DispenseRequest | None:

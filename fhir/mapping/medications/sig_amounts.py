@@ -84,6 +84,7 @@ def amounts_in(text: str, start: int = 0) -> list[SigAmount]:
 
 
 def doses_in(text: str) -> list[SigAmount]:
+    """Return the amounts that are taken: behind the verb where one stands there, each said once, and no speed."""
     verb = _VERB.search(text)
     amounts = amounts_in(text, verb.end()) if verb is not None else []
     if all(

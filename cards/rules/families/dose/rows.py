@@ -13,6 +13,7 @@ from cards.rules.patient.orders import order_text
 from fhir.mapping.medications.administration import CONTAINER, Administration, Measure, administrations
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.analytes import ANALYTES
+from fhir.terminology.caching import remembered
 
 
 def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
@@ -59,7 +60,9 @@ _BY_MOUTH = "this is a dose by mouth; no limit is known for an injection"
 _ROUTES_IN_NAMES = ("intrathecal", "flush", "nasal", "patch")
 
 
-def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
+# Settled once for a medication: every draft of it and three questions about it ask.
+@remembered("limits of a route", entries=2048, longest=1000)
+def limits_of_route(rxcui: str, medication: MedicationIdentity) -> tuple[Limit, ...]:
     """Return the rows of the order's route; a drug that is only injected is, whatever its order says."""
     rows = LIMITS.get(rxcui, ())
     written = medication.route.lower()
@@ -75,7 +78,7 @@ def limits_of_route(rxcui: str, medication: MedicationIdentity) -> list[Limit]:
     routes |= {"intravenous"} if says("intravenous", written) else set()
     if says("swallowed", f"{written} {medication.dose_form}"):
         routes -= {"injected"}
-    return [row for row in rows if row.route in routes or (row.route and written.startswith(row.route))]
+    return tuple([row for row in rows if row.route in routes or (row.route and written.startswith(row.route))])
 
 
 class OrderedDose:
@@ -111,7 +114,7 @@ class OrderedDose:
             by_mouth = _alarm_of_day([row for row in rows if row.route in ("", "any")], self.weight_kg)
             told = [replace(row, form="", population="continued", is_lead=True, note=_BY_MOUTH) for row in by_mouth]
             return [replace(row, ten_fold_from=max(row.ten_fold_from or 0.0, TEN_FOLD * row.most)) for row in told]
-        of_route = self.of_route[rxcui]
+        of_route = [*self.of_route[rxcui]]
         if says("swallowed", text) and not self.medication.is_injected:  # "diltiazem 120 mg, 1 tablet twice daily"
             of_route = [row for row in of_route if row.route != "injected"]
         if "patch" not in text:

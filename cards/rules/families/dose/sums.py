@@ -97,7 +97,7 @@ class DraftDose(OrderedDose):
         is_unknown = self.is_only_swallowed or not any(self.limits.values())
         for rxcui, rows in self.rows.items():
             # Without the age, which chooses the limits, nothing is known, unless any age chooses the same.
-            of_route = self.of_route[rxcui] if self.context.age_years is None else []
+            of_route = self.of_route[rxcui] if self.context.age_years is None else ()
             if of_route and self.age_for(of_route) is None:
                 is_unknown = True
                 continue
