@@ -62,22 +62,12 @@ def why_unknown(context: RuleContext) -> tuple[str, str]:
     return "dose-not-known", "the dose of the draft or one that was given before is not known."
 
 
-def dose_text(context: RuleContext) -> str | None:
+def dose_text(dose: LifetimeDose) -> str:
     """Return "at least 560 mg/m2"."""
-    dose = lifetime_dose(context)
-    if dose is None:
-        return None
     least = "" if dose.is_whole else "at least "
     return f"{least}{format_number(dose.mg_m2, [dose.most_mg_m2], 0)} mg/m2"
 
 
-def most_text(context: RuleContext) -> str | None:
-    """Return "550 mg/m2"."""
-    dose = lifetime_dose(context)
-    return f"{format_number(dose.most_mg_m2)} mg/m2" if dose is not None else None
-
-
-def count_text(context: RuleContext) -> str | None:
+def count_text(dose: LifetimeDose) -> str:
     """Return "6 administrations"."""
-    dose = lifetime_dose(context)
-    return f"{dose.count} administration{'' if dose.count == 1 else 's'}" if dose is not None else None
+    return f"{dose.count} administration{'' if dose.count == 1 else 's'}"

@@ -2,12 +2,12 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec.structs import replace
 
-from cards.rules.engine.family import Placeholder, TableRow
+from cards.rules.engine.family import Placeholder, TableRow, written
 from cards.rules.families.dose import lifetime
 from cards.rules.families.dose.excess import TEN_FOLD, Excess
 from cards.rules.families.dose.knowledge import ADULT_YEARS, FORMS, Limit, evidence_of
@@ -186,12 +186,8 @@ def _times_maximum(excess: Excess) -> str:
     return f"{math.floor(excess.times * 10) / 10:g}" if is_small else _whole(excess.times)
 
 
-def _of_worst(words: Callable[[Excess], str]) -> Callable[[RuleContext], str | None]:
-    return lambda context: words(excess) if (excess := worst_excess(context)) is not None else None
-
-
-def _of_implausible(words: Callable[[Implausible], str]) -> Callable[[RuleContext], str | None]:
-    return lambda context: words(dose) if (dose := dose_of(context).implausible[0]) is not None else None
+def _implausible(context: RuleContext) -> Implausible | None:
+    return dose_of(context).implausible[0]
 
 
 def _how_often(context: RuleContext) -> str | None:
@@ -241,14 +237,14 @@ def _ordered(context: RuleContext) -> str:
 
 PLACEHOLDERS: Final = {
     "ordered": Placeholder(_ordered),
-    "over_drug": Placeholder(_of_worst(lambda excess: excess.limit.drug), "chlorpheniramine"),
+    "over_drug": Placeholder(written(worst_excess, lambda excess: excess.limit.drug), "chlorpheniramine"),
     "amount": Placeholder(amount, "12,800.5 mg/day with the other order"),
     "most": Placeholder(_most, "the usual maximum first dose of 4,000 mg/day (extended release)"),
     "note": Placeholder(_note),
     "child_dosed": Placeholder(_child_dosed),
     "error": Placeholder(_error),
-    "times": Placeholder(_of_worst(_times_maximum), "1,000"),
-    "times_recommended": Placeholder(_of_implausible(lambda dose: _whole(dose.times)), "1,000"),
+    "times": Placeholder(written(worst_excess, _times_maximum), "1,000"),
+    "times_recommended": Placeholder(written(_implausible, lambda dose: _whole(dose.times)), "1,000"),
     "labelled_age": Placeholder(
         lambda context: str(row.labelled_from) if (row := dose_of(context).labelled_from) is not None else None, "18"
     ),
@@ -256,12 +252,16 @@ PLACEHOLDERS: Final = {
         lambda context: capitalized(weight_gap(context)) if dose_of(context).wants_weight else None,
         "The weight on record cannot be right (140.5 kg on 2026-11-20)",
     ),
-    "lifetime_dose": Placeholder(lifetime.dose_text, "at least 1,560 mg/m2"),
-    "lifetime_most": Placeholder(lifetime.most_text, "550 mg/m2"),
-    "lifetime_count": Placeholder(lifetime.count_text, "12 administrations"),
-    "far_drug": Placeholder(_of_implausible(lambda dose: dose.row.drug), "mycophenolate mofetil"),
-    "written": Placeholder(_of_implausible(lambda dose: f"{format_dose(dose.amount)} mg/day"), "120,000.5 mg/day"),
-    "recommended": Placeholder(_of_implausible(_recommended), "24,000 mg/day scaled to 12.5 kg"),
+    "lifetime_dose": Placeholder(written(lifetime.lifetime_dose, lifetime.dose_text), "at least 1,560 mg/m2"),
+    "lifetime_most": Placeholder(
+        written(lifetime.lifetime_dose, lambda dose: f"{format_number(dose.most_mg_m2)} mg/m2"), "550 mg/m2"
+    ),
+    "lifetime_count": Placeholder(written(lifetime.lifetime_dose, lifetime.count_text), "12 administrations"),
+    "far_drug": Placeholder(written(_implausible, lambda dose: dose.row.drug), "mycophenolate mofetil"),
+    "written": Placeholder(
+        written(_implausible, lambda dose: f"{format_dose(dose.amount)} mg/day"), "120,000.5 mg/day"
+    ),
+    "recommended": Placeholder(written(_implausible, _recommended), "24,000 mg/day scaled to 12.5 kg"),
     "how_often": Placeholder(_how_often, "12.5 times a week"),
     "duration": Placeholder(
         lambda context: None if context.duration_days is None else format_number(context.duration_days), "365"
