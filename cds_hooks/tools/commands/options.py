@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -21,16 +21,18 @@ Client = Annotated[str | None, typer.Option(help="Of this client only.")]
 Service = Annotated[str | None, typer.Option(help="Of this service only.")]
 
 
-def _time(text: str) -> datetime:
+def _instant(text: str) -> int:
+    """Return the microseconds since 1970 of a time, which is UTC where it names no zone."""
     try:
-        return datetime.fromisoformat(text)
-    except ValueError as error:
+        time = datetime.fromisoformat(text)
+        return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+    except (ValueError, OverflowError) as error:
         wanted = "must be a date or a time, as 2026-11-20 or 2026-11-20T14:00:00Z"
         raise typer.BadParameter(f"{wanted}; received {text[:40]!r}. Nothing was read.") from error
 
 
-Since = Annotated[datetime | None, typer.Option(parser=_time, metavar="<datetime>", help="Not before this time (UTC).")]
-Before = Annotated[datetime | None, typer.Option(parser=_time, metavar="<datetime>", help="Before this time (UTC).")]
+Since = Annotated[int | None, typer.Option(parser=_instant, metavar="<datetime>", help="Not before this time (UTC).")]
+Before = Annotated[int | None, typer.Option(parser=_instant, metavar="<datetime>", help="Before this time (UTC).")]
 
 
 def print_json(value: object) -> None:

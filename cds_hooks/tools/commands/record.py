@@ -39,7 +39,7 @@ from cds_hooks.tools.commands.options import (
     progress_bars,
     said_in_a_sentence,
 )
-from cds_hooks.tools.commands.record_options import microseconds, note_export, record_url
+from cds_hooks.tools.commands.record_options import note_export, record_url
 from cds_hooks.tools.kit.commands.plain_group import PlainGroup
 from models_onnx.artifact.keys import Keys, local_signer, public_file, read_keys, read_signer
 from models_onnx.errors import SignatureRefused
@@ -258,7 +258,7 @@ def export(
             raise failure(f"{needed} Nothing was written or removed.", 2)
         _remove_old(client, remove_older_than, to, key, by, database)
         return
-    wanted = DecisionFilter(client=client, patient=patient, since=microseconds(since), until=microseconds(until))
+    wanted = DecisionFilter(client=client, patient=patient, since=since, until=until)
     with _said_in_a_sentence():
         url = record_url(database)
         note_export(url, f"record export --format {form}")

@@ -1,6 +1,5 @@
 """What every command about the record reads of its options; it imports little, so that these commands start quickly."""
 
-from datetime import UTC, datetime
 from getpass import getuser
 
 from cds_hooks.evidence.storage.content import use_site_keys
@@ -24,10 +23,3 @@ def note_export(url: str, command: str) -> None:
 
     newest_number(url)  # else an empty record would be made at a wrong address
     add_event(url, EXPORT_EVENT, getuser(), {"command": command})
-
-
-def microseconds(time: datetime | None) -> int | None:
-    """Microseconds since 1970 of a time that is UTC where it names no zone."""
-    if time is None:
-        return None
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1_000_000)

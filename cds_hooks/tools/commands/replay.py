@@ -32,7 +32,7 @@ from cds_hooks.tools.commands.options import (
     print_json,
     progress_bars,
 )
-from cds_hooks.tools.commands.record_options import microseconds, record_url
+from cds_hooks.tools.commands.record_options import record_url
 from cds_hooks.tools.kit.tables import print_table
 
 _SAME, _DIFFERS, _UNUSABLE, _NOTHING = 0, 1, 2, 3
@@ -70,7 +70,7 @@ def replay(
     if decision is None and sample is None and since is None and until is None:
         raise failure("Name a decision, or say which ones: --sample 1%, --since 2026-11-20.", _UNUSABLE)
     share = _share(sample)
-    wanted = DecisionFilter(service, client=client, since=microseconds(since), until=microseconds(until))
+    wanted = DecisionFilter(service, client=client, since=since, until=until)
     wanted = msgspec.structs.replace(wanted, has_trials=not against)
     try:
         url = record_url(database)
