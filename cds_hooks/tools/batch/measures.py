@@ -1,19 +1,18 @@
 """Counts the gaps in care that published quality measures leave in a folder of FHIR, by patient and group."""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from cards.knowledge.artifact import Artifact, check_folder
 from cards.knowledge.measure import gaps_in_care
 from cds_hooks.settings import Settings
-from cds_hooks.tools.batch.charts import RawChart, Wanted, charts_of
-from cds_hooks.tools.batch.run import FhirJob, FhirResult, in_batches
+from cds_hooks.tools.batch.charts import RawChart, Wanted
+from cds_hooks.tools.batch.run import FhirJob, Scored, Sent
 from cds_hooks.tools.batch.scoring import Score, table_of
-from models_onnx.batch.run import output_file
 from models_onnx.errors import BatchRefused
 
 
@@ -38,24 +37,27 @@ def measures_named(names: Iterable[str], configured: Settings) -> list[Artifact]
     return chosen
 
 
-def score_measures(job: FhirJob, measures: list[Artifact], progress: Callable[[int], None]) -> FhirResult:
-    """Write what each group of each measure says of every patient, for the calendar year of the job.
+class MeasureScorer(Sent):
+    """Scores charts by the measures of one job: what each group says of every patient, for the job's calendar year."""
 
-    Raises:
-        BatchRefused: the folder holds no FHIR or no patient, or the form of the output is not known.
-    """
-    result = FhirResult()
-    wanted = Wanted(tuple(sorted({"Patient", *(kind for measure in measures for kind in measure.reads)})), ())
-    with output_file(job.out) as write, charts_of(job.folder, wanted, result.resources) as charts:
-        for batch in in_batches(charts):
-            scores = [score for chart in batch for score in _scores(job, measures, chart)]
-            result.patients += len(batch)
-            result.counted += Counter(f"{score.name} {score.output} {score.value or score.reason}" for score in scores)
-            write(table_of(scores))
-            progress(result.patients)
-        if not result.patients:
-            raise BatchRefused(f"{job.folder} holds no patient.")
-    return result
+    def __init__(self, job: FhirJob) -> None:
+        super().__init__(job)
+        self._job = job
+
+    @cached_property
+    def measures(self) -> list[Artifact]:
+        """The measures that the job names; none where it names models and equations."""
+        return measures_named(self._job.names, self._job.settings)
+
+    @property
+    def wanted(self) -> Wanted:
+        """What they read."""
+        return Wanted(tuple(sorted({"Patient", *(kind for measure in self.measures for kind in measure.reads)})), ())
+
+    def __call__(self, charts: list[RawChart]) -> Scored:
+        """Return the states of these charts."""
+        scores = [score for chart in charts for score in _scores(self._job, self.measures, chart)]
+        return Scored(table_of(scores), len(charts), 0)
 
 
 def _scores(job: FhirJob, measures: list[Artifact], chart: RawChart) -> Iterator[Score]:

@@ -56,18 +56,14 @@ class Scored(NamedTuple):
 
 
 def score_folder(job: FhirJob, progress: Callable[[int], None] = lambda _: None) -> FhirResult:
-    """Write the scores of every patient of the folder.
+    """Write the scores of every patient of the folder, or what the measures that are named say of them.
 
     Raises:
         BatchRefused: the folder holds no FHIR or no patient, a name is unknown, or the form of the output is.
     """
-    questions, result = questions_about(job.names, job.settings), FhirResult()
-    wanted = Wanted.of(questions.needs)
-    with (
-        output_file(job.out) as write,
-        charts_of(job.folder, wanted, result.resources) as charts,
-    ):
-        for scored in each_scored(ChartScorer(job), in_batches(charts), job.workers):
+    (scorer, wanted), result = _scorer(job), FhirResult()
+    with output_file(job.out) as write, charts_of(job.folder, wanted, result.resources) as charts:
+        for scored in each_scored(scorer, in_batches(charts), job.workers):
             result.patients += scored.patients
             result.counted += _counted(scored)
             write(scored.table)
@@ -111,6 +107,17 @@ class ChartScorer(Sent):
         return Scored(table, len(charts), sum(refused[reason] for reason in _NOT_READ))
 
 
+def _scorer(job: FhirJob) -> tuple[Callable[[list[RawChart]], Scored], Wanted]:
+    """Return what scores the charts of a job, and what it reads of them."""
+    if job.settings.knowledge is not None and job.names:
+        from cds_hooks.tools.batch.measures import MeasureScorer  # nothing of published knowledge is loaded before
+
+        of_measures = MeasureScorer(job)
+        if of_measures.measures:
+            return of_measures, of_measures.wanted
+    return ChartScorer(job), Wanted.of(questions_about(job.names, job.settings).needs)
+
+
 def in_batches(charts: Iterator[RawChart]) -> Iterator[list[RawChart]]:
     """Yield the charts, as many at once as are scored together."""
     while batch := list(islice(charts, PATIENTS_AT_ONCE)):
@@ -119,9 +126,9 @@ def in_batches(charts: Iterator[RawChart]) -> Iterator[list[RawChart]]:
 
 def _counted(scored: Scored) -> Counter[str]:
     counted = Counter({UNREADABLE: scored.unreadable})
-    columns = (scored.table.column(name).to_pylist() for name in ("name", "output", "reason"))
-    for name, output, reason in zip(*columns, strict=True):
-        counted[f"no score, {reason}" if reason else f"{name} {output}".strip()] += 1
+    columns = (scored.table.column(name).to_pylist() for name in ("name", "output", "text", "reason"))
+    for name, output, state, reason in zip(*columns, strict=True):
+        counted[f"no score, {reason}" if reason else " ".join(filter(None, (name, output, state)))] += 1
     return +counted
 
 

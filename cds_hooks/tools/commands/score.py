@@ -119,14 +119,8 @@ def _score_charts(folder: Path, out: Path, options: ScoreOptions) -> None:
     names = tuple(options.only or ()) + ((options.name,) if options.name is not None else ())
     moment, is_past = moment_of(options.as_of)
     job = FhirJob(folder, moment, out, settings(), names, options.workers, as_it_stood if is_past else None)
-    measures = _measures(names)
     with progress_bars(options.as_json) as step:
-        if measures:
-            from cds_hooks.tools.batch.measures import score_measures
-
-            result = score_measures(job, measures, lambda done: step("patients", done, None))
-        else:
-            result = score_folder(job, lambda done: step("patients", done, None))
+        result = score_folder(job, lambda done: step("patients", done, None))
     if options.as_json:
         print_json(result)
     else:
@@ -150,15 +144,6 @@ def _show(result: ScoringResult, out: Path) -> None:
         typer.echo(f"  scored by {model}: {count:,}")
     for reason, count in sorted(result.not_scored.items()):
         typer.echo(f"  no score, {reason}: {count:,}")
-
-
-def _measures(names: tuple[str, ...]) -> list[Any]:
-    """Return the published measures that are named; where no folder is named nothing of them is loaded."""
-    if settings().knowledge is None or not names:
-        return []
-    from cds_hooks.tools.batch.measures import measures_named
-
-    return measures_named(names, settings())
 
 
 def moment_of(day: str | None) -> tuple[datetime, bool]:
