@@ -198,11 +198,11 @@ async def test_a_model_of_the_folder_whose_files_were_changed_is_out_and_the_oth
     (models / "own_30d").mkdir()
     (models / "own_30d" / "manifest.json").write_text("{}", encoding="utf-8")
     async with client(tmp_path, as_of=as_of, models_folder=models) as calls:
-        ready, out, other, start = [
-            await calls.get(path) for path in ("/readyz", "/models/own_30d", "/models/mortality_5y", "/")
+        ready, out, other, listed = [
+            await calls.get(path) for path in ("/readyz", "/models/own_30d", "/models/mortality_5y", "/models")
         ]
     assert "own_30d" in ready.text
-    assert [out.status_code, other.status_code, start.status_code] == [503, 200, 200]
+    assert [out.status_code, other.status_code, listed.status_code] == [503, 200, 200]
 
 
 WITHIN_AGES = """
