@@ -120,6 +120,12 @@ _IN_BRACKETS: Final = re.compile(r"\([^()]*\)")
 # "r/o PE, hx breast cancer": the doubt is of the first; "worry about seizures given his brain metastases", too
 _KNOWN: Final = re.compile(r"(?<!\?)(?<!possible )\b(?:hx|h/o|history|known)(?: of)? $", re.IGNORECASE)
 _GIVEN: Final = re.compile(r"(?<!not )\bgiven (?:his|her|their|known) (?:[a-z]+ )?$", re.IGNORECASE)
+# "Not given his insulin for diabetes": what is denied is the treatment, and what it treats is there
+_TREATED: Final = re.compile(
+    r"(?<!never )(?<!never had )(?<!previous )(?<!prior )\b(?:insulin|medications?|medicines?|meds|tablets|treatment"
+    r"|therapy|inhalers?) for (?:(?:his|her|their) )?$",
+    re.IGNORECASE,
+)
 _ROOM: Final = re.compile(r"^ ?(?:-like|clinic|nurse|team|service|unit|ward|pathway)\b", re.IGNORECASE)
 _NOT_ONLY: Final = re.compile(r"\bnot (?:only|just|merely|simply)\b[^.;\n]{0,60}$", re.IGNORECASE)
 _YEAR_BEFORE: Final = re.compile(r"\b((?:19|20)\d\d)[,:) -]{1,3}$")
@@ -609,7 +615,7 @@ def _ends_before(assertion: str, before: str) -> bool:
     """Whether what denies or doubts stands in closed brackets, before a reason or before what is known."""
     if assertion == "possible":
         return _KNOWN.search(before) is not None
-    if assertion == "negated" and (_FAILS.search(before) or _GIVEN.search(before)):
+    if assertion == "negated" and any(cue.search(before) for cue in (_FAILS, _GIVEN, _TREATED)):
         return True
     if assertion != "negated" or not _DENIED.search(before):
         return False
