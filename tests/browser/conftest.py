@@ -90,7 +90,6 @@ def pages(base_url: str) -> dict[str, str]:
         return f"{base_url}/explain/{ours(answer)['decision']}"
 
     return {
-        "start": f"{base_url}/",
         "estimate": decided("planning-talk"),
         "gaps": decided("ckd3b-metformin"),
         "silent": decided("infant"),

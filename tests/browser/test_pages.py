@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 Open = Callable[..., Page]
 
-KINDS = ("start", "estimate", "gaps", "silent", "order", "messy", "model", "models", "rule", "missing")
+KINDS = ("estimate", "gaps", "silent", "order", "messy", "model", "models", "rule", "missing")
 _WITHOUT_OUTLINE = """() => { const style = getComputedStyle(document.activeElement);
     return style.outlineStyle !== 'solid' || parseFloat(style.outlineWidth) < 3 }"""
 
