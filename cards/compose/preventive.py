@@ -202,10 +202,14 @@ def _facts(due: Iterable[Recommendation[Any]]) -> tuple[Fact, ...]:
 
 def _summary_of_results(results: Sequence[FollowUp]) -> str:
     names = [f"{result.name} ({result.when})" for result in results]
-    kinds = {"problem" if result.row.problems else "abnormal result" for result in results}
+    kinds = {"problem" if _is_of_problem(result) else "abnormal result" for result in results}
     kind = kinds.pop() if len(kinds) == 1 else "finding"
     number = kind.capitalize() if len(names) == 1 else f"{len(names)} {kind}s"
     return plain(f"{number}, no follow-up on record: {first_few(names, 2)}.", 139)
+
+
+def _is_of_problem(result: FollowUp) -> bool:
+    return bool(result.row.problems) or any((fact.source or "").startswith("Condition/") for fact in result.facts)
 
 
 def _result_line(result: FollowUp, today: date, *, is_alone: bool) -> str:

@@ -142,7 +142,8 @@ def _is_for(row: AbnormalResult, age: int | None, record: PatientRecord) -> bool
         return False
     hit = find_condition(record, *row.only_with) if row.only_with else None
     if hit is None:
-        return not row.only_with or any(shown_by_result(record, group) for group in row.only_with)
+        is_shown = row.missing and any(shown_by_result(record, group) for group in row.only_with)
+        return not row.only_with or bool(is_shown)
     if row.from_week:
         dated = gestation(record, hit.time, hit.source)
         return dated is not None and dated.weeks >= row.from_week

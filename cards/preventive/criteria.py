@@ -275,7 +275,7 @@ def _naming_unreadable(answer: ServiceAnswer, treated: Presence) -> ServiceAnswe
     """Return what is due because no treatment was found, with the medications that could be the treatment."""
     if answer.state != "due" or not treated.unreadable:
         return answer
-    return replace(answer, text=f"{answer.text}; not readable on the medication list: {treated.unreadable_words}")
+    return replace(answer, text=f"{answer.text}; not clear on the medication list: {treated.unreadable_words}")
 
 
 def _hypertension(service: PreventiveService, record: PatientRecord) -> ServiceAnswer:

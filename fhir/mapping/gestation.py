@@ -118,7 +118,7 @@ def _by_trimester(condition: Condition, by_onset: Gestation | None, record: Pati
     least, most = first + passed if entered else float(first), min(int(last + passed), _LAST_WEEK)
     if by_onset is not None and int(least) <= by_onset.weeks <= most:
         return by_onset
-    if least > _LAST_WEEK or has_ended(record, record.as_of_epoch - least * 7.0 * DAY_SECONDS):
+    if first + passed > _LAST_WEEK or has_ended(record, record.as_of_epoch - least * 7.0 * DAY_SECONDS):
         return None
     on = f" on {entered.date}" if entered is not None else ", without a date"
     return Gestation(int(least), words + on, f"Condition/{condition.id}", _whole_days(least), most)

@@ -440,7 +440,7 @@ _NUMBER_WITH_UNIT = re.compile(
     r"(?:[=↑↓*!] ?)?(?P<whole>-?\d{1,7})(?:(?:\.(?P<point>\d{1,6}))|(?:,(?P<comma>\d{1,2})))?"
     r"(?:(?: \(?(?:HH?|LL?)| ?\(?[↑↓*!]{1,2})\)?(?= \S))? ?(?P<unit>[^\d.,].{0,30})?"
 )
-_CELLS = re.compile(r"(\d{1,3}(?:[.,]\d{3})+) ?((?:cells|c[ée]l\w*)?/ ?(?:[uµμ]L|mcL|mm[3³]))", re.IGNORECASE)
+_CELLS = re.compile(r"([1-9]\d{0,2}(?:[.,]\d{3})+) ?((?:cells|c[ée]l\w*)?/ ?(?:[uµμ]L|mcL|mm[3³]))", re.IGNORECASE)
 
 
 # "6.4 mmol/L (H)": what is said of the number behind its unit; the L of "mmol / L" is the unit's. "85 kg (187 lb 6 oz)"
@@ -451,14 +451,16 @@ _FLAG = re.compile(
     r"[*!]{0,3}$"
     r"|(?<=\d)(?:HH?|LL?)$"
     r"| ?[(\[](?:ref[.:]* ?)?[<>]?\d[\d.,]*(?: ?[-–] ?\d[\d.,]*(?: [^()\d]{1,12})?"
-    r"| ?(?:lb|oz|kg|°?[FC]|'|\")[^()]{0,9})?[)\]]$",
+    r"| ?(?:lb|oz|kg|°?[FC]|'|\"|[a-zµμ]{1,5}/[a-z])[^()]{0,9})?[)\]]$",
     re.IGNORECASE,
 )
 
 
 # 5' 10", 5 ft 10 in: a height.
 _FEET = re.compile(r"(\d) ?(?:['′]|ft\.?|feet) ?(\d{1,2}(?:\.\d)?) ?(?:[\"″]|''|in\.?|inches)?", re.IGNORECASE)
-_POUNDS = re.compile(r"(\d{1,3}) ?(?:lbs?|pounds?)\.?,? (\d{1,2}(?:\.\d{1,2})?) ?(?:oz\.?|ounces?)", re.IGNORECASE)
+_POUNDS = re.compile(
+    r"(\d{1,3}) ?(?:lbs?|pounds?)\.?,? ((?:1[0-5]|\d)(?:\.\d{1,2})?) ?(?:oz\.?|ounces?)", re.IGNORECASE
+)
 
 
 def _quantity_in_words(part: Observation | ObservationComponent) -> Quantity | None:

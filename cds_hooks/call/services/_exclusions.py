@@ -78,7 +78,7 @@ def not_known_whether_taken(drug: str, drug_class: str) -> Exclusion:
         if presence.medications or is_known:
             return None
         words = presence.unreadable_words
-        return f" (not readable on the medication list: {words})" if words else ""
+        return f" (not clear on the medication list: {words})" if words else ""
 
     text = f"It is not known whether {drug} is active{{found}}: no talk is suggested."
     return Exclusion("input-missing", text, find)
