@@ -37,7 +37,7 @@ from cds_hooks.call.prefetch.state import (
 from cds_hooks.call.protocol.body import encode_response
 from cds_hooks.call.protocol.originals import NOTHING_SENT, Sent
 from cds_hooks.call.protocol.request import CDSRequest, EntryLimits, read_request
-from cds_hooks.call.protocol.visit_memory import KeptChart, SentChart
+from cds_hooks.call.protocol.visit_memory import SentChart
 from cds_hooks.call.services import Advice, Advisor, ServiceInput
 from cds_hooks.call.services._service import no_card
 from cds_hooks.call.stages import Call
@@ -98,7 +98,7 @@ class Source(Protocol):
 
     def read_chart(
         self, call: Call, request: CDSRequest, filled: FilledPrefetch
-    ) -> tuple[PatientRecord, KeptChart | None]:
+    ) -> tuple[PatientRecord, SentChart | None]:
         """Return the patient's facts, and what is recorded of the chart."""
 
     def roles_of_user(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[str, ...]:
@@ -132,7 +132,7 @@ class Understood(Struct, frozen=True):
     """Without the resources of its prefetch: the record holds them."""
     prefetch: PrefetchState
     record: PatientRecord
-    chart: KeptChart | None
+    chart: SentChart | None
     """What is recorded of the chart; None where nothing was read, and in a replay."""
     originals: Sent
     """The JSON of the client's own orders, for services that return changed resources."""
@@ -604,7 +604,7 @@ class ReceivedBody:
             read.state = templates, state
         return FilledPrefetch(request.prefetch, read.state[1])
 
-    def read_chart(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[PatientRecord, KeptChart]:
+    def read_chart(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[PatientRecord, SentChart]:
         """Return the facts of the resources; BadRequest where one of them is about another patient."""
         settings, patient_id = call.components.settings, request.context.patient_id
         read = request.read
@@ -625,7 +625,7 @@ class ReceivedBody:
             record = record_of_resources(resources, patient_id, call.as_of, requested, encounter, opted_out)
             record = filled.state.known_in(record)
             chart.record = read_with, record
-        return record, chart.kept
+        return record, chart
 
     @staticmethod
     def _read(request: CDSRequest, filled: FilledPrefetch, *, keeps: bool) -> SentChart:
@@ -644,9 +644,9 @@ class ReceivedBody:
             place = f"prefetch.{key}" if entry is None else f"prefetch.{key}.entry[{entry}]"
             raise BadRequest(error.at(place), f"prefetch.{key}") from error
         if not keeps:
-            return SentChart(resources, refusals, KeptChart(sha256(chart).digest(), None))
+            return SentChart(resources, refusals, sha256(chart).digest(), None)
         row = keep_chart(chart)
-        return SentChart(resources, refusals, KeptChart(row.hash, row))
+        return SentChart(resources, refusals, row.hash, row)
 
     def roles_of_user(self, call: Call, request: CDSRequest, filled: FilledPrefetch) -> tuple[str, ...]:
         """Return what the PractitionerRoles of the prefetch say; every key is read of a client with own names."""

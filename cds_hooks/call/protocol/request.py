@@ -136,7 +136,7 @@ class HookRequest(Struct, frozen=True):
         Raw,
         Meta(
             description="By key of GET /cds-services: a FHIR R4 resource or Bundle; null for none found.",
-            extra_json_schema={"type": ["object", "null"]},
+            extra_json_schema={"anyOf": [{"type": "object"}, {"type": "null"}]},
         ),
     ] = field(default_factory=lambda: Raw(b"null"))
     extension: Raw = field(default_factory=lambda: Raw(b"null"))

@@ -42,25 +42,19 @@ _RECORD_BYTES: Final = 200_000
 """What a record takes beside its resources, with what was worked out of it."""
 
 
-class KeptChart(Struct):
-    """What is recorded of a chart."""
-
-    hash: bytes
-    """Its name; where only this is recorded, SHA-256 of the lean chart as JSON."""
-    row: StoredChart | None
-    """None where only its hash is recorded."""
-    is_committed: bool = False
-    """Whether the row is in the record, where it stays for a day at least."""
-
-
 class SentChart(Struct):
-    """The resources of one call, whatever is asked of them and when."""
+    """The resources of one call, whatever is asked of them and when, and what is recorded of them."""
 
     resources: ReadResources
     """Of which each call derives its own."""
     refusals: Sequence[Refusal]
     """Long texts that were not read."""
-    kept: KeptChart
+    hash: bytes
+    """The name of the chart; where only this is recorded, SHA-256 of the lean chart as JSON."""
+    row: StoredChart | None
+    """None where only its hash is recorded."""
+    is_committed: bool = False
+    """Whether the row is in the record, where it stays for a day at least."""
     record: tuple[tuple[Any, ...], PatientRecord] | None = None
     """The record of the last call, with what else it was read with."""
 
