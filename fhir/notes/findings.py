@@ -122,8 +122,8 @@ _KNOWN: Final = re.compile(r"(?<!\?)(?<!possible )\b(?:hx|h/o|history|known)(?: 
 _GIVEN: Final = re.compile(r"(?<!not )\bgiven (?:his|her|their|known) (?:[a-z]+ )?$", re.IGNORECASE)
 # "Not given his insulin for diabetes": what is denied is the treatment, and what it treats is there
 _TREATED: Final = re.compile(
-    r"(?<!never )(?<!never had )(?<!previous )(?<!prior )\b(?:insulin|medications?|medicines?|meds|tablets|treatment"
-    r"|therapy|inhalers?) for (?:(?:his|her|their) )?$",
+    r"(?<!never )(?<!never had )(?<!previous )(?<!prior )(?<!history of )(?<!past )\b(?:insulin|medications?"
+    r"|medicines?|meds|pills|tablets|treatment|therapy|inhalers?) for (?:(?:his|her|their) )?$",
     re.IGNORECASE,
 )
 _ROOM: Final = re.compile(r"^ ?(?:-like|clinic|nurse|team|service|unit|ward|pathway)\b", re.IGNORECASE)
