@@ -76,12 +76,13 @@ def what_to_do(first: RuleFinding, actions: str, offer: Suggestion | None) -> st
     asked = [f"{capitalized(clause.removesuffix('.'))}." for clause in clauses if is_action(clause)]
     takes_away = offer is not None and takes_draft_away(offer)
     if offer is not None and offer.is_recommended:
-        asked = [f"{offer.label}.", *(asked if takes_away and first.is_certain else ())]
+        others = [*(asked if takes_away and first.is_certain else ()), *steps]
+        steps = [f"{offer.label}.", *(step for step in others if not _is_told_by(offer, step))]
     elif offer is not None and not (steps or asked):
-        asked = [f"{offer.label}{_case(first) if takes_away else ''}."]
-    is_settled = offer is not None and offer.is_recommended and takes_away
-    steps = [step for step in dict.fromkeys([*asked, *steps]) if not (is_settled and _ONLY_NOT.fullmatch(step))]
-    return f"**To do:** {' '.join(steps)}" if steps else ""
+        steps = [f"{offer.label}{_case(first) if takes_away else ''}."]
+    else:
+        steps = [*asked, *steps]
+    return f"**To do:** {' '.join(dict.fromkeys(steps))}" if steps else ""
 
 
 def _case(finding: RuleFinding) -> str:
@@ -93,10 +94,20 @@ def _case(finding: RuleFinding) -> str:
 
 
 _CLAUSE = re.compile(r"[.:] (?![^()]*\))")
-_ONLY_NOT = re.compile(
-    r"(?:(?:Consider avoiding|Avoid) (?:it|the pair)|Do not (?:use|give|start) it)(?: \([^()]*\))?\.", re.IGNORECASE
+_NOT_GIVEN = re.compile(
+    r"(?:(?:Consider avoiding|Avoid) (?:it|the pair)|Consider holding (?:it|the dose)|Do not (?:use|give|start) it)"
+    r"(?: \([^()]*\))?\.",
+    re.IGNORECASE,
 )
-"""A step that says no more than the button that takes the order away."""
+_SAME_STEP = re.compile(r"Consider ([a-z ]+)\.|Repeat (?:the (?:test|value)|creatinine|glucose|potassium)(?: first)?\.")
+
+
+def _is_told_by(offer: Suggestion, step: str) -> bool:
+    """Return whether a step says no more than a button: of an order taken away, of a named drug, of a value again."""
+    if takes_draft_away(offer) and _NOT_GIVEN.fullmatch(step):
+        return True
+    same = _SAME_STEP.fullmatch(step)
+    return same is not None and (same[1] or " repeat ") in offer.label
 
 
 def _is_beside(finding: RuleFinding, headline: RuleFinding) -> bool:
