@@ -295,33 +295,13 @@ def _plain_answer(words: str) -> str:
 SMOKING_ANSWERS: Final[Mapping[str, SmokingStatus]] = {
     row["code"]: row["status"]  # type: ignore[misc]  # our own table
     for row in table_rows("smoking_status.csv")
+    if row["code"]
 }
 """What an answer to LOINC 72166-2 means, by its code (SNOMED CT or LOINC)."""
 
-_MORE_SMOKING_WORDS: Mapping[str, SmokingStatus] = {
-    "current smoker": "current",
-    "every day smoker": "current",
-    "some day smoker": "current",
-    "daily smoker": "current",
-    "smokes tobacco": "current",
-    "smoker": "current",
-    "former tobacco smoker": "former",
-    "former": "former",
-    "past smoker": "former",
-    "quit": "former",
-    "never": "never",
-    "never smoked": "never",
-    "never a smoker": "never",
-    "never tobacco smoker": "never",
-    "non smoker": "not current",  # somebody who stopped is one, too
-    "nonsmoker": "not current",
-    "unknown": "missing",
-    "not asked": "missing",
-    "never assessed": "missing",
-}
 _SMOKING_WORDS: Final[Mapping[str, SmokingStatus]] = {
-    **_MORE_SMOKING_WORDS,
-    **{_plain_answer(row["meaning"]): row["status"] for row in table_rows("smoking_status.csv")},  # type: ignore[misc]
+    _plain_answer(row["meaning"]): row["status"]
+    for row in reversed(table_rows("smoking_status.csv"))  # type: ignore[misc]
 }
 
 

@@ -48,23 +48,8 @@ DROPS: Final[Mapping[str, tuple[Strength, float]]] = {
 """The strength of oral drops and the milligrams in one drop, by ingredient, where a product's information has both."""
 
 
-# UCUM and the words people write; a month is UCUM's mean Julian month.
-DAYS: dict[str, float] = {
-    "s": 1 / 86_400.0,
-    "min": 1 / 1440.0,
-    "h": 1 / 24.0,
-    "hr": 1 / 24.0,
-    "hour": 1 / 24.0,
-    "d": 1.0,
-    "day": 1.0,
-    "wk": 7.0,
-    "week": 7.0,
-    "mo": 30.4375,
-    "month": 30.4375,
-    "a": 365.25,
-    "y": 365.25,
-    "year": 365.25,
-}
+DAYS: Final[Mapping[str, float]] = {row["text"]: int(row["seconds"]) / 86_400 for row in table_rows("time_units.csv")}
+"""How many days a unit of time has; a month is UCUM's mean Julian month."""
 
 
 # What may stand after the slash beside a time: the kilogram, and "dose", which says only that it is one.
@@ -129,26 +114,9 @@ TIMES_PER_DAY: Final[Mapping[str, float]] = {
 
 SNOMED = "http://snomed.info/sct"
 
-# SNOMED CT codes and displays as in FHIR's value set route-codes (hl7.org/fhir/R5/valueset-route-codes.html).
-_LOCAL_SNOMED: Final = {
-    "6064005": "topical route",
-    "10547007": "otic route",
-    "12130007": "intra-articular route",
-    "16857009": "vaginal route",
-    "46713006": "nasal route",
-    "54485002": "ophthalmic route",
-    "72607000": "intrathecal route",
-    "447694001": "respiratory tract route",
-}
-ROUTE_NAMES: Final = _LOCAL_SNOMED | {
-    "26643006": "oral route",
-    "34206005": "subcutaneous route",
-    "37161004": "rectal route",
-    "37839007": "sublingual route",
-    "45890007": "transdermal route",
-    "47625008": "intravenous route",
-    "78421000": "intramuscular route",
-}
+_ROUTES: Final = table_rows("route_codes.csv")
+_LOCAL_SNOMED: Final = frozenset(row["snomed"] for row in _ROUTES if row["is_local"] == "yes")
+ROUTE_NAMES: Final = {row["snomed"]: row["name"] for row in _ROUTES}
 """What a code is called that came without a text and a display."""
 # The codes of the sample charts' hospital (shared/data/fhir/mimic-iv-demo, mimic-medication-route). PR, rectal, is not
 # among them: a suppository is absorbed.
@@ -181,43 +149,11 @@ def is_local_route(system: str | None, code: str | None, words: str | None) -> b
     return bool(_LOCAL_WORDS.search(words or "") or _LOCAL_WORDS.search(code or ""))
 
 
-# Given by nose, skin, lungs or vagina for an effect on the whole body (FDA labels of Narcan, Imitrex, AndroGel, Adasuve
-# and others; ATC N01AB, the anesthetics that are inhaled): a local-looking form or route does not make them local.
-_WHOLE_BODY: Final = (
-    (
-        re.compile(r"(?:intra)?nasal\w*|nose|nostrils?|actuat\w*|46713006", re.IGNORECASE),
-        frozenset(
-            {"naloxone", "nalmefene", "sumatriptan", "zolmitriptan", "butorphanol", "fentanyl", "ketorolac",
-             "midazolam", "diazepam", "nicotine", "desmopressin", "dihydroergotamine", "esketamine", "zavegepant",
-             "glucagon", "testosterone", "metoclopramide", "nafarelin", "salmon calcitonin"}
-        ),
-    ),
-    (
-        re.compile(r"creams?|ointments?|oint|gels?|lotions?|foam|topical\w*|cutaneous|actuat\w*|tp|6064005",
-                   re.IGNORECASE),
-        frozenset(
-            {"testosterone", "estradiol", "nitroglycerin", "scopolamine", "oxybutynin", "diazepam", "fentanyl",
-             "buprenorphine", "clonidine", "rivastigmine", "rotigotine", "nicotine", "methylphenidate", "selegiline",
-             "ethinyl estradiol", "norelgestromin", "levonorgestrel", "granisetron", "asenapine", "donepezil",
-             "dextroamphetamine"}
-        ),
-    ),
-    (
-        re.compile(r"inhal\w*|inh|ih|respiratory(?: tract)?|actuat\w*|447694001", re.IGNORECASE),
-        frozenset(
-            {"desflurane", "enflurane", "halothane", "isoflurane", "methoxyflurane", "sevoflurane", "nitrous oxide",
-             "loxapine", "nicotine", "levodopa", "insulin, regular, human"}
-        ),
-    ),
-    (
-        re.compile(r"(?:intra)?vaginal\w*|16857009", re.IGNORECASE),
-        frozenset({"etonogestrel", "segesterone", "ethinyl estradiol"}),
-    ),
-    (  # FDA Drug Safety Communication of 2014-01-08: the bowel takes up phosphate from an enema
-        re.compile(r"enemas?|klistiere?|lavements?|cl[iy]sm\w*|rectal\w*", re.IGNORECASE),
-        frozenset({"sodium phosphate, dibasic", "sodium phosphate, monobasic"}),
-    ),
-)  # fmt: skip
+_WHOLE_BODY: Final = [
+    (re.compile(row["words"], re.IGNORECASE), frozenset(row["drugs"].split(";")))
+    for row in table_rows("whole_body_routes.csv")
+]
+"""What is given by nose, skin, lungs, vagina or rectum for an effect on the whole body: no local form or route."""
 
 
 def acts_on_whole_body(names: Iterable[str], word: str) -> bool:
@@ -229,40 +165,8 @@ def acts_on_whole_body(names: Iterable[str], word: str) -> bool:
     return any(way.fullmatch(word) and not bodies.isdisjoint(names) for way, bodies in _WHOLE_BODY)
 
 
-# The words of a sig for the routes that rules ask for. "Stage IV" and "class IM" are no routes.
-_SAID_ROUTES = tuple(
-    (name, re.compile(pattern, re.IGNORECASE))
-    for name, pattern in (
-        (
-            "intravenous",
-            r"(?<!stage )(?<!class )(?<!grade )(?<!type )"
-            r"\b(?:iv|ivpb|ivp|ivd|i\.v\.|e\.v\.|ev|(?:intra|endo)ven\w*"
-            r"|(?:kurz|dauer)?infu[sz]\w+|(?<!nasal )drip)(?!\w)",
-        ),
-        ("intramuscular", r"\b(?:im|i\.m\.|intramus[ck]\w*)(?!\w)"),
-        ("subcutaneous", r"\b(?:sc|sq|subq|sub-q|s\.c\.|sub[ck]ut\w*|sous-cutan\w*|sottocut\w*|onderhuids)(?!\w)"),
-        ("injection", r"\binject\w*|\binfiltrat\w*|\bnerve block"),
-        (
-            "by mouth",
-            r"(?<!unable to take )(?<!tolerating )(?<!tolerate )(?<!not take )(?<!not taking )"
-            r"\b(?:po|p\.o\.|per os|by mouth|orally|(?:vía|via|voie) orale?)(?!\w)",
-        ),
-        ("sublingual", r"\b(?:sl|sublingual\w*|under (?:the )?tongue)\b"),
-        ("rectal", r"\b(?:pr|re[ck]ta\w*|rettale|per rectum)\b"),
-        ("ophthalmic", r"\bdrops?\b.{0,20}\beyes?\b"),
-        (
-            "intrathecal",
-            r"\bintrat(?:h?ec|hek|héc)al\w*|\bintrara(?:qu|ch)[ií]d\w*"
-            r"|(?<=\d)(?-i: ?(?:mg|mcg|g|mL|units?|mEq|mmol)(?: ?/ ?(?:m2|m²|m\^2|kg|dose))?"
-            r"(?: ?\([^()]{1,30}\))? (?:IT\b|i\.t\.|I\.T\.)(?! (?:in)?to (?:\w+ ){0,3}(?:lesion|tumou?r|nod)))",
-        ),
-        ("epidural", r"\b(?:epi|peri|péri)dural\w*"),
-        ("otic", r"\bdrops?\b.{0,20}\bears?\b"),
-        ("inhalation", r"\b(?:inhal(?:ed?|ations?)|nebuli[sz]ed|(?:via )?neb(?:uli[sz]er)?s?|vernebel\w+)\b"),
-        ("nasal", r"\b(?:nostrils?|intranasal\w*|nasally)\b"),
-        ("intrauterine", r"\bintra-?ut[eé]rin\w*|\binto (?:the )?uter(?:us|ine)\b"),
-    )
-)
+_SAID_ROUTES: Final = [(row["route"], re.compile(row["words"], re.IGNORECASE)) for row in table_rows("said_routes.csv")]
+"""The words of a sig for the routes that rules ask for. "Stage IV" and "class IM" are no routes."""
 _PUSHED = re.compile(
     r"\b(?:iv|i\.v\.|e\.v\.|ev|(?:intra|endo)ven\w*) (?:rapid |direct |in |en |als |as (?:a )?)?"
     r"(?:(?:slow )?(?:push|direct[aeo]?|dirett[ao])(?!\w)|bol(?:us|o)(?!\w|,? (?:over|then|in \d|lent|langsam|slow)))"

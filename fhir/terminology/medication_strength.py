@@ -2,65 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 from msgspec import Struct
 
-# Milligrams in one of each unit of mass; the signs are those that UCUM and RxNorm write, and those that people write.
-MILLIGRAMS = {
-    "mg": 1.0,
-    "milligram": 1.0,
-    "milligrams": 1.0,
-    "g": 1000.0,
-    "gm": 1000.0,
-    "gram": 1000.0,
-    "grams": 1000.0,
-    "mcg": 0.001,
-    "ug": 0.001,
-    "µg": 0.001,
-    "microgram": 0.001,
-    "micrograms": 0.001,
-    "kg": 1_000_000.0,
-}
-# Amounts that are not masses: kept in their own unit, never turned into milligrams.
-ACTIVITY_UNITS = {
-    "unt": "unit",
-    "unit": "unit",
-    "units": "unit",
-    "iu": "unit",
-    "u": "unit",
-    "miu": "unit",
-    "mu": "unit",
-    "meq": "meq",
-    "mmol": "mmol",
-    "%": "%",
-}
-_PER = {
-    "ml": "mL",
-    "milliliter": "mL",
-    "l": "L",
-    "hr": "h",
-    "h": "h",
-    "hour": "h",
-    "actuat": "actuation",
-    "actuation": "actuation",
-    "act": "actuation",
-    "puff": "actuation",
-    "spray": "actuation",
-    "inhalation": "actuation",
-    "hub": "actuation",
-    "bouffée": "actuation",
-    "mg": "mg",
-    "g": "g",
-    "gm": "g",
-    "tablet": "unit",
-    "tab": "unit",
-    "capsule": "unit",
-    "cap": "unit",
-    "dose": "unit",
-    "patch": "unit",
-    "packet": "unit",
-    "suppository": "unit",
-}
+from fhir.terminology.package_tables import package_rows
+
+_UNIT_ROWS: Final = package_rows("fhir.terminology", "tables/strength_units.csv")
+MILLIGRAMS: Final = {row["text"]: float(row["milligrams"]) for row in _UNIT_ROWS if row["milligrams"]}
+"""Milligrams in one of each unit of mass; the signs are those that UCUM and RxNorm write, and those of people."""
+ACTIVITY_UNITS: Final = {row["text"]: row["amount"] for row in _UNIT_ROWS if row["amount"]}
+"""Amounts that are not masses: kept in their own unit, never turned into milligrams."""
+_PER: Final = {row["text"]: row["per"] for row in _UNIT_ROWS if row["per"]}
 # "12,5 mg" and "0,025 mg" are decimals as most of Europe writes them. "1.000 mg" may be one or a thousand: not read.
 _NUMBER = (
     r"0,\d{1,4}(?![\d,])|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3},\d{1,2}(?![\d,])"

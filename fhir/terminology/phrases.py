@@ -52,23 +52,8 @@ _BARE: Final[Mapping[int, str]] = {
     **{number: unicodedata.normalize("NFKD", chr(number))[0] for number in range(0xC0, 0x17F)},
     **{ord(letter): text for letter, text in {"ä": "ae", "ö": "oe", "ß": "ss", "œ": "oe", "æ": "ae", "ı": "i"}.items()},
 }
-# What the words of problem lists are shortened to, and mean there in any phrase.
-_SHORT: Final = {
-    **dict.fromkeys(("dz", "dis"), "disease"),
-    **dict.fromkeys(("insuff", "insuf"), "insufficiency"),
-    **dict.fromkeys(("dysfxn", "dysfx", "dysfn", "dysfunct"), "dysfunction"),
-    **dict.fromkeys(("abn", "abnl"), "abnormal"),
-    **dict.fromkeys(("plt", "plts"), "platelet"),
-    **{"pulm": "pulmonary", "resp": "respiratory", "chr": "chronic", "constip": "constipation", "deg": "degree"},
-    **{"bilat": "bilateral", "fx": "fracture", "transpl": "transplant", "periph": "peripheral", "vasc": "vascular"},
-    **{"regurg": "regurgitation", "infxn": "infection", "emphys": "emphysema", "syndr": "syndrome", "mod": "moderate"},
-    **{"sev": "severe", "malig": "malignant", "esoph": "esophageal", "obstr": "obstructive", "thromb": "thrombosis"},
-    **{"aneur": "aneurysm", "depr": "depression", "cardiomyop": "cardiomyopathy", "psor": "psoriasis"},
-    **{"osteopor": "osteoporosis", "hyperlip": "hyperlipidemia", "hyperchol": "hypercholesterolemia"},
-    **{"hypothyr": "hypothyroidism", "hyperthyr": "hyperthyroidism", "thrombocytop": "thrombocytopenia"},
-    **{"neurop": "neuropathy", "nephrop": "nephropathy", "retinop": "retinopathy", "hemorr": "hemorrhage"},
-    **{"dyslip": "dyslipidemia"},
-}
+_SHORT: Final = {short: row["means"] for row in table_rows("shortened_words.csv") for short in row["words"].split("|")}
+"""What the words of problem lists are shortened to, and mean there in any phrase."""
 _JOINED = re.compile(r"(ckd|cin|dm|brca|bmi|stage|type|lqt|men|t)([1-5][ab]?)$")
 _WEEKS = re.compile(r"\d{1,2}w(?:\d?d)?$")
 _UNITS = {**dict.fromkeys(("w", "wk", "wks", "week", "weeks"), "#weeks"), "mets": "#mets"}
