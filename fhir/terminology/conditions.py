@@ -300,8 +300,8 @@ SMOKING_ANSWERS: Final[Mapping[str, SmokingStatus]] = {
 """What an answer to LOINC 72166-2 means, by its code (SNOMED CT or LOINC)."""
 
 _SMOKING_WORDS: Final[Mapping[str, SmokingStatus]] = {
-    _plain_answer(row["meaning"]): row["status"]
-    for row in reversed(table_rows("smoking_status.csv"))  # type: ignore[misc]
+    _plain_answer(row["meaning"]): row["status"]  # type: ignore[misc]  # our own table
+    for row in reversed(table_rows("smoking_status.csv"))
 }
 
 
