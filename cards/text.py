@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from fhir.record.datatypes import LIMIT, plain
+from fhir.terminology.package_tables import package_rows
 
 __all__ = [
     "LIMIT",
@@ -139,25 +141,7 @@ def _in_two(sentence: str) -> list[str]:
     return [sentence] if is_one else [f"{first}.", capitalized(rest[0])]
 
 
-UNITS = {
-    "mL/min/{1.73_m2}": "mL/min/1.73 m²",
-    "{INR}": "",
-    "{score}": "",
-    "[pH]": "",
-    "10*3/uL": "×10³/µL",
-    "10*6/uL": "×10⁶/µL",
-    "10*9/L": "×10⁹/L",
-    "10*12/L": "×10¹²/L",
-    "m[IU]/L": "mIU/L",
-    "[IU]/L": "IU/L",
-    "mm[Hg]": "mmHg",
-    "kg/m2": "kg/m²",
-    "[lb_av]": "lb",
-    "[stone_av]": "st",
-    "[in_i]": "in",
-    "[degF]": "°F",
-    "Cel": "°C",
-}
+UNITS: Final = {row["ucum"]: row["sign"] for row in package_rows("cards", "unit_signs.csv")}
 """UCUM units whose sign is not what a clinician writes."""
 
 _SPELT = re.compile(

@@ -6,7 +6,7 @@ Acetaminophen beyond the limit is brought back to 3 g.
 import re
 from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
@@ -36,6 +36,7 @@ from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medication_names import CARRIERS
 from fhir.terminology.medications import Ingredient, atc_codes, classes_of
+from fhir.terminology.package_tables import package_rows
 
 # WHO's groups of what is inhaled or put on the skin, into the nose, the eye and the ear.
 _NEVER_SWALLOWED = ("R03A", "R03B", "R01A", "D", "S01", "S02", "S03")
@@ -204,60 +205,8 @@ DAILY_TOTAL = Condition(
 )
 
 
-# rules/duplicate.json, table scope, classes_checked; what each is called in a sentence.
-CLASSES = {
-    "nsaid": "NSAIDs",
-    "ssri": "SSRIs",
-    "snri": "SNRIs",
-    "statin": "statins",
-    "ppi": "proton pump inhibitors",
-    "h2_blocker": "H2 blockers",
-    "ace_inhibitor": "ACE inhibitors",
-    "arb": "ARBs",
-    "benzodiazepine": "benzodiazepines",
-    "z_drug": "Z-drugs",
-    "sulfonylurea": "sulfonylureas",
-    "dpp4": "DPP-4 inhibitors",
-    "sglt2": "SGLT2 inhibitors",
-    "glp1": "GLP-1 drugs",
-    "beta_blocker": "beta blockers",
-    "ccb_dhp": "dihydropyridines",
-    "antipsychotic": "antipsychotics",
-    "thiazide": "thiazides",
-    "loop_diuretic": "loop diuretics",
-    "bisphosphonate": "bisphosphonates",
-    "triptan": "triptans",
-    "alpha_blocker": "alpha blockers",
-    "antimuscarinic_bladder": "bladder antimuscarinics",
-    "antihistamine_2nd": "antihistamines",
-    "pde5": "PDE5 inhibitors",
-    "muscle_relaxant": "muscle relaxants",
-    "gabapentinoid": "gabapentinoids",
-    "tca": "tricyclics",
-    "xanthine_oxidase_inhibitor": "urate-lowering drugs",
-    "fluoroquinolone": "fluoroquinolones",
-    "fibrate": "fibrates",
-    "cholinesterase_inhibitor": "cholinesterase blockers",
-    "reductase_5alpha_inhibitor": "5-alpha-reductase blockers",
-    "p2y12_inhibitor": "P2Y12 inhibitors",
-    "jak_inhibitor": "JAK inhibitors",
-    "leukotriene_antagonist": "leukotriene blockers",
-    "one_valproate": "forms of valproate",
-    "one_tenofovir": "forms of tenofovir",
-    "one_mycophenolate": "forms of mycophenolic acid",
-    "one_oxcarbazepine": "forms of oxcarbazepine",
-    "one_modafinil": "forms of modafinil",
-    "cytidine_analogue": "cytidine analogues",
-    "one_thyroxine": "forms of thyroxine",
-    "one_methylphenidate": "forms of methylphenidate",
-    "one_phenytoin": "forms of phenytoin",
-    "one_ganciclovir": "forms of ganciclovir",
-    "one_acyclovir": "forms of acyclovir",
-    "one_amphetamine": "amphetamines",
-    "thiopurine": "thiopurines",
-    "antiemetic_5ht3": "5-HT3 antagonists",
-    "corticosteroid": "systemic corticosteroids",
-}
+CLASSES: Final = {row["class"]: row["name"] for row in package_rows("cards.rules.families.duplicate", "classes.csv")}
+"""What the classes that are compared are called in a sentence."""
 _CHECKED = frozenset({*CLASSES, "opioid"})
 _ORAL_OPIOID = Selector(
     classes=frozenset({"opioid"}), exclude_classes=frozenset({"opioid_partial_agonist"}), route="oral"
