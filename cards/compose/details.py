@@ -23,11 +23,11 @@ def detail_lines(
     notes = dict.fromkeys(note for finding in findings if not _is_beside(finding, first) for note in finding.notes)
     told, asked = actions_last(" ".join(notes))
     told_already = set(sentences(first.summary))
-    facts, actions = actions_last(first.asks_if_taken if forbidding_beside(first, forbidding) else first.detail)
+    facts, actions = _facts_and_steps(first, is_settled=bool(forbidding_beside(first, forbidding)))
     facts, added = _new(facts, told_already), list[str]()
     for finding in lines[1:]:
         is_settled = bool(forbidding_beside(finding, forbidding))
-        more, to_do = actions_last(finding.asks_if_taken if is_settled else finding.detail)
+        more, to_do = _facts_and_steps(finding, is_settled=is_settled)
         lead = _new(_lead(finding, only_fact=is_settled), told_already)
         more, to_do = _new(more, told_already), _new(to_do, told_already)
         if lead:
@@ -48,6 +48,15 @@ def detail_lines(
     )
     if sources := [label for label in labels if _document(label) != _document(source)]:
         yield f"{OTHER_SOURCES} {'; '.join(sources)}."
+
+
+def _facts_and_steps(finding: RuleFinding, *, is_settled: bool) -> tuple[str, str]:
+    """Return what a detail says and asks for, without what its headline says: that the label contraindicates it."""
+    facts, steps = actions_last(finding.asks_if_taken if is_settled else finding.detail)
+    return (facts.replace(_FORBIDDEN, "").strip() if "contraindicated" in finding.summary else facts), steps
+
+
+_FORBIDDEN: Final = "The label contraindicates it."
 
 
 def _document(label: str) -> str:

@@ -231,7 +231,7 @@ _LEFT_OUT: Any = object()
 def _filled_from_row(value: Any, row: Mapping[str, str]) -> Any:
     """Replace `$column` in every text of the value; a column that the row does not have is a fault of the file."""
     if isinstance(value, str):
-        return Template(value).substitute(row) if "$" in value else value
+        return Template(value).substitute({**row, **_amounts(row)}) if "$" in value else value
     if isinstance(value, list):
         items = [filled for item in value for filled in _items_from_row(item, row) if filled is not _LEFT_OUT]
         return items if items or not value else _LEFT_OUT
@@ -248,6 +248,11 @@ def _filled_from_row(value: Any, row: Mapping[str, str]) -> Any:
         if item is not _LEFT_OUT
     }
     return members if members or not value else _LEFT_OUT
+
+
+def _amounts(row: Mapping[str, str]) -> dict[str, str]:
+    """Return the milligrams of a row as a sentence has them: "12,000"."""
+    return {name: f"{int(text):,}" for name, text in row.items() if name.endswith("_mg") and text.isdecimal()}
 
 
 def _items_from_row(item: Any, row: Mapping[str, str]) -> Iterator[Any]:

@@ -94,7 +94,7 @@ def _summary(advice: Advice, genes: str, harm: str, drug: str) -> str:
         unknown = next(result for result in advice.results if not result.keys)
         wording = plain(unknown.newest.wording, _LONGEST_WORDING)
         return f"{unknown.gene} result “{wording}” names no phenotype: no advice about {drug} without one."
-    danger = f": {harm}" if harm and harm not in genes else ""
+    danger = f": {harm}" if harm and harm.removeprefix("risk of ") not in genes else ""
     return f"{capitalized(drug)}, {genes}{danger}. {_MEANS.get(advice.band, 'Check it')}."
 
 
