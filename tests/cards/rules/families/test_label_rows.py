@@ -273,11 +273,13 @@ def test_an_age_row_is_sharp(every: int, as_of: datetime) -> None:
             if word in ("age_years", "age_months")
         )
         if word == "age_years":
-            inside, outside = {"age": int(limit["ge"])}, {"age": int(limit["ge"]) - 1}
+            inside, outside = dict[str, Any](age=int(limit["ge"])), dict[str, Any](age=int(limit["ge"]) - 1)
         else:
             inside, outside = (_aged(limit["lt"], as_of, days_short=short) for short in (1, 0))
+        if any("condition_any" in part for part in band.when.get("all", [])):  # a row of those born preterm
+            inside = {**inside, "conditions": ["preterm_birth"]}
         (selector,) = rule.trigger.draft
-        local = (selector.dose_form_any or ["cream"])[0] if selector.systemic is False else ""
+        local = (selector.dose_form_any or (["cream"] if selector.systemic is False else [""]))[0]
         local += " eye drops" if local[:1].isdigit() else ""
         form = "injection" if str(selector.route) == "injected" else local
         for drug in _names([selector]):
