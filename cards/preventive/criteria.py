@@ -345,7 +345,7 @@ def _in_pregnancy(service: PreventiveService, record: PatientRecord) -> ServiceA
     """Due where no test of this pregnancy counts, from the week of the recommendation on."""
     pregnancy = find_condition(record, "pregnancy")
     dated = gestation(record, pregnancy.time, pregnancy.source) if pregnancy is not None else None
-    if dated is None or dated.weeks < service.from_week <= dated.bounds[1]:
+    if dated is None or dated.weeks < service.from_week <= dated.most:
         text = "the week of the pregnancy is not on record"
         return judge(service, "not-charted", text) if service.from_week else by_interval(service, record)
     if not service.from_week <= dated.weeks <= service.to_week:

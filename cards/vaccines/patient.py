@@ -396,7 +396,7 @@ def _onset_of_pregnancy(record: PatientRecord) -> Iterator[PatientObservation]:
     """When the pregnancy began, from how far it is; CDC counts vaccines in pregnancy from that day."""
     hit = find_condition(record, "pregnancy")
     pregnancy = gestation(record, hit.time if hit.is_onset else None, hit.source) if hit is not None else None
-    if pregnancy is not None and (pregnancy.most is None or pregnancy.weeks >= _FIRST_WEEK_OF_VACCINES):
+    if pregnancy is not None and (pregnancy.weeks == pregnancy.most or pregnancy.weeks >= _FIRST_WEEK_OF_VACCINES):
         onset = record.as_of.date() - timedelta(days=pregnancy.days)
         yield PatientObservation(ONSET_OF_PREGNANCY, onset, pregnancy.source or "", pregnancy.words)
 

@@ -62,20 +62,15 @@ class Gestation(Struct, frozen=True, gc=False):
     weeks: int
     words: str
     source: str | None
-    days: int = 0
-    most: int | None = None
+    days: int
+    most: int
 
     @property
     def week(self) -> str:
         """The week, or the weeks in which it may be: "22", "14 to 27", "28 or later"."""
-        if self.most is None:
+        if self.weeks == self.most:
             return str(self.weeks)
         return f"{self.weeks} or later" if self.most == _LAST_WEEK else f"{self.weeks} to {self.most}"
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """The least and the most weeks, which are the same where the week is known."""
-        return self.weeks, self.weeks if self.most is None else self.most
 
 
 def gestation(record: PatientRecord, since: FhirTime | None, source: str | None = None) -> Gestation | None:
@@ -89,18 +84,18 @@ def gestation(record: PatientRecord, since: FhirTime | None, source: str | None 
     for sign in (*signs.due, *signs.gestation, *_charted_weeks(record), *signs.periods[:1]):
         weeks = weeks_by(sign, record)
         if weeks is not None and not has_ended(record, beginning(sign)):
-            return Gestation(int(weeks), _basis(sign), sign.source, _whole_days(weeks))
+            return Gestation(int(weeks), _basis(sign), sign.source, _whole_days(weeks), int(weeks))
     by_onset = _by_onset(record, since, source)
     present = [one for one in record.facts(Condition) if condition_status(one, record.as_of_epoch) != "past"]
     by_trimester = (_by_trimester(condition, by_onset, record) for condition in present)
-    return max(filter(None, by_trimester), key=lambda found: found.bounds, default=by_onset)
+    return max(filter(None, by_trimester), key=lambda found: (found.weeks, found.most), default=by_onset)
 
 
 def _by_onset(record: PatientRecord, since: FhirTime | None, source: str | None) -> Gestation | None:
     if since is None or since.precision not in ("day", "instant") or since.instant > record.as_of_epoch:
         return None
     weeks = (record.as_of_epoch - since.instant) / DAY_SECONDS / 7.0 + _WEEKS_BEFORE_ONSET
-    return Gestation(int(weeks), f"onset {since.date}", source, _whole_days(weeks))
+    return Gestation(int(weeks), f"onset {since.date}", source, _whole_days(weeks), int(weeks))
 
 
 def _by_trimester(condition: Condition, by_onset: Gestation | None, record: PatientRecord) -> Gestation | None:

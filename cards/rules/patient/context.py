@@ -234,12 +234,13 @@ class RuleContext(Struct, frozen=True, eq=False):
     def gestation_weeks(self) -> int | None:
         """Completed weeks of a pregnancy that is going on; None also where only a trimester is on record."""
         gestation = self.session.gestation
-        return gestation.weeks if gestation is not None and gestation.most is None else None
+        return gestation.weeks if gestation is not None and gestation.weeks == gestation.most else None
 
     def bounds(self, word: str) -> tuple[float, float] | None:
         """Return between which values a number lies that is not known itself; None where nothing says so."""
         if word == "gestation_weeks":
-            return self.session.gestation.bounds if self.session.gestation is not None else None
+            gestation = self.session.gestation
+            return (gestation.weeks, gestation.most) if gestation is not None else None
         ages = self.session.record.age_bounds() if word in _PER_YEAR else None
         return None if ages is None else (_PER_YEAR[word] * ages[0], _PER_YEAR[word] * (ages[1] + 1) - 1)
 

@@ -8,21 +8,25 @@ import re
 from functools import partial
 from typing import Final
 
-from cards.card import TOPICS, CardText, Suggestion
+from cards.card import TOPICS, CardText, Source, Suggestion
 from cards.compose.equation import people_in_100
-from cards.extension import WorklistEntry
+from cards.extension import Fact, WorklistEntry
 from cards.new_orders import orderable_test_for
-from cards.text import capitalized
+from cards.rules.patient.measurements import measurement_fact
+from cards.text import capitalized, escape, format_number
 from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
+from cds_hooks.call.services._current_medications import stopped_medicine
 from cds_hooks.call.services._equation import (
     EquationQuestion,
     advise_by_equation,
     advise_by_guideline,
+    fact_of_condition,
     is_moment_for_reminder,
     is_moment_for_talk,
     kept_for_worklist,
+    offer,
     offer_of_test,
 )
 from cds_hooks.call.services._exclusions import (
@@ -38,19 +42,8 @@ from cds_hooks.call.services._exclusions import (
 )
 from cds_hooks.call.services._outlook import OUTLOOK_FEATURES, short_outlook
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
-from cds_hooks.call.services._statin import (
-    OF_DISEASE,
-    STATIN,
-    TALK,
-    TALK_OF_DISEASE,
-    WITH_A_SCORE,
-    indication_without_score,
-    over_75,
-    statin_found,
-    talk_offer,
-)
 from fhir.mapping.allergies import allergy_to_class
-from fhir.mapping.conditions import find_condition
+from fhir.mapping.conditions import find_condition, find_confirmed
 from fhir.mapping.declined import declined_medicine
 from fhir.mapping.study_words import ORDERABLE_TESTS, OrderableTest
 from fhir.record.record import PatientRecord
@@ -60,6 +53,40 @@ from fhir.terminology.assertions import states
 from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record
 from models_onnx.equations.declaration import get_equation
 
+_STATIN = frozenset({"statin"})
+_TALK = "Shared decision: statin for primary prevention"
+_TALK_OF_DISEASE = "Shared decision: statin in atherosclerotic disease"
+_ADULT_YEARS, _FROM_AGE, _TO_AGE = 20, 40, 75
+_SEVERE_LDL = 190.0
+_LDL_DAYS = 365.0
+# 2018: clinical atherosclerotic disease, LDL of 190 mg/dL or more, diabetes at 40 to 75 (doi of the guideline).
+_CHOLESTEROL_2018 = Source(
+    label="2018 AHA/ACC multisociety guideline on blood cholesterol",
+    url="https://doi.org/10.1161/CIR.0000000000000625",
+)
+_HIV_2024 = Source(
+    label="HHS panel on antiretroviral agents, statin therapy in people with HIV, 2024",
+    url="https://clinicalinfo.hiv.gov/en/guidelines/hiv-clinical-guidelines-adult-and-adolescent-arv/statin-therapy-people-hiv",
+)
+_KDIGO_2024 = Source(
+    label="KDIGO 2024 guideline on chronic kidney disease, 3.15.1", url="https://doi.org/10.1016/j.kint.2023.10.018"
+)
+_KIDNEY, _FROM_AGE_KIDNEY = ("ckd3", "ckd4", "ckd5_or_dialysis"), 50
+"""Adults from 50 with an eGFR under 60 (G3a to G5) and neither dialysis nor a transplant: recommended (1A)."""
+_VESSELS = (
+    "coronary_disease",
+    "stroke_ischaemic",
+    "peripheral_artery",
+    "carotid_stenosis",
+    "stent_coronary",
+    "cabg",
+    "aortic_aneurysm",
+    "atherosclerosis_operation",
+)
+_WITH_A_SCORE = frozenset({"statin_diabetes", "statin_kidney"})
+"""Indications whose card is that of the score, where there is one to show."""
+_OF_DISEASE = frozenset({"statin_atherosclerosis", "statin_familial", "statin_ldl"})
+"""Cards of a talk that treats what the patient has; the others prevent what may come."""
 EQUATION = get_equation("prevent_base")
 FEATURES = features_of(EQUATION)
 OUTPUT = "ascvd|10y"
@@ -81,8 +108,8 @@ def find(call: ServiceInput) -> Advice:
 
     The talk needs a visit, and where no disease asks for it, one in which a reminder has its place.
     """
-    indication = indication_without_score(call)
-    if indication is not None and indication.about not in WITH_A_SCORE:
+    indication = _indication_without_score(call)
+    if indication is not None and indication.about not in _WITH_A_SCORE:
         advice = advise_by_guideline(call, indication)
     else:
         charted = inputs_from_record(EQUATION, call.record)
@@ -92,7 +119,7 @@ def find(call: ServiceInput) -> Advice:
     if not advice.cards:
         return advice
     (card,) = advice.cards
-    is_for_disease = indication is not None and indication.about in OF_DISEASE
+    is_for_disease = indication is not None and indication.about in _OF_DISEASE
     if not is_for_disease and (outlook := short_outlook(call)) is not None:
         advice.cards, advice.silences = [], [WhyNot(EQUATION.id, "outside-population", f"{capitalized(outlook)}.")]
     elif card.own_extension.missing:
@@ -129,14 +156,14 @@ def _risk(call: ServiceInput, result: EquationResult) -> CardText:
     people = people_in_100(result)
     band = result.band_id
     return CardText(
-        summary=(f"Heart attack or stroke in 10 years: about {people:g} in 100 ({band}); {statin_found(call)}"),
+        summary=(f"Heart attack or stroke in 10 years: about {people:g} in 100 ({band}); {_statin_found(call)}"),
         figure=f"{people:g} in 100",
         opening=(
             f"**About {people:g} in 100** people like this {result.output.words}; {100 - people:g} do not (PREVENT). "
-            f"**{capitalized(band)}** risk: {_FROM[band]} ({result.table.source.partition(',')[0]}).{over_75(call)}"
+            f"**{capitalized(band)}** risk: {_FROM[band]} ({result.table.source.partition(',')[0]}).{_over_75(call)}"
         ),
         topic=TOPICS["statin"],
-        offers=(talk_offer(call, TALK), *_lipid_offer(call)),
+        offers=(_talk_offer(call, _TALK), *_lipid_offer(call)),
         closing="For prevention, not for emergencies.",
     )
 
@@ -158,6 +185,80 @@ def _missing(charted: RecordInputs, test: OrderableTest) -> CardText:
         ),
         topic=TOPICS["statin"],
     )
+
+
+# The indications that a guideline names without a score, each as the text of its card
+
+
+def _indication_without_score(call: ServiceInput) -> CardText | None:
+    """Return the text of the first indication of the guidelines that needs no score; None for none."""
+    record = call.record
+    age = record.age_years()
+    if age is None or age < _ADULT_YEARS:
+        return None
+    named = partial(_named, call)
+    if (vessels := find_confirmed(record, *_VESSELS)) is not None:
+        disease = fact_of_condition("atherosclerosis", vessels)
+        return named("known atherosclerotic disease", disease, talk=_TALK_OF_DISEASE)
+    if (inherited := find_confirmed(record, "familial_hypercholesterolaemia")) is not None:
+        return named("familial hypercholesterolemia", fact_of_condition("familial", inherited))
+    ldl = record.newest("ldl_cholesterol", _LDL_DAYS)
+    if ldl is not None and ldl.value >= _SEVERE_LDL:
+        words = f"LDL cholesterol {format_number(ldl.value, [_SEVERE_LDL], 0)} mg/dL ({ldl.time.date})"
+        return named(words, measurement_fact(ldl), name="ldl")
+    if not _FROM_AGE <= age <= _TO_AGE:
+        return None
+    if (hiv := find_confirmed(record, "hiv")) is not None:
+        return named(f"HIV, age {age}", fact_of_condition("hiv", hiv), guideline=_HIV_2024)
+    if (diabetes := find_confirmed(record, "diabetes")) is not None:
+        return named(f"diabetes, age {age}", fact_of_condition("diabetes", diabetes))
+    kidneys = find_confirmed(record, *_KIDNEY) if age >= _FROM_AGE_KIDNEY else None
+    if kidneys is None:
+        return None
+    return named(f"chronic kidney disease, age {age}", fact_of_condition("kidney", kidneys), guideline=_KDIGO_2024)
+
+
+def _named(
+    call: ServiceInput, why: str, fact: Fact, name: str = "", guideline: Source = _CHOLESTEROL_2018, talk: str = _TALK
+) -> CardText:
+    """Return the text of an indication that the guideline names: in words, its fact."""
+    charted = f" (**{escape(str(fact.value))}**" if isinstance(fact.value, str) else ""
+    if charted:
+        charted += f", {fact.effective[:10]})" if fact.effective else ")"
+    return CardText(
+        about=f"statin_{name or fact.name}",
+        summary=f"{capitalized(why)}, {_statin_found(call)}",
+        opening=(
+            f"On record: {why}{charted}; no active statin. The guideline advises one without a risk score. Ask first "
+            f"whether one was tried and not tolerated.{_over_75(call)}"
+        ),
+        guideline=guideline,
+        topic=TOPICS["statin"],
+        facts=(fact,),
+        offers=(_talk_offer(call, talk),),
+        closing="For prevention, not for emergencies.",
+    )
+
+
+def _statin_found(call: ServiceInput) -> str:
+    """Return what to do about the statin: ask why one was stopped or is on hold, else discuss one."""
+    stopped = stopped_medicine(call.record, _STATIN)
+    return f"{stopped.words}: ask why." if stopped is not None else "no statin found. Discuss a statin."
+
+
+def _over_75(call: ServiceInput) -> str:
+    """Return what is known of statins at over 75, after the sentence that names one."""
+    age = call.record.age_years()
+    if age is None or age <= _TO_AGE:
+        return ""
+    return (
+        f" At {age} evidence is limited: weigh benefit, interactions, frailty and wishes (2018 AHA/ACC). USPSTF 2022 "
+        "finds too little evidence for prevention from 76."
+    )
+
+
+def _talk_offer(call: ServiceInput, talk: str) -> Suggestion:
+    return offer(call, "Plan a talk about a statin", "Draft order: benefits, harms and wishes.", talk)
 
 
 ADVISOR = Advisor(
@@ -184,7 +285,7 @@ ADVISOR = Advisor(
     ),
     exclusions=(
         *NOT_AT_HOME,
-        talk_planned(TALK, TALK_OF_DISEASE),
+        talk_planned(_TALK, _TALK_OF_DISEASE),
         on_record("contraindicated", "A pregnancy is on record: a statin is not discussed.", "pregnancy"),
         Exclusion(
             "contraindicated",
@@ -206,7 +307,7 @@ ADVISOR = Advisor(
             "Dialysis is on record: KDIGO 2013 (lipids, 2.3.1) suggests not to start a statin.",
             "dialysis",
         ),
-        Exclusion("declined", "{found}", lambda record: declined_medicine(record, STATIN, _CALLED)),
+        Exclusion("declined", "{found}", lambda record: declined_medicine(record, _STATIN, _CALLED)),
         medication_active("A PCSK9 inhibitor is active.", *_PCSK9),
         medication_active("A statin is active.", "statin"),
         not_known_whether_taken("a statin", "statin"),
