@@ -6,7 +6,7 @@ Vaccine groups that are ordered already and still to be given are known too, so 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
-from datetime import date
+from datetime import date, timedelta
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -25,7 +25,6 @@ from cards.vaccines.patient import (
     PatientObservation,
     Person,
 )
-from cards.vaccines.uncoded import TETANUS_BOOSTER, may_be_given, uncoded_doses
 from fhir.mapping.declined import is_open_order
 from fhir.mapping.immunizations import DoseToCheck
 from fhir.record.datatypes import CodeableConcept
@@ -34,6 +33,14 @@ from fhir.record.resources import MedicationRequest, ServiceRequest
 from fhir.terminology.assertions import is_of_patient
 from fhir.terminology.medications import CVX
 from fhir.terminology.package_tables import package_rows
+
+# CDC, supporting data, tetanus and diphtheria: the booster is ten years after the last dose.
+_TETANUS_BOOSTER: Final = Period(years=10)
+_OF_SEASONS: Final = frozenset({"Influenza", "COVID-19"})
+_PREGNANCY: Final = timedelta(days=280)
+# What does not complete its group: live zoster vaccine (MMWR 2018;67:103), polysaccharide vaccine (MMWR 2022;71:109).
+_SUPERSEDED: Final = re.compile(r"zostavax|\bzvl\b|pneumovax|\bppv ?23|\bppsv|polysac", re.IGNORECASE)
+_RECOMBINANT_ZOSTER: Final = date(2017, 10, 20)  # licensed by the FDA
 
 
 def ordered_groups(record: PatientRecord, knowledge: VaccineKnowledge) -> frozenset[str]:
@@ -176,12 +183,12 @@ def vaccines_due(
     uncoded = {
         item.group: UncodedVaccine(item.group, item.label, tuple(doses))
         for item in open_ones
-        if (doses := may_be_given(item, charted, knowledge))
+        if (doses := _may_be_given(item, charted, knowledge))
     }
     uncoded |= {
         group: UncodedVaccine(group, group, tuple(doses))
         for group, end in _of_season(seasons, charted, as_of, knowledge, ordered | declined.keys())
-        if (doses := uncoded_doses(group, end if group != RSV else None, charted, knowledge))
+        if (doses := _uncoded_doses(group, end if group != RSV else None, charted, knowledge))
     }
     open_ones = [item for item in open_ones if item not in waiting and item.group not in uncoded]
     catch_up = [item for item in open_ones if is_adult and _is_catch_up(item)]
@@ -288,7 +295,7 @@ def _is_catch_up(forecast: GroupForecast) -> bool:
     if forecast.reasons or recommended is None:
         return False
     if days:
-        is_recent = TETANUS_BOOSTER.after(days[-1]) > forecast.as_of
+        is_recent = _TETANUS_BOOSTER.after(days[-1]) > forecast.as_of
         return forecast.group == TETANUS_GROUP and days[0] >= grown_up and is_recent
     return recommended < grown_up
 
@@ -435,3 +442,43 @@ def _checks_of(
     for texts, is_whole in ((whole, True), (one_vaccine, False)):
         if texts:
             yield VaccineToCheck(item, next(iter(texts.values())), tuple(texts), is_whole)
+
+
+# Doses of the chart that name their vaccine and have no CVX code or no day: they count for nothing, and hold back a
+# group of which one may be the dose that is due, so that the chart is checked first
+
+
+def _uncoded_doses(group: str, since: date | None, charted: ChartedPerson, book: VaccineKnowledge) -> list[DoseToCheck]:
+    """Return the doses of a group that cannot be counted; with `since` only those dated after that day."""
+    antigens = set(book.schedule.groups[group].antigens)
+    return [
+        dose
+        for dose in charted.history.to_check
+        if dose.families & antigens and (since is None or (dose.given is not None and dose.given > since))
+    ]
+
+
+def _may_be_given(forecast: GroupForecast, charted: ChartedPerson, book: VaccineKnowledge) -> list[DoseToCheck]:
+    """Return the doses without a code or a day of which one may be the dose that is due."""
+    group = forecast.group
+    too_old = [*forecast.counted_days[-1:], *_too_old(forecast)]
+    if forecast.for_pregnancy:
+        too_old.append(forecast.person.observed(ONSET_OF_PREGNANCY) or forecast.as_of - _PREGNANCY)
+    since = max(too_old, default=None)
+    return [
+        dose
+        for dose in _uncoded_doses(group, since, charted, book)
+        if _SUPERSEDED.search(dose.words) is None
+        and (group != "Zoster" or dose.given is None or dose.given >= _RECOMBINANT_ZOSTER)
+    ]
+
+
+def _too_old(forecast: GroupForecast) -> Iterator[date]:
+    """Yield the days up to which a dose is none that is due now, whatever was counted."""
+    group, recommended, person, as_of = forecast.group, forecast.recommended, forecast.person, forecast.as_of
+    if group in _OF_SEASONS and recommended is not None:
+        yield recommended - timedelta(days=1)
+    if group == TETANUS_GROUP and person.within_ages(as_of, Period(years=19), None):
+        yield as_of.replace(year=as_of.year - _TETANUS_BOOSTER.years, day=min(as_of.day, 28))
+    if (transplant := person.observed(DATE_OF_TRANSPLANT)) is not None:
+        yield transplant
