@@ -310,3 +310,8 @@ LSIL, STOOL = result(PAP, "LSIL"), problem("R19.5", onsetDateTime="2026-02-01")
 def test_a_value_of_another_day_than_the_newest_has_its_own_date() -> None:
     glucose, a1c = number("2345-7", 201, "mg/dL", "2026-11-16"), number("4548-4", 7.1, "%", "2026-11-18")
     assert "201 mg/dL of 2026-11-16" in opened(glucose, a1c)[0].name
+
+
+def test_no_two_rows_have_one_name() -> None:
+    ids = [row.id for row in ABNORMAL_RESULTS.rows]
+    assert len(set(ids)) == len(ids)
