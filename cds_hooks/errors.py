@@ -23,7 +23,9 @@ HookError
 Any other exception is answered 500 (`routes/entrance.py`).
 """
 
-from typing import ClassVar, Final, Literal
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import ClassVar, Final, Literal, Self
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -83,6 +85,16 @@ class NotFound(HookError):
 
     status = 404
     code = "not-found"
+
+    @classmethod
+    def of_service(cls, name: str, known: Iterable[str]) -> Self:
+        """Say that no service has this id; the id itself only where it is like a known one.
+
+        Anybody can put a patient's name or a page's markup into an address.
+        """
+        near = get_close_matches(name[:60], known, 1)
+        named = f"the id {name[:60]!r} here; did you mean {near[0]!r}?" if near else "this id here."
+        return cls(f"There is no service with {named} GET /cds-services lists the services.")
 
 
 class MethodNotAllowed(HookError):

@@ -82,7 +82,7 @@ class _Feedback:
         client = await self._intake.client_of(request, call)
         name = request.path_params["service_id"]
         if (service := self._addresses.get(name)) is None:
-            raise NotFound(f"There is no service with the id {name[:60]!r} here; GET /cds-services lists the services.")
+            raise NotFound.of_service(name, self._addresses)
         client.require(service.names)
         async with self._intake.body(request, client, MOST_BYTES) as body:
             await self._take(body, service.id, client)

@@ -148,7 +148,7 @@ class HookRoute:
     def _service(self, name: str, method: str) -> Service:
         service = self.services.get(name)
         if service is None:
-            raise NotFound(f"There is no service with the id {name[:60]!r} here; GET /cds-services lists the services.")
+            raise NotFound.of_service(name, self.services)
         if method != "POST":
             raise MethodNotAllowed("A service is called by POST; GET /cds-services lists the services.")
         return service
