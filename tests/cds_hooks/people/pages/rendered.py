@@ -33,6 +33,7 @@ def models_page(site: Site, model: str, title: str, version: str) -> str:
         models=[standing],
         drafts=[],
         needs_approval=False,
+        equations=[],
     )
 
 
