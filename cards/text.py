@@ -120,8 +120,8 @@ def sentences(text: str) -> list[str]:
 def actions_last(text: str) -> tuple[str, str]:
     """Return the sentences that say what is so, and those that say what to do, with what goes on from these.
 
-    >>> actions_last("Choose another drug. This holds for all doses. Children died of it.")
-    ('Children died of it.', 'Choose another drug. This holds for all doses.')
+    >>> actions_last("Choose another drug. Otherwise halve the dose. Children died of it.")
+    ('Children died of it.', 'Choose another drug. Otherwise halve the dose.')
     """
     parts: tuple[list[str], list[str]] = [], []
     is_of_action = False
