@@ -108,7 +108,9 @@ _NOT_GIVEN = re.compile(
     r"(?: \([^()]*\))?\.",
     re.IGNORECASE,
 )
-_SAME_STEP = re.compile(r"Consider ([a-z ]+)\.|Repeat (?:the (?:test|value)|creatinine|glucose|potassium)(?: first)?\.")
+_SAME_STEP = re.compile(
+    r"Consider ([a-z ]+)\.|Repeat (?:the (?:test|value)|(creatinine|glucose|potassium))(?: first)?\."
+)
 
 
 def _is_told_by(offer: Suggestion, step: str) -> bool:
@@ -116,7 +118,7 @@ def _is_told_by(offer: Suggestion, step: str) -> bool:
     if takes_draft_away(offer) and _NOT_GIVEN.fullmatch(step):
         return True
     same = _SAME_STEP.fullmatch(step)
-    return same is not None and (same[1] or " repeat ") in offer.label
+    return same is not None and (same[1] or f" repeat {same[2] or ''}") in offer.label
 
 
 def _is_beside(finding: RuleFinding, headline: RuleFinding) -> bool:

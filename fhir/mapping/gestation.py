@@ -110,7 +110,8 @@ def _by_trimester(condition: Condition, by_onset: Gestation | None, record: Pati
     entered = parse_time(condition.recordedDate or "") or _visit_time(condition, record)
     time = entered or parse_time(condition.onsetDateTime or "")  # an onset may be the day of the entry, or before it
     passed = max(record.as_of_epoch - time.instant, 0.0) / DAY_SECONDS / 7.0 if time is not None else 0.0
-    least, most = first + passed if entered else float(first), min(int(last + passed), _LAST_WEEK)
+    least = first + passed if entered else float(first)
+    most = min(int(last + passed), _LAST_WEEK) if time is not None else _LAST_WEEK
     if by_onset is not None and int(least) <= by_onset.weeks <= most:
         return by_onset
     if first + passed > _LAST_WEEK or has_ended(record, record.as_of_epoch - least * 7.0 * DAY_SECONDS):

@@ -584,6 +584,9 @@ def _per_one(strength: Strength, unit: DoseUnit, identity: MedicationIdentity) -
 
 def limit_per_day(limit: Ratio, identity: MedicationIdentity, weight_kg: float | None = None) -> tuple[Milligrams, ...]:
     """Dosage.maxDosePerPeriod as milligrams a day; empty when it cannot be computed."""
+    top = limit.numerator
+    if top is not None and top.comparator in ("<", "<="):  # as some write a maximum
+        limit = replace(limit, numerator=replace(top, comparator=""))
     most = _of_ratio(limit, identity)
     return _of_patient(identity, given_in(1.0, most), weight_kg) if most is not None else ()
 

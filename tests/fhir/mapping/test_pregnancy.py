@@ -216,6 +216,7 @@ SAID = {"coding": condition("72892002")["code"]["coding"], "text": "Pregnancy, 1
         ([PREGNANCY, _trimester("second", "active", "2026-11-13")], 15),
         ([PREGNANCY, _trimester("second", "active", None)], 14),
         ([PREGNANCY, _trimester("third", "active", None)], 28),
+        ([condition("72892002", onsetDateTime="2026-04-20"), _trimester("second", "active", None)], 32),
         ([PREGNANCY, _trimester("second", "active", "2022-03-01")], 13),
         ([PREGNANCY, _trimester("second", "resolved", "2022-03-01")], 13),
         # Of several codes that which tells the week counts.
