@@ -116,7 +116,7 @@ def _entries(record: PatientRecord) -> Iterator[Declined]:
             yield Declined(problem.source, problem.code, time)
     for part in record.screening_parts():
         if _is_declined_result(part):
-            yield Declined(part[0].source, part[1].code, parse_time(part[0].effectiveDateTime or ""))
+            yield Declined(part[0].source, part[1].code, parse_time(part[0].effectiveDateTime))
 
 
 def _is_declined(order: ServiceRequest | MedicationRequest, *reasons: CodeableConcept | None) -> bool:

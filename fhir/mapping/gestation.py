@@ -107,8 +107,8 @@ def _by_trimester(condition: Condition, by_onset: Gestation | None, record: Pati
     if named is None or not any(meant.group == "pregnancy" for meant in read_concept(concept).meant):
         return None
     words, _, first, last = named
-    entered = parse_time(condition.recordedDate or "") or _visit_time(condition, record)
-    time = entered or parse_time(condition.onsetDateTime or "")  # an onset may be the day of the entry, or before it
+    entered = parse_time(condition.recordedDate) or _visit_time(condition, record)
+    time = entered or parse_time(condition.onsetDateTime)  # an onset may be the day of the entry, or before it
     passed = max(record.as_of_epoch - time.instant, 0.0) / DAY_SECONDS / 7.0 if time is not None else 0.0
     least = first + passed if entered else float(first)
     most = min(int(last + passed), _LAST_WEEK) if time is not None else _LAST_WEEK
@@ -117,7 +117,7 @@ def _by_trimester(condition: Condition, by_onset: Gestation | None, record: Pati
     if first + passed > _LAST_WEEK or has_ended(record, record.as_of_epoch - least * 7.0 * DAY_SECONDS):
         return None
     on = f" on {entered.date}" if entered is not None else ", without a date"
-    return Gestation(int(least), words + on, f"Condition/{condition.id}", _whole_days(least), most)
+    return Gestation(int(least), words + on, condition.source, _whole_days(least), most)
 
 
 def _basis(sign: PregnancySign) -> str:
@@ -143,7 +143,7 @@ def _charted_weeks(record: PatientRecord) -> list[PregnancySign]:
 def _weeks_of(condition: Condition, record: PatientRecord) -> Iterator[PregnancySign]:
     if condition.code is None:
         return
-    time = parse_time(condition.recordedDate or condition.onsetDateTime or "") or _visit_time(condition, record)
+    time = parse_time(condition.recordedDate or condition.onsetDateTime) or _visit_time(condition, record)
     if time is None:
         return
     coded = [weeks_of_code(coding.system, coding.code) for coding in condition.code.coding]

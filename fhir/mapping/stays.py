@@ -484,7 +484,10 @@ def _is_inpatient(stay: Stay, as_of_epoch: float) -> bool:
 
 
 def _parts_of_longer_stays(stays: list[Stay], as_of_epoch: float) -> set[int]:
-    """Find the encounters (by `id()`) that lie within a longer stay; a part may be closed a day after it."""
+    """Find the encounters (by `id()`) that lie within a longer stay; a part may be closed a day after it.
+
+    What overlaps only a part is none: it went over from the whole, and `stays_before` counts the two as one.
+    """
     spans = [(stay.start.instant, stay.until(as_of_epoch), id(stay.encounter)) for stay in stays]
     parts: set[int] = set()
     whole_begin, whole_end = -math.inf, -math.inf
