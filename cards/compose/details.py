@@ -6,7 +6,7 @@ from typing import Final
 
 from cards.card import OTHER_SOURCES, SEVERITY, SUMMARY_LIMIT, Action, Suggestion
 from cards.extension import Fact
-from cards.rules.engine.finding import RuleFinding
+from cards.rules.engine.finding import DRUG_FACTS, RuleFinding
 from cards.text import actions_last, capitalized, escape, is_action, sentences
 
 MOST_FINDING_LINES = 3
@@ -28,7 +28,8 @@ def detail_lines(
     for finding in lines[1:]:
         is_settled = bool(forbidding_beside(finding, forbidding))
         more, to_do = _facts_and_steps(finding, is_settled=is_settled)
-        lead = _new(_lead(finding, only_fact=is_settled), told_already)
+        is_told = finding.rule.startswith(_OF_ONE_VALUE) and _results(finding) == _results(first) != set()
+        lead = "" if is_told else _new(_lead(finding, only_fact=is_settled), told_already)
         more, to_do = _new(more, told_already), _new(to_do, told_already)
         if lead:
             added += bullet(f"**{lead}** {more} {to_do}{_of_the_line([finding], first)}")
@@ -48,6 +49,17 @@ def detail_lines(
     )
     if sources := [label for label in labels if _document(label) != _document(source)]:
         yield f"{OTHER_SOURCES} {'; '.join(sources)}."
+
+
+_OF_ONE_VALUE: Final = ("dz-value-", "disease-qtc", "renal-label-")
+"""Rules of a limit: beside a graver one about the same result their headline says nothing new."""
+
+
+def _results(finding: RuleFinding) -> set[str | None]:
+    """Return the results that a finding is about, where it is about nothing else of the chart."""
+    charted = [fact for fact in finding.facts if fact.name not in DRUG_FACTS]
+    is_of_results = not finding.partners and all((fact.source or "").startswith("Observation/") for fact in charted)
+    return {fact.source for fact in charted if is_of_results}
 
 
 def _facts_and_steps(finding: RuleFinding, *, is_settled: bool) -> tuple[str, str]:
@@ -83,6 +95,8 @@ def what_to_do(first: RuleFinding, actions: str, offer: Suggestion | None) -> st
     steps = sentences(actions) if actions else []
     clauses = _CLAUSE.split(first.summary)[1:]
     asked = [f"{capitalized(clause.removesuffix('.'))}." for clause in clauses if is_action(clause)]
+    if steps:  # which say what to give in the place of what the headline says to avoid
+        asked = [step for step in asked if not (step.startswith("Avoid ") and _NOT_GIVEN.fullmatch(step))]
     takes_away = offer is not None and takes_draft_away(offer)
     if offer is not None and offer.is_recommended:
         others = [*(asked if takes_away and first.is_certain else ()), *steps]
@@ -105,7 +119,7 @@ def _case(finding: RuleFinding) -> str:
 _CLAUSE = re.compile(r"[.:] (?![^()]*\))")
 _NOT_GIVEN = re.compile(
     r"(?:(?:Consider avoiding|Avoid) (?:it|the pair)|Consider holding (?:it|the dose)|Do not (?:use|give|start) it)"
-    r"(?: \([^()]*\))?\.",
+    r"(?: if possible)?(?: \([^()]*\))?\.",
     re.IGNORECASE,
 )
 _SAME_STEP = re.compile(

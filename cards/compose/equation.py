@@ -36,7 +36,7 @@ def equation_card(
         points = [line.removeprefix("- ") for line in reasons if result.output.kind == "integer"]
         why = f"{WHY} {'; '.join(points)}." if points else ""
     else:
-        reasons += _not_found(charted)
+        reasons += _counted_as_no(charted, result)
         why = "\n".join([WHY, *reasons]) if reasons else ""
     detail = "\n\n".join(filter(None, (text.opening, *text.beside, why, _closing(result, text, identity))))
     finding = finding_of_estimate(
@@ -160,9 +160,13 @@ def _from(value: FeatureValue) -> str:
     return f" ({words}, {value.effective[:10]})" if words else f" ({value.effective[:10]})"
 
 
-def _not_found(charted: RecordInputs) -> list[str]:
-    words = ", ".join([item.words_in_sentence for item in charted.not_found])
-    return [f"- Not found, so counted as no: {words}."] if words else []
+def _counted_as_no(charted: RecordInputs, result: EquationResult) -> list[str]:
+    """Return what counts as no: what was not found and, of a score, what the chart says is not so."""
+    denied = {name for name, value in charted.given.items() if value is False and result.output.kind == "integer"}
+    counted = denied | _absent(charted)
+    words = ", ".join([item.words_in_sentence for item in charted.equation.inputs if item.name in counted])
+    lead = "Counted as no" if denied - _absent(charted) else "Not found, so counted as no"
+    return [f"- {lead}: {words}."] if words else []
 
 
 def _closing(result: EquationResult, text: CardText, identity: CardIdentity) -> str:

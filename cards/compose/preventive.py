@@ -114,27 +114,33 @@ def _detail(
     due: Sequence[ServiceAnswer], judged: Sequence[ServiceAnswer], not_sent: Iterable[str], lines: int
 ) -> Iterable[str]:
     shown = sorted(due, key=lambda answer: answer.order is None)[:lines]
-    yield from (f"- {', '.join(f'**{answer.name}**' for answer in same)}: {text}." for text, same in _by_text(shown))
+    yield from (f"- {line}." for line in _named(shown))
     if remaining := [answer.row.short for answer in due if answer not in shown]:
         yield f"- Also due: {', '.join(remaining)}."
     abnormal = [answer for answer in judged if answer.because == "abnormal"]
     yield from (f"- Follow up: {answer.row.short}, {_text(answer)}." for answer in abnormal)
-    unknown = _by_text(answer for answer in judged if answer.state == "not known" and lines == _LINES)
     later = [answer for answer in judged if answer.because == FOR_CHECK_UP]
-    named = list(shown)
-    if later and lines == _LINES and len(due) <= _SUMMARY_NAMES:
-        named += later
-        texts = (f"{', '.join(f'**{answer.name}**' for answer in same)}: {text}" for text, same in _by_text(later))
-        yield f"- For a check-up: {'; '.join(texts)}."
+    is_full = lines == _LINES and len(due) <= _SUMMARY_NAMES
+    if later:
+        names = "; ".join(_named(later)) if is_full else ", ".join(answer.row.short for answer in later)
+        yield f"- For a check-up: {names}."
     yield ""
     lacking = list(not_sent)
     also = f"; {', '.join(lacking)} (not sent)" if lacking else ""
-    citations = f" ({'; '.join(_citations(named))})" if named else ""  # a shortened card may name none
+    # A shortened card leaves each grade to the page of the decision: the source says A or B.
+    citations = f" ({'; '.join(_citations([*due, *later]))})" if lines == _LINES else ""
     yield f"{WHY} recommended without symptoms{citations}."
     yield f"Not seen: tests done elsewhere{also}; family history."
-    if unknown:
-        texts = (f"{', '.join(item.row.short for item in same)} ({text})" for text, same in unknown)
+    unknown = [answer for answer in judged if answer.state == "not known"]
+    if unknown and lines == _LINES:
+        texts = (f"{', '.join(item.row.short for item in same)} ({text})" for text, same in _by_text(unknown))
         yield f"Not judged: {'; '.join(texts)}."
+    elif unknown:
+        yield f"Not judged: {', '.join(answer.row.short for answer in unknown)}."
+
+
+def _named(judged: Iterable[ServiceAnswer]) -> Iterable[str]:
+    yield from (f"{', '.join(f'**{answer.name}**' for answer in same)}: {text}" for text, same in _by_text(judged))
 
 
 def _by_text(judged: Iterable[ServiceAnswer]) -> list[tuple[str, list[ServiceAnswer]]]:

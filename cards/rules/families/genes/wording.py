@@ -20,8 +20,8 @@ _CYP2D6_INHIBITORS = Selector(
 # A problem of the list that stands for a gene that nobody has tested.
 _DIAGNOSED: Mapping[str, str] = {"RYR1": "malignant hyperthermia on record"}
 _MEANS: Mapping[str, str] = {
-    "avoid": "To be avoided",
-    "avoid_unless": "To be avoided if possible",
+    "avoid": "Avoid it",
+    "avoid_unless": "Avoid it if possible",
     "reduce": "Lower the dose",
     "reduce_strongly": "Give a far lower dose",
     "limit": "Limit the dose",
@@ -58,8 +58,10 @@ def result_words(result: GeneResult) -> str:
 
 def _dated_words(result: GeneResult) -> str:
     """Return the same with the day of the result."""
-    time = result.newest.time
-    return f"{result_words(result)} of {time.text[:10]}" if time is not None else result_words(result)
+    time, words = result.newest.time, result_words(result)
+    if time is None:
+        return words
+    return f"{words[:-1]}, {time.text[:10]})" if words.endswith(")") else f"{words} ({time.text[:10]})"
 
 
 def gene_facts(context: RuleContext) -> list[Fact]:
