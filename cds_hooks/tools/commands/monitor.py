@@ -116,7 +116,12 @@ def _report(url: str, book: CountBook, window: Window) -> Report:
         raise RecordUnavailable(text) from error
     configured = settings()
     file = None if configured.content_keys is not None else book.views.file.with_suffix(".duckdb")
-    thresholds = thresholds_in_force(services_for(configured).values(), site_thresholds(configured))
+    try:
+        thresholds = thresholds_in_force(services_for(configured).values(), site_thresholds(configured))
+    except Exception as error:
+        if (what := getattr(error, "what_cannot_be_used", None)) is None:
+            raise
+        raise failure(f"{what} cannot be used: {error}", 2) from error  # 1 says that there is an incident
     with progress_bars() as step:
         progress = lambda done: step("Reading decisions", done, None)  # noqa: E731
         return report_of(url, file, site_labels(configured), window, progress, thresholds)

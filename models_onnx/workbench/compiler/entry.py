@@ -60,30 +60,49 @@ _SAME = 1e-4
 def imputed_values(model: Any, fitted: FittedModel, X: Array) -> dict[str, float]:
     """Return the value of each input with which a file answers as without it, as far as there is one.
 
+    A file of trees answers alike on both sides of a value that no tree asks about, so what they take is compared.
+
     `model`: what `fitted` was read from; X [n, F] are rows of its cohort, some of which the file is asked about.
     """
-    names = fitted.features
-    answers: Callable[[Array], Array]
-    if isinstance(fitted, AdditiveFile):
-        answers = fitted.margin
-    elif isinstance(model, OnnxSource):
-        low, high = limits(X)
-        answers = Network.read(model, names, np.array(low), np.array(high)).answers
-    else:
+    if not isinstance(model, OnnxSource):
         return {}
+    answers: Callable[[Array], Array] = fitted.margin
+    steps = [answers]
+    if not isinstance(fitted, AdditiveFile):
+        low, high = limits(X)
+        network = Network.read(model, fitted.features, np.array(low), np.array(high))
+        answers, steps = network.answers, network.steps(model) or [network.answers]
     people = np.where(np.isnan(X), np.array(medians(X)), X)[np.linspace(0, len(X) - 1, _PEOPLE).astype(int)]
-    values = {name: _counted_as(answers, people, X[~np.isnan(X[:, j]), j], j) for j, name in enumerate(names)}
-    return {name: value for name, value in values.items() if not np.isnan(value)}
+    values = {}
+    for j, name in enumerate(fitted.features):
+        for step in steps:
+            value = _counted_as(step, people, X[~np.isnan(X[:, j]), j], j)
+            if not np.isnan(value) and _is_same(answers, people, j, value):
+                values[name] = value
+    return values
 
 
-def _counted_as(answers: Callable[[Array], Array], people: Array, recorded: Array, j: int) -> float:
-    """Return the value of input j with which these people are answered as without it; NaN where there is none."""
+def _is_same(answers: Callable[[Array], Array], people: Array, j: int, value: float) -> bool:
+    """Whether these people are answered alike with this value of input j and without it."""
+    with_value = people.copy()
+    with_value[:, j] = value
+    without = people.copy()
+    without[:, j] = np.nan
+    try:
+        apart = np.abs(answers(with_value) - answers(without))
+    except _REFUSALS:
+        return False
+    return bool((apart <= _SAME * np.ptp(answers(people)) + np.finfo(np.float32).tiny).all())
+
+
+def _counted_as(columns_of: Callable[[Array], Array], people: Array, recorded: Array, j: int) -> float:
+    """Return the value of input j with which these people have the columns as without it; NaN where none is found."""
 
     def asked(values: Array) -> Array:
         rows = np.repeat(people[None], len(values), axis=0)
         rows[:, :, j] = values[:, None]
         try:
-            return np.asarray(answers(rows.reshape(-1, people.shape[1])), dtype=np.float64).reshape(len(values), -1)
+            return np.asarray(columns_of(rows.reshape(-1, people.shape[1])), dtype=np.float64).reshape(len(values), -1)
         except _REFUSALS:
             return np.full((len(values), len(people)), np.nan)
 
@@ -99,8 +118,5 @@ def _counted_as(answers: Callable[[Array], Array], people: Array, recorded: Arra
     for column, value in zip(columns.T, absent, strict=True):
         sign = np.sign(column[-1] - column[0])
         if len(grid) > 1 and (np.diff(sign * column) > 0).all() and column.min() <= value <= column.max():
-            candidate = float(f"{np.interp(sign * value, sign * column, grid):.6g}")
-            spread = np.ptp(columns, axis=0) + np.finfo(np.float32).tiny
-            near = np.abs(asked(np.array([candidate]))[0] - absent) <= _SAME * spread
-            return candidate if near.all() else float("nan")
+            return float(f"{np.interp(sign * value, sign * column, grid):.6g}")
     return float("nan")

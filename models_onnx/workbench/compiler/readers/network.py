@@ -5,7 +5,7 @@ or with log odds. A sigmoid or softmax at its end is left off, because log odds 
 probability near 1 is not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
@@ -114,6 +114,14 @@ class Network:
         network = replace(network, columns=answer.size // 2)
         taken = network.takes_missing(rows[0]) if texts else np.ones(0)
         return replace(network, strict=frozenset(j for j in texts if not taken[j]))
+
+    def steps(self, source: OnnxSource) -> list[Callable[[Array], Array]]:
+        """Return what the trees of the file take, or else what its imputers give, as functions of rows [N, F]."""
+        proto = _decoded(source)
+        of_trees = [node.input[0] for node in proto.graph.node if node.op_type.startswith("TreeEnsemble")]
+        tensors = of_trees or [node.output[0] for node in proto.graph.node if node.op_type == "Imputer"]
+        cuts = (leading_to(proto, tensor).SerializeToString() for tensor in tensors)
+        return [replace(self, session=session_of(cut))._columns for cut in cuts]
 
     def _columns(self, values: Array) -> Array:
         lacks = np.isnan(values) & self.whole_numbers(values.shape[1])

@@ -49,7 +49,8 @@ def check_explanation(subject: Subject, evidence: Evidence) -> Verdict:
         faults += learned
     else:
         absent = 0.0
-        faults += _imputed_faults(subject, rows, answers) if kind == "imputed" else _missing_faults(subject, answers)
+        judge = _imputed_faults if kind == "imputed" else _missing_faults
+        faults += judge(subject, rows, answers)
     figures: dict[str, float | str] = {"additivity": residual, "link": linked, "rows": len(rows)}
     figures |= {"missing": kind, **({"largest_of_absence": round(absent, 4)} if kind == "learned" else {})}
     sentence = (
@@ -71,9 +72,9 @@ def _shares(subject: Subject, answers: Predictions) -> NDArray[np.float64]:
     return np.column_stack([answers.contributions[:, list(members)].sum(axis=1) for _, members in subject.groups])
 
 
-def _missing_faults(subject: Subject, answers: Predictions) -> list[str]:
+def _missing_faults(subject: Subject, rows: NDArray[np.float64], answers: Predictions) -> list[str]:
     """responsible-ai.md and issue 4: a missing input contributes 0, its reference value."""
-    contributions = np.abs(answers.contributions[answers.missing])
+    contributions = np.abs(answers.contributions[np.isnan(rows)])
     if subject.groups or not contributions.size or contributions.max() <= DUMMY:
         return []
     return [

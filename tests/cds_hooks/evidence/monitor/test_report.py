@@ -103,10 +103,10 @@ def counts(counted: Path, tmp_path: Path) -> Path:
     return tmp_path / counted.name
 
 
-def run(record: str, counts: Path, *more: str) -> Result:
+def run(record: str, counts: Path, *more: str, **changed: object) -> Result:
     arguments = ["monitor", "--until", LAST, "--days", "2", "--database", record]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cds_hooks.tools.commands.monitor.settings", lambda: settings_with(counts_file=counts))
+        patch.setattr("cds_hooks.tools.commands.monitor.settings", lambda: settings_with(counts_file=counts, **changed))
         return CliRunner().invoke(app, [*arguments, *more])
 
 
@@ -118,6 +118,12 @@ def test_a_laboratory_with_another_unit_and_a_silent_client_are_two_incidents_an
     found = json.loads(done.stdout)["incidents"]
     assert {(each["client"], each["family"]) for each in found} == {("north", "drift"), ("south", "calls")}
     assert run(record, counts, "--client", "nobody").exit_code == 0
+
+
+def test_a_service_that_cannot_be_loaded_is_no_incident(record: str, counts: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.service.toml").write_text('modell = "mortality_5y"\n')
+    done = run(record, counts, models_folder=tmp_path)
+    assert (done.exit_code, "own.service.toml, line 1: `modell`" in done.stderr) == (2, True), done.output
 
 
 @pytest.mark.parametrize("is_recorded", [True, False])

@@ -81,18 +81,22 @@ def test_a_file_with_more_inputs_than_groups_is_explained_input_by_input(name: s
     assert np.allclose(read.base + read.contributions(X).sum(axis=1), read.margin(X), atol=1e-5)
 
 
-def test_trees_of_a_file_are_explained_by_groups_and_its_imputed_values_are_found() -> None:
+@pytest.mark.parametrize("strategy", ["mean", "median"])
+def test_trees_of_a_file_are_explained_by_groups_and_its_imputed_values_are_found(strategy: str) -> None:
     table, y = people()
     rows = numbers(table)
-    fitted = of_numbers(GradientBoostingClassifier(n_estimators=15, random_state=0)).fit(rows, y)
+    trees = GradientBoostingClassifier(n_estimators=150, random_state=0)
+    fitted = make_pipeline(SimpleImputer(strategy=strategy), trees).fit(rows, y)
     source, X = exported(fitted, rows, {}), rows.to_numpy(np.float64)
     with pytest.raises(CompileRefused, match=r"at most 10 groups of its inputs, and there are 15"):
         read_model(source, X, NAMES, {})
     read = read_model(source, X, NAMES, {"others": NUMBERS[2:]})
     assert np.abs(read.link.probability(read.margin(X)) - fitted.predict_proba(rows)[:, 1]).max() < 1e-5
-    value = imputed_values(source, read, X)["lab0"]
-    absent, imputed = rows.assign(lab0=np.nan), rows.assign(lab0=value)
-    assert np.array_equal(fitted.predict_proba(absent), fitted.predict_proba(imputed))
+    values = imputed_values(source, read, X)
+    assert values.keys() == set(NAMES)
+    for name, value in values.items():
+        absent, imputed = rows.assign(**{name: np.nan}), rows.assign(**{name: value})
+        assert np.array_equal(fitted.predict_proba(absent), fitted.predict_proba(imputed))
 
 
 def test_a_file_in_another_unit_answers_for_the_features_unit() -> None:
