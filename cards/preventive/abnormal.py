@@ -12,7 +12,16 @@ from math import inf, isclose
 from typing import Final, TypeAlias
 
 from cards.extension import Fact
-from cards.preventive.abnormal_rows import ABNORMAL_RESULTS, AFFIRMED, LIMITS, AbnormalResult, Threshold
+from cards.preventive.abnormal_rows import (
+    ABNORMAL_RESULTS,
+    AFFIRMED,
+    BY_ANY_ENTRY,
+    BY_CODE,
+    LIMITS,
+    ROWS_OF,
+    AbnormalResult,
+    Threshold,
+)
 from cards.preventive.chart import (
     declined,
     done,
@@ -28,7 +37,7 @@ from cards.rules.patient.measurements import measurement_fact, newer_bound
 from cards.text import format_number, plain, unit
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.condition_concepts import words_take_back
-from fhir.mapping.conditions import ConditionHit, condition_status, condition_time, find_condition
+from fhir.mapping.conditions import ConditionHit, charted_groups, condition_status, condition_time, find_condition
 from fhir.mapping.declined import declined_medicine
 from fhir.mapping.gestation import gestation
 from fhir.mapping.kidney_course import acute_rise, kidney_failure, low_egfr
@@ -115,19 +124,19 @@ def _open_marked(row: AbnormalResult, record: PatientRecord, entry: Done) -> Fol
 
 def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
     """Return the rows of which the chart has an entry: a number, a test, a problem, or words under any name."""
-    tests, coded = tests_on_chart(record), any(codes for _, _, codes in record.derive(_active_by_icd10))
-    has_other_names = bool(record.derive(_findings_under_other_names))
-    results = ((name, _newest(record, name, None)) for name in LIMITS.keys() & record.parts_by_analyte.keys())
-    abnormal = {row for name, result in results if result for row, limit in LIMITS[name] if limit.holds(result)}
-    return [
+    rows = {
         row
-        for row in ABNORMAL_RESULTS.rows
-        if row.id in abnormal
-        or (coded and row.icd10)
-        or (row.problems and not row.missing)
-        or (has_other_names and row.any_entry)
-        or not tests.isdisjoint(row.tests)
-    ]
+        for name in LIMITS.keys() & record.parts_by_analyte.keys()
+        if (result := _newest(record, name, None)) is not None
+        for row, limit in LIMITS[name]
+        if limit.holds(result)
+    }
+    rows.update(*[ROWS_OF[key] for key in ROWS_OF.keys() & {*tests_on_chart(record), *charted_groups(record)}])
+    if any(codes for _, _, codes in record.derive(_active_by_icd10)):
+        rows.update(ROWS_OF[BY_CODE])
+    if record.derive(_findings_under_other_names):
+        rows.update(ROWS_OF[BY_ANY_ENTRY])
+    return [ABNORMAL_RESULTS.rows[row] for row in sorted(rows)]
 
 
 def _is_within(time: FhirTime | None, days: float | None, record: PatientRecord) -> bool:

@@ -1,6 +1,7 @@
 """The rows of `abnormal_results.json`: which result, what follows within how many days, and what settles it."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
 from importlib.resources import files
@@ -15,6 +16,7 @@ from cards.preventive.entries import Done
 from cards.preventive.knowledge import Order
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.measurement import Measurement
+from fhir.terminology.conditions import CONDITION_GROUPS
 
 AFFIRMED: Final = re.compile(
     r"\b(?:positiv[eoa]?|positif|pos|detected|reactive|abnormal|present|\+)(?:\b|$)|(?<=\d)\s?\+$"
@@ -225,8 +227,16 @@ ABNORMAL_RESULTS: Final[AbnormalResults] = msgspec.json.decode(
     (files("cards.preventive") / "abnormal_results.json").read_bytes(), type=AbnormalResults
 )
 """The knowledge of `abnormal_results.json`."""
-LIMITS: Final[dict[str, list[tuple[str, Threshold]]]] = {}
-"""By analyte, the limits of the rows, each with the id of its row."""
-for _row in ABNORMAL_RESULTS.rows:
+BY_CODE: Final = "icd10"
+BY_ANY_ENTRY: Final = "any entry"
+LIMITS: Final[defaultdict[str, list[tuple[int, Threshold]]]] = defaultdict(list)
+"""By analyte, the limits of the rows, each with the place of its row."""
+ROWS_OF: Final[defaultdict[str, set[int]]] = defaultdict(set)
+"""The places of the rows by what an entry of the chart may be: a test, a group of problems, a code, any words."""
+for _place, _row in enumerate(ABNORMAL_RESULTS.rows):
     for _limit in _row.analytes:
-        LIMITS.setdefault(_limit.analyte, []).append((_row.id, _limit))
+        LIMITS[_limit.analyte].append((_place, _limit))
+    _problems = [] if _row.missing else [CONDITION_GROUPS[group].key for group in _row.problems]
+    _others = [key for key, is_meant in ((BY_CODE, _row.icd10), (BY_ANY_ENTRY, _row.any_entry)) if is_meant]
+    for _key in (*_row.tests, *_problems, *_others):
+        ROWS_OF[_key].add(_place)

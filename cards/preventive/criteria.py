@@ -371,7 +371,7 @@ def _judge(service: PreventiveService, record: PatientRecord, result: FollowUp |
 
 def _outside(service: PreventiveService, record: PatientRecord) -> ServiceAnswer | None:
     """Whom the recommendation is not for: by age, sex, or a condition of the list."""
-    age, sex = record.age_years(), record.sex
+    age = record.age_years()
     if age is None:
         return judge(service, "not-charted", "the age is not known")
     if age < service.from_age or (service.to_age is not None and age > service.to_age):
@@ -383,9 +383,9 @@ def _outside(service: PreventiveService, record: PatientRecord) -> ServiceAnswer
     has_organ = organ and organ(record)
     if has_organ is False:
         return judge(service, "condition", "the chart says that the organ is absent")
-    if service.sex is not None and sex is None and not has_organ:
-        return judge(service, "not-charted", "the sex is not known")
-    if service.sex is not None and sex != service.sex and not has_organ:
+    if service.sex is not None and record.sex != service.sex and not has_organ:
+        if record.sex is None:
+            return judge(service, "not-charted", "the sex is not known")
         return judge(service, "sex", f"for {'women' if service.sex == 'female' else 'men'}")
     hit = find_condition(record, *service.excluded) if service.excluded else None
     if hit is None:

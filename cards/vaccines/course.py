@@ -182,8 +182,8 @@ def _conditional_doses(course: Course, condition: SkipCondition, dose: GivenDose
     pool = course.valid if condition.valid_only else person.by_day if condition.cvx else course.given
     if not pool.has_any(condition.cvx):
         return 0
-    begin = _last(course.in_season_of(condition.start), person.at_age(condition.begin_age))
-    end = _first(course.in_season_of(condition.end), person.at_age(condition.end_age))
+    begin = _last(course.in_season_of(condition.start), person.reached[condition.begin_age])
+    end = _first(course.in_season_of(condition.end), person.reached[condition.end_age])
     if condition.valid_only or dose is None:
         return pool.count_between(condition.cvx, begin, end)
     end = min(end, dose.given + DAY)
@@ -222,9 +222,9 @@ def _reason_against(course: Course, rule: SeriesDose, dose: GivenDose) -> str:
     if dose.cvx in rule.inadvertent:
         return INADVERTENT
     ages = ages_on(rule, dose.given)
-    if ages is not None and _before(dose.given, person.at_age(ages.absolute_minimum)):
+    if ages is not None and _before(dose.given, person.reached[ages.absolute_minimum]):
         return TOO_YOUNG
-    if ages is not None and (end := person.at_age(ages.maximum)) is not None and dose.given >= end:
+    if ages is not None and (end := person.reached[ages.maximum]) is not None and dose.given >= end:
         return TOO_OLD
     if not _intervals_kept(course, rule, dose):
         return TOO_SOON

@@ -180,16 +180,19 @@ def vaccines_due(
     needed.sort(key=lambda item: item.last_day or date.max)
     open_ones = [item for item in needed if item.group not in ordered and item.group not in declined]
     waiting = [item for item in open_ones if _waits_in_pregnancy(item)]
-    uncoded = {
-        item.group: UncodedVaccine(item.group, item.label, tuple(doses))
-        for item in open_ones
-        if (doses := _may_be_given(item, charted, knowledge))
-    }
-    uncoded |= {
-        group: UncodedVaccine(group, group, tuple(doses))
-        for group, end in _of_season(seasons, charted, as_of, knowledge, ordered | declined.keys())
-        if (doses := _uncoded_doses(group, end if group != RSV else None, charted, knowledge))
-    }
+    now_in_season = list(_of_season(seasons, charted, as_of, knowledge, ordered | declined.keys()))
+    uncoded = dict[str, UncodedVaccine]()
+    if charted.history.to_check:
+        uncoded = {
+            item.group: UncodedVaccine(item.group, item.label, tuple(doses))
+            for item in open_ones
+            if (doses := _may_be_given(item, charted, knowledge))
+        }
+        uncoded |= {
+            group: UncodedVaccine(group, group, tuple(doses))
+            for group, end in now_in_season
+            if (doses := _uncoded_doses(group, end if group != RSV else None, charted, knowledge))
+        }
     open_ones = [item for item in open_ones if item not in waiting and item.group not in uncoded]
     catch_up = [item for item in open_ones if is_adult and _is_catch_up(item)]
     if catch_up and (transplant := charted.person.observed(DATE_OF_TRANSPLANT)) is not None:
@@ -198,7 +201,7 @@ def vaccines_due(
             labels = ", ".join(item.label for item in catch_up)
             not_judged.append(f"{labels}: from {again} on, 6 months after the stem cell transplant (CDC)")
             open_ones, catch_up = [item for item in open_ones if item not in catch_up], []
-    of_season = tuple(_of_season(seasons, charted, as_of, knowledge, ordered | declined.keys() | uncoded.keys()))
+    of_season = tuple([(group, end) for group, end in now_in_season if group not in uncoded])
     # What forbids one vaccine of several (live influenza vaccine) is asked where a dose of the schedule is due only.
     groups_named = dict.fromkeys((*discuss, *(group for group, _ in of_season)), False)
     to_check = _to_check(groups_named | dict.fromkeys(needed_by_group, True), charted, knowledge)

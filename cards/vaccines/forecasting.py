@@ -46,7 +46,7 @@ class Forecast(Struct, frozen=True):
 def forecast(course: Course, antigen: Antigen, as_of: date) -> Forecast:
     """Return the forecast of one evaluated series on a day."""
     person, rule = course.person, course.current
-    while rule is not None and can_skip(course, rule, as_of):
+    while rule is not None and rule.forecast_skips and can_skip(course, rule, as_of):
         course.skip_current()
         rule = course.current
     if rule is None and course.valid:
@@ -60,7 +60,8 @@ def forecast(course: Course, antigen: Antigen, as_of: date) -> Forecast:
             return Forecast(SeriesStatus.CONTRAINDICATED, contraindicated_by=against)
     while rule is not None:
         dose_forecast = _forecast_dose(course, rule, forbidden, as_of)
-        if dose_forecast.earliest is None or not can_skip(course, rule, dose_forecast.earliest):
+        earliest = dose_forecast.earliest
+        if earliest is None or not rule.forecast_skips or not can_skip(course, rule, earliest):
             return dose_forecast
         course.skip_current()
         rule = course.current
@@ -110,7 +111,7 @@ def _applies(item: Contraindication, person: Person, as_of: date) -> bool:
 
 def _forecast_dose(course: Course, rule: SeriesDose, forbidden: Collection[str], as_of: date) -> Forecast:
     person, ages = course.person, ages_on(rule, as_of)
-    maximum = person.at_age(ages.maximum) if ages is not None else None
+    maximum = person.reached[ages.maximum] if ages is not None else None
     if maximum is not None and as_of >= maximum:
         return Forecast(SeriesStatus.AGED_OUT)
     earliest = _earliest(course, rule, ages, forbidden, as_of)
@@ -120,14 +121,14 @@ def _forecast_dose(course: Course, rule: SeriesDose, forbidden: Collection[str],
         season_end = course.in_season_of(rule.season_end)
         if season_end is not None and as_of > season_end:
             return Forecast(SeriesStatus.NOT_RECOMMENDED)
-    unadjusted = person.at_age(ages.earliest_recommended) if ages is not None else None
+    unadjusted = person.reached[ages.earliest_recommended] if ages is not None else None
     unadjusted = unadjusted or _latest_interval(course, rule, as_of, "earliest_recommended") or earliest
-    overdue = person.at_age(ages.latest_recommended) if ages is not None else None
+    overdue = person.reached[ages.latest_recommended] if ages is not None else None
     overdue = overdue or _latest_interval(course, rule, as_of, "latest_recommended")
     recommended = max(filter(None, (earliest, unadjusted)), default=None)
     return Forecast(
         SeriesStatus.NOT_COMPLETE,
-        dose_number=_dose_number(course, course.in_season_of(rule.season_start)),
+        dose_number=_dose_number(course, rule),
         earliest=earliest,
         recommended=recommended,
         past_due=max(filter(None, (earliest, overdue - DAY))) if overdue is not None else None,
@@ -144,7 +145,7 @@ def _earliest(
 
     It is never before the last dose given, an inadvertent one among them.
     """
-    days = [course.person.at_age(ages.minimum)] if ages is not None else []
+    days = [course.person.reached[ages.minimum]] if ages is not None else []
     days.append(_latest_interval(course, rule, as_of, "minimum"))
     if course.conflicts:
         days.append(_end_of_conflicts(course, rule, forbidden))
@@ -174,8 +175,9 @@ def _end_of_conflicts(course: Course, rule: SeriesDose, forbidden: Iterable[str]
     return max(filter(None, ends), default=None)
 
 
-def _dose_number(course: Course, start: date | None) -> int:
+def _dose_number(course: Course, rule: SeriesDose) -> int:
     """Return the number of the next dose: doses that count and one more, within the season of a seasonal vaccine."""
+    start = course.in_season_of(rule.season_start) if course.valid else None
     return 1 + (len(course.valid) if start is None else sum(dose.given >= start for dose in course.valid))
 
 

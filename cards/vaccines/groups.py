@@ -62,7 +62,7 @@ class Candidate(Struct, frozen=True):
     def is_completable(self) -> bool:
         """SELECTB-3."""
         last = self.series.doses[-1]
-        maximum = self.course.person.at_age(last.ages[-1].maximum) if last.ages else None
+        maximum = self.course.person.reached[last.ages[-1].maximum] if last.ages else None
         return self.finish is not None and (maximum is None or self.finish < maximum)
 
     @property
@@ -152,7 +152,7 @@ def _is_scorable(item: Candidate, best_priority: str, start_anywhere: bool) -> b
         return item.is_complete
     if not item.course.valid:
         return start_anywhere
-    limit = item.course.person.at_age(item.series.max_age_to_start)
+    limit = item.course.person.reached[item.series.max_age_to_start]
     return limit is None or item.course.valid[0].given < limit
 
 
@@ -215,12 +215,12 @@ class GroupForecast(Struct, frozen=True, dict=True):
     past_due: date | None = None
     vaccines: tuple[str, ...] = ()
 
-    @cached_property
+    @property
     def person(self) -> Person:
         """Whose forecast it is."""
         return self.best[0].course.person
 
-    @cached_property
+    @property
     def next_doses(self) -> list[SeriesDose]:
         """The target doses that come next in its best series."""
         return [rule for item in self.best if (rule := item.course.current) is not None]
@@ -285,7 +285,7 @@ class GroupForecast(Struct, frozen=True, dict=True):
 
     def begins_by(self, person: Person, day: date) -> bool:
         """Whether the series are for people of this age or younger, or have been started already."""
-        starts = [person.at_age(item.series.min_age_to_start) for item in self.best if not item.course.valid]
+        starts = [person.reached[item.series.min_age_to_start] for item in self.best if not item.course.valid]
         return len(starts) < len(self.best) or any(start is None or start <= day for start in starts)
 
 
@@ -308,7 +308,8 @@ def assess(
         for antigen in group.antigens:
             best += _best(knowledge.antigens[antigen], person, doses.get(antigen, _NO_DOSES), conflicts, as_of)
         if best:
-            latest = max([doses[antigen][-1].given for antigen in group.antigens if antigen in doses], default=None)
+            given = [doses[antigen][-1].given for antigen in group.antigens if antigen in doses] if doses else []
+            latest = max(given, default=None)
             forecasts += _by_type(name, best, latest, group, as_of)
     return forecasts
 
@@ -420,11 +421,24 @@ def _by_type(
     name: str, best: list[Candidate], latest_dose: date | None, group: VaccineGroup, as_of: date
 ) -> Iterable[GroupForecast]:
     """One forecast for each series group; best series of a kind (risk or not) are blended across the antigens."""
+    if len(best) == len(group.antigens) == 1:
+        return [_of_one(name, best[0], as_of)]
     by_kind: dict[tuple[str, str], list[Candidate]] = {}
     for item in best:
-        kind = "Risk" if item.series.type == "Risk" else "Standard"
-        by_kind.setdefault((kind, item.series.group), []).append(item)
+        by_kind.setdefault((_kind_of(item), item.series.group), []).append(item)
     return [_blend(name, kind, tuple(items), latest_dose, group, as_of) for (kind, _), items in by_kind.items()]
+
+
+def _kind_of(item: Candidate) -> str:
+    return "Risk" if item.series.type == "Risk" else "Standard"
+
+
+def _of_one(name: str, item: Candidate, as_of: date) -> GroupForecast:
+    """Return the forecast of a group that one series of its one antigen says alone."""
+    dose = item.forecast
+    recommended, vaccines = dose.recommended or dose.earliest, tuple(dict.fromkeys(dose.vaccines))
+    of_dose = (dose.dose_number, dose.earliest, recommended, dose.past_due, vaccines)
+    return GroupForecast(name, _kind_of(item), dose.status, (item,), as_of, *of_dose)
 
 
 # Table 9-4: what one antigen of a group says of all of it. Complete and immune together are complete.

@@ -17,7 +17,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -131,6 +131,18 @@ class PatientObservation(Struct, frozen=True):
     is_open: bool = False
 
 
+class _DaysByAge(dict[Period | None, Any]):
+    """The days on which somebody reaches an age, each computed when it is first asked for."""
+
+    def __init__(self, birth_date: date) -> None:
+        super().__init__({None: None})
+        self._birth_date = birth_date
+
+    def __missing__(self, age: Period) -> date:
+        day = self[age] = age.after(self._birth_date)
+        return day
+
+
 @dataclass(frozen=True)
 class Person:
     """The person whose vaccination is judged. `gender` is Female, Male or Unknown; `country` is that of birth."""
@@ -141,31 +153,24 @@ class Person:
     observations: tuple[PatientObservation, ...] = ()
     country: str = ""
     codes: frozenset[str] = field(init=False)
-    _reached: dict[Period, date] = field(init=False, repr=False, compare=False, default_factory=dict)
+    reached: _DaysByAge = field(init=False, repr=False, compare=False)
+    """The day on which the person reaches an age, None for no age; the rules ask for the same ages over and over."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "doses", tuple(sorted(self.doses, key=lambda dose: dose.given)))
         object.__setattr__(self, "codes", frozenset(observation.code for observation in self.observations))
+        object.__setattr__(self, "reached", _DaysByAge(self.birth_date))
 
     @cached_property
     def by_day(self) -> Doses:
         """The doses, to be asked by vaccine and period."""
         return Doses(self.doses)
 
-    def at_age(self, age: Period | None) -> date | None:
-        """Return the day on which the person reaches an age; the rules ask for the same ages over and over."""
-        return None if age is None else self._reached.get(age) or self._reaches(age)
-
-    def _reaches(self, age: Period) -> date:
-        day = self._reached[age] = age.after(self.birth_date)
-        return day
-
     def within_ages(self, day: date, begin: Period | None, end: Period | None) -> bool:
         """Whether the person is at least `begin` and not yet `end` old on that day."""
-        reached = self._reached
-        if begin is not None and day < (reached.get(begin) or self._reaches(begin)):
+        if begin is not None and day < self.reached[begin]:
             return False
-        return end is None or day < (reached.get(end) or self._reaches(end))
+        return end is None or day < self.reached[end]
 
     def observed(self, code: str) -> date | None:
         """Return the latest day on which an observation with this code began."""
@@ -370,7 +375,8 @@ def _terms(record: PatientRecord) -> Iterator[PatientObservation]:
     ]
     medication_by_key = {key: medication for medication, keys in reversed(systemic) for key in keys}
     charted = charted_groups(record)
-    for observation, kind, key in _CHART_TERMS:
+    known = {*charted, *medication_by_key}
+    for observation, kind, key in [term for term in _CHART_TERMS if term[2] in known]:
         if kind in _OF_MEDICATIONS:
             if (medication := medication_by_key.get(key)) is not None:
                 yield PatientObservation(observation, _day(medication.authored), medication.source, medication.name)

@@ -39,6 +39,7 @@ from cds_hooks.call.protocol.originals import NOTHING_SENT, Sent
 from cds_hooks.call.protocol.request import CDSRequest, EntryLimits, read_request
 from cds_hooks.call.protocol.visit_memory import SentChart
 from cds_hooks.call.services import Advice, Advisor, ServiceInput
+from cds_hooks.call.services._model import each_once
 from cds_hooks.call.services._service import no_card
 from cds_hooks.call.stages import Call
 from cds_hooks.errors import (
@@ -427,7 +428,7 @@ def _service_input(call: Call, understood: Understood, checked: CheckedCall) -> 
         max_drafts=configured.max_drafts,
         public_url=configured.public_url,
         decision_id=decision_id,
-        predict=call.predict,
+        predict=each_once(call.predict),
         why_withheld=components.models.why_withheld,
         is_preview=configured.trust_file is None,
         choose=choose_versions(call, record.patient_id),

@@ -132,8 +132,9 @@ def dated(hit: ConditionHit | None, record: PatientRecord) -> ConditionHit | Non
 
 def find_confirmed(record: PatientRecord, *groups: str) -> ConditionHit | None:
     """Return the condition of the first of these groups that is no tentative diagnosis; None where there is none."""
+    charted = charted_groups(record)
     for group in groups:
-        hit = find_condition(record, group)
+        hit = find_condition(record, group) if CONDITION_GROUPS[group].key in charted else None
         if hit is not None and not hit.doubt:
             return hit
     return None

@@ -543,8 +543,9 @@ class ReadResources:
             if (analyte := ANALYTES[key]).kind == "code":
                 continue
             # Mostly nobody has asked for it, and its newest value can be used: nothing is refused that is newer.
-            if key not in self.results:
+            if (results := self.results.get(key)) is None:
                 newest, _ = newest_parts(self.by_analyte[key])
                 if type(measure(analyte, newest, as_of_epoch)) is Measurement:
                     continue
-            yield from self.results_of(key, as_of_epoch).refusals()
+                results = self.results_of(key, as_of_epoch)
+            yield from results.refusals()

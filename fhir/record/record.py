@@ -291,11 +291,12 @@ class PatientRecord:
 
         `Found`, `Refused` where values came and none can be used, or `Absent`. Raises KeyError for an unknown key.
         """
-        return self.resources.results_of(analyte, self.as_of_epoch).lookup(max_age_days)
+        resources = self.resources
+        return (resources.results.get(analyte) or resources.results_of(analyte, self.as_of_epoch)).lookup(max_age_days)
 
     def newest(self, analyte: str, max_age_days: float | None = None) -> Measurement | None:
         """Return the measurement of `lookup` alone; None where there is none."""
-        lookup = self.resources.results_of(analyte, self.as_of_epoch).lookup(max_age_days)
+        lookup = self.lookup(analyte, max_age_days)
         return lookup.measurement if type(lookup) is Found else None
 
     def newest_together(self, analyte: str, max_age_days: float | None = None) -> list[Measurement]:
@@ -329,8 +330,7 @@ class PatientRecord:
 
     def screening_parts(self) -> list[CodedPart]:
         """What may be a screening test or a fact about smoking; a code of SNOMED CT is of no analyte."""
-        keys = (SCREENING, "hbsag", "hiv_test", "rh_d", OTHER)
-        return [part for key in keys for part in self.resources.parts_of(key)]
+        return self.derive(_screening_parts)
 
     def one_sided_results(self, analyte: str) -> list[OneSidedResult]:
         """Results that say only on which side of a number they lie, newest first."""
@@ -350,6 +350,11 @@ def record_of_resources(
         raise ValueError("as_of needs a time zone")
     resources.opt_out_flags = opt_out_flags
     return PatientRecord(patient_id, as_of, as_of.timestamp(), requested, encounter_id, resources)
+
+
+def _screening_parts(record: PatientRecord) -> list[CodedPart]:
+    keys = (SCREENING, "hbsag", "hiv_test", "rh_d", OTHER)
+    return [part for key in keys for part in record.resources.parts_of(key)]
 
 
 def _sex(record: PatientRecord) -> Literal["male", "female"] | None:

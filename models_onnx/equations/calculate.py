@@ -307,6 +307,11 @@ def _value(item: EquationInput, reading: FeatureValue) -> Value:
     return bool(reading.value) if item.kind == "yes-no" else reading.value
 
 
+def why_excluded(equation: Equation, record: PatientRecord) -> WhyNot | None:
+    """Return why the equation is not for this patient; only what says so is read of the record."""
+    return _excluded(equation, FeatureReadings(record, FEATURES))
+
+
 def _excluded(equation: Equation, features: FeatureReadings) -> WhyNot | None:
     for name, words in equation.excluded_by:
         reading = features[name]

@@ -168,6 +168,19 @@ def scores_of(model: Model, computed: Prediction) -> dict[str, Any]:
     }
 
 
+def each_once(predict: Predict) -> Predict:
+    """Return the same that runs a model once for the same values: several advisors ask for the outlook."""
+    made: dict[tuple[int, bytes], Prediction] = {}
+
+    def predict_once(model: Model, values: NDArray[np.float64]) -> Prediction:
+        key = id(model), values.tobytes()
+        if key not in made:
+            made[key] = predict(model, values)
+        return made[key]
+
+    return predict_once
+
+
 def age_in(vector: FeatureVector) -> float | None:
     """Return the age among the inputs of a model, as the decision record has it too; None if it is not among them."""
     ages = (value for value in vector.evidence if value is not None and value.feature.name == "age_years")

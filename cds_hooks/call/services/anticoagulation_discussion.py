@@ -41,8 +41,9 @@ from fhir.mapping.conditions import ConditionHit, find_condition, find_confirmed
 from fhir.mapping.features.catalog import features_named
 from fhir.mapping.features.feature import map_features
 from fhir.record.record import PatientRecord
-from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record
-from models_onnx.equations.declaration import get_equation
+from fhir.record.refusals import WhyNot
+from models_onnx.equations.calculate import EquationResult, RecordInputs, features_of, inputs_from_record, why_excluded
+from models_onnx.equations.declaration import equation_reference, get_equation
 from models_onnx.errors import EquationRefused
 
 EQUATION = get_equation("cha2ds2_vasc")
@@ -61,8 +62,10 @@ _OVER_65 = "age over 65"
 def find(call: ServiceInput) -> Advice:
     """One card where the yearly risk of stroke is 2 % or more and no anticoagulant is active, else the reason."""
     record = call.record
-    vector = map_features(record, FEATURES)
     rhythm = record.derive(rhythm_of)
+    if rhythm is None and (why := why_excluded(EQUATION, record)) is not None:
+        return Advice(models=(equation_reference(EQUATION),), silences=[WhyNot(EQUATION.id, why.reason, why.text)])
+    vector = map_features(record, FEATURES)
     if rhythm is not None:
         valve = find_condition(record, *_VALVES)
         if valve is not None:
