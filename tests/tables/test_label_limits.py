@@ -26,7 +26,8 @@ AMOUNTS = (
     *("max_single", "max_daily", "max_weekly", "max_single_kg", "max_daily_kg"),
     *("max_hourly", "max_single_m2"),
 )
-UNITS = {"mg": "mg", "unit": "units", "meq": "mEq", "mmol": "mmol", "patch": "patch"}
+UNITS = {name: name for name in ("mg", "mmol", "patch", "drop", "g")}
+UNITS |= {"unit": "units", "meq": "mEq", "actuation": "puff"}
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -53,10 +54,12 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
         draft["drug"] = f"{row['drug']} {'depot ' if row['form'] == 'slow' else ''}injection{said}"
     if row["route"] in ("intrathecal", "flush", "nasal", "patch"):
         draft["drug"] = f"{row['drug']} {row['route']}"
-    if row["route"] == "aerosol":
-        draft["drug"] = f"{row['drug']} metered dose inhaler"
-    if row["route"] == "nebulised":
-        draft["drug"] = f"{row['drug']} inhalation solution for nebulizer"
+    if row["route"] in ("aerosol", "nebulised", "local"):
+        local = "eye drops" if row["unit"] == "drop" else "nasal" if row["unit"] == "actuation" else "cream"
+        form = {"aerosol": "inhaler", "nebulised": "nebulizer solution"}.get(row["route"], f"{local} {row['setting']}")
+        draft["drug"] = f"{row['drug']} {form}"
+    if row["unit"] == "actuation" and row["route"] == "any":
+        draft["drug"] = f"{row['drug']} gel {row['setting'].replace(' percent', ' %')}"
     labs = [["body_weight", weight], ["body_height", 185]]
     if column == "max_single_m2":
         amount *= math.sqrt(185 * weight / 3600)
@@ -164,6 +167,7 @@ UNITS_OF_LABELS = (1, 1000, 0.001, 1.44, 24, 0.024, 1440, 60, 0.06)
 
 def _holds(quote: str, amount: float) -> bool:
     """Whether the quote has the amount, or one dose of it with so many times a day, or every other day."""
+    quote = quote.replace("one ", "1 ").replace("Four ", "4 ")
     written = [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*(?:\.\d+)?", quote)]
     return any(
         math.isclose(number * times * unit, amount)

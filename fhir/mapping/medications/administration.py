@@ -19,6 +19,7 @@ from fhir.mapping.medications.dosage import (
     amount_of,
     cap_of,
     milligrams,
+    number_of_product,
     occurrence_days,
     rate_of,
     read_timing,
@@ -27,17 +28,22 @@ from fhir.mapping.medications.dosage import (
 from fhir.mapping.medications.identity import MedicationIdentity, Order
 from fhir.mapping.medications.sig import CHANGING, PER_DAY, SLIDING_SCALE, TITRATED, read_sig
 from fhir.mapping.medications.sig_amounts import DRIP, SPEED, DoseAmount, SigAmount, amounts_in, hours_in, is_rate
-from fhir.mapping.medications.sig_frequency import normalise_sig
+from fhir.mapping.medications.sig_frequency import find_frequencies, normalise_sig
 from fhir.record.datatypes import Dosage
 from fhir.terminology.caching import remembered
+from fhir.terminology.dosing import DoseUnit
 
 _HOURS_A_DAY: Final = 24.0
 _LONGEST: Final = 500
 """The most characters of an instruction in which a rate is looked for."""
 
 
+PRODUCT_UNITS: Final = frozenset({"actuation", "drop", "g"})
+"""What a product is counted in, whatever its strength: puffs, sprays and pumps; drops; grams of a cream."""
+
+
 class Measure(Struct, frozen=True):
-    """What is asked of an order: how much of an ingredient in a unit ("mg", "unit", "meq", "mmol"), or for each kg."""
+    """What is asked of an order: how much of an ingredient in a unit ("mg", "unit", "g"), or for each kilogram."""
 
     medication: MedicationIdentity
     rxcui: str
@@ -52,6 +58,8 @@ class Measure(Struct, frozen=True):
         if self.unit == "mg":
             masses = [mass for mass in milligrams(self.medication, bare)[0] if mass.rxcui == self.rxcui]
             most = masses[0].high if masses and not masses[0].is_per_hour else None
+        elif self.unit in PRODUCT_UNITS:
+            most = number_of_product(self.medication, bare, self.unit)
         else:
             stated = activity(self.medication, bare)
             most = stated[1] if stated is not None and stated[0] == self.unit else None
@@ -194,11 +202,13 @@ def _steps(dosage: Dosage, medication: MedicationIdentity) -> Iterator[Administr
 
 def _of_words(text: str, frame: Administration) -> Iterator[Administration]:
     """Yield one step, or two where a dose and a drip stand beside each other ("5000 units bolus, 1200 units/h")."""
-    written, changes = amounts_in(text), read_sig(text).problem
+    written = [amount for amount in amounts_in(text) if not _is_pack(amount, text, frame.medication)]
+    changes = read_sig(text).problem
     is_raised = changes in (CHANGING, TITRATED, SLIDING_SCALE)
     said = [amount for amount in written if not (_LIMIT if is_raised else _UP_TO).search(text[: amount.start])]
     doses = [amount for amount in (frame.dose, *said) if amount is not None and amount.unit.span_days is None]
-    measured = [amount for amount in doses if amount.unit.kind in ("mg", "activity")]
+    measured = [_weighed(amount, frame.medication) if is_raised else amount for amount in doses]
+    measured = [amount for amount in measured if amount.unit.kind in ("mg", "activity")]
     is_scale = changes == SLIDING_SCALE
     dose = _raised(measured, is_scale=is_scale) if is_raised and measured else next(iter(measured or doses), None)
     found = [amount for amount in written if is_rate(amount)]
@@ -221,6 +231,14 @@ def _of_words(text: str, frame: Administration) -> Iterator[Administration]:
         is_held = bool(rates) and not _PUSHED.search(text) and CONTAINER.search(step.medication.words) is not None
         is_bag = step.times is None and (step.is_bag or is_held) and (bool(rates) or step.hours is None)
         yield replace(step, way="drip" if is_bag or (rates and step.runs_on) else "dose")
+
+
+def _weighed(amount: DoseAmount, medication: MedicationIdentity) -> DoseAmount:
+    """Return tablets of one drug in milligrams: "1 tablet twice daily, target 25 mg twice daily" begins with them."""
+    masses = milligrams(medication, amount)[0] if amount.unit.kind == "unit" else ()
+    if len(masses) != 1 or len(medication.rxcuis) != 1:
+        return amount
+    return replace(amount, low=masses[0].low, high=masses[0].high, unit=DoseUnit("mg"))
 
 
 def _raised(doses: Sequence[DoseAmount], *, is_scale: bool) -> DoseAmount:
@@ -263,6 +281,7 @@ _RUNS_ON: Final = re.compile(
 )
 _PUSHED: Final = re.compile(r"\bbolus|\bpush\b")
 _AT_ONCE: Final = re.compile(r"infiltra|nerve block|nervenblock|\b(?:q|every|alle) ?\d{1,2} ?min")
+_TUBE: Final = re.compile(r" ?(?:tub[ea]|jar|bottle|pump|can\b|pack|flasche)")
 _LIMIT: Final = re.compile(r"(?:\bmax\w*\.?|\blimit|exceed\w*|\btotal(?: of)?|more than)[ :a-z]{0,12}$|\b(?:by|from) $")
 _UP_TO: Final = re.compile(rf"{_LIMIT.pattern}|\bup to[ :a-z]{{0,12}}$")
 _BESIDE: Final = re.compile(r"\bbolus|\bload|\bpush\b|\bpca\b|demand")
@@ -272,6 +291,13 @@ _PRESSOR: Final = "pressor_infusion"
 """The class of what is never pushed slowly: its rate a minute is that of a drip."""
 _PUSH_MINUTES: Final = 30.0
 """A dose and, as another instruction without words or route, a rate a minute: longer than this nobody pushes."""
+
+
+def _is_pack(amount: SigAmount, text: str, medication: MedicationIdentity) -> bool:
+    """Whether grams of a cream are those of its tube: "60 g tube", or behind how often: "apply twice daily, 60 g"."""
+    if number_of_product(medication, amount, "g") is None:
+        return False
+    return bool(_TUBE.match(text, amount.end)) or any(often.end <= amount.start for often in find_frequencies(text))
 
 
 def _belongs(rate: SigAmount, dose: DoseAmount, text: str) -> bool:

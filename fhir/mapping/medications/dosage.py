@@ -548,6 +548,13 @@ def activity(identity: MedicationIdentity, amount: DoseAmount) -> tuple[str, flo
     return (strength.unit, strength.amount * amount.high * unit.factor) if strength.per == unit.kind else None
 
 
+def number_of_product(identity: MedicationIdentity, amount: DoseAmount, unit: str) -> float | None:
+    """Return how many puffs, drops or grams of the product an amount is ("actuation", "drop", "g"); None of others."""
+    is_mass = amount.unit.kind == "mg" and _is_of_product(identity, amount.unit)
+    kind, factor = ("g", 0.001) if is_mass else (amount.unit.kind, 1.0)
+    return amount.high * amount.unit.factor * factor if kind == unit and not amount.unit.by_weight else None
+
+
 def _is_of_product(identity: MedicationIdentity, unit: DoseUnit) -> bool:
     """Grams of an ointment or a gel are grams of the product, not of the drug."""
     return unit.factor >= 1000.0 and (
@@ -571,7 +578,8 @@ def _per_one(strength: Strength, unit: DoseUnit, identity: MedicationIdentity) -
     mass = strength.milligrams
     if mass is None:
         return None
-    if unit.kind == "actuation" and strength.per == "unit" and mass < 1.0 and not _IN_PIECES.search(identity.words):
+    is_of_one = mass < 1.0 or "nasal" in f"{identity.route} {identity.words}".lower()
+    if unit.kind == "actuation" and strength.per == "unit" and is_of_one and not _IN_PIECES.search(identity.words):
         return mass * unit.factor  # "Flovent HFA 220 mcg" is of one puff, "18 mcg capsule" of two breaths
     if unit.kind in ("unit", "patch"):
         if strength.per == "mL":

@@ -192,13 +192,15 @@ def _read(text: str, frame: Sig) -> Sig:
         return _read_step(text, frame)
     start, end = raise_to.span()
     before, behind = text[:start], f"{' ' * end}{text[end:]}"
-    moments = [{time.name for time in find_frequencies(part)} for part in (before, behind)]
+    times = [find_frequencies(part) for part in (before, behind)]
+    moments = [{time.name for time in of_part} for of_part in times]
     if all(names and "" not in names for names in moments) and moments[0] != moments[1]:
         return _read_step(text, frame)  # "300 mg at noon, up to 600 mg at bedtime" are two doses
     first, last = _read_step(before, frame), _read(behind, frame)
     if first.days is not None and not first.single and "up to" not in raise_to.group():
         last = structs.replace(last, problem=CHANGING)
-    sig = _raised(first, last, is_of_day=last.total_per_day or (last.times_high == 1.0 and moments[1] == {""}))
+    is_a_day = [(time.name, time.high) for time in times[1]] == [("", 1.0)]  # "up to 8 tablets/day"
+    sig = _raised(first, last, is_of_day=last.total_per_day or (is_a_day and last.times_high in (None, 1.0)))
     problem = said_instead(text, of_changes=True) if sig.problem == CHANGING else None
     return sig if problem is None else structs.replace(sig, problem=problem)
 

@@ -14,10 +14,10 @@ NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
 UNIT = (
     r"milligrams?|micrograms?|nanograms?|grams?|mcg|mg|ng(?= ?/)|µg|ug|gm|g|mls?|milliliters?|lit(?:er|re)s?"
     r"|l(?! (?:eye|ear|nostril|nar[ei]s|knee|side))|cc"
-    r"|tsp|teaspoon(?:ful)?s?|tbsp|tablespoon(?:ful)?s?"
+    r"|drops?|gtts?|tsp|teaspoon(?:ful)?s?|tbsp|tablespoon(?:ful)?s?"
     r"|tablets?(?:\(s\))?|tabs?(?:\(s\))?|tbl|capsules?(?:\(s\))?|caps?(?:\(s\))?|pills?|caplets?|gelcaps?|softgels?"
     r"|suppository|suppositories|supp|films?|strips?|packets?|sachets?|vials?|ampules?|syringes?|lozenges?|patch(?:es)?"
-    r"|puffs?|pumps?|inhalations?|sprays?|nebs?|(?:milli)?units?|mu(?= ?/)|iu|u(?![-/])|meq|mmol|drops?|gtts?"
+    r"|puffs?|pumps?|actuations?|inhalations?|sprays?|nebs?|(?:milli)?units?|mu(?= ?/)|iu|u(?![-/])|meq|mmol"
     r"|each(?! (?:day|morning|noon|evening|night|bed ?time|week|month|hour|hr|meal|time|other|second|third|\d\d? ?h))"
 )
 _ONE_TO_TEN = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]

@@ -126,7 +126,7 @@ class Excess(Struct, frozen=True):
         if limit.is_usual_start:
             return False
         if limit.ten_fold_from is not None:
-            return self.amount >= limit.ten_fold_from
+            return self.amount * (1.0 + TOLERANCE) >= limit.ten_fold_from
         if is_first and limit.per_kg:
             return self.times >= TEN_FOLD_FIRST
         is_lead_of_dose = limit.is_lead and not limit.per_kg

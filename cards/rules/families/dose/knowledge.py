@@ -14,14 +14,14 @@ drug is seldom given in more; "wide" later, because some uses of the drug reach 
 "usual", an adult's amount of a day of which nothing is told up to that; "alarm" tells nothing but a dose of
 `ten_fold_from` and more, because the source has a usual dose and no maximum.
 
-`label_limits.csv` has rows of labels by route, weight and population, in milligrams, units or mEq (`unit`), and of the
-rate of an infusion (`max_hourly`; by weight in `limits.csv`) and of one dose for each square metre of body surface
-(`max_single_m2`); `set_id` is that of the label in DailyMed, `section` where it says so (empty: section 2), `quote` its
-words with the number; `page` names a copy of a label that was read. `ten_fold_from` is ten times a usual dose.
-`without_taken` are ingredients and classes beside which a row does not hold, `setting` words of words.csv that the
-order must have, or ("not anesthesia") must not. `plausibility.csv` and `plausibility_more.csv` hold FDA's recommended
-maximum in mg a day at 60 kg; `left_out` says why a row is not used. `lifetime.csv` holds the doses of a lifetime,
-`sources.csv` the documents.
+`label_limits.csv` has rows of labels by route ("local": what acts where it is put), weight and population, in
+milligrams, units, mEq, or puffs, drops and grams of the product (`unit`), and of the rate of an infusion (`max_hourly`;
+by weight in `limits.csv`) and of one dose for each square metre of body surface (`max_single_m2`); `set_id` is that of
+the label in DailyMed, `section` where it says so (empty: section 2), `quote` its words with the number; `page` names a
+copy of a label that was read. `ten_fold_from` is ten times a usual dose. `without_taken` are ingredients and classes
+beside which a row does not hold, `setting` words of words.csv that the order must have, or ("not anesthesia") must not.
+`plausibility.csv` and `plausibility_more.csv` hold FDA's recommended maximum in mg a day at 60 kg; `left_out` says why
+a row is not used. `lifetime.csv` holds the doses of a lifetime, `sources.csv` the documents.
 """
 
 import re
@@ -74,7 +74,7 @@ class Limit(Struct, frozen=True):
     source: str
     page: str
     unit: str = "mg"
-    """ "unit" and "meq" for a dose without mass."""
+    """ "unit" and "meq" for a dose without mass; "actuation", "drop" and "g" are numbers and grams of the product."""
     without_taken: tuple[str, ...] = ()
     per_hour: bool = False
     """A rate: one dose by the hours over which it runs."""

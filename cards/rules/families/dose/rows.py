@@ -70,7 +70,7 @@ def limits_of_route(rxcui: str, medication: MedicationIdentity) -> tuple[Limit, 
     # What is given into the epidural space is absorbed from there: more than is injected elsewhere it may not be.
     is_injected = medication.is_injected or "epidural" in words
     if medication.systemic is False and not is_injected:
-        routes = {"nebulised" if says("nebulised", words) or says("liquid", words) else "aerosol"}
+        routes = {"local", "nebulised" if says("nebulised", words) or says("liquid", words) else "aerosol"}
     else:
         is_injected |= all(row.route.startswith(("in", "flush")) for row in rows)
         routes = {"any", "injected" if is_injected else ""}

@@ -18,7 +18,7 @@ from cards.rules.families.dose.rows import OrderedDose
 from cards.rules.patient.alternatives import are_taken_by_turns
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_beside, is_other_name
-from fhir.mapping.medications.administration import Measure, in_a_day
+from fhir.mapping.medications.administration import PRODUCT_UNITS, Measure, in_a_day
 from fhir.mapping.medications.daily_dose import DailyDose, instructions_of
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
@@ -272,7 +272,10 @@ class DraftDose(OrderedDose):
         return next((mass.high for mass in least if mass.rxcui == row.rxcui), None), False
 
     def _of_steps(self, row: Limit, measure: Measure) -> tuple[float | None, bool]:
-        """Return the largest dose of the steps of an order, or what they give in a day."""
+        """Return the largest dose of the steps of an order, or what they give in a day; of a product in a week."""
+        if row.per_week and measure.unit in PRODUCT_UNITS:
+            weeks = [(step.given(measure), 7.0 * (step.times or 0.0)) for step in self.steps]
+            return max((given * times for given, times in weeks if given and times), default=None), True
         if not row.per_dose:
             return self._least_in_a_day(measure)
         doses = [step.given(measure) for step in self.steps if self.is_dose(step, row.rxcui)]
@@ -283,6 +286,8 @@ class DraftDose(OrderedDose):
         activity = self.dose.activity
         if row.unit != "mg" and activity is not None and activity.unit != row.unit:
             return any(limit.unit == activity.unit for limit in LIMITS[row.rxcui])
+        if row.unit in PRODUCT_UNITS and self.dose.daily(row.rxcui) is not None:
+            return any(limit.unit == "mg" for limit, _ in self.rows[row.rxcui])
         is_rate = row.per_dose and not row.per_hour and self._is_no_dose(row)
         return is_rate and any(step.speed(self.measure(row)) for step in self.steps)
 
@@ -291,6 +296,8 @@ class DraftDose(OrderedDose):
 
         One dose at least, and none where the order says how often: then something else of it is not known.
         """
+        if measure.unit in PRODUCT_UNITS:
+            return in_a_day(self.steps, measure) if all(step.times for step in self.steps) else (None, False)
         if any(step.way == "drip" for step in self.steps):
             return in_a_day(self.steps, measure)
         if self.is_often or self.dose.single:

@@ -27,7 +27,7 @@ _LEAST = "The order does not say which ingredient its mass is of: the least poss
 _PIECES = re.compile(r"\b(?:tab(?:let)?s?|cap(?:sule|let)?s?)\b", re.IGNORECASE)
 _BY_TIME = re.compile(r"\ban hour\b|\ba minute\b")
 _OLDEST_NAMED = 150
-_UNITS = {"unit": "units", "meq": "mEq", "mmol": "mmol", "patch": "patches"}
+_UNITS = {"unit": "units", "meq": "mEq", "patch": "patches", "actuation": "actuations", "drop": "drops"}
 
 
 def weight_gap(context: RuleContext) -> str:
