@@ -6,9 +6,13 @@ themselves is not assumed.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
+from msgspec import Struct
+
 from fhir.mapping.medications.identity import Order
+from fhir.terminology.caching import remembered
 
 _LONGEST: Final = 500
 _IN_PLACE: Final = re.compile(
@@ -49,6 +53,7 @@ _THEN: Final = re.compile(
     r"|\bafter [^.;]{1,40}\b(?:is|are|has been) (?:stopped|ended|completed|finished)\b",
     re.IGNORECASE,
 )
+_STOPS: Final = re.compile(r"\bthen stop\b|\bx ?\d+ ?h", re.IGNORECASE)
 _ENDS: Final = re.compile(
     r"(?:\bfor|\bx|×) ?(\d{1,3}) ?(d|w)(?:ays?|eeks?|k|ks)?\b"
     r"|\b(d|w)(?:ays?|eeks?) ?\d{1,2} ?(?:-|–|to|through) ?(\d{1,3})",
@@ -56,32 +61,53 @@ _ENDS: Final = re.compile(
 )
 
 
+class _Schedule(Struct, frozen=True):
+    """What the words of an order say of when it is given and another is not."""
+
+    is_in_place: bool
+    is_bolus: bool
+    is_infusion: bool
+    scores: Mapping[str, tuple[int, int]]
+    severities: frozenset[str]
+    weekdays: frozenset[str]
+    begins: tuple[int, ...]
+    ends: tuple[int, ...]
+    is_then: bool
+    """Whether it says that it begins after another, without a day."""
+    has_end: bool
+
+    def follows(self, other: "_Schedule") -> bool:
+        """Whether the order says that it begins when the other has ended, and that other says when it ends."""
+        if self.begins and other.ends:
+            return min(self.begins) >= max(other.ends)
+        return self.is_then and other.has_end
+
+
 def are_taken_by_turns(first: Order, second: Order) -> bool:
     """Whether the words of two orders say that only one is given at a time: their doses are not added up."""
-    mine, theirs = _words(first), _words(second)
-    if _IN_PLACE.search(mine) or _IN_PLACE.search(theirs):
-        return True
-    if _are_graded(mine, theirs, _OF_WITHDRAWAL) or _share_a_week(mine, theirs):
-        return True
-    return _follows(mine, theirs) or _follows(theirs, mine)
+    return _by_turns(_schedule_of(first), _schedule_of(second))
 
 
 def are_meant_together(first: Order, second: Order) -> bool:
     """Whether the words of both orders say why both stand: by turns, graded by severity, or a bolus and an infusion."""
-    if are_taken_by_turns(first, second):
-        return True
-    mine, theirs = _words(first), _words(second)
-    if _are_graded(mine, theirs) or _are_parted(_found(_SEVERITY, mine), _found(_SEVERITY, theirs)):
+    mine, theirs = _schedule_of(first), _schedule_of(second)
+    if _by_turns(mine, theirs) or _are_graded(mine, theirs) or _are_parted(mine.severities, theirs.severities):
         return True
     return any(
-        _BOLUS.search(bolus) and _INFUSION.search(infusion) and not _INFUSION.search(bolus)
+        bolus.is_bolus and infusion.is_infusion and not infusion.is_bolus
         for bolus, infusion in ((mine, theirs), (theirs, mine))
     )
 
 
-def _are_graded(mine: str, theirs: str, scales: frozenset[str] | None = None) -> bool:
+def _by_turns(mine: _Schedule, theirs: _Schedule) -> bool:
+    if mine.is_in_place or theirs.is_in_place or _are_graded(mine, theirs, _OF_WITHDRAWAL):
+        return True
+    return _share_a_week(mine.weekdays, theirs.weekdays) or mine.follows(theirs) or theirs.follows(mine)
+
+
+def _are_graded(mine: _Schedule, theirs: _Schedule, scales: frozenset[str] | None = None) -> bool:
     """Whether both orders name values of one scale that never hold at once."""
-    own, others = _scores(mine), _scores(theirs)
+    own, others = mine.scores, theirs.scores
     shared = own.keys() & others.keys() if scales is None else own.keys() & others.keys() & scales
     return any(own[scale][1] < others[scale][0] or others[scale][1] < own[scale][0] for scale in shared)
 
@@ -104,9 +130,8 @@ def _scores(words: str) -> dict[str, tuple[int, int]]:
     return scores
 
 
-def _share_a_week(mine: str, theirs: str) -> bool:
+def _share_a_week(own_days: frozenset[str], other_days: frozenset[str]) -> bool:
     """Whether the orders are for different days of the week that are most of it together: two weekly doses are not."""
-    own_days, other_days = _weekdays(mine), _weekdays(theirs)
     if "other" in own_days | other_days:
         return own_days != other_days and bool(own_days) and bool(other_days)
     return _are_parted(own_days, other_days) and len(own_days | other_days) >= _MOST_OF_A_WEEK
@@ -126,15 +151,6 @@ def _weekdays(words: str) -> set[str]:
     return named
 
 
-def _follows(later: str, earlier: str) -> bool:
-    """Whether the one order says that it begins when the other has ended, and that other says when it ends."""
-    ends = [_days(match[1], match[2]) if match[1] else _days(match[4], match[3]) for match in _ENDS.finditer(earlier)]
-    begins = [_first_day(int(match[2]), match[1]) for match in _BEGINS.finditer(later)]
-    if begins and ends:
-        return min(begins) >= max(ends)
-    return bool(_THEN.search(later)) and bool(ends or re.search(r"\bthen stop\b|\bx ?\d+ ?h", earlier, re.IGNORECASE))
-
-
 def _first_day(number: int, unit: str) -> int:
     return number if unit[0].casefold() == "d" else _UNIT_DAYS["w"] * (number - 1) + 1
 
@@ -143,17 +159,31 @@ def _days(number: str, unit: str) -> int:
     return int(number) * _UNIT_DAYS[unit[0].casefold()]
 
 
-def _are_parted(mine: set[str], theirs: set[str]) -> bool:
+def _are_parted(mine: frozenset[str], theirs: frozenset[str]) -> bool:
     return bool(mine) and bool(theirs) and mine.isdisjoint(theirs)
 
 
-def _found(pattern: re.Pattern[str], words: str) -> set[str]:
-    return {re.sub(r"\s", "", match[0]).casefold() for match in pattern.finditer(words)}
-
-
-def _words(order: Order) -> str:
-    """Return the texts of the sig and for what it is needed."""
+def _schedule_of(order: Order) -> _Schedule:
+    """Read the texts of the sig and for what it is needed."""
     needed = (dosage.asNeededCodeableConcept for dosage in order.dosageInstruction)
     texts = [dosage.text for dosage in order.dosageInstruction]
     texts += [concept.words for concept in needed if concept is not None]
-    return " ".join(text[:_LONGEST] for text in texts if text)
+    return _schedule(" ".join(text[:_LONGEST] for text in texts if text))
+
+
+# Each order of a drug is compared with every other one: its words are read once.
+@remembered("orders beside orders", entries=2048, longest=_LONGEST)
+def _schedule(words: str) -> _Schedule:
+    ends = [_days(match[1], match[2]) if match[1] else _days(match[4], match[3]) for match in _ENDS.finditer(words)]
+    return _Schedule(
+        is_in_place=bool(_IN_PLACE.search(words)),
+        is_bolus=bool(_BOLUS.search(words)),
+        is_infusion=bool(_INFUSION.search(words)),
+        scores=_scores(words),
+        severities=frozenset(match[0].casefold() for match in _SEVERITY.finditer(words)),
+        weekdays=frozenset(_weekdays(words)),
+        begins=tuple(_first_day(int(match[2]), match[1]) for match in _BEGINS.finditer(words)),
+        ends=tuple(ends),
+        is_then=bool(_THEN.search(words)),
+        has_end=bool(ends) or bool(_STOPS.search(words)),
+    )

@@ -35,6 +35,7 @@ from msgspec.structs import replace
 from cards.rules.language.rule import Evidence, RuleError
 from cards.rules.language.site import site_head, site_rows
 from cards.rules.language.sources import dated, is_lead, label_evidence
+from fhir.terminology.caching import remembered
 from fhir.terminology.package_tables import package_rows
 
 _PACKAGE = "cards.rules.families.dose"
@@ -291,6 +292,8 @@ WORDS: Final[Mapping[str, Words]] = {
 }
 
 
+# Each question about an order asks the same words again.
+@remembered("words of drugs and orders", entries=4096, longest=2000)
 def says(name: str, text: str) -> bool:
     """Return whether a text has the words of this row of words.csv."""
     return WORDS[name].pattern.search(text) is not None
