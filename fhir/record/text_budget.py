@@ -34,7 +34,7 @@ CHARACTERS_OF_ALLERGIES: Final = 12_000
 NOT_READ: Final = "not read: too much text"
 _NAMES: Final = frozenset({"text", "display", "valueString"})
 """The members whose short texts are read as words."""
-_QUOTE, _BACKSLASH, _COLON = b'"\\:'
+_QUOTE, _COLON = b'":'
 _MAY_END_NAME: Final = np.isin(np.arange(256), [ord(name[-1]) for name in _NAMES])
 _LOOKED_UP: Final = frozenset({"reference", "system", "id"})
 """Members whose texts are looked up as they are. A code is read as words where it stands for a timing or a drug."""
@@ -70,21 +70,22 @@ class _Place(Struct, frozen=True):
 def _may_have_too_much(chart: bytes) -> bool:
     """Return whether the long texts of this JSON, or its names, may be over a budget.
 
-    What stands between two quotes of which none is escaped is counted, of members that end as those of names do, so
-    rather too much: 0.06 ms for 75 KB. Most charts have no more names than may be read, however often each stands.
+    Of members that end as those of names do all is counted, so rather too much: 0.03 ms for 33 KB. Most charts have no
+    more names than may be read, however often each stands.
     """
+    if b"\\" in chart:  # two signs for an escaped one, so that quotes stand in pairs
+        chart = chart.replace(b"\\\\", b"--").replace(b'\\"', b"--")
     signs = np.frombuffer(chart, np.uint8)
-    is_quote = signs == _QUOTE
-    if b"\\" in chart:
-        is_quote[1:] &= signs[:-1] != _BACKSLASH
-    quotes = np.flatnonzero(is_quote)
-    distances, starts = np.diff(quotes), quotes[:-1]
-    if distances[distances > LONGEST_SHORT + 1].sum() > CHARACTERS_OF_A_CALL:
+    quotes = (signs == _QUOTE).nonzero()[0]
+    starts, lengths = quotes[::2], quotes[1::2] - quotes[::2]
+    if lengths[lengths > LONGEST_SHORT + 1].sum() > CHARACTERS_OF_A_CALL:
         return True
-    may_be_name = _MAY_END_NAME[signs[starts - 3]] & (signs[starts - 1] == _COLON)
-    starts, lengths = starts[may_be_name], distances[may_be_name]
-    if lengths.sum() <= CHARACTERS_OF_ALLERGIES:
+    values = (signs[starts - 1] == _COLON).nonzero()[0]
+    starts, lengths = starts[values], lengths[values]
+    is_name = _MAY_END_NAME[signs[starts - 3]]
+    if lengths[is_name].sum() <= CHARACTERS_OF_ALLERGIES:
         return False
+    starts, lengths = starts[is_name], lengths[is_name]
     places = zip(starts.tolist(), lengths.tolist(), strict=True)
     return sum(map(len, {chart[start + 1 : start + length] for start, length in places})) > CHARACTERS_OF_ALLERGIES
 

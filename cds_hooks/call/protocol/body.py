@@ -113,6 +113,16 @@ def count_sign(text: bytes, sign: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(sign)))
 
 
+def split_off_prefetch(body: bytes) -> tuple[bytes, bytes] | None:
+    """Return the body with 0 as its prefetch, and the prefetch, where that seems to be its last member.
+
+    It is where both parts are JSON. Looking for the end of the prefetch takes a third as long as reading it.
+    """
+    body = body.rstrip()
+    name = _PREFETCH.search(body) if body.endswith(b"}") else None
+    return (body[: name.end()] + b"0}", body[name.end() : -1]) if name is not None else None
+
+
 def without_prefetch(body: bytes, prefetch: bytes) -> bytes:
     """Return the body with 0 as the value of `prefetch`, found behind its name: `replace` takes 2 ms for 683 KB."""
     for name in _PREFETCH.finditer(body):

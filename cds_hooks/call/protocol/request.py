@@ -15,6 +15,7 @@ from cds_hooks.call.protocol.body import (
     check_depth,
     check_head,
     check_text,
+    split_off_prefetch,
     without_prefetch,
 )
 from cds_hooks.call.protocol.hooks import LIBRARY, REPLACED, Context, Hook
@@ -424,18 +425,13 @@ def _advice(body: bytes) -> str | None:
 def _decode(body: bytes, recall: Recall | None, limits: EntryLimits) -> tuple[HookRequest, ReadPrefetch]:
     check_text(body)
     check_density(body)
+    if (parts := split_off_prefetch(body)) is not None:
+        with suppress(msgspec.DecodeError, RecursionError):  # the whole body shows where it is wrong
+            return _decode_parts(*parts, recall, limits)
     place = ""
     try:
-        wire = _wire.decode(body)
-        prefetch, place = bytes(wire.prefetch), "prefetch"
-        check_head(without_prefetch(body, prefetch))
-        patient_id = _patient_of(wire.context)
-        sent_before = recall(patient_id) if recall is not None and patient_id else None
-        kept = sent_before.get(prefetch) if sent_before is not None else None
-        if kept is not None:
-            return wire, kept
-        read = _read_prefetch(prefetch)
-        check_depth(prefetch, "prefetch")
+        prefetch, place = bytes(_wire.decode(body).prefetch), "prefetch"
+        return _decode_parts(without_prefetch(body, prefetch), prefetch, recall, limits)
     except msgspec.ValidationError as error:
         with suppress(msgspec.DecodeError, RecursionError):
             check_head(body)  # a member that stands twice may be why another is missing
@@ -447,9 +443,23 @@ def _decode(body: bytes, recall: Recall | None, limits: EntryLimits) -> tuple[Ho
         raise TooDeep("The body is nested deeper than any FHIR resource; nothing was read.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"{not_json(body, error)} Nothing was computed.") from error
-    _check_entries(read.values, limits)
-    if sent_before is not None:
-        sent_before.keep(prefetch, read)
+
+
+def _decode_parts(
+    head: bytes, prefetch: bytes, recall: Recall | None, limits: EntryLimits
+) -> tuple[HookRequest, ReadPrefetch]:
+    """Read a body without its prefetch (`head`), and the prefetch, unless the client sent the same before."""
+    wire = _wire.decode(head)
+    patient_id = _patient_of(wire.context)
+    sent_before = recall(patient_id) if recall is not None and patient_id else None
+    kept = sent_before.get(prefetch) if sent_before is not None else None
+    read = kept if kept is not None else _read_prefetch(prefetch)
+    check_head(head)
+    if kept is None:
+        check_depth(prefetch, "prefetch")
+        _check_entries(read.values, limits)
+        if sent_before is not None:
+            sent_before.keep(prefetch, read)
     return wire, read
 
 
