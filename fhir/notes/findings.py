@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from fhir.notes.layout import Layout
 from fhir.terminology.assertions import AssertedText, Assertion, tokens_of
+from fhir.terminology.medication_names import is_name_of_drug
 from fhir.terminology.package_tables import package_rows
 from fhir.terminology.phrases import group_spans, leaves_a_problem, plain_parts, plain_words
 
@@ -70,14 +71,17 @@ _DUE: Final = re.compile(
 )
 _OPERATION: Final = re.compile(r"(?:ectomy|section|bypass|surgery|amputation|stent)$")
 _AFTER_A_TIME: Final = re.compile(
-    r"^[ ]?[(,]?[ ]?(?:(?:in|en|im|nel|em|of|the|L|R|left|right|leg|arm|calf|lung|x ?\d) )*(?:(?:early|late"
-    r"|mid) ?)?(?:(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?[ -]?)?'?(?P<year>(?:19|20)\d\d"
+    r"^[ ]?[(,]?[ ]?(?:s/p (?:[a-z-]+ ){1,4}?)?"
+    r"(?:(?:in|en|im|nel|em|of|the|L|R|left|right|leg|arm|calf|lung|x ?\d) )*(?:(?:early|late|mid) ?)?(?:(?:jan|feb"
+    r"|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?[ -]?)?'?(?P<year>(?:19|20)\d\d"
     r"|(?:19|20)\d0s)\b",
     re.IGNORECASE,
 )
 _AFTER_AGO: Final = re.compile(
     r"^[^.;\n]{0,24}?\b(?:\d+|one|two|three|several|few|many) ?(?:/(?:7|52|12))? ?(?:years?|yrs?|y|months?|mths?"
-    r"|decades?)? ?ago\b|^[ ,(]{0,2}(?:as a (?:child|teenager)|in childhood|in the past|\(?resolved|- resolved"
+    r"|decades?)? ?ago\b|^[ ,(]{0,2}(?:as a (?:child|teenager|baby)"
+    r"|(?:in|with) (?:(?:a|her) )?(?:previous|prior|last|first|earlier) pregnancy|in childhood|in the past"
+    r"|\(?resolved|- resolved"
     r"|now resolved|has resolved|last (?:week|month|year|admission|time|winter|summer)\b|\(childhood|(?:treated|cured"
     r"|eradicated|cleared|excised|resected|removed)(?:/[a-z]+)?(?: (?:w/?|with) [a-z-]+)?(?: in)? ?(?:19|20)\d\d"
     r"|(?:was |been |now )?(?:cured|eradicated)\b|dans l'enfance|in der kindheit|en la infancia|x ?\d+ before"
@@ -123,9 +127,20 @@ _GIVEN: Final = re.compile(r"(?<!not )\bgiven (?:his|her|their|known) (?:[a-z]+ 
 # "Not given his insulin for diabetes": what is denied is the treatment, and what it treats is there
 _TREATED: Final = re.compile(
     r"(?<!never )(?<!never had )(?<!previous )(?<!prior )(?<!history of )(?<!past )\b(?:insulin|medications?"
-    r"|medicines?|meds|pills|tablets|treatment|therapy|inhalers?) for (?:(?:his|her|their) )?$",
+    r"|medicines?|meds|pills|tablets|treatment|therapy|inhalers?|statins?|antibiotics?|abx|steroids?|injections?"
+    r"|chemo(?:therapy)?|radiotherapy|anticoagula\w+|diuretics?|oxygen|(?:declin|refus)\w+ (?:[a-z]+ )?(?:surgery"
+    r"|operation|repair|replacement|ablation|dialysis)|(?P<drug>[a-z]{5,}))(?: (?:was|were|is|are|given|needed"
+    r"|required|indicated|started|taken|prescribed|currently|yet)){0,3} for (?:(?:his|her|their|known|the) ){0,2}$",
     re.IGNORECASE,
 )
+# "+ palpitations, - syncope", "thought to have PE but CTPA excluded this"
+_MINUS: Final = re.compile(r"(?:^|[:,;(.]) ?\+ ?[a-z][^.;\n]*[,;] ?- ?$", re.IGNORECASE)
+_EXCLUDED_LATER: Final = re.compile(
+    r"^[^.;\n]{0,30}\b(?:but\b[^.;\n]{0,40}(?<!not )\b(?:excluded|ruled out|disproved) (?:this|it|that)\b|(?:this|it"
+    r"|which) (?:was|has been|is) (?:then |later |since )?(?:excluded|ruled out)\b)",
+    re.IGNORECASE,
+)
+_SCREENED: Final = re.compile(r"\bscreen(?:ing)? for (?:[a-z]+ )?$", re.IGNORECASE)
 _ROOM: Final = re.compile(r"^ ?(?:-like|clinic|nurse|team|service|unit|ward|pathway)\b", re.IGNORECASE)
 _NOT_ONLY: Final = re.compile(r"\bnot (?:only|just|merely|simply)\b[^.;\n]{0,60}$", re.IGNORECASE)
 _YEAR_BEFORE: Final = re.compile(r"\b((?:19|20)\d\d)[,:) -]{1,3}$")
@@ -156,6 +171,20 @@ _CHILD_CALLED: Final = re.compile(
     r"|daughter)\b",
     re.IGNORECASE,
 )
+# "Mum calling about her 3 year old": the child of the note is the patient
+_OF_CHILD: Final = re.compile(
+    r"\A\W*(?:baby|newborn|infant|neonate) (?:boy |girl )?born\b|\b(?:about|regarding|re:?) (?:(?:her|his|their|the) )?"
+    r"(?:\d{1,2} ?(?:y\.?/?o\b|year|yr|month|week|day|m/?o\b)|child\b|baby\b|infant\b)",
+    re.IGNORECASE,
+)
+_CHILD: Final = re.compile(r"\W*(?:the )?(?:child|baby|newborn|infant|neonate)\b", re.IGNORECASE)
+_LIKE_ANOTHER: Final = re.compile(r"^,? (?:just )?(?:like|same as) (?:his|her|their|my)\b", re.IGNORECASE)
+_RELATIVE: Final = re.compile(
+    r"\b(?:mum|mom|mother|maternal|dad|father|brother|sister|son|daughter|aunt|uncle|cousin|parents?|siblings?|twin"
+    r"|wife"
+    r"|husband|partner|grand\w+|family|contact)\b",
+    re.IGNORECASE,
+)
 _PARENT: Final = re.compile(r"\b(?:mum|mom|mother|dad|father)\b(?!'s)", re.IGNORECASE)
 _OTHER_BED: Final = re.compile(r"(?:in )?bed|opposite|other|another", re.IGNORECASE)
 _REPORTS: Final = re.compile(
@@ -167,7 +196,8 @@ _REPORTS: Final = re.compile(
 )
 _RELATIVE_REPORTS: Final = re.compile(
     r"\b(?:mum|mother|dad|father|daughter|son|sister|brother|wife|husband|mom|parents?|carers?"
-    r"|family)\b[^.;\n]{0,3}(?:states?|says?|said|reports?|reported|told|tells|thinks?|worr(?:y|ies|ied)|noticed|concerned"
+    r"|family)\b[^.;\n]{0,3}(?:states?|says?|said|reports?|reported|told|tells|thinks?|worr(?:y|ies|ied)|noticed"
+    r"|concerned"
     r"|brought|rang|called|phoned|feels|gives|gave|asks?|asked|describes?|confirms?)\b|\b(?:brought|accompanied|seen"
     r"|attended|came|here) (?:in )?(?:by|with) (?:(?:his|her) )?(?:mum|mother|dad|father|mom|parents?|daughter|son|wife"
     r"|husband|sister|brother|carers?|family)\b",
@@ -324,6 +354,7 @@ def read_findings(
         _Places(_HYPOTHETICAL, layout.text),
         _Places(_SUBJECT_PARTNER, layout.text),
         _CHILD_CALLED.search(layout.text) is not None,
+        _OF_CHILD.search(layout.text) is not None,
     )
     for part in _pieces(plain_parts(asserted)):
         for span in _spans(part, asserted, layout.text):
@@ -541,6 +572,7 @@ class _Cues(Struct, frozen=True):
     warnings: _Places
     people: _Places
     has_child_called: bool
+    is_of_child: bool
 
 
 class _Mention(Struct, frozen=True):
@@ -557,6 +589,7 @@ class _Mention(Struct, frozen=True):
     other: str
     behind_other: str
     is_of_caller: bool
+    is_of_child: bool
     """Whether a parent is meant about whom a child called: "Son rang. Dad more breathless"."""
 
 
@@ -577,6 +610,7 @@ def _mention(layout: Layout, asserted: AssertedText, span: _Span, cues: _Cues) -
         other[0] if other else "",
         text[other.end() : start] if other else "",
         cues.has_child_called and _PARENT.search(before) is not None,
+        cues.is_of_child,
     )
 
 
@@ -615,7 +649,10 @@ def _ends_before(assertion: str, before: str) -> bool:
     """Whether what denies or doubts stands in closed brackets, before a reason or before what is known."""
     if assertion == "possible":
         return _KNOWN.search(before) is not None
-    if assertion == "negated" and any(cue.search(before) for cue in (_FAILS, _GIVEN, _TREATED)):
+    treated = _TREATED.search(before) if assertion == "negated" else None
+    if treated is not None and (treated["drug"] is None or is_name_of_drug(treated["drug"].lower())):
+        return True
+    if assertion == "negated" and any(cue.search(before) for cue in (_FAILS, _GIVEN)):
         return True
     if assertion != "negated" or not _DENIED.search(before):
         return False
@@ -651,6 +688,8 @@ def _person(mention: _Mention) -> str:
         return "patient"
     if person == "patient" and _WHO_HAS.search(before):
         return "family"
+    if _LIKE_ANOTHER.match(mention.after) or (mention.is_of_child and _CHILD.match(before)):
+        return person if _RELATIVE.search(before) else "patient"
     if mention.other and person in ("other", "patient"):
         behind = mention.behind_other
         if _OTHER_BED.match(mention.other):
@@ -693,7 +732,12 @@ def _assertion(assertion: str, section: str, before: str, after: str, *, is_warn
     is_warned = is_warned or (_ANY.search(before[-_NEAR:]) is not None and _CALL.match(after) is not None)
     if is_warned and assertion in ("affirmed", "possible"):
         return "hypothetical"
-    if assertion in ("affirmed", "possible") and (_NEGATED_AFTER.search(after) or _NOT_LIKE.search(before[-_NEAR:])):
+    if assertion == "negated" and _SCREENED.search(before) and not _NEGATED_AFTER.search(after):
+        return "negated" if _DENIED.search(before) else "hypothetical"
+    if assertion in ("affirmed", "possible") and (
+        any(cue.search(after) for cue in (_NEGATED_AFTER, _EXCLUDED_LATER))
+        or any(cue.search(before[-_NEAR:]) for cue in (_NOT_LIKE, _MINUS))
+    ):
         return "negated"
     if assertion in ("affirmed", "possible") and _NIL.search(before[-_NEAR:]) and not _NOT_ONLY.search(before):
         return "negated"

@@ -38,12 +38,14 @@ def test_what_is_denied_feared_or_said_of_others_is_never_of_the_patient(name: s
         "No {}. Denies {}. Absent {}. {} ruled out. Negative for {}. {}: none. Lacks {}. {} was excluded. No more {}.",
         "Mother has {}. FH: {}. Her neighbour has {}. The other driver had {}. If {} develops, return. Watch for {}.",
         "Side effects include {}. Screening for {}. Worried about {}. Low suspicion for {}. Rule out {}. {} unlikely.",
+        "Thought to have {} but CT excluded this. Screen for {} in May. May have {} like her aunt. + cough, - {}.",
     )
-    for sentence in " ".join(templates).format(*[name] * 21).split(". "):
+    for sentence in " ".join(templates).format(*[name] * 25).split(". "):
         for finding in _read(f"{sentence[0].upper()}{sentence[1:]}.").findings:
             is_of_patient = (finding.assertion, finding.experiencer) == ("affirmed", "patient")
             assert not (is_of_patient and finding.text.lower() in name), sentence
-    for sentence in ("He has {}.", "Presents with {} since Monday.", "Known {}, on treatment.", "{} for 3 days."):
+    present = ("He has {}.", "Presents with {} since Monday.", "Known {}, on treatment.", "{} for 3 days.")
+    for sentence in (*present, "Not on a statin for his {}.", "No antibiotics for {}.", "Not taking her pills for {}."):
         assert _read(sentence.format(name)).findings[0].assertion == "affirmed", sentence
 
 
