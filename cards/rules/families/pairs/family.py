@@ -3,8 +3,9 @@
 `pairs.csv` has in `a_key` and `b_key` ingredients (RxNorm) or classes, with `;` between them where one sentence holds
 for several; `danger` is what the headline says and `cause` how one drug changes the other, which the detail says;
 `ends` is which side the row asks to end or replace; `severity` is how it is shown (`start` is a warning for a new start
-and information afterwards), `unless` what stays silent; `sources.csv` has the documents. A pair of which a rule of its
-own speaks does not stand here.
+and information afterwards), `unless` what stays silent ("said": orders of which one has these words; "unsaid": orders
+that have not all of those between " & ", "unsaid_locally" with local forms); `sources.csv` has the documents. A pair
+of which a rule of its own speaks does not stand here.
 """
 
 import re
@@ -87,20 +88,20 @@ class Pair(Struct, frozen=True):
     def is_meant(self, context: RuleContext, partner: CurrentMedication) -> bool:
         """Whether this patient is given none of the two in the way that the row leaves out."""
         drugs = (context.medication, partner.medication)
+        how, _, words = self.unless.partition(" ")
         for drug in drugs:
-            counts = self.unless in ("local_too", "not_neuraxial") or (self.unless == "on_skin" and _is_on_mucosa(drug))
+            counts = how in ("local_too", "unsaid_locally") or (how == "on_skin" and _is_on_mucosa(drug))
             if drug.systemic is False and not counts:
                 return False
+        if how in ("said", "unsaid", "unsaid_locally"):
+            said = (_says(context, partner, re.compile(part, re.IGNORECASE)) for part in words.split(" & "))
+            return all(said) is (how != "said")
         orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
         if self.unless == "injected":
             return not any(drug.is_injected for drug in drugs)
         if self.unless == "rescue":
             is_once = [dose.single for drug, dose in orders if drug.is_injected]
             return not is_once or not (any(is_once) or _says(context, partner, _SEIZURE, self.first))
-        if self.unless == "in_catheter":
-            return not _says(context, partner, _CATHETER)
-        if self.unless == "not_neuraxial":
-            return _says(context, partner, _NEURAXIAL)
         if self.unless == "injected_only":
             return all(drug.is_injected for drug in drugs)
         single_counts = self.unless != "single_fluconazole" and "cyp3a4_inhibitor_moderate" not in self.keys
@@ -121,8 +122,6 @@ class Pair(Struct, frozen=True):
         return True
 
 
-_CATHETER: Final = re.compile(r"cathflo|catheter|dwell|central line|picc|intrapleural", re.IGNORECASE)
-_NEURAXIAL: Final = re.compile(r"epidural|intrathecal|spinal|peridural|neuraxial", re.IGNORECASE)
 _SEIZURE: Final = re.compile(
     r"seiz|convuls|comitial|status epi|krampf|cris(?:e|is) (?:d['’e] ?)?[eé]pil", re.IGNORECASE
 )
