@@ -215,7 +215,10 @@ def _summary_of_results(results: Sequence[FollowUp]) -> str:
 
 
 def _is_of_problem(result: FollowUp) -> bool:
-    return bool(result.row.problems) or any((fact.source or "").startswith("Condition/") for fact in result.facts)
+    of_problem = result.row.of_problem or result.row.problems
+    return bool(of_problem) or any(
+        (fact.source or "").startswith(("Condition/", "Medication")) for fact in result.facts
+    )
 
 
 def _result_line(result: FollowUp, today: date, *, is_alone: bool) -> str:

@@ -11,12 +11,15 @@ from datetime import date, timedelta
 from math import inf, isclose
 from typing import Final, TypeAlias
 
+from msgspec.structs import replace
+
 from cards.extension import Fact
 from cards.preventive.abnormal_rows import (
     ABNORMAL_RESULTS,
     AFFIRMED,
     BY_ANY_ENTRY,
     BY_CODE,
+    BY_MEDICATION,
     LIMITS,
     ROWS_OF,
     AbnormalResult,
@@ -42,13 +45,16 @@ from fhir.mapping.declined import declined_medicine
 from fhir.mapping.gestation import gestation
 from fhir.mapping.kidney_course import acute_rise, kidney_failure, low_egfr
 from fhir.mapping.medications.active import (
+    ActiveMedication,
     active_medications,
     ended_medications,
+    orders_ever_taken,
     orders_not_active,
+    written_at,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, identify_concept, identify_product
 from fhir.mapping.shown_by_results import shown_by_result
-from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, parse_time
 from fhir.record.facts import Found
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
@@ -69,16 +75,24 @@ def open_results(record: PatientRecord) -> tuple[FollowUp, ...]:
     by_screening: dict[str, FollowUp] = {}
     age = record.age_years()
     for row in _rows_on_chart(record):
-        if row.screening not in by_screening and _is_for(row, age, record):
+        first = by_screening.get(row.screening)
+        if (first is None or row.lacking) and _is_for(row, age, record):
             result = _open_number(row, record) if row.analytes else _open_words(row, record)
             if result is not None:
-                by_screening[row.screening] = result
+                by_screening[row.screening] = result if first is None else _also_lacking(first, row)
     results = list(by_screening.values())
     told = {fact.source for result in results for fact in result.facts}
     marked = [entry for entry in record.derive(marked_critical) if entry.source not in told]
     for row in (row for row in ABNORMAL_RESULTS.rows if row.marked_critical):
         results += filter(None, (_open_marked(row, record, entry) for entry in marked))
     return tuple(results)
+
+
+def _also_lacking(first: FollowUp, row: AbnormalResult) -> FollowUp:
+    return replace(first, name=f"{first.name.removesuffix(_ON_RECORD)}, no {row.lacking}{_ON_RECORD}")
+
+
+_ON_RECORD: Final = " on record"
 
 
 def missing_at_home(
@@ -104,9 +118,6 @@ def _is_settled_at_home(row: AbnormalResult, record: PatientRecord) -> bool:
         or _is_settled_by_state(row, record, None)
         or any(shown_by_result(record, group) for group in row.settled_by_conditions)
         or any(done(record, name) for name in row.settled_by_tests)
-        or declined_medicine(
-            record, frozenset(row.settled_by_medications), re.compile(row.settled_by_refusal, re.IGNORECASE)
-        )
     )
 
 
@@ -136,6 +147,8 @@ def _rows_on_chart(record: PatientRecord) -> list[AbnormalResult]:
         rows.update(ROWS_OF[BY_CODE])
     if record.derive(_findings_under_other_names):
         rows.update(ROWS_OF[BY_ANY_ENTRY])
+    if active_medications(record):
+        rows.update(ROWS_OF[BY_MEDICATION])
     return [ABNORMAL_RESULTS.rows[row] for row in sorted(rows)]
 
 
@@ -151,7 +164,7 @@ def _is_for(row: AbnormalResult, age: int | None, record: PatientRecord) -> bool
         return False
     hit = find_condition(record, *row.only_with) if row.only_with else None
     if hit is None:
-        is_shown = row.missing and any(shown_by_result(record, group) for group in row.only_with)
+        is_shown = (row.missing or row.lacking) and any(shown_by_result(record, group) for group in row.only_with)
         return not row.only_with or bool(is_shown)
     if row.from_week:
         dated = gestation(record, hit.time, hit.source)
@@ -171,7 +184,7 @@ def _open_number(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
         return None
     if newest.analyte.startswith("glucose") and _is_followed_by_normal_a1c(record, newest):
         return None
-    if any(_is_settled_by_test(name, record, newest.time, newest.source) for name in row.settled_by_tests):
+    if _is_settled_by_tests(row, record, newest.time, newest.source):
         return None
     limits = [edge for limit in row.analytes for edge in (limit.at_least, limit.over, limit.below)]
     taken = _taken_before(newest, row, record)
@@ -182,7 +195,10 @@ def _open_number(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
         + (f" of {result.time.date}" if result.time.date != newest.time.date else "")  # the row's date is the newest's
         for result in sorted(abnormal, key=lambda result: result is not newest)
     )
-    return _open(row, record, newest.time, _number_facts(record, newest), value=", ".join(values), taken=taken)
+    earlier = [value for limit in row.analytes if limit.fall and (value := _fallen_from(limit, newest, record))]
+    before = ", ".join(f"{_value(record, value, ())} of {value.time.date}" for value in earlier)
+    facts = (*_number_facts(record, newest), *map(measurement_fact, earlier))
+    return _open(row, record, newest.time, facts, value=", ".join(values), taken=taken, before=before)
 
 
 def _taken_before(result: Measurement, row: AbnormalResult, record: PatientRecord) -> str | None:
@@ -192,12 +208,16 @@ def _taken_before(result: Measurement, row: AbnormalResult, record: PatientRecor
     """
     if not row.only_taking:
         return ""
-    pattern = re.compile(row.only_taking, re.IGNORECASE)
-    taken = [one for one in active_medications(record) if pattern.search(f"{one.name} {one.identity.words}")]
+    taken = _taken(row, record)
     acted_since = result.time.last_day - _FULL_EFFECT
     if any(one.authored is not None and one.authored.last_day > acted_since for one in taken):
         return None
     return next((one.name for one in taken), None)
+
+
+def _taken(row: AbnormalResult, record: PatientRecord) -> list[ActiveMedication]:
+    pattern = re.compile(row.only_taking or "(?!)", re.IGNORECASE)
+    return [one for one in active_medications(record) if pattern.search(f"{one.name} {one.identity.words}")]
 
 
 def _abnormal(thresholds: Iterable[Threshold], row: AbnormalResult, record: PatientRecord) -> list[Measurement]:
@@ -207,7 +227,21 @@ def _abnormal(thresholds: Iterable[Threshold], row: AbnormalResult, record: Pati
         for limit in thresholds
         if (value := _newest(record, limit.analyte, row.newest_days)) is not None and limit.holds(value)
         if limit.times == 1 or sum(map(limit.holds, record.measurements(limit.analyte))) >= limit.times
+        if not limit.fall or _fallen_from(limit, value, record)
     ]
+
+
+def _fallen_from(limit: Threshold, newest: Measurement, record: PatientRecord) -> Measurement | None:
+    """Return the highest value of the half year before, if the newest is so much lower and no higher than the last."""
+    earlier = [
+        value
+        for value in record.measurements(limit.analyte)
+        if 0 < newest.time.instant - value.time.instant <= _HALF_A_YEAR
+    ]
+    if not earlier or earlier[0].value < newest.value:
+        return None
+    highest = max(earlier, key=lambda value: value.value)
+    return highest if highest.value - newest.value >= limit.fall else None
 
 
 def _newest(record: PatientRecord, analyte: str, days: int | None) -> Measurement | None:
@@ -225,6 +259,7 @@ def _is_followed_by_normal_a1c(record: PatientRecord, glucose: Measurement) -> b
 _A1C_DIABETES: Final = 6.5
 _FULL_EFFECT: Final = timedelta(days=42)
 """TSH shows a new dose of levothyroxine after six weeks (ATA 2014)."""
+_HALF_A_YEAR: Final = 183 * DAY_SECONDS
 _PRESSURES: Final = frozenset({"sbp", "dbp"})
 _SMALL: Final = 10
 """A TSH of 0.02 is not 0, and a hemoglobin of 6.96 not 7."""
@@ -268,7 +303,7 @@ def _open_words(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
             return None
         finding = _as_charted(entry, finding)
         return _open(row, record, entry.time, (_fact(entry),), finding=finding, test=words_of(entry))
-    problem = _charted_problem(row, record)
+    problem = _charted_problem(row, record) or _taken_long(row, record)
     if problem is None or _is_settled(row, record, problem.time, problem.source):
         return None
     words = plain(problem.words, 60)
@@ -348,10 +383,19 @@ def _charted_problem(row: AbnormalResult, record: PatientRecord) -> Done | None:
         Done(row.id, time, condition.source, concept.words)
         for condition, concept, codes in record.derive(_active_by_icd10)
         if any(code.replace(".", "").startswith(row.icd10) and not words_take_back(concept, code) for code in codes)
-        and (time := condition_time(condition, record)) is not None
-        and _is_within(time, row.newest_days, record)
+        and _is_within(time := condition_time(condition, record), row.newest_days, record)
     ]
     return max(problems, key=lambda problem: problem.time.instant if problem.time is not None else 0.0, default=None)
+
+
+def _taken_long(row: AbnormalResult, record: PatientRecord) -> Done | None:
+    """Return the medication that the row is about, where it is taken and was first ordered more than its days ago."""
+    for one in _taken(row, record):
+        orders = (order for rxcui in one.identity.rxcuis for order in orders_ever_taken(record, rxcui))
+        times = filter(None, map(written_at, orders))
+        if any(time.whole_days(record.as_of_epoch) > row.taking_days for time in times):
+            return Done(row.id, one.authored, one.source, one.name)
+    return None
 
 
 def _active_by_icd10(record: PatientRecord) -> list[tuple[Condition, CodeableConcept, list[str]]]:
@@ -372,8 +416,10 @@ def _open(
     if time is not None and time.whole_days(record.as_of_epoch) < row.from_days:
         return None
     days = "1 day" if row.within_days == 1 else f"{row.within_days} days"
-    filled = {"value": "", "finding": "", "test": "", "taken": "", **words, "days": days}
-    due_by = (time.last_day if time is not None else record.as_of.date()) + timedelta(days=row.within_days)
+    filled = {"value": "", "finding": "", "test": "", "taken": "", **words, "days": days, "lacking": row.lacking}
+    is_lasting = row.of_problem or (row.newest_days is None and not row.analytes and (row.problems or row.only_taking))
+    begun = record.as_of.date() if time is None or is_lasting else time.last_day
+    due_by = begun + timedelta(days=row.within_days)
     title, needed = row.title.format(**filled), row.needed.format(**filled)
     return Recommendation(
         row, title, FOLLOW_UP, needed, facts, due_by, row.order, time.date if time is not None else "no date"
@@ -381,9 +427,7 @@ def _open(
 
 
 def _is_settled(row: AbnormalResult, record: PatientRecord, time: FhirTime | None, source: str) -> bool:
-    if _is_settled_by_state(row, record, time):
-        return True
-    return time is not None and any(_is_settled_by_test(name, record, time, source) for name in row.settled_by_tests)
+    return _is_settled_by_state(row, record, time) or _is_settled_by_tests(row, record, time, source)
 
 
 def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirTime | None) -> bool:
@@ -396,6 +440,9 @@ def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirT
         allergy_to_class(record, name) for name in row.settled_by_allergies
     ):
         return True
+    refused = re.compile(row.settled_by_refusal, re.IGNORECASE)
+    if declined_medicine(record, frozenset(row.settled_by_medications), refused):
+        return True
     has_treatment = not row.missing and bool(row.settled_by_medications or row.settled_by_names)
     return has_treatment and _is_treated(row, record, time)
 
@@ -405,8 +452,8 @@ def _is_treated(row: AbnormalResult, record: PatientRecord, time: FhirTime | Non
     first_day = date.min
     if time is not None and row.not_before_days is not None:
         first_day = time.last_day - timedelta(days=row.not_before_days)
-    if row.treated_within_days is not None:
-        first_day = record.as_of.date() - timedelta(days=row.treated_within_days)
+    if row.settled_within_days is not None:
+        first_day = record.as_of.date() - timedelta(days=row.settled_within_days)
     taken = [
         medication.identity
         for medication in active_medications(record)
@@ -437,16 +484,22 @@ def _courses_since(record: PatientRecord, time: FhirTime, first_day: date) -> li
     return courses
 
 
-def _is_settled_by_test(name: str, record: PatientRecord, time: FhirTime, source: str) -> bool:
-    """Whether the test was done on the day of the result or later, is ordered, or was declined by the patient.
+def _is_settled_by_tests(row: AbnormalResult, record: PatientRecord, time: FhirTime | None, source: str) -> bool:
+    """Whether a test was done on the day of the result or later, is ordered, or was declined by the patient.
 
     `source` is the entry of the result itself, which follows nothing; another entry of the same study neither.
     """
-    first_day = time.last_day + timedelta(days=1) if name in _SAME_STUDY else time.last_day
-    followed = any(
-        test.day is not None and test.day >= first_day and test.source != source for test in done(record, name)
-    )
-    return followed or is_ordered(record, name) is not None or declined(record, name) is not None
+    since = time.last_day if time is not None else record.as_of.date()
+    if row.settled_within_days is not None:
+        since = record.as_of.date() - timedelta(days=row.settled_within_days)
+    for name in row.settled_by_tests:
+        first_day = since + timedelta(days=1) if name in _SAME_STUDY else since
+        followed = any(
+            test.day is not None and test.day >= first_day and test.source != source for test in done(record, name)
+        )
+        if followed or is_ordered(record, name) is not None or declined(record, name) is not None:
+            return True
+    return False
 
 
 _SAME_STUDY: Final = frozenset({"mammography", "lung_ct", "chest_ct", "aortic_ultrasound", "eye_exam"})

@@ -29,7 +29,7 @@ _BY_MOUTH: Final = re.compile(r"mouth|\boral|\bpo\b|tablet|capsule|suspension|sy
 class Threshold(Struct, frozen=True):
     """An analyte and the values that are abnormal, in its canonical unit: from a limit on, over one or below one.
 
-    `times`: so many results have to be so, the newest among them.
+    `times`: so many results have to be so, the newest among them; `fall`: it is so much lower than within half a year.
     """
 
     analyte: str
@@ -37,6 +37,7 @@ class Threshold(Struct, frozen=True):
     over: float = -inf
     below: float = inf
     times: int = 1
+    fall: float = 0
 
     def holds(self, result: Measurement) -> bool:
         """Whether a value is abnormal: one that another unit gives, 6.993, is below 7; so is one of "<7"."""
@@ -51,7 +52,7 @@ class Threshold(Struct, frozen=True):
 class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     """A row: the result, what follows within `within_days` of it (told from `from_days` on), and what settles it.
 
-    `title` and `needed` are templates with {value}, {finding}, {test}, {taken} and {days}. `words` and `unless` are
+    `title` and `needed` are templates: {value}, {before}, {finding}, {test}, {taken}, {days}. `words` and `unless` are
     looked for in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name.
     `marked_critical`: of whichever test the laboratory marks the result as critical, if no other row tells it and it
     is not what these problems bring with them (`usual_with`, by words of its name; not beside one of `unusual_with`).
@@ -61,9 +62,11 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     these medications settle it also where they were ordered since the result and are over; `not_before_days`: an order
     that was older by more days when the result came settles nothing; `by_mouth`: of what is not injected these names
     alone settle it, and those of `injected` where nothing says how they are given; `only_taking`: only with such a one,
-    {taken}, ordered before the result.
+    {taken}, ordered before the result; without `analytes` it is the finding, ordered first more than `taking_days` ago.
     `problems`: a problem of these groups is the finding. `only_with_days`: what it is `only_with` began at most so many
-    days ago; `from_week`: from this week of the pregnancy on. `treated_within_days`: older orders settle nothing.
+    days ago; `from_week`: from this week of the pregnancy on. `settled_within_days`: older orders and tests settle
+    nothing. `lacking`: {lacking}, what is not on record; further rows of its screening add theirs to the first.
+    `of_problem`: no result is abnormal; what a problem asks for is due from today on.
     `missing`: what a disease of `problems` asks for and does not go home, told at a discharge with `title`, what to do,
     and `needed`, why; the rows of one `screening` are one card. Only what goes home settles it: also what acts where it
     is given if `inhaled`, never what `not_settled_by` finds; so does a refusal of what `settled_by_refusal` finds.
@@ -116,12 +119,15 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     settled_by_names: str = ""
     settled_by_course: bool = False
     not_before_days: int | None = None
-    treated_within_days: int | None = None
+    settled_within_days: int | None = None
     discharge: Literal["no", "also", "only"] = "no"
     injected: str = ""
     by_mouth: str = ""
     settled_by_allergies: tuple[str, ...] = ()
     only_taking: str = ""
+    taking_days: int = 0
+    lacking: str = ""
+    of_problem: bool = False
     normal_after_days: int | None = None
     missing: str = ""
     inhaled: bool = False
@@ -229,6 +235,7 @@ ABNORMAL_RESULTS: Final[AbnormalResults] = msgspec.json.decode(
 """The knowledge of `abnormal_results.json`."""
 BY_CODE: Final = "icd10"
 BY_ANY_ENTRY: Final = "any entry"
+BY_MEDICATION: Final = "medication"
 LIMITS: Final[defaultdict[str, list[tuple[int, Threshold]]]] = defaultdict(list)
 """By analyte, the limits of the rows, each with the place of its row."""
 ROWS_OF: Final[defaultdict[str, set[int]]] = defaultdict(set)
@@ -237,6 +244,6 @@ for _place, _row in enumerate(ABNORMAL_RESULTS.rows):
     for _limit in _row.analytes:
         LIMITS[_limit.analyte].append((_place, _limit))
     _problems = [] if _row.missing else [CONDITION_GROUPS[group].key for group in _row.problems]
-    _others = [key for key, is_meant in ((BY_CODE, _row.icd10), (BY_ANY_ENTRY, _row.any_entry)) if is_meant]
-    for _key in (*_row.tests, *_problems, *_others):
+    _others = {BY_CODE: _row.icd10, BY_ANY_ENTRY: _row.any_entry, BY_MEDICATION: _row.taking_days}
+    for _key in (*_row.tests, *_problems, *(key for key, is_meant in _others.items() if is_meant)):
         ROWS_OF[_key].add(_place)

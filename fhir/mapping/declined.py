@@ -151,7 +151,7 @@ def declined_medicine(record: PatientRecord, classes: Set[str], called: re.Patte
     for entry in declined_in_chart(record):
         if entry.order is not None:
             identity = identify(entry.order, record.medications)
-            if identity.classes & classes:
+            if identity.classes & classes or called.search(f"{identity.name} {identity.words}"):
                 name = plain(identity.name, 40)
                 return f"The chart says that {name} was declined or is not to be given ({entry.source})."
         elif any(map(called.search, entry.concept.texts)):

@@ -220,6 +220,25 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((problem("I25.2"),), None, "infarction-no-antiplatelet"),
     ((procedure("PCI with drug-eluting stent to LAD", "2026-09-01"), taking("aspirin 81 mg")), None, "stent-no-p2y12"),
     ((problem("B20"),), None, "hiv-untreated"),
+    ((problem("G45.9", onsetDateTime="2026-05-01"),), None, "stroke-no-antithrombotic"),
+    ((problem("J44.1", onsetDateTime="2026-10-01"), taking("albuterol inhaler")), MAN, "copd-exacerbation"),
+    ((problem("J45.40"), taking("fluticasone 50 mcg nasal spray")), None, "asthma-persistent"),
+    ((problem("K74.60"), report("CT abdomen", "2026-01-05", conclusion="No focal lesion")), None, "cirrhosis-imaging"),
+    (
+        (taking("Plaquenil 200 mg") | {"authoredOn": "2020-05-01"},),
+        None,
+        "hydroxychloroquine-eyes",
+    ),
+    (
+        (taking("Descovy") | {"authoredOn": "2026-01-05"}, result(HIV, "Negative")),
+        None,
+        "prep-hiv-test",
+    ),
+    ((number("2731-8", 138, "pg/mL"), number("17861-6", 11.2, "mg/dL")), None, "hyperparathyroidism"),
+    ((number("9813-7", 50, "nmol/L", "2026-11-20"),), None, "cortisol-morning-low"),
+    ((number("99046-5", 15, "{score}", "2026-11-20"),), None, "edinburgh-scale"),
+    ((result("44260-8", "More than half the days", "2026-11-20"),), None, "thoughts-of-self-harm"),
+    ((report("MRI liver", "2026-09-01", conclusion="Lesion concerning for malignancy"),), None, "imaging-suspicious"),
 ]
 
 
@@ -292,12 +311,27 @@ def test_a_result_is_told_up_to_the_age_of_its_row_and_no_day_longer(
         ((problem("I50.22"),), number("10230-1", 55, "%", "2026-11-01")),
         ((problem("I25.2"),), taking("clopidogrel 75 mg")),
         ((problem("B20"),), taking("Biktarvy 50-200-25 mg")),
+        ((problem("G45.9", onsetDateTime="2026-05-01"),), problem("Z53.20") | {"code": {"text": "Aspirin declined"}}),
+        ((problem("J45.40"),), taking("Symbicort 160-4.5 mcg")),
+        ((problem("K74.60"),), report("MRI abdomen", "2026-09-01", conclusion="Cirrhosis")),
+        ((number("2731-8", 138, "pg/mL"), number("17861-6", 11.2, "mg/dL")), problem("E21.0")),
         ((*RH_NEGATIVE,), {**VACCINE, "vaccineCode": {"text": "Rho(D)-IG IM"}}),
     ],
 )
 def test_what_follows_a_result_settles_it(entries: tuple[Json, ...], settling: Json) -> None:
     assert rows(*entries, patient=MAN if entries == (ANEURYSM,) else None) != []
     assert rows(*entries, settling, patient=MAN if entries == (ANEURYSM,) else None) == []
+
+
+def test_what_is_lacking_of_several_treatments_is_told_in_one_line() -> None:
+    entries = problem("I50.22"), taking("losartan 50 mg"), taking("carvedilol 25 mg") | {"id": "m2"}
+    assert opened(*entries)[0].name.endswith(": no aldosterone antagonist, no SGLT2 inhibitor on record")
+
+
+def test_a_hemoglobin_that_fell_is_told_with_the_higher_one_until_it_rises() -> None:
+    before, after = number("718-7", 13.6, "g/dL", "2026-09-01"), number("718-7", 10.9, "g/dL", "2026-11-10")
+    assert "10.9 g/dL after Hemoglobin 13.6 g/dL of 2026-09-01" in opened(before, after)[0].name
+    assert rows(before, after, number("718-7", 11.2, "g/dL", "2026-11-20")) == []
 
 
 def later(words: str, when: str, conclusion: str) -> Json:
