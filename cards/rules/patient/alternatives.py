@@ -37,6 +37,13 @@ _BOLUS: Final = re.compile(r"\bbolus\b|\bpush\b|\bload|\baptt\b", re.IGNORECASE)
 _INFUSION: Final = re.compile(
     r"\bcontinuous|\binfus|\bdrip\b|\bover \d+ ?(?:h|hr|hrs|hours?)\b|/ ?(?:h|hr|hour)\b|\bper hour\b", re.IGNORECASE
 )
+_DOSE_OF_BOLUS: Final = re.compile(
+    r"\d ?[a-z%]+(?:/kg)? (?:(?:iv|rapid) )*(?:bolus|push|load)|\b(?:bolus|load(?:ing dose)?)(?: (?:dose|of))*:? ?\d",
+    re.IGNORECASE,
+)
+_CONDITION: Final = re.compile(
+    r"\bif\b|\bwhen\b|\bprn\b|\bas needed\b|\bre-?bolus|\bprotocol\b|\baptt ?[<>≤≥]", re.IGNORECASE
+)
 _DAYS: Final = ("mo", "tu", "we", "th", "fr", "sa", "su")
 _WEEKDAY: Final = (
     r"\b(?:mon(?:days?)?|tue(?:s(?:days?)?)?|wed(?:nesdays?)?|thu(?:r(?:s(?:days?)?)?)?|fri(?:days?)?|sat(?:urdays?)?"
@@ -67,6 +74,8 @@ class _Schedule(Struct, frozen=True):
     is_in_place: bool
     is_bolus: bool
     is_infusion: bool
+    gives_bolus: bool
+    """Whether it gives the dose of a bolus, and no condition for it."""
     scores: Mapping[str, tuple[int, int]]
     severities: frozenset[str]
     weekdays: frozenset[str]
@@ -82,6 +91,12 @@ class _Schedule(Struct, frozen=True):
             return min(self.begins) >= max(other.ends)
         return self.is_then and other.has_end
 
+    def is_bolus_of(self, infusion: "_Schedule") -> bool:
+        """Whether the order is the bolus before an infusion that gives none itself, or is given on a condition."""
+        if not self.is_bolus or self.is_infusion or not infusion.is_infusion:
+            return False
+        return not (self.gives_bolus and infusion.gives_bolus)
+
 
 def are_taken_by_turns(first: Order, second: Order) -> bool:
     """Whether the words of two orders say that only one is given at a time: their doses are not added up."""
@@ -93,10 +108,7 @@ def are_meant_together(first: Order, second: Order) -> bool:
     mine, theirs = _schedule_of(first), _schedule_of(second)
     if _by_turns(mine, theirs) or _are_graded(mine, theirs) or _are_parted(mine.severities, theirs.severities):
         return True
-    return any(
-        bolus.is_bolus and infusion.is_infusion and not infusion.is_bolus
-        for bolus, infusion in ((mine, theirs), (theirs, mine))
-    )
+    return mine.is_bolus_of(theirs) or theirs.is_bolus_of(mine)
 
 
 def _by_turns(mine: _Schedule, theirs: _Schedule) -> bool:
@@ -168,6 +180,7 @@ def _schedule_of(order: Order) -> _Schedule:
     needed = (dosage.asNeededCodeableConcept for dosage in order.dosageInstruction)
     texts = [dosage.text for dosage in order.dosageInstruction]
     texts += [concept.words for concept in needed if concept is not None]
+    texts += ["as needed" for dosage in order.dosageInstruction if dosage.asNeededBoolean]
     return _schedule(" ".join(text[:_LONGEST] for text in texts if text))
 
 
@@ -179,6 +192,7 @@ def _schedule(words: str) -> _Schedule:
         is_in_place=bool(_IN_PLACE.search(words)),
         is_bolus=bool(_BOLUS.search(words)),
         is_infusion=bool(_INFUSION.search(words)),
+        gives_bolus=bool(_DOSE_OF_BOLUS.search(words)) and not _CONDITION.search(words),
         scores=_scores(words),
         severities=frozenset(match[0].casefold() for match in _SEVERITY.finditer(words)),
         weekdays=frozenset(_weekdays(words)),

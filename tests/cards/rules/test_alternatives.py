@@ -17,6 +17,10 @@ _BY_TURNS = """
 _TOGETHER = """
 5 mg q4h prn moderate pain | 10 mg q4h prn severe pain
 80 units/kg IV bolus once | 18 units/kg/hr IV continuous
+5000 units IV bolus once | 12 units/kg/h IV continuous, titrate to aPTT 60-80
+150 mg IV bolus over 10 minutes | 0.5 mg/min continuous infusion after the bolus
+80 units/kg IV bolus once | 18 units/kg/h continuous; bolus 40 units/kg if aPTT < 45 seconds
+40 units/kg IV bolus prn aPTT < 45 seconds | bolus 80 units/kg then 18 units/kg/h IV
 5 mg q4h prn pain 4-6 | 10 mg q4h prn pain score 7-10
 """
 _TWICE = """
@@ -29,6 +33,11 @@ _TWICE = """
 1000 mg q6h, no sooner than 4 hours after the last | 650 mg q4h for 3 days
 5 mg BID starting week 1 | 10 mg BID x 7 days
 12 units/kg/hr IV continuous | 18 units/kg/hour IV continuous
+18 units/kg/h IV continuous | bolus 80 units/kg then 18 units/kg/h IV
+18 units/kg/h IV continuous | 12 units/kg/h IV continuous, titrate to aPTT 60-80
+bolus 80 units/kg then 18 units/kg/h IV | 80 mg IV bolus then 8 mg/h continuous
+5000 units IV bolus once | bolus 80 units/kg then 18 units/kg/h IV
+80 mg IV push once | 80 mg IV bolus, then 8 mg/hour for 72 hours
 """
 
 
