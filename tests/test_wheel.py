@@ -205,7 +205,7 @@ def test_the_page_behind_a_card_comes_from_the_wheel(served: Served) -> None:
 
 
 def test_the_documentation_comes_from_the_wheel(served: Served) -> None:
-    for path in ("/docs/", "/docs/settings.html", "/docs/search?q=trust+file", "/openapi.json"):
+    for path in ("/docs/", "/docs/settings.html", "/docs/search?q=trust+file"):
         assert httpx.get(f"{served.address}{path}").status_code == 200
 
 

@@ -29,7 +29,7 @@ _POST = b"POST /cds-services/order-safety HTTP/1.1\r\nHost: localhost\r\nContent
 _CHUNKED = _POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
 _MEGABYTE = b"x" * (1 << 20)
 _FIELDS = b"X-Some: value of a field\r\n" * 40_000
-_LARGE_PAGE = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+_LARGE_PAGE = b"GET /static/look.css HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 Attack = Callable[[int, Event], None]
 """Attacks the server at a port until the event is set."""

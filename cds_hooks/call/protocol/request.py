@@ -126,7 +126,7 @@ class _Whose(Struct, frozen=True, gc=False):
 
 
 class HookRequest(Struct, frozen=True):
-    """A hook call (CDS Hooks 2.0.1), with every prefetch value left as bytes; the OpenAPI document describes it."""
+    """A hook call (CDS Hooks 2.0.1), with every prefetch value left as bytes."""
 
     hook: str
     hookInstance: Annotated[str, Meta(description="A UUID that is unique to this call.")]

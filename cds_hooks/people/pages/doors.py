@@ -104,8 +104,6 @@ DOORS: Final = (
         by_link=True,
         refusal="Open the app from the chart of the patient.",
     ),
-    Door("/openapi.json", "files", STAFF),
-    Door("/api", "files", STAFF),
     Door("/static", "files", None, anonymous=True),
     Door(
         "/metrics",
