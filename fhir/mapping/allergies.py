@@ -176,17 +176,17 @@ def allergies_to_class(record: PatientRecord, name: str) -> tuple[Allergy, ...]:
 
     Found once per record: many rules ask of the same few classes, and most charts have no such entry.
     """
-    by_class: dict[str, tuple[Allergy, ...]] = record.kept("allergies by class")
-    class_allergies = by_class.get(name)
-    if class_allergies is None:
-        members = CLASS_MEMBERS[name]
-        class_allergies = by_class[name] = tuple(
-            allergy
-            for allergy in allergies(record)
-            if name in allergy.allergen.classes
-            or any(ingredient.rxcui in members for ingredient in allergy.allergen.ingredients)
-        )
-    return class_allergies
+    return record.derive(_to_class, name)
+
+
+def _to_class(record: PatientRecord, name: str) -> tuple[Allergy, ...]:
+    members = CLASS_MEMBERS[name]
+    return tuple(
+        allergy
+        for allergy in allergies(record)
+        if name in allergy.allergen.classes
+        or any(ingredient.rxcui in members for ingredient in allergy.allergen.ingredients)
+    )
 
 
 def worst_allergy(allergies: Iterable[Allergy]) -> Allergy | None:

@@ -468,7 +468,7 @@ class ReadResources:
         self.by_analyte: dict[str, list[CodedPart]] = {}
         """The results by analyte; empty until they are first asked for, and then with the key `OTHER` at least."""
         self.results: dict[str, AnalyteResults] = {}
-        self.derived: dict[Callable[..., Any] | str, Any] = {}
+        self.derived: dict[object, Any] = {}
         self.unread: list[Refusal] = []
         self.opt_out_flags: frozenset[SystemAndCode] = frozenset()
         """The codes that say on a Flag at this site that the patient has opted out."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice, repeat
 from operator import attrgetter
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, TypeVarTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -69,6 +69,7 @@ from fhir.record.statuses import read_statuses
 from fhir.record.versions import distinct, each_once
 
 _T = TypeVar("_T")
+_Of = TypeVarTuple("_Of")
 
 BIRTH_SEX = (
     "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex",
@@ -161,12 +162,13 @@ class PatientRecord:
         """Whether this resource type or analyte was asked for: if not, its absence means nothing."""
         return self.requested is None or what in self.requested
 
-    def derive(self, make: Callable[["PatientRecord"], _T]) -> _T:
-        """Return what `make`, a module's function, computes from this record, once; it is kept with the record."""
+    def derive(self, make: Callable[["PatientRecord", *_Of], _T], *of: *_Of) -> _T:
+        """Return what `make`, a module's function, computes from this record, once for each `of`; it is kept here."""
         derived = self.resources.derived
-        value: _T = derived.get(make, _NOT_DERIVED)
+        key = (make, *of) if of else make
+        value: _T = derived.get(key, _NOT_DERIVED)
         if value is _NOT_DERIVED:
-            value = derived[make] = make(self)
+            value = derived[key] = make(self, *of)
         return value
 
     def kept(self, name: str) -> dict[Any, Any]:

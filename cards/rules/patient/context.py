@@ -455,7 +455,7 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     def _old_entry(self, listed: CurrentMedication) -> str | None:
         record = self.session.record
-        entries = (_newest_entry(record, code) for code in listed.medication.rxcuis)
+        entries = (record.derive(_newest_entry, code) for code in listed.medication.rxcuis)
         newest = _latest((written_at(listed.order), *entries))
         is_old = newest is not None and newest.whole_days(record.as_of_epoch) > _LONG_AGO_DAYS
         return newest.date if newest is not None and is_old else None
@@ -646,10 +646,7 @@ class RuleContext(Struct, frozen=True, eq=False):
 
 def _newest_entry(record: PatientRecord, rxcui: str) -> FhirTime | None:
     """Return the date of the newest entry of the ingredient, found once: it is asked of each entry of a drug."""
-    newest: dict[str, FhirTime | None] = record.kept("newest entries")
-    if rxcui not in newest:
-        newest[rxcui] = _latest(map(written_at, orders_ever_taken(record, rxcui)))
-    return newest[rxcui]
+    return _latest(map(written_at, orders_ever_taken(record, rxcui)))
 
 
 def _latest(times: Iterable[FhirTime | None]) -> FhirTime | None:

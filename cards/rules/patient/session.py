@@ -64,12 +64,8 @@ class _OfPatient:
     """What is known of the patient whatever is drafted: each fact once for a record."""
 
     def __init__(self, record: PatientRecord) -> None:
-        self.recent_starts: dict[tuple[tuple[str, ...], float], bool | None] = {}
-        self.new_starts: dict[str, bool] = {}
-        self.kidney: dict[str, KidneyFunction] = {}
         self.conditions: dict[str, ConditionHit | None] = {}
         self.results_shown: dict[str, Measurement] = {}
-        self.labs: dict[tuple[str, float | None], list[Measurement]] = {}
         self.charted_groups = charted_groups(record)
         # An order counts as active however old it is: beside a draft it is better asked about than left out.
         listed = (*active_medications(record), *forgotten_orders(record))
@@ -110,9 +106,7 @@ class PatientSession:
         self._grouped: dict[Selector, dict[tuple[tuple[str, ...], bool], list[CurrentMedication]]] = {}
         patient = record.derive(_OfPatient)
         self._of_patient = patient
-        self._recent_starts, self._new_starts = patient.recent_starts, patient.new_starts
         self.conditions, self.results_shown = patient.conditions, patient.results_shown
-        self._kidney, self._labs = patient.kidney, patient.labs
         self.charted_groups = patient.charted_groups
         self.age_years = record.age_years()
         # Whether the problem list and the allergy list were asked for.
@@ -346,21 +340,15 @@ class PatientSession:
 
     def is_recent_start(self, medication: MedicationIdentity, days: float) -> bool | None:
         """Whether an ingredient of the medication was begun in the last `days`."""
-        key = (medication.rxcuis, days)
-        if key not in self._recent_starts:
-            answers = [is_recent_start(self.record, rxcui, days) for rxcui in medication.rxcuis]
-            self._recent_starts[key] = True if True in answers else None if None in answers else False
-        return self._recent_starts[key]
+        answers = [self.record.derive(is_recent_start, rxcui, days) for rxcui in medication.rxcuis]
+        return True if True in answers else None if None in answers else False
 
     def is_new_start(self, ingredient: Ingredient, drafted: DraftMedication) -> bool:
         """Whether the patient had no order of the ingredient in the last 180 days."""
         # A draft that renews another is not a start, whether or not the other one came along.
         if drafted.order.priorPrescription is not None:
             return False
-        is_new = self._new_starts.get(ingredient.rxcui)
-        if is_new is None:
-            is_new = self._new_starts[ingredient.rxcui] = is_new_start(self.record, ingredient.rxcui)
-        return is_new
+        return self.record.derive(is_new_start, ingredient.rxcui)
 
     # Tests
 
@@ -460,35 +448,19 @@ class PatientSession:
         Its `side` is set where the newest result says only on which side of a number it lies.
         """
         # CLARIFICATIONS: two values with one timestamp count as the worse for the drug.
-        return max(self._together(analyte, max_age_days), key=_value, default=None)
+        return max(self.record.derive(_newest_together, analyte, max_age_days), key=_value, default=None)
 
     def lowest(self, analyte: str, max_age_days: float | None) -> Measurement | None:
         """Return the same where the lower one of two with one timestamp is the worse."""
-        return min(self._together(analyte, max_age_days), key=_value, default=None)
-
-    def _together(self, analyte: str, max_age_days: float | None) -> list[Measurement]:
-        key = (analyte, max_age_days)
-        measurements_together = self._labs.get(key)
-        if measurements_together is None:
-            measurements_together = self.record.newest_together(analyte, max_age_days)
-            if analyte == "bmi" and (index := measurements.body_mass_index(self.record, max_age_days)) is not None:
-                measurements_together = [index]
-            bound = measurements.newer_bound(self.record, analyte, max_age_days)
-            measurements_together = self._labs[key] = [bound] if bound is not None else measurements_together
-        return measurements_together
+        return min(self.record.derive(_newest_together, analyte, max_age_days), key=_value, default=None)
 
     # Kidney
 
     def kidney(self, name: str) -> KidneyFunction:
         """Return an estimate of kidney function (a name of ESTIMATES), or why there is none."""
-        function = self._kidney.get(name)
-        if function is None:
-            if name == "egfr_best":
-                function = egfr_best(self.record)
-            else:
-                function = crcl_cockcroft_gault(self.record, "actual" if name == "crcl_actual_weight" else "adjusted")
-            self._kidney[name] = function
-        return function
+        if name == "egfr_best":
+            return egfr_best(self.record)
+        return self.record.derive(crcl_cockcroft_gault, "actual" if name == "crcl_actual_weight" else "adjusted")
 
     @cached_property
     def unstable_notes(self) -> tuple[str, ...]:
@@ -521,6 +493,14 @@ def _is_of_draft(medication: CurrentMedication, selector: Selector, drafted_code
     if len(rxcuis) == 1:  # which is the one that is meant
         return rxcuis[0] in drafted_codes
     return drafted_codes.issuperset([part.rxcui for part in selector.members(medication.medication)])
+
+
+def _newest_together(record: PatientRecord, analyte: str, max_age_days: float | None) -> list[Measurement]:
+    bound = measurements.newer_bound(record, analyte, max_age_days)
+    if bound is not None:
+        return [bound]
+    index = measurements.body_mass_index(record, max_age_days) if analyte == "bmi" else None
+    return [index] if index is not None else record.newest_together(analyte, max_age_days)
 
 
 def newest_weight(record: PatientRecord) -> Measurement | None:

@@ -112,10 +112,6 @@ def forgotten_orders(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     return record.derive(_find_active).forgotten
 
 
-def _used_up(record: PatientRecord) -> tuple[ActiveMedication, ...]:
-    return record.derive(_find_active).used_up
-
-
 class _Active(Struct, frozen=True, gc=False):
     listed: tuple[ActiveMedication, ...]
     forgotten: tuple[ActiveMedication, ...]
@@ -136,7 +132,7 @@ def refused_orders(record: PatientRecord) -> Iterator[Refusal]:
     """Yield the orders that no longer count: whether they are carried out is not known."""
     for order in forgotten_orders(record):
         yield _not_listed(order, "has no end", ORDER_TOO_OLD)
-    for order in _used_up(record):
+    for order in record.derive(_find_active).used_up:
         yield _not_listed(order, "its supply has ended", SUPPLY_ENDED)
 
 
@@ -517,7 +513,7 @@ def is_recent_start(record: PatientRecord, rxcui: str, days: float) -> bool | No
 
     None where an order has no date and none is known to be older. Orders that ended over 180 days ago do not count.
     """
-    starts = _starts(record, rxcui)
+    starts = record.derive(_starts, rxcui)
     if any(start is not None and start.whole_days(record.as_of_epoch) > days for start in starts):
         return False
     return None if None in starts else True
@@ -525,12 +521,7 @@ def is_recent_start(record: PatientRecord, rxcui: str, days: float) -> bool | No
 
 def _starts(record: PatientRecord, rxcui: str) -> tuple[FhirTime | None, ...]:
     """When each order of the ingredient that was taken began, found once: several rules ask, of several periods."""
-    starts_by_ingredient: dict[str, tuple[FhirTime | None, ...]] = record.kept("starts by ingredient")
-    starts = starts_by_ingredient.get(rxcui)
-    if starts is None:
-        orders = (order for order in orders_ever_taken(record, rxcui) if _was_taken(order, record))
-        starts = starts_by_ingredient[rxcui] = tuple(_started(order) for order in orders)
-    return starts
+    return tuple(_started(order) for order in orders_ever_taken(record, rxcui) if _was_taken(order, record))
 
 
 def _started(order: Order) -> FhirTime | None:
