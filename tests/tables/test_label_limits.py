@@ -58,7 +58,7 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
         local = "eye drops" if row["unit"] == "drop" else "nasal" if row["unit"] == "actuation" else "cream"
         form = {"aerosol": "inhaler", "nebulised": "nebulizer solution"}.get(row["route"], f"{local} {row['setting']}")
         draft["drug"] = f"{row['drug']} {form}"
-    if row["unit"] == "actuation" and row["route"] == "any":
+    if row["route"] == "any" and (row["unit"] == "actuation" or "percent" in row["setting"]):
         draft["drug"] = f"{row['drug']} gel {row['setting'].replace(' percent', ' %')}"
     labs = [["body_weight", weight], ["body_height", 185]]
     if column == "max_single_m2":

@@ -556,14 +556,17 @@ def number_of_product(identity: MedicationIdentity, amount: DoseAmount, unit: st
 
 
 def _is_of_product(identity: MedicationIdentity, unit: DoseUnit) -> bool:
-    """Grams of an ointment or a gel are grams of the product, not of the drug."""
+    """Grams of an ointment or a gel, or of what is put where it acts by percent, are those of the product."""
+    is_put_on = identity.systemic is False or _PUT_ON.search(identity.route) is not None
+    stated = [strength for strength in identity.strengths if strength is not None]
     return unit.factor >= 1000.0 and (
-        any(strength is not None and strength.per == "mg" for strength in identity.strengths)
+        any(strength.per == "mg" or (strength.unit == "%" and is_put_on) for strength in stated)
         or _SPREAD.search(f"{identity.dose_form} {identity.words}") is not None
     )
 
 
 _SPREAD = re.compile(r"\b(?:gels?|creams?|ointments?|lotions?)\b", re.IGNORECASE)
+_PUT_ON = re.compile(r"\b(?:topical|transdermal|cutaneous|vaginal|rectal)", re.IGNORECASE)
 
 
 _IN_PIECES = re.compile(r"\bcap|nebul|\bampu?l|\bvial", re.IGNORECASE)
