@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from cds_hooks.cli import main
-from cds_hooks.evidence.storage.content import read_content_keys, use_content_keys
+from cds_hooks.evidence.storage.content import use_content_keys
 from cds_hooks.settings import settings
 from cds_hooks.tools.commands.lazy import Lazy
 
@@ -46,7 +46,7 @@ def run_program(*words: str, folder: Path = HERE, environment: Mapping[str, str]
         finally:
             settings.cache_clear()
             if "CDS_CONTENT_KEYS" in environment:  # the next test of this process has no keys
-                use_content_keys(read_content_keys(""))
+                use_content_keys("")
     return CompletedProcess(words, code, _text(printed), _text(complaint))
 
 

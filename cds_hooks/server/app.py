@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -74,13 +75,13 @@ def create_app(configured: Settings | None = None) -> ASGIApp:
     components = open_components(configured, services, trust, approvals, versions, served)
     sealing = _sealing(configured)
     counted = _counted(components, services, sealing, approvals, trust)
-    trust.count_outbound_with(components.metrics.outbound)
+    trust.count_outbound_with(partial(components.metrics.count, "cds_outbound"))
     edge = EdgeLimits(
         connections_within(configured.connections),
         configured.head_seconds,
         configured.answer_seconds,
-        components.metrics.edge_refused,
-        accepted=components.metrics.connection_accepted,
+        partial(components.metrics.count, "cds_edge_refused"),
+        accepted=partial(components.metrics.count, "cds_connections"),
         new_id=new_decision_id,
     )
     follower = open_follower(configured)

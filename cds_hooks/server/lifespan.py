@@ -170,7 +170,7 @@ async def keep_at(work: _Work, metrics: Metrics) -> None:
                 kind, more = type(error).__name__, failure_place(error) | reason
                 log().error("work beside the calls failed and begins again", error_type=kind, **more)
                 logged_at = monotonic()
-            metrics.counts["cds_work_failures",] += 1
+            metrics.count("cds_work_failures")
             metrics.work_failed_at = monotonic()
         await asyncio.sleep(_AGAIN_SECONDS)
 

@@ -4,9 +4,6 @@ from msgspec import Struct
 
 from models_onnx.artifact.manifest import Manifest, RiskBin
 
-BAR = 5.0
-"""Alerts that one event found is worth where a model names no other number: a PPV of 0.2 (docs/models/gates.md)."""
-
 
 class Calibration(Struct, frozen=True):
     """Groups of the reference cohort with similar estimates, each with what was observed, and a sentence on all."""

@@ -16,9 +16,10 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from cds_hooks.call.services import find_services
 from cds_hooks.evidence.storage.decision import FeedbackItem
-from cds_hooks.evidence.storage.queries import feedback_on, list_decisions
+from cds_hooks.evidence.storage.queries import feedback_on
 from tests.cds_hooks.people.web.decisions import AS_OF
 from tests.live import serving
+from tests.recorded import list_decisions
 
 PATIENTS = ("sample:planning-talk", "sample:nsaid-egfr-25", "sample:healthy-adult")
 NAPROXEN, NAPROXEN_CODE = "Naproxen 500 MG Oral Tablet", "198014"

@@ -14,7 +14,6 @@ import jwt
 import pytest
 
 from cds_hooks.call.security import Trust, Untrusted, open_trust
-from cds_hooks.evidence.storage.queries import list_decisions
 from cds_hooks.tools.kit.simulator.signing import SigningKey, new_key
 from tests.cds_hooks.call.security.servers import answering
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
@@ -23,6 +22,7 @@ from tests.conformance.outside import SERVICES, Json
 from tests.conformance.rows import row
 from tests.conformance.trusted import BASE, ISSUER, KEY, OTHER_KEY, P256_KEY, RSA_KEY, Site, named
 from tests.program import run_program
+from tests.recorded import list_decisions
 
 PATH = f"{SERVICES}/{PLANNING}"
 VIEW = request_for(PLANNING, "patient-view", "infant", AS_OF)

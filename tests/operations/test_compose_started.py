@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from cds_hooks.evidence.audit.verification import audit
-from cds_hooks.evidence.storage.queries import list_decisions
 from tests.cds_hooks.evidence.storage.test_kept_connections import restarted
 from tests.live import free_port, is_listening
 from tests.operations.test_proxies import FILES, running
 from tests.operations.test_rolling_restart import Site
+from tests.recorded import list_decisions
 from tests.waiting import until
 
 yaml = pytest.importorskip("yaml", reason="PyYAML comes with the tools of the slow tests")

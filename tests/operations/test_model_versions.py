@@ -13,7 +13,6 @@ from onnx import ModelProto
 
 from cds_hooks.call.hold_back.released import State, in_canary
 from cds_hooks.call.model_versions import find_model_versions, why_not_comparable
-from cds_hooks.evidence.storage.queries import list_decisions
 from models_onnx.artifact.folder import load_artifact
 from models_onnx.artifact.keys import add_trusted_keys
 from models_onnx.artifact.release_file import GateSummary
@@ -25,6 +24,7 @@ from tests.live import record_in, serving
 from tests.models_onnx.workshop import AS_OF, NAME, SIGNER, STRANGER, build
 from tests.operations.test_switches import switch
 from tests.program import run_program
+from tests.recorded import list_decisions
 from tests.waiting import until
 
 NEW_VERSION = f"{NAME}@3.0.0"

@@ -16,12 +16,12 @@ from sqlalchemy import make_url
 from cds_hooks.evidence.audit.verification import audit
 from cds_hooks.evidence.storage.database import parse_url
 from cds_hooks.evidence.storage.opening import upgrade_schema
-from cds_hooks.evidence.storage.queries import list_decisions
 from cds_hooks.tools.kit.simulator.signing import new_key, sign_token
 from tests.cds_hooks.calls import PLANNING, ours, request_for
 from tests.cds_hooks.conftest import postgres_server, postgres_url
 from tests.conftest import ROOT
 from tests.live import serving
+from tests.recorded import list_decisions
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,6 @@ import httpx
 import numpy as np
 import pytest
 
-from cds_hooks.evidence.storage.queries import list_decisions
 from cds_hooks.people.governance.acts import ActState
 from models_onnx.artifact.folder import load_artifact, read_manifest
 from models_onnx.artifact.keys import trusted_keys
@@ -26,6 +25,7 @@ from tests.adding.notebook import PAGE as GUIDE
 from tests.cds_hooks.people.governance.clicking import ANN, BEN, Desk
 from tests.conftest import ROOT
 from tests.live import AS_INSTALLED, record_in, serving
+from tests.recorded import list_decisions
 
 pytestmark = pytest.mark.slow
 PAGE = (ROOT / "docs" / "operations" / "renewal.md").read_text(encoding="utf-8")

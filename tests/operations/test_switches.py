@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from cds_hooks.call.configuration import read_content
-from cds_hooks.evidence.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, counted_request_for
 from tests.cds_hooks.people.governance.clicking import put_command
 from tests.live import record_in, serving, serving_here
+from tests.recorded import list_decisions
 from tests.waiting import until
 
 _SWITCHES = 12

@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from cds_hooks.call.configuration import read_content
-from cds_hooks.evidence.storage.queries import list_decisions
 from fhir.terminology.importing import import_releases
 from tests.cds_hooks.calls import ORDERS, counted_request_for
 from tests.live import record_in, serving
 from tests.operations.test_switches import calling, switch, until_all
 from tests.program import run_program
+from tests.recorded import list_decisions
 
 pytestmark = pytest.mark.slow
 

@@ -13,13 +13,13 @@ import httpx
 import pytest
 
 from cds_hooks.evidence.audit.verification import audit
-from cds_hooks.evidence.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING
 from tests.cds_hooks.conftest import postgres_server, postgres_url
 from tests.conftest import ROOT
 from tests.contracts.contracts import counted_request_for
 from tests.live import free_port, serving
 from tests.program import run_program
+from tests.recorded import list_decisions
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow

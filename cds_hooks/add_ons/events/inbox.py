@@ -28,13 +28,6 @@ from cds_hooks.evidence.storage.sqlite import identity
 
 State = Literal["done", "duplicate", "dead"]
 SCHEMA_VERSION: Final = 1
-# The table of what receivers refused; files of this version that were made before 2026-11-25 do not have it.
-_SET_ASIDE: Final = """
-CREATE TABLE IF NOT EXISTS set_aside (
-    webhook TEXT NOT NULL, sequence INTEGER NOT NULL, subject TEXT NOT NULL, failures INTEGER NOT NULL,
-    retry_at REAL NOT NULL, is_dead INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (webhook, sequence)
-) WITHOUT ROWID
-"""
 BUCKET_SECONDS: Final = 300
 AT_BROKER: Final = "waiting at the broker"
 
@@ -145,7 +138,6 @@ class Inbox:
                 for statement in statements:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            connection.execute(_SET_ASIDE)
 
     def take(self, group: Sequence[Incoming]) -> list[Taken]:
         """Store messages with their effects in one transaction, and return what became of each; all or none."""

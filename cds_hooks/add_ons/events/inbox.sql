@@ -59,3 +59,8 @@ CREATE TABLE deliveries (
 CREATE TABLE IF NOT EXISTS incidents (
     number INTEGER PRIMARY KEY, opened INTEGER NOT NULL, closed INTEGER, content TEXT NOT NULL
 );
+
+CREATE TABLE set_aside (
+    webhook TEXT NOT NULL, sequence INTEGER NOT NULL, subject TEXT NOT NULL, failures INTEGER NOT NULL,
+    retry_at REAL NOT NULL, is_dead INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (webhook, sequence)
+) WITHOUT ROWID;

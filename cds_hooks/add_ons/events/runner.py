@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, Final
@@ -172,7 +173,7 @@ class Events:
 
     def _listener(self, feed: MllpFeed | BrokerFeed | FolderFeed) -> "AnyListener":
         if isinstance(feed, MllpFeed):
-            return Listener(feed, self._take, self._count)
+            return Listener(feed, self._take, partial(self._metrics.count, "cds_feed_connections"))
         if isinstance(feed, FolderFeed):
             return FolderListener(feed, self._take, self._now)
         from cds_hooks.add_ons.events.brokers import BrokerListener
@@ -208,14 +209,11 @@ class Events:
         try:
             outcomes = await self.groups.take(messages)
         except (sqlite3.Error, OSError):  # the sender gets no acknowledgment, and sends again
-            self._metrics.counts["cds_store_failures", "events"] += 1
+            self._metrics.count("cds_store_failures", "events")
             raise
         for message, outcome in zip(messages, outcomes, strict=True):
-            self._metrics.counts["cds_feed_messages", message.source, outcome.state] += 1
+            self._metrics.count("cds_feed_messages", message.source, outcome.state)
         return outcomes
-
-    def _count(self, feed: str, name: str) -> None:
-        self._metrics.counts["cds_feed_connections", feed, name] += 1
 
     def close(self) -> None:
         """Close the inbox."""

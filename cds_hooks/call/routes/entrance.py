@@ -288,10 +288,10 @@ def answer_hook_error(metrics: Metrics) -> Callable[[Request, Exception], Awaita
         call_id = new_decision_id()
         reason, client = type(error).__name__, getattr(request.state, "client", "")  # noted by the route
         if isinstance(error, Untrusted):
-            metrics.untrusted(error.reason)
+            metrics.count("cds_untrusted", error.reason)
             reason, client = error.reason, error.client
         elif client:
-            metrics.refused_client(client, "", "", reason)
+            metrics.count("cds_refused", client, "", "", reason)
         if error.status >= 500:
             metrics.refused("", error.status, reason)
         log().info("call refused", status=error.status, reason=reason, client=client, decision=call_id)

@@ -102,9 +102,9 @@ class _Feedback:
             raise RecordFailed("The feedback could not be stored. Send it again later.") from error
         for item in new:
             if not is_trial(item.client):
-                components.metrics.feedback(service_id, item.outcome)
+                components.metrics.count("cds_feedback", service_id, item.outcome)
         for reason in matched.unmatched:
-            components.metrics.unmatched_feedback(service_id, reason)
+            components.metrics.count("cds_feedback_unmatched", service_id, reason)
 
 
 def _match(url: str, items: Sequence[FeedbackItem]) -> MatchedFeedback:
@@ -198,7 +198,7 @@ class _Outcomes:
         except RecordUnavailable as error:
             raise RecordFailed("The outcomes could not be stored. Send them again later.") from error
         for item in new:
-            components.metrics.outcome(item.kind, item.value if item.kind != "complete" else "")
+            components.metrics.count("cds_outcomes", item.kind, item.value if item.kind != "complete" else "")
         for refused_report in joined.refused:
-            components.metrics.refused_outcome(refused_report.reason)
+            components.metrics.count("cds_outcomes_refused", refused_report.reason)
         return joined, new

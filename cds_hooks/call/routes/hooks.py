@@ -78,7 +78,7 @@ class HookRoute:
         except Untrusted as error:
             # why a caller is not trusted is for the operator only; the caller always hears the same
             self.components.metrics.refused(service_id, error.status, error.reason)
-            self.components.metrics.untrusted(error.reason)
+            self.components.metrics.count("cds_untrusted", error.reason)
             await send_refusal(send, error, decision_id)
             log_refusal(service_id, error.status, error.reason, decision_id, error.client, trace)
         except HookError as error:
@@ -104,7 +104,7 @@ class HookRoute:
             return
         self.components.metrics.refused(service, status, reason)
         if attempt.client:
-            self.components.metrics.refused_client(attempt.client, service, attempt.hook, reason)
+            self.components.metrics.count("cds_refused", attempt.client, service, attempt.hook, reason)
 
     async def _invoke(
         self,

@@ -19,7 +19,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -55,39 +55,19 @@ class ContentUnreadable(Exception):
     """Stored content cannot be read; one sentence for the operator."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContentKeys:
-    """The site's keys for AES-256-GCM: the first one encrypts, all of them decrypt.
-
-    Without keys nothing is encrypted.
-    """
-
-    keys: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
-
-    @property
-    def newest(self) -> bytes | None:
-        """The id of the key that encrypts."""
-        return next(iter(self.keys), None)
-
-
-def read_content_keys(text: str) -> ContentKeys:
-    """Return the keys in a text with one key on each line, the newest first, each of 64 hexadecimal digits.
+def _keys_in(text: str) -> tuple[bytes, ...]:
+    """Return the keys in a text with one key on each line, the newest first.
 
     Raises:
-        ContentUnreadable: the text has another form.
+        ContentUnreadable: one is not 64 hexadecimal digits.
     """
-    keys: dict[bytes, bytes] = {}
+    keys = list[bytes]()
     for number, line in enumerate(text.split(), 1):
-        try:
-            key = bytes.fromhex(line)
-        except ValueError:
-            key = b""
-        if len(key) != _KEY_BYTES:
-            raise ContentUnreadable(
-                f"key {number} is wrong: a key for the record's content is 64 hexadecimal digits, one key a line"
-            )
-        keys[hashlib.sha256(key).digest()[:_ID_BYTES]] = key
-    return ContentKeys(keys)
+        with suppress(ValueError):
+            keys.append(bytes.fromhex(line))
+        if len(keys) < number or len(keys[-1]) != _KEY_BYTES:
+            raise ContentUnreadable(f"key {number} is wrong: a key is 64 hexadecimal digits, one key a line")
+    return tuple(keys)
 
 
 def key_text(file: Path | None) -> str:
@@ -103,16 +83,22 @@ def key_text(file: Path | None) -> str:
     except OSError as error:
         raise ContentUnreadable(unreadable(file, error)) from error
     except UnicodeDecodeError as error:
-        raise ContentUnreadable("the keys for the record's content are not text in ASCII") from error
+        raise ContentUnreadable("the keys are not text in ASCII") from error
 
 
-_in_use = ContentKeys()
+_in_use: dict[bytes, bytes] = {}
+"""The site's keys for AES-256-GCM by their ids: the first one encrypts, all of them decrypt; without any nothing is
+encrypted."""
 
 
-def use_content_keys(keys: ContentKeys) -> None:
-    """Set the keys of this process once at its start, for every reader and writer of the record."""
+def use_content_keys(text: str) -> None:
+    """Set the keys of this process, as `_keys_in` reads them, for every reader and writer of the record.
+
+    Raises:
+        ContentUnreadable: the text has another form.
+    """
     global _in_use
-    _in_use = keys
+    _in_use = {hashlib.sha256(key).digest()[:_ID_BYTES]: key for key in _keys_in(text)}
 
 
 def store_content(value: bytes) -> bytes:
@@ -120,11 +106,11 @@ def store_content(value: bytes) -> bytes:
     if value in _EMPTY:
         return value
     stored = _compress(value)
-    if _in_use.newest is None:
+    if not _in_use:
         return stored
+    key_id, key = next(iter(_in_use.items()))
     nonce = os.urandom(_NONCE_BYTES)
-    sealed = _cipher(_in_use.keys[_in_use.newest]).encrypt(nonce, stored, None)
-    return b"".join((bytes((_ENCRYPTED,)), _in_use.newest, nonce, sealed))
+    return b"".join((bytes((_ENCRYPTED,)), key_id, nonce, _cipher(key).encrypt(nonce, stored, None)))
 
 
 def load_content(stored: bytes) -> bytes:
@@ -151,7 +137,7 @@ def _decrypt(stored: bytes) -> bytes:
     from cryptography.exceptions import InvalidTag
 
     start = 1 + _ID_BYTES
-    key = _in_use.keys.get(stored[1:start])
+    key = _in_use.get(stored[1:start])
     if key is None:
         raise ContentUnreadable("content of the record is encrypted with a key that is not among CDS_CONTENT_KEYS")
     nonce, sealed = stored[start : start + _NONCE_BYTES], stored[start + _NONCE_BYTES :]
@@ -211,7 +197,7 @@ def _decompressor() -> Callable[[bytes], bytes]:
 
 def store_text(value: str) -> str:
     """Return the stored form of free text: encrypted where the site sets a key."""
-    if _in_use.newest is None:
+    if not _in_use:
         return value
     return _TEXT_PREFIX + store_content(value.encode()).hex()
 
@@ -247,7 +233,7 @@ def use_site_keys(configured: Settings) -> None:
         RecordUnavailable: they are not valid keys.
     """
     try:
-        use_content_keys(read_content_keys(key_text(configured.content_keys)))
+        use_content_keys(key_text(configured.content_keys))
     except ContentUnreadable as error:
         # The value is not printed: it may be a key that was pasted where the path of its file is expected.
         setting = "CDS_CONTENT_KEYS must be the path of the file with the keys: "
@@ -311,11 +297,11 @@ def read_user_keys(file: Path) -> tuple[bytes, ...]:
         RecordUnavailable: the file cannot be read or has another form.
     """
     try:
-        keys = tuple(bytes.fromhex(line) for line in plain_file(file).read_text(encoding="ascii").split())
-    except (OSError, ValueError) as error:
-        raise RecordUnavailable(f"the keys for users in {file} cannot be read") from error
-    if not keys or any(len(key) != _KEY_BYTES for key in keys):
-        raise RecordUnavailable(f"the keys for users in {file} must be lines of 64 hexadecimal digits")
+        keys = _keys_in(key_text(file))
+    except ContentUnreadable as error:
+        raise RecordUnavailable(f"the keys for users in {file} cannot be used: {error}") from error
+    if not keys:
+        raise RecordUnavailable(f"the file {file} holds no key for users")
     return keys
 
 

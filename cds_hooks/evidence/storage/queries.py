@@ -222,15 +222,6 @@ class DecisionFilter(Struct, frozen=True):
         return self.rule is None or self.rule in row.rules
 
 
-def list_decisions(url: str, limit: int = 20, service: str | None = None, outcome: str | None = None) -> list[Decision]:
-    """Return the newest decisions first, of one service or outcome where given.
-
-    Raises:
-        RecordUnavailable: there is no record.
-    """
-    return list(islice(find_decisions(url, DecisionFilter(service=service, outcome=outcome), limit), limit))
-
-
 def find_decisions(url: str, wanted: DecisionFilter, at_once: int = 500) -> Iterator[Decision]:
     """Yield the decisions that the filter describes, the newest first.
 

@@ -66,4 +66,4 @@ class MetricsFolder:
             new.write_bytes(msgspec.json.encode(self._metrics.snapshot()))
             new.replace(folder / f"{os.getpid()}.json")
         except OSError:  # counting never stands in the way of answering, and what others read is old: an alert says so
-            self._metrics.counts["cds_work_failures",] += 1
+            self._metrics.count("cds_work_failures")

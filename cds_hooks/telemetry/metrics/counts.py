@@ -275,41 +275,9 @@ class Metrics:
         failed, name = self._minute().failed, f"{status} {reason}".rstrip()
         failed[name] = failed.get(name, 0) + 1
 
-    def refused_client(self, client: str, service: str, hook: str, reason: str) -> None:
-        """Count one call of a trusted client that was answered with an error."""
-        self.counts["cds_refused", client, service, hook, reason] += 1
-
-    def untrusted(self, reason: str) -> None:
-        """Count one call that no trusted client is shown to have made."""
-        self.counts["cds_untrusted", reason] += 1
-
-    def connection_accepted(self) -> None:
-        """Count a connection that was taken."""
-        self.counts[("cds_connections",)] += 1
-
-    def edge_refused(self, reason: str) -> None:
-        """Count a connection that was refused or ended at the edge."""
-        self.counts["cds_edge_refused", reason] += 1
-
-    def outbound(self, client: str, purpose: str, event: str) -> None:
-        """Count a request to a FHIR server or for a key set that timed out."""
-        self.counts["cds_outbound", client, purpose, event] += 1
-
-    def feedback(self, service: str, outcome: str) -> None:
-        """Count one answer to a card."""
-        self.counts["cds_feedback", service, outcome] += 1
-
-    def unmatched_feedback(self, service: str, reason: str) -> None:
-        """Count one answer, or one suggestion of it, that belongs to no card of ours."""
-        self.counts["cds_feedback_unmatched", service, reason] += 1
-
-    def outcome(self, kind: str, value: str) -> None:
-        """Count one outcome that was stored."""
-        self.counts["cds_outcomes", kind, value] += 1
-
-    def refused_outcome(self, reason: str) -> None:
-        """Count one report of an outcome that was not stored."""
-        self.counts["cds_outcomes_refused", reason] += 1
+    def count(self, name: str, *labels: str) -> None:
+        """Count one event of a counter of the page (`page.py` says what each counts, and by which labels)."""
+        self.counts[name, *labels] += 1
 
 
 def _observe(distributions: Distributions, name: tuple[str, str], seconds: float) -> None:

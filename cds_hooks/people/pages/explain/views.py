@@ -143,7 +143,7 @@ class _Explaining:
         new = store_feedback(parse_url(self._url), [item], only_first=True, event=event)
         remember_answers(self._url, new, components.restraint)
         for feedback in new if not is_trial(decision.client) else ():
-            components.metrics.feedback(decision.service, feedback.outcome)
+            components.metrics.count("cds_feedback", decision.service, feedback.outcome)
 
     def _may_answer(self) -> bool:
         """Return whether who asks may answer cards: by their role, or anyone in the open development profile."""

@@ -11,7 +11,6 @@ import pytest
 from cds_hooks.add_ons.text.chart import note_text
 from cds_hooks.add_ons.text.served import recorded_chart
 from cds_hooks.add_ons.text.summary import Summary, summarise
-from cds_hooks.evidence.storage.queries import list_decisions
 from cds_hooks.people.access.roles import Role
 from cds_hooks.people.access.sessions import Lifetimes, Person, Sessions
 from cds_hooks.people.web.visitor import PatientBound
@@ -23,6 +22,7 @@ from tests.cds_hooks.samples.reading import AS_OF
 from tests.each import for_rows
 from tests.fhir.builders import bundle
 from tests.live import record_in
+from tests.recorded import list_decisions
 
 PATIENT = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1950-04-02"}
 BUNDLE = bundle(PATIENT, *CHART, type="collection")

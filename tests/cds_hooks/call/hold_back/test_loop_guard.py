@@ -13,8 +13,7 @@ from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cds_hooks.call.hold_back.checks import Caller
 from cds_hooks.call.hold_back.history import answer_event
 from cds_hooks.evidence.replay import Replayer, open_site
-from cds_hooks.evidence.storage.content import read_content_keys, use_content_keys
-from cds_hooks.evidence.storage.queries import list_decisions
+from cds_hooks.evidence.storage.content import use_content_keys
 from cds_hooks.evidence.storage.sent import SentCard
 from cds_hooks.settings import Settings
 from tests.cds_hooks.call.hold_back.restraint_calls import (
@@ -31,6 +30,7 @@ from tests.cds_hooks.call.hold_back.restraint_calls import (
 from tests.cds_hooks.call.prefetch.fetch_calls import app_client
 from tests.cds_hooks.call.services.equation_calls import NOW
 from tests.live import record_in
+from tests.recorded import list_decisions
 
 CALLER = Caller("ehr", "p1", "order-safety", "order-sign")
 
@@ -159,13 +159,13 @@ async def test_what_was_held_back_is_held_back_in_a_replay_bit_for_bit(tmp_path:
         third = await sign(calls, *WARNINGS, CRITICAL)
         assert indicators(third) == ["critical"]
         assert len(reasons(third, "loop-guard")) == len(reasons(third, "budget")) == 1
-    use_content_keys(read_content_keys("5a" * 32))
+    use_content_keys("5a" * 32)
     try:
         url = record_in(tmp_path)
         site = open_site(Settings(database_url=url, **settings))
         verdicts = list(Replayer(site, url).verdicts(list_decisions(url)))
     finally:
-        use_content_keys(read_content_keys(""))
+        use_content_keys("")
     assert [(each.outcome, each.differences) for each in verdicts] == [("same", ())] * 3
 
 
@@ -184,10 +184,10 @@ async def test_of_two_drafts_one_answered_and_one_accepted_each_rests_for_its_ow
             again = await sign(calls, *drafts)
             assert indicators(again) == []
             assert len(reasons(again, "loop-guard")) == len(reasons(again, "acknowledged")) == 1
-    use_content_keys(read_content_keys("5a" * 32))
+    use_content_keys("5a" * 32)
     try:
         url = record_in(tmp_path)
         verdicts = list(Replayer(open_site(Settings(database_url=url, **settings)), url).verdicts(list_decisions(url)))
     finally:
-        use_content_keys(read_content_keys(""))
+        use_content_keys("")
     assert [(each.outcome, each.differences) for each in verdicts] == [("same", ())] * 3

@@ -15,10 +15,9 @@ from cds_hooks.call.hold_back.reasons import NOT_FOR_THIS_ROLE
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.evidence.replay.replaying import Replayer
 from cds_hooks.evidence.replay.site import open_site
-from cds_hooks.evidence.storage.content import read_content_keys, use_content_keys
+from cds_hooks.evidence.storage.content import use_content_keys
 from cds_hooks.evidence.storage.database import parse_url
 from cds_hooks.evidence.storage.opening import upgrade_schema
-from cds_hooks.evidence.storage.queries import list_decisions
 from cds_hooks.settings import Settings
 from tests.cds_hooks.call.hold_back.restraint_calls import (
     CRITICAL,
@@ -35,6 +34,7 @@ from tests.cds_hooks.calls import ORDERS, counted_request_for
 from tests.fhir_charts import chart_of, serving_fhir
 from tests.live import record_in
 from tests.program import run_program
+from tests.recorded import list_decisions
 
 Json = dict[str, Any]
 NUCC = "http://nucc.org/provider-taxonomy"
@@ -155,12 +155,12 @@ async def test_a_critical_finding_rests_for_who_overrode_it_and_the_next_reader_
         (told,) = (await sign(calls, CRITICAL, user=BEN)).json()["cards"]
         assert OVERRIDDEN_BEFORE in told["detail"]
         assert (await sign(calls, CRITICAL, user=ANN)).json()["cards"] == []
-    use_content_keys(read_content_keys("5a" * 32))
+    use_content_keys("5a" * 32)
     try:
         url = record_in(tmp_path)
         verdicts = list(Replayer(open_site(Settings(database_url=url, **settings)), url).verdicts(list_decisions(url)))
     finally:
-        use_content_keys(read_content_keys(""))
+        use_content_keys("")
     assert [each.outcome for each in verdicts] == ["same"] * 6
 
 

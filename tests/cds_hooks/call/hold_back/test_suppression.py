@@ -14,7 +14,6 @@ from cards.card import Card, Indicator, Source
 from cards.extension import EXTENSION_KEY, CardExtension
 from cards.finding import Finding
 from cds_hooks.call.hold_back.checks import Caller
-from cds_hooks.evidence.storage.queries import list_decisions
 from tests.cds_hooks.call.hold_back.restraint_calls import Site
 from tests.cds_hooks.call.prefetch.fetch_calls import app_client, silences
 from tests.cds_hooks.call.services.chart_cases import as_call, patient
@@ -24,6 +23,7 @@ from tests.each import each_row
 from tests.fhir import builders
 from tests.fhir.builders import medication_order
 from tests.live import record_in
+from tests.recorded import list_decisions
 
 SERVICE, SAMPLE = "planning-conversation", "planning-talk"
 ALBUMIN = "1751-7"

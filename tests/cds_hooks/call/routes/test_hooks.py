@@ -13,9 +13,9 @@ import pytest
 
 from cds_hooks.call.routes.entrance import BodyReader, CallBudgets
 from cds_hooks.errors import BadRequest, HookError, PayloadTooLarge, RequestTimeout, TooManyCalls, UnsupportedMediaType
-from cds_hooks.evidence.storage.queries import list_decisions
 from tests.cds_hooks.calls import ORDERS, PLANNING, client, ours, request_for
 from tests.each import for_rows
+from tests.recorded import list_decisions
 
 JSON = {"content-type": "application/json"}
 

@@ -15,11 +15,12 @@ import pytest
 
 from cds_hooks.call.security.addresses import AddressRule
 from cds_hooks.call.security.outbound import CheckedBackend, TransportRefused, ssl_context_for
-from cds_hooks.evidence.storage.queries import feedback_on, list_decisions
+from cds_hooks.evidence.storage.queries import feedback_on
 from cds_hooks.tools.kit.simulator.signing import new_key, sign_token
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.each import each_row
 from tests.live import record_in
+from tests.recorded import list_decisions
 
 LOOPBACK = AddressRule((ip_network("127.0.0.0/8"),))
 

@@ -16,7 +16,6 @@ from cards.preventive.abnormal_rows import ABNORMAL_RESULTS
 from cards.preventive.knowledge import PREVENTIVE
 from cds_hooks.call.hold_back.visit import MOST_WORDS, CardNotes, VisitRank, by_harm, choose_for_visit, words_to_read
 from cds_hooks.call.services import find_advisors, find_services, services_of
-from cds_hooks.evidence.storage.queries import list_decisions
 from cds_hooks.samples import list_samples
 from models_onnx.errors import DeclarationError
 from tests.cds_hooks.call.services.chart_cases import (
@@ -33,6 +32,7 @@ from tests.cds_hooks.call.services.chart_cases import (
 from tests.cds_hooks.calls import client, ours, request_for
 from tests.each import each_row, some_of
 from tests.live import record_in
+from tests.recorded import list_decisions
 
 OPENING = "chart-opening"
 _LABELS = "http://terminology.hl7.org/CodeSystem/v3-ActCode"

@@ -10,7 +10,6 @@ from time import process_time
 import pytest
 
 from cds_hooks.evidence.replay import Replayer, open_site
-from cds_hooks.evidence.storage.queries import list_decisions
 from cds_hooks.settings import Settings
 from tests.cds_hooks.call.services.coverage_calls import (
     Json,
@@ -30,6 +29,7 @@ from tests.cds_hooks.call.services.coverage_calls import (
 from tests.cds_hooks.calls import client
 from tests.conftest import ROOT
 from tests.live import record_in
+from tests.recorded import list_decisions
 
 
 def rows() -> list[dict[str, str]]:

@@ -14,10 +14,11 @@ from cds_hooks.evidence.audit.transfer import back_up, restore
 from cds_hooks.evidence.audit.verification import Audit, audit
 from cds_hooks.evidence.storage import Decision, RecordUnavailable
 from cds_hooks.evidence.storage.database import engine_for, parse_url
-from cds_hooks.evidence.storage.queries import feedback_on, get_decision, list_decisions
+from cds_hooks.evidence.storage.queries import feedback_on, get_decision
 from cds_hooks.evidence.storage.tables import removals
 from models_onnx.artifact.keys import Signer, local_signer
 from tests.cds_hooks.evidence.storage.samples import a_decision, store
+from tests.recorded import list_decisions
 
 OLD, NEW = 1_000_000, 2_000_000_000_000_000
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cds_hooks.evidence.replay.candidates import NoCandidate, candidate_site
-from cds_hooks.evidence.storage.content import read_content_keys, use_content_keys
+from cds_hooks.evidence.storage.content import use_content_keys
 from cds_hooks.settings import Settings
 from models_onnx.serving.registry import ARTIFACTS
 from tests.cds_hooks.call.prefetch.fetch_calls import app_client
@@ -34,7 +34,7 @@ def site(tmp_path: Path) -> dict[str, str]:
 
     asyncio.run(call())
     asyncio.run(call())
-    use_content_keys(read_content_keys(""))
+    use_content_keys("")
     return {"CDS_DATABASE_URL": record_in(tmp_path), "CDS_CONTENT_KEYS": str(tmp_path / "keys")}
 
 

@@ -12,7 +12,7 @@ from msgspec import structs
 from cds_hooks.evidence.replay import Replayer, ReplaySite, Verdict
 from cds_hooks.evidence.replay.candidates import Change, candidate_site, changes
 from cds_hooks.evidence.storage import Decision
-from cds_hooks.evidence.storage.content import read_content_keys, use_content_keys
+from cds_hooks.evidence.storage.content import use_content_keys
 from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.evidence.replay.answered import answered, record_at, site
@@ -47,7 +47,7 @@ class Recorded:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    use_content_keys(read_content_keys(""))
+    use_content_keys("")
     return Recorded(record_at(tmp_path_factory.mktemp("record")))
 
 

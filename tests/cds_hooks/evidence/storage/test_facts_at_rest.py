@@ -14,7 +14,7 @@ from cds_hooks.evidence.audit.seals import add_seal, read_seals
 from cds_hooks.evidence.audit.transfer import back_up, export, restore
 from cds_hooks.evidence.audit.verification import audit
 from cds_hooks.evidence.storage import Decision, RecordUnavailable, open_decision_log
-from cds_hooks.evidence.storage.content import ContentKeys, load_content, read_content_keys, use_content_keys
+from cds_hooks.evidence.storage.content import load_content, use_content_keys
 from cds_hooks.evidence.storage.database import engine_for, parse_url
 from cds_hooks.evidence.storage.decision import StoredChart, chart_hash
 from cds_hooks.evidence.storage.queries import DecisionFilter, charts_of, facts_of, get_decision, read_rows
@@ -31,7 +31,7 @@ LONG_AGO, LATER = 1_000_000, 2_000_000_000_000_000
 @pytest.fixture(autouse=True)
 def _no_keys_afterwards() -> Iterator[None]:
     yield
-    use_content_keys(ContentKeys())
+    use_content_keys("")
 
 
 async def append(url: str, *given: Decision) -> None:
@@ -66,22 +66,22 @@ async def test_without_keys_anybody_can_read_them_and_with_keys_nobody_without_a
     assert stored[1] is None
     assert load_content(stored[0] or b"") == FACTS
 
-    use_content_keys(read_content_keys(OLD_KEY))
+    use_content_keys(OLD_KEY)
     secret = a_decision(facts=FACTS)
     await append(url, secret)
     sealed = at_rest(url)[2] or b""
     assert WORD not in sealed
     assert facts_of(url, [plain.id, none.id, secret.id]) == {plain.id: FACTS, secret.id: FACTS}
 
-    use_content_keys(read_content_keys(f"{NEW_KEY}\n{OLD_KEY}\n"))
+    use_content_keys(f"{NEW_KEY}\n{OLD_KEY}\n")
     newer = a_decision(facts=FACTS)
     await append(url, newer)
     assert facts_of(url, [secret.id, newer.id]) == {secret.id: FACTS, newer.id: FACTS}
-    use_content_keys(read_content_keys(NEW_KEY))  # the older key is destroyed, and what it encrypted with it
+    use_content_keys(NEW_KEY)  # the older key is destroyed, and what it encrypted with it
     assert facts_of(url, [newer.id]) == {newer.id: FACTS}
     with pytest.raises(RecordUnavailable, match="a key that is not among CDS_CONTENT_KEYS"):
         facts_of(url, [secret.id])
-    use_content_keys(ContentKeys())
+    use_content_keys("")
     assert audit(url).findings == [], "an auditor verifies without any key"
 
 
@@ -109,22 +109,22 @@ async def test_they_move_encrypted_to_the_other_database(
     sqlite_url: str, postgres_url: str, tmp_path: Path, way: str
 ) -> None:
     source, target = (sqlite_url, postgres_url) if way == "to postgres" else (postgres_url, sqlite_url)
-    use_content_keys(read_content_keys(OLD_KEY))
+    use_content_keys(OLD_KEY)
     kept, none = a_decision(facts=FACTS), a_decision()
     await append(source, kept, none)
-    use_content_keys(ContentKeys())  # who moves a record needs no key
+    use_content_keys("")  # who moves a record needs no key
     back_up(source, tmp_path / "backup.xz")
     assert WORD not in lzma.decompress((tmp_path / "backup.xz").read_bytes())
     restore(tmp_path / "backup.xz", target)
     assert at_rest(target) == at_rest(source)
     assert audit(target).findings == []
-    use_content_keys(read_content_keys(OLD_KEY))
+    use_content_keys(OLD_KEY)
     assert facts_of(target, [kept.id, none.id]) == {kept.id: FACTS}
 
 
 async def test_a_retention_run_takes_them_out_of_the_record_encrypted(url: str, tmp_path: Path) -> None:
     signer, file = local_signer(tmp_path / "key.pem", "record")[0], tmp_path / "a.xz"
-    use_content_keys(read_content_keys(OLD_KEY))
+    use_content_keys(OLD_KEY)
     old = a_decision(facts=FACTS, client="a", decided_at=LONG_AGO)
     await append(url, old, a_decision(client="a", decided_at=LATER))
     assert remove_old(url, "a", LATER, file, "Ann", signer) is not None

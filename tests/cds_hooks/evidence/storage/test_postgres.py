@@ -11,8 +11,9 @@ from cds_hooks.evidence.storage import RecordUnavailable, open_decision_log
 from cds_hooks.evidence.storage.database import parse_url
 from cds_hooks.evidence.storage.decision import FeedbackItem
 from cds_hooks.evidence.storage.postgres import PostgresDecisionLog
-from cds_hooks.evidence.storage.queries import list_decisions, store_feedback
+from cds_hooks.evidence.storage.queries import store_feedback
 from tests.cds_hooks.evidence.storage.samples import a_decision, append_together
+from tests.recorded import list_decisions
 
 
 async def test_decisions_that_come_together_are_committed_together(postgres_url: str) -> None:

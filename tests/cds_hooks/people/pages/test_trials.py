@@ -3,11 +3,12 @@
 from datetime import timedelta
 from pathlib import Path
 
-from cds_hooks.evidence.storage.queries import feedback_on, list_decisions
+from cds_hooks.evidence.storage.queries import feedback_on
 from tests.cds_hooks.calls import ORDERS, client, request_for
 from tests.cds_hooks.people.web.decisions import AS_OF
 from tests.contracts.markup import faults
 from tests.live import record_in
+from tests.recorded import list_decisions
 
 
 async def test_a_sample_that_any_client_sends_is_a_trial_and_each_answer_to_it_too(tmp_path: Path) -> None:

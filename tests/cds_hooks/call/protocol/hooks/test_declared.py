@@ -13,11 +13,11 @@ from cds_hooks.call.protocol.request import read_context
 from cds_hooks.call.services import find_services
 from cds_hooks.errors import BadRequest
 from cds_hooks.evidence.storage.decision import read_basis
-from cds_hooks.evidence.storage.queries import list_decisions
 from tests.cds_hooks.call.services.chart_cases import AS_OF
 from tests.cds_hooks.calls import PLANNING, client, request_for
 from tests.each import each_row
 from tests.live import record_in
+from tests.recorded import list_decisions
 
 NAME = "org.example.ward-round-start"
 GOOD: dict[str, Any] = {

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from cds_hooks.evidence.storage.queries import feedback_on, list_decisions
+from cds_hooks.evidence.storage.queries import feedback_on
 from cds_hooks.people.web.site import HEADERS
 from cds_hooks.samples import load_patient
 from tests.cds_hooks.calls import client
 from tests.cds_hooks.people.pages.tester.pressing import Bench, opened
 from tests.cds_hooks.people.web.decisions import AS_OF
 from tests.contracts.markup import faults
+from tests.recorded import list_decisions
 
 ORDER_SELECT = "order-select/order-safety-select"
 HOSTILE = "<img src=x onerror=alert(1)></textarea></select>\u202e"
