@@ -589,3 +589,9 @@ class Dosage(BackboneElement, frozen=True, gc=False):
     maxDosePerPeriod: Ratio | None = None
     maxDosePerAdministration: Quantity | None = None
     maxDosePerLifetime: Quantity | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it says in words: its text, then what is said to the patient."""
+        texts = (self.text, self.patientInstruction, *(more.words for more in self.additionalInstruction))
+        return tuple(filter(None, texts))

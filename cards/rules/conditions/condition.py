@@ -130,40 +130,37 @@ def none_of(part: Predicate) -> Predicate:
     """Return true when the part is false."""
     uses = part.uses | {WITHOUT_DRUG} if "active" in part.uses else part.uses
 
+    return Predicate(_negated(part.test), no_facts, uses, part.limits, part.needs)
+
+
+def _negated(read: Test) -> Test:
     def test(context: RuleContext) -> Truth:
-        truth = part.test(context)
+        truth = read(context)
         return None if truth is None else not truth
 
-    return Predicate(test, no_facts, uses, part.limits, part.needs)
+    return test
 
 
 def at_least(n: int, parts: tuple[Predicate, ...]) -> Predicate:
     """Return true when so many parts are."""
 
-    def test(context: RuleContext) -> Truth:
-        true, unknown = _count(parts, context)
-        if true >= n:
-            return True
-        return None if true + unknown >= n else False
-
-    return _combined(test, lambda context: _facts_of(_true_parts(parts, context), context), parts)
+    return _combined(_so_many(n, parts), lambda context: _facts_of(_true_parts(parts, context), context), parts)
 
 
 def less_than(n: int, parts: tuple[Predicate, ...]) -> Predicate:
     """Return true when fewer parts are."""
 
+    return _combined(_negated(_so_many(n, parts)), lambda context: _facts_of(parts, context), parts)
+
+
+def _so_many(n: int, parts: Iterable[Predicate]) -> Test:
     def test(context: RuleContext) -> Truth:
-        true, unknown = _count(parts, context)
-        if true >= n:
-            return False
-        return True if true + unknown < n else None
+        answers = [part.test(context) for part in parts]
+        if answers.count(True) >= n:
+            return True
+        return None if answers.count(True) + answers.count(None) >= n else False
 
-    return _combined(test, lambda context: _facts_of(parts, context), parts)
-
-
-def _count(parts: Iterable[Predicate], context: RuleContext) -> tuple[int, int]:
-    answers = [part.test(context) for part in parts]
-    return answers.count(True), answers.count(None)
+    return test
 
 
 def _combined(
@@ -320,13 +317,7 @@ def flag(
     otherwise = negated or f"not ({phrase})"
 
     def compiler(spec: Spec) -> Predicate:
-        wanted = spec[word]
-
-        def test(context: RuleContext) -> Truth:
-            truth = read(context)
-            return None if truth is None else not truth
-
-        return Predicate(read if wanted else test, facts, uses)
+        return Predicate(read if spec[word] else _negated(read), facts, uses)
 
     return Condition(
         word, meaning or phrase, compiler, BOOLEAN, lambda spec: phrase if spec[word] else otherwise, needs

@@ -171,21 +171,19 @@ def compile_family(family: Family) -> list[CompiledRule]:
     table = read_table(family.name)
     rules = table.rules if family.name in site_folders() else map(in_force, table.rules)
     try:
-        return _compiled_each(family, table, rules)
+        return compile_table(family, table, rules)
     except RuleError as error:
         raise RuleError(read_family(family.name).describe(error.path, error.text)) from error
 
 
-def compile_table(family: Family, table: RuleTable) -> list[CompiledRule]:
-    """Every rule of a table, compiled, those too that wait. RuleError with the path of the part that is wrong."""
-    return _compiled_each(family, table, table.rules)
+def compile_table(family: Family, table: RuleTable, rules: Iterable[Rule | None] | None = None) -> list[CompiledRule]:
+    """Every rule of a table, compiled, those too that wait, or each of `rules` that is there under its position.
 
-
-def _compiled_each(family: Family, table: RuleTable, rules: Iterable[Rule | None]) -> list[CompiledRule]:
-    """Compile those that are there, each under its position in the table."""
+    RuleError with the path of the part that is wrong.
+    """
     compiler = RuleCompiler(family, table)
     compiled = []
-    for position, rule in enumerate(rules):
+    for position, rule in enumerate(table.rules if rules is None else rules):
         if rule is not None:
             with within("rules", position):
                 compiled.append(compiler.compile(rule))
@@ -209,46 +207,37 @@ class RuleCompiler:
 
     def compile(self, rule: Rule) -> CompiledRule:
         """Return the compiled rule. RuleError with the path of the part that cannot be used."""
-        return _compiled(self._family, rule, self._unsure, self._unstable_summary, self._reasons)
-
-
-def _compiled(
-    family: Family,
-    rule: Rule,
-    when_unsure: CompiledSuggestion | None,
-    unstable_summary: Template | None,
-    override_reasons: tuple[Coding, ...],
-) -> CompiledRule:
-    silent = tuple(_silent(entry, position, family) for position, entry in enumerate(rule.silent_when))
-    quiet = tuple(entry for entry in silent if entry is not None)
-    bands = tuple(_band(band, position, family, quiet) for position, band in enumerate(rule.bands))
-    missing = tuple(_missing(entry, position, rule, family) for position, entry in enumerate(rule.missing_data))
-    questions = tuple(_question(question, position, family) for position, question in enumerate(rule.questions))
-    suggestions = [suggestion for band in bands for suggestion in band.suggestions]
-    suggestions += [suggestion for entry in missing for suggestion in entry.suggestions]
-    predicates = [band.when for band in bands] + [entry.when for entry in missing] + [entry.when for entry in quiet]
-    predicates += [predicate for _, predicate in questions]
-    predicates += [predicate for suggestion in suggestions for predicate in _suggestion_predicates(suggestion)]
-    with within("trigger"):
-        trigger = CompiledTrigger.read(rule.trigger)
-    return CompiledRule(
-        id=rule.id,
-        declared=rule,
-        family=family,
-        trigger=trigger,
-        bands=bands,
-        quiet=quiet,
-        missing=missing,
-        questions=questions,
-        when_unsure=when_unsure,
-        unstable_summary=unstable_summary,
-        override_reasons=override_reasons,
-        band_uses=(uses := shared(frozenset().union(*(band.when.uses for band in bands)))),
-        looks_for_conditions=any(use.startswith("condition:") for use in uses),
-        needs=reduce(or_, (predicate.needs for predicate in predicates), NO_NEEDS),
-        estimates=tuple(name for name in ESTIMATES if any(name in band.when.uses for band in bands)),
-        at_selection=_at_selection(rule, bands),
-    )
+        family = self._family
+        silent = tuple(_silent(entry, position, family) for position, entry in enumerate(rule.silent_when))
+        quiet = tuple(entry for entry in silent if entry is not None)
+        bands = tuple(_band(band, position, family, quiet) for position, band in enumerate(rule.bands))
+        missing = tuple(_missing(entry, position, rule, family) for position, entry in enumerate(rule.missing_data))
+        questions = tuple(_question(question, position, family) for position, question in enumerate(rule.questions))
+        suggestions = [suggestion for band in bands for suggestion in band.suggestions]
+        suggestions += [suggestion for entry in missing for suggestion in entry.suggestions]
+        predicates = [band.when for band in bands] + [entry.when for entry in missing] + [entry.when for entry in quiet]
+        predicates += [predicate for _, predicate in questions]
+        predicates += [predicate for suggestion in suggestions for predicate in _suggestion_predicates(suggestion)]
+        with within("trigger"):
+            trigger = CompiledTrigger.read(rule.trigger)
+        return CompiledRule(
+            id=rule.id,
+            declared=rule,
+            family=family,
+            trigger=trigger,
+            bands=bands,
+            quiet=quiet,
+            missing=missing,
+            questions=questions,
+            when_unsure=self._unsure,
+            unstable_summary=self._unstable_summary,
+            override_reasons=self._reasons,
+            band_uses=(uses := shared(frozenset().union(*(band.when.uses for band in bands)))),
+            looks_for_conditions=any(use.startswith("condition:") for use in uses),
+            needs=reduce(or_, (predicate.needs for predicate in predicates), NO_NEEDS),
+            estimates=tuple(name for name in ESTIMATES if any(name in band.when.uses for band in bands)),
+            at_selection=_at_selection(rule, bands),
+        )
 
 
 def _at_selection(rule: Rule, bands: tuple[CompiledBand, ...]) -> str:

@@ -14,7 +14,7 @@ from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, is_beside
 from cards.rules.patient.session import PatientSession
 from cards.text import capitalized, format_dose, format_number, plain
-from fhir.mapping.conditions import doubted_conditions, doubtful_problems
+from fhir.mapping.conditions import ConditionHit, doubted_conditions, doubtful_problems
 from fhir.mapping.kidney import KidneyEstimate
 from fhir.mapping.medications.active import (
     days_valid,
@@ -257,8 +257,7 @@ class RuleContext(Struct, frozen=True, eq=False):
             return []
         if (result := self.session.results_shown.get(key)) is not None:
             return [measurements.measurement_fact(result, measurements.dated(result))]
-        date = hit.time.text if hit.time is not None else None
-        return [Fact(key, plain(hit.words), hit.code or hit.words, effective=date, source=hit.source)]
+        return [hit_fact(key, hit)]
 
     def takes(self, selector: Selector) -> bool | None:
         """Whether such a drug is active or in another draft; None where no list came, so that it may be taken."""
@@ -463,16 +462,13 @@ class RuleContext(Struct, frozen=True, eq=False):
     @property
     def gives_no_dose(self) -> bool:
         """Whether no dose may be derived: kidney function is unstable, replaced by dialysis or not measured."""
-        egfr = self.session.kidney("egfr_best")
-        estimate = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
+        estimate = self.session.any_egfr
         return estimate is not None and (estimate.unstable or estimate.method == "dialysis" or estimate.is_diagnosis)
 
     @property
     def is_unstable(self) -> bool:
         """Whether kidney function is changing, so that no estimate can be relied on."""
-        egfr = self.session.kidney("egfr_best")
-        estimate = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
-        return estimate is not None and estimate.unstable
+        return self.session.any_egfr is not None and self.session.any_egfr.unstable
 
     def notes(self, uses: Iterable[str]) -> list[str]:
         """Sentences about how sure the facts are."""
@@ -651,6 +647,12 @@ def _newest_entry(record: PatientRecord, rxcui: str) -> FhirTime | None:
 
 def _latest(times: Iterable[FhirTime | None]) -> FhirTime | None:
     return max(filter(None, times), key=lambda time: time.instant, default=None)
+
+
+def hit_fact(name: str, hit: ConditionHit) -> Fact:
+    """Return an entry of the problem list with its date and source, its code or words as the value."""
+    date = hit.time.text if hit.time is not None else None
+    return Fact(name, plain(hit.words), hit.code or hit.words, effective=date, source=hit.source)
 
 
 def medication_fact(medication: CurrentMedication, name: str, more: str = "") -> Fact:

@@ -463,11 +463,15 @@ class PatientSession:
         return self.record.derive(crcl_cockcroft_gault, "actual" if name == "crcl_actual_weight" else "adjusted")
 
     @cached_property
+    def any_egfr(self) -> KidneyEstimate | None:
+        """The eGFR, also from a value that is too old."""
+        egfr = self.kidney("egfr_best")
+        return egfr if isinstance(egfr, KidneyEstimate) else egfr.old
+
+    @cached_property
     def unstable_notes(self) -> tuple[str, ...]:
         """What to say when creatinine is changing or the kidneys are acutely injured."""
-        egfr = self.kidney("egfr_best")
-        estimate = egfr if isinstance(egfr, KidneyEstimate) else egfr.old
-        if estimate is None or not estimate.unstable:
+        if self.any_egfr is None or not self.any_egfr.unstable:
             return ()
         return (measurements.unstable_note(self.record.measurements("creatinine")),)
 

@@ -304,7 +304,7 @@ def _ended(record: PatientRecord, earliest: float) -> Iterator[ActiveMedication]
 
 def _last_day(order: Order) -> FhirTime | None:
     """Return when it ended by its own period or the length of its course; None where neither is known."""
-    ends = [period.finish for period in _periods(order) if period.end]
+    ends = [period.finish for period in _bounds(order) or _validity(order) if period.end]
     if ends:
         return max(filter(None, ends), key=_instant, default=None)
     if not isinstance(order, MedicationRequest | MedicationStatement) or (end := _course_end(order)) is None:
@@ -445,11 +445,6 @@ def _administration_end(administration: MedicationAdministration) -> float:
     return given.instant + (_GIVEN_DAYS + _span_days(given)) * DAY_SECONDS if given is not None else 0.0
 
 
-def _periods(order: Order) -> Sequence[Period]:
-    """When it is to be taken, by each instruction, else by the dispense; asked of every order of a chart."""
-    return _bounds(order) or _validity(order)
-
-
 def _bounds(order: Order) -> Sequence[Period]:
     if isinstance(order, MedicationRequest):
         bounds = []
@@ -525,7 +520,8 @@ def _starts(record: PatientRecord, rxcui: str) -> tuple[FhirTime | None, ...]:
 
 
 def _started(order: Order) -> FhirTime | None:
-    times = (begun_at(order), *(period.begin for period in _periods(order)))
+    # When it is to be taken, by each instruction, else by the dispense.
+    times = (begun_at(order), *(period.begin for period in _bounds(order) or _validity(order)))
     return min(filter(None, times), key=_instant, default=None)
 
 
@@ -567,7 +563,7 @@ def _is_recent(order: Order, record: PatientRecord) -> bool:
     if order.status == "active" and not _is_over(order, record):
         return True
     as_of_epoch = record.as_of_epoch
-    ends = [end for period in _periods(order) if (end := _end(period)) is not None]
+    ends = [end for period in _bounds(order) or _validity(order) if (end := _end(period)) is not None]
     time = begun_at(order)
     newest = max([*ends, *([time.instant] if time is not None else [])], default=None)
     if newest is None:
@@ -587,23 +583,15 @@ def uncertain_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]
 
     What is on the list otherwise is left out.
     """
-    return record.derive(_find_uncertain)
+    return record.derive(_with_status, "unknown", _UNKNOWN_DAYS)
 
 
 def held_medications(record: PatientRecord) -> tuple[ActiveMedication, ...]:
     """Return what was put on hold in the last year and is not on the list otherwise."""
-    return record.derive(_find_held)
+    return record.derive(_with_status, "on-hold", _HELD_DAYS)
 
 
-def _find_uncertain(record: PatientRecord) -> tuple[ActiveMedication, ...]:
-    return _with_status("unknown", _UNKNOWN_DAYS, record)
-
-
-def _find_held(record: PatientRecord) -> tuple[ActiveMedication, ...]:
-    return _with_status("on-hold", _HELD_DAYS, record)
-
-
-def _with_status(status: str, days: float, record: PatientRecord) -> tuple[ActiveMedication, ...]:
+def _with_status(record: PatientRecord, status: str, days: float) -> tuple[ActiveMedication, ...]:
     """Find the newest entry of each drug with this status of the last days, if the drug is not listed otherwise."""
     # A statement that was reported on no known day was it when it began to hold.
     dated = [(written_at(order) or begun_at(order), order) for order in _stated(record) if order.status == status]

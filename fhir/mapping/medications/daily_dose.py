@@ -21,6 +21,7 @@ from fhir.mapping.medications.dosage import (
     quantity_days,
     read_dosage,
     so_many_times,
+    whole_length,
     with_masses_of_parts,
     with_strength_from_text,
 )
@@ -195,8 +196,7 @@ def _dose(instruction: Instruction, identity: MedicationIdentity) -> DailyDose:
     if not per_day:
         cap = instruction.cap if instruction.amount is None and not instruction.parts else None
         most = milligrams(identity, cap)[0] if cap is not None else ()
-        problem_of_dose = frame.problem or problem or NO_DOSE
-        unknown = replace(frame, per_dose=per_dose, problem=problem_of_dose, most_per_dose=most)
+        unknown = replace(frame, per_dose=per_dose, problem=open_problem, most_per_dose=most)
         return _without_mass(unknown, instruction, identity) if problem is not None and not per_dose else unknown
     return _with_certainty(replace(frame, per_dose=per_dose, problem=None), per_day, instruction)
 
@@ -311,12 +311,9 @@ def _least_and_most(doses: Iterable[Iterable[Milligrams]]) -> tuple[Milligrams, 
 
 def _added(days: Iterable[Iterable[Milligrams]]) -> tuple[Milligrams, ...]:
     total: dict[str, Milligrams] = {}
-    for day in days:
-        for amount in day:
-            earlier_amount = total.get(amount.rxcui, Milligrams(amount.rxcui, 0.0, 0.0))
-            total[amount.rxcui] = replace(
-                earlier_amount, low=earlier_amount.low + amount.low, high=earlier_amount.high + amount.high
-            )
+    for amount in chain.from_iterable(days):
+        before = total.get(amount.rxcui, Milligrams(amount.rxcui, 0.0, 0.0))
+        total[amount.rxcui] = replace(before, low=before.low + amount.low, high=before.high + amount.high)
     return tuple(total.values())
 
 
@@ -366,7 +363,7 @@ def _together(doses: Sequence[DailyDose], sequential: bool) -> DailyDose:
     if sequential:
         return _in_sequence(doses)
     per_day = _added(dose.per_day for dose in doses)
-    return _joined(doses, per_day, sum(dose.times_per_day or 0.0 for dose in doses) or None, _longest(doses))
+    return _joined(doses, per_day, sum(dose.times_per_day or 0.0 for dose in doses) or None, is_sequence=False)
 
 
 # A loading dose is at most so many times the dose of a day, and so many times one dose that is taken more rarely.
@@ -416,13 +413,11 @@ def _in_sequence(doses: Sequence[DailyDose]) -> DailyDose:
         )
         for code in codes
     )
-    lengths = _lengths(doses)
-    length = sum(lengths) if len(lengths) == len(doses) else None
-    return _joined(doses, per_day, max(dose.times_per_day or 0.0 for dose in doses) or None, length)
+    return _joined(doses, per_day, max(dose.times_per_day or 0.0 for dose in doses) or None, is_sequence=True)
 
 
 def _joined(
-    doses: Sequence[DailyDose], per_day: tuple[Milligrams, ...], times: float | None, days: float | None
+    doses: Sequence[DailyDose], per_day: tuple[Milligrams, ...], times: float | None, *, is_sequence: bool
 ) -> DailyDose:
     as_needed = any(dose.as_needed for dose in doses)
     spread = any(amount.low < amount.high for amount in per_day)
@@ -430,7 +425,7 @@ def _joined(
         "maximum_prn" if as_needed else "range" if spread else "exact",
         per_day,
         times_per_day=times,
-        duration_days=days,
+        duration_days=whole_length((dose.duration_days for dose in doses), is_sequence),
         as_needed=as_needed,
         from_text=any(dose.from_text for dose in doses),
         words_say_more=any(dose.words_say_more for dose in doses),
@@ -438,32 +433,16 @@ def _joined(
     )
 
 
-def _lengths(doses: Sequence[DailyDose]) -> list[float]:
-    return [dose.duration_days for dose in doses if dose.duration_days is not None]
-
-
-def _longest(doses: Sequence[DailyDose]) -> float | None:
-    lengths = _lengths(doses)
-    return max(lengths) if len(lengths) == len(doses) else None
-
-
 def _days(dispense: DispenseRequest | None, instructions: Sequence[Instruction], sequential: bool) -> float | None:
     """How long without bounds: the supply, else what the words say, else the quantity; each refill once more."""
     supply = dispense.expectedSupplyDuration if dispense is not None else None
     days = quantity_days(supply) if supply is not None else None
     if days is None:
-        days = _said_days(instructions, sequential)
+        days = whole_length((instruction.said_days for instruction in instructions), sequential)
     if days is None and dispense is not None and dispense.quantity is not None and len(instructions) == 1:
         days = _lasts(dispense.quantity, instructions[0])
     refills = dispense.numberOfRepeatsAllowed if dispense is not None else None
     return days * (1 + (refills or 0)) if days is not None else None
-
-
-def _said_days(instructions: Sequence[Instruction], sequential: bool) -> float | None:
-    day_names = [instruction.said_days for instruction in instructions if instruction.said_days is not None]
-    if len(day_names) != len(instructions):
-        return None
-    return sum(day_names) if sequential else max(day_names)
 
 
 def _lasts(quantity: Quantity, instruction: Instruction) -> float | None:

@@ -212,20 +212,22 @@ def course_days(dosages: Sequence[Dosage]) -> float | None:
 
     "500 mg twice daily for 7 days, then 250 mg daily" has none; instructions in sequence last one after the other.
     """
-    days = [_course_of(dosage) for dosage in dosages]
-    lengths = [length for length in days if length is not None]
-    if not lengths or len(lengths) < len(days):
-        return None
     is_sequence = len({dosage.sequence for dosage in dosages}) == len(dosages)
-    return sum(lengths) if is_sequence else max(lengths)
+    return whole_length(map(_course_of, dosages), is_sequence)
+
+
+def whole_length(lengths: Iterable[float | None], is_sequence: bool) -> float | None:
+    """Return how long steps last one after the other, or at once; None where one has no end, or there is none."""
+    days = [*lengths]
+    known = [length for length in days if length is not None]
+    return None if not known or len(known) < len(days) else sum(known) if is_sequence else max(known)
 
 
 def _course_of(dosage: Dosage) -> float | None:
     by_timing = read_timing(dosage.timing).days if dosage.timing is not None else None
     if by_timing is not None:
         return by_timing
-    texts = (dosage.text, dosage.patientInstruction, *(words.words for words in dosage.additionalInstruction))
-    return next((days for text in texts if text and (days := _days_in_words(text)) is not None), None)
+    return next((days for text in dosage.words if (days := _days_in_words(text)) is not None), None)
 
 
 # "21 days of each 28-day cycle", "7 days a month", "for at least 5 days", "7 days or

@@ -52,7 +52,7 @@ def last_day_in_words(dosages: Sequence[Dosage], notes: Iterable[Annotation]) ->
 
     A day of which the order of day and month is not certain ("03/04/2026") is the later one.
     """
-    by_dosage = [_of_dosage(dosage) for dosage in dosages]
+    by_dosage = [next(filter(None, map(_last_day, dosage.words)), None) for dosage in dosages]
     last_days = [day for day in by_dosage if day is not None]
     if last_days:
         return max(last_days) if len(last_days) == len(by_dosage) else None
@@ -74,11 +74,6 @@ def days_in_notes(notes: Iterable[Annotation]) -> float | None:
         for match in matches
     )
     return max(lengths, default=None)
-
-
-def _of_dosage(dosage: Dosage) -> date | None:
-    texts = (dosage.text, dosage.patientInstruction, *(words.words for words in dosage.additionalInstruction))
-    return next((day for text in texts if text and (day := _last_day(text)) is not None), None)
 
 
 def _last_day(text: str, *, is_note: bool = False) -> date | None:

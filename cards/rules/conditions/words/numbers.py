@@ -7,7 +7,6 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from cards.extension import Fact
 from cards.rules.conditions.condition import (
     COMPARED,
     LIMITS,
@@ -141,10 +140,7 @@ def _lab(spec: Spec) -> Predicate:
             return compare(measurement.value if measurement is not None else None)
         return compare_side(measurement.value, measurement.side)
 
-    def facts(context: RuleContext) -> list[Fact]:
-        return context.lab_facts(key, max_age, limits)
-
-    return Predicate(test, facts, frozenset({f"lab:{key}"}), limits)
+    return Predicate(test, lambda context: context.lab_facts(key, max_age, limits), frozenset({f"lab:{key}"}), limits)
 
 
 def _lab_wording(spec: Spec) -> str:
@@ -213,10 +209,7 @@ def _derived(spec: Spec) -> Predicate:
             return compare(estimate.value if estimate is not None else None)
         return compare_side(estimate.value, estimate.side)
 
-    def facts(context: RuleContext) -> list[Fact]:
-        return context.estimate_facts(name, limits)
-
-    return Predicate(test, facts, frozenset({name}), limits)
+    return Predicate(test, lambda context: context.estimate_facts(name, limits), frozenset({name}), limits)
 
 
 _DERIVED = Condition(
@@ -233,11 +226,7 @@ _DERIVED = Condition(
 
 def _derived_missing(spec: Spec) -> Predicate:
     name = _estimate_name(spec, "derived_missing")
-
-    def test(context: RuleContext) -> Truth:
-        return context.lacks_estimate(name)
-
-    return Predicate(test, no_facts, frozenset({name}))
+    return Predicate(lambda context: context.lacks_estimate(name), no_facts, frozenset({name}))
 
 
 _DERIVED_MISSING = Condition(
@@ -332,16 +321,15 @@ def _condition(number: _Number) -> Condition:
                 return least if least is most else None
             return compare(value)
 
-        def facts(context: RuleContext) -> list[Fact]:
-            return context.number_facts(word, limits)
-
-        return Predicate(test, facts, number.uses, limits)
-
-    def wording(spec: Spec) -> str:
-        return compared(number.name, spec[word])
+        return Predicate(test, lambda context: context.number_facts(word, limits), number.uses, limits)
 
     return Condition(
-        word, f"{number.meaning}, compared with `lt`, `le`, `gt`, `ge`", compiler, COMPARED, wording, number.needs
+        word,
+        f"{number.meaning}, compared with `lt`, `le`, `gt`, `ge`",
+        compiler,
+        COMPARED,
+        lambda spec: compared(number.name, spec[word]),
+        number.needs,
     )
 
 

@@ -2,8 +2,10 @@
 
 import math
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import (
@@ -31,9 +33,8 @@ from cards.rules.conditions.condition import (
 )
 from cards.rules.language.rule import Drug, RuleError
 from cards.rules.language.trigger import Selector
-from cards.rules.patient.context import RuleContext
+from cards.rules.patient.context import RuleContext, hit_fact, meant_name, medication_fact
 from cards.rules.patient.orders import CurrentMedication, order_text
-from cards.text import plain
 from fhir.mapping.allergies import allergies_to_class, allergies_to_ingredient
 from fhir.mapping.condition_concepts import words_take_back
 from fhir.mapping.conditions import ConditionHit, began_by, condition_hit, condition_status, dated, problems_of
@@ -125,19 +126,10 @@ _CONDITION_ANY = Condition(
 
 def _allergy(spec: Spec) -> Predicate:
     wanted = spec["allergy"]
-    if wanted.get("match") == "ingredient":
-        rxcui = str(wanted["ingredient"]["rxcui"])
-
-        def test(context: RuleContext) -> Truth:
-            return bool(allergies_to_ingredient(context.session.record, rxcui))
-
-    else:
-        name = str(wanted["class"])
-
-        def test(context: RuleContext) -> Truth:
-            return bool(allergies_to_class(context.session.record, name))
-
-    return Predicate(test, no_facts, frozenset({"allergies"}))
+    is_drug = wanted.get("match") == "ingredient"
+    entries = allergies_to_ingredient if is_drug else allergies_to_class
+    key = str(wanted["ingredient"]["rxcui"] if is_drug else wanted["class"])
+    return Predicate(lambda context: bool(entries(context.session.record, key)), no_facts, frozenset({"allergies"}))
 
 
 def _allergy_wording(spec: Spec) -> str:
@@ -163,8 +155,7 @@ _NOUGHT = re.compile(r"(?: (?:rate|infusion))?[\s:=]*(?:0+(?:[.,]0+)?(?![.,]?\d)
 
 def _read(spec: Spec) -> Predicate:
     inner = spec["indication"]
-    prefixes = tuple(code.replace(".", "").upper() for code in inner.get("icd10", ()))
-    codes = frozenset(inner.get("snomed", ()))
+    prefixes, codes = _prefixes_and_codes(inner)
     words = re.compile("|".join(rf"\b{re.escape(word)}" for word in inner.get("words", ())) or r"(?!)", re.IGNORECASE)
     if not (prefixes or codes or inner.get("words")):
         raise RuleError(f"{dict(spec)!r} names no indication")
@@ -201,12 +192,22 @@ def _read(spec: Spec) -> Predicate:
     def facts(context: RuleContext) -> list[Fact]:
         listed = () if of_draft_only else context.session.record.derive(_not_over)
         return [
-            _problem_fact(condition, context)
+            replace(hit_fact("condition", condition_hit("", condition, "", context.session.record)), value=None)
             for condition in listed
             if condition.code is not None and is_charted(condition.code)
         ]
 
     return Predicate(test, facts, frozenset() if of_draft_only else frozenset({"conditions"}))
+
+
+def _prefixes_and_codes(inner: Spec) -> tuple[tuple[str, ...], frozenset[str]]:
+    prefixes = tuple(code.replace(".", "").upper() for code in inner.get("icd10", ()))
+    return prefixes, frozenset(inner.get("snomed", ()))
+
+
+def _in_words(names: Iterable[str], inner: Spec) -> str:
+    codes = [*(f"ICD-10 {code}" for code in inner.get("icd10", ()))]
+    return ", ".join([*names, *codes, *(f"SNOMED CT {code}" for code in inner.get("snomed", ()))])
 
 
 _Codings: TypeAlias = list[tuple[str, str, str]]
@@ -256,17 +257,10 @@ def _not_over(record: PatientRecord) -> tuple[Resource, ...]:
     return tuple([condition for condition in conditions if condition_status(condition, as_of) != "past"])
 
 
-def _problem_fact(condition: Resource, context: RuleContext) -> Fact:
-    hit = condition_hit("condition", condition, "", context.session.record)
-    date = hit.time.text if hit.time is not None else None
-    return Fact("condition", plain(hit.words), effective=date, source=hit.source)
-
-
 def _wording(spec: Spec) -> str:
     inner = spec["indication"]
-    codes_and_words = [*inner.get("words", ()), *(f"ICD-10 {code}" for code in inner.get("icd10", ()))]
-    codes_and_words += [f"SNOMED CT {code}" for code in inner.get("snomed", ())]
-    return f"{'for' if inner.get('of_draft_only') else 'for, or on the problem list:'} {', '.join(codes_and_words)}"
+    where = "for" if inner.get("of_draft_only") else "for, or on the problem list:"
+    return f"{where} {_in_words(inner.get('words', ()), inner)}"
 
 
 _INDICATION = Condition(
@@ -298,8 +292,7 @@ _REASON = flag("reason_stated", _states_reason, "the order has a reason, or its 
 def _read_recent(spec: Spec) -> Predicate:
     inner = spec["recent_problem"]
     groups = tuple(inner.get("groups", ()))
-    prefixes = tuple(code.replace(".", "").upper() for code in inner.get("icd10", ()))
-    codes = frozenset(inner.get("snomed", ()))
+    prefixes, codes = _prefixes_and_codes(inner)
     days = float(inner["within_days"])
     if not (groups or prefixes or codes):
         raise RuleError(f"{dict(spec)!r} names no problem")
@@ -324,14 +317,7 @@ def _read_recent(spec: Spec) -> Predicate:
     def facts(context: RuleContext) -> list[Fact]:
         hits = context.session.record.derive(hits_of)
         return [
-            Fact(
-                "problem",
-                plain(hit.words),
-                hit.code or hit.words,
-                effective=hit.time.text if hit.time else None,
-                source=hit.source,
-            )
-            for hit in {hit.source: hit for hit in hits if is_recent(hit, context)}.values()
+            hit_fact("problem", hit) for hit in {hit.source: hit for hit in hits if is_recent(hit, context)}.values()
         ]
 
     return Predicate(test, facts, frozenset({"conditions", "problem"}))
@@ -339,9 +325,8 @@ def _read_recent(spec: Spec) -> Predicate:
 
 def _recent_wording(spec: Spec) -> str:
     inner = spec["recent_problem"]
-    texts = [*inner.get("groups", ()), *(f"ICD-10 {code}" for code in inner.get("icd10", ()))]
-    texts += [f"SNOMED CT {code}" for code in inner.get("snomed", ())]
-    return f"on the problem list since at most {inner['within_days']:g} days: {', '.join(texts)}"
+    problems = _in_words(inner.get("groups", ()), inner)
+    return f"on the problem list since at most {inner['within_days']:g} days: {problems}"
 
 
 _RECENT = Condition(
@@ -418,14 +403,7 @@ def _other_drugs(context: RuleContext, selector: Selector) -> list[CurrentMedica
 
 def _facts_of_others(context: RuleContext, selector: Selector) -> list[Fact]:
     return [
-        Fact(
-            "medication",
-            plain(medication.medication.words),
-            "/".join(part.name for part in selector.members(medication.medication)),
-            effective=medication.since,
-            source=medication.source,
-        )
-        for medication in _other_drugs(context, selector)
+        medication_fact(medication, meant_name(selector, medication)) for medication in _other_drugs(context, selector)
     ]
 
 
@@ -506,14 +484,12 @@ def _drug_daily_mg(spec: Spec) -> Predicate:
     inner = spec["drug_daily_mg"]
     rxcui = str(inner["ingredient"]["rxcui"])
     compare, limits = comparison(inner)
-
-    def test(context: RuleContext) -> Truth:
-        return compare(context.drug_daily_mg(rxcui))
-
-    def facts(context: RuleContext) -> list[Fact]:
-        return context.drug_facts(rxcui)
-
-    return Predicate(test, facts, frozenset({"active", "dose", "drug_dose"}), limits)
+    return Predicate(
+        lambda context: compare(context.drug_daily_mg(rxcui)),
+        lambda context: context.drug_facts(rxcui),
+        frozenset({"active", "dose", "drug_dose"}),
+        limits,
+    )
 
 
 _DRUG_DAILY_MG = Condition(

@@ -6,7 +6,7 @@ from cards.extension import Fact
 from cards.rules.conditions.condition import MEDICATION_LISTS, number
 from cards.rules.engine.family import Family, Placeholder
 from cards.rules.language.trigger import Selector
-from cards.rules.patient.context import RuleContext
+from cards.rules.patient.context import RuleContext, medication_fact
 from cards.rules.patient.orders import CurrentMedication
 from cards.text import first_few, format_dose, plain
 from fhir.mapping.medications.daily_dose import DailyDose
@@ -49,29 +49,11 @@ def _brain_active(context: RuleContext) -> dict[str, CurrentMedication | None]:
 
 
 def _brain_active_facts(context: RuleContext) -> list[Fact]:
-    return [
-        Fact(
-            "medication",
-            medication.medication.plain_words,
-            name,
-            effective=medication.since,
-            source=medication.source,
-        )
-        for name, medication in _brain_active(context).items()
-        if medication is not None
-    ]
+    listed = _brain_active(context).items()
+    return [medication_fact(medication, name) for name, medication in listed if medication is not None]
 
 
 # Words
-
-
-def _number(context: RuleContext) -> str:
-    return str(len(_brain_active(context)))
-
-
-def _list(context: RuleContext) -> str:
-    names = list(_brain_active(context))
-    return first_few(names, _MOST_LISTED)
 
 
 _LOW_EGFR = 30
@@ -138,8 +120,8 @@ def _counteracts(context: RuleContext) -> str:
 FAMILY = Family(
     "age",
     placeholders={
-        "n": Placeholder(_number, "12"),
-        "list": Placeholder(_list),
+        "n": Placeholder(lambda context: str(len(_brain_active(context))), "12"),
+        "list": Placeholder(lambda context: first_few(list(_brain_active(context)), _MOST_LISTED)),
         "risk": Placeholder(_risk, " after an ulcer or GI bleed"),
         "indication": Placeholder(_indication, "atrial fibrillation"),
         "z_drug_dose": Placeholder(_z_drug_dose),
