@@ -209,9 +209,11 @@ def _facts(due: Iterable[Recommendation[Any]]) -> tuple[Fact, ...]:
 def _summary_of_results(results: Sequence[FollowUp]) -> str:
     names = [f"{result.name} ({result.when})" for result in results]
     kinds = {"problem" if _is_of_problem(result) else "abnormal result" for result in results}
-    kind = kinds.pop() if len(kinds) == 1 else "finding"
+    kind = min(kinds) if len(kinds) == 1 else "finding"
     number = kind.capitalize() if len(names) == 1 else f"{len(names)} {kind}s"
-    return plain(f"{number}, no follow-up on record: {first_few(names, 2)}.", 139)
+    # A disease may be followed although a treatment or a test that it asks for is not on record.
+    state = " to act on" if "problem" in kinds else ", no follow-up on record"
+    return plain(f"{number}{state}: {first_few(names, 2)}.", 139)
 
 
 def _is_of_problem(result: FollowUp) -> bool:

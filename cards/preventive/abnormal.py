@@ -72,27 +72,41 @@ FollowUp: TypeAlias = Recommendation[AbnormalResult]
 
 def open_results(record: PatientRecord) -> tuple[FollowUp, ...]:
     """Return the results that wait for what follows them, the first row of each screening, in the table's order."""
-    by_screening: dict[str, FollowUp] = {}
+    by_screening: dict[str, list[FollowUp]] = {}
     age = record.age_years()
     for row in _rows_on_chart(record):
-        first = by_screening.get(row.screening)
-        if (first is None or row.lacking) and _is_for(row, age, record):
+        of_screening = by_screening.setdefault(row.screening, [])
+        if (row.lacking or not of_screening) and _is_for(row, age, record):
             result = _open_number(row, record) if row.analytes else _open_words(row, record)
-            if result is not None:
-                by_screening[row.screening] = result if first is None else _also_lacking(first, row)
-    results = list(by_screening.values())
-    told = {fact.source for result in results for fact in result.facts}
+            of_screening += [result] if result is not None else []
+    results = [_together(of_screening) for of_screening in by_screening.values() if of_screening]
+    told = set[str]().union(*(_sources(result) for result in results if not result.row.unless_told))
+    results = [result for result in results if not result.row.unless_told or told.isdisjoint(_sources(result))]
+    told.update(*map(_sources, results))
     marked = [entry for entry in record.derive(marked_critical) if entry.source not in told]
     for row in (row for row in ABNORMAL_RESULTS.rows if row.marked_critical):
         results += filter(None, (_open_marked(row, record, entry) for entry in marked))
     return tuple(results)
 
 
-def _also_lacking(first: FollowUp, row: AbnormalResult) -> FollowUp:
-    return replace(first, name=f"{first.name.removesuffix(_ON_RECORD)}, no {row.lacking}{_ON_RECORD}")
+def _sources(result: FollowUp) -> set[str]:
+    return {fact.source for fact in result.facts if fact.source}
 
 
-_ON_RECORD: Final = " on record"
+def _together(results: Sequence[FollowUp]) -> FollowUp:
+    """Return the first with what the others lack: in the headline where there is room for it, in the text always."""
+    first = results[0]
+    if len(results) == 1:
+        return first
+    lacking = ", ".join(f"no {result.row.lacking}" for result in results)
+    subject = first.name.partition(f" no {first.row.lacking}")[0]
+    name = f"{subject} {lacking} on record"
+    if len(name) > _NAME_LENGTH:
+        name = f"{subject} {len(results)} treatments are not on record"
+    return replace(first, name=name, text=f"{lacking} on record; {first.text}")
+
+
+_NAME_LENGTH: Final = 90
 
 
 def missing_at_home(
@@ -112,13 +126,7 @@ def missing_at_home(
 
 
 def _is_settled_at_home(row: AbnormalResult, record: PatientRecord) -> bool:
-    has_weak_kidneys = row.unless_weak_kidneys and (low_egfr(record) or acute_rise(record) or kidney_failure(record))
-    return bool(
-        has_weak_kidneys
-        or _is_settled_by_state(row, record, None)
-        or any(shown_by_result(record, group) for group in row.settled_by_conditions)
-        or any(done(record, name) for name in row.settled_by_tests)
-    )
+    return _is_settled_by_state(row, record, None) or any(done(record, name) for name in row.settled_by_tests)
 
 
 def _open_marked(row: AbnormalResult, record: PatientRecord, entry: Done) -> FollowUp | None:
@@ -164,12 +172,18 @@ def _is_for(row: AbnormalResult, age: int | None, record: PatientRecord) -> bool
         return False
     hit = find_condition(record, *row.only_with) if row.only_with else None
     if hit is None:
-        is_shown = (row.missing or row.lacking) and any(shown_by_result(record, group) for group in row.only_with)
-        return not row.only_with or bool(is_shown)
+        return not row.only_with or _result_beside(row, record) is not None
     if row.from_week:
         dated = gestation(record, hit.time, hit.source)
         return dated is not None and dated.weeks >= row.from_week
     return _is_within(hit.time, row.only_with_days, record)
+
+
+def _result_beside(row: AbnormalResult, record: PatientRecord) -> Measurement | None:
+    """Return the result that shows what the row is `only_with`, where no problem says it."""
+    if not (row.missing or row.lacking) or find_condition(record, *row.only_with) is not None:
+        return None
+    return next(filter(None, (shown_by_result(record, group) for group in row.only_with)), None)
 
 
 # Numbers of an analyte
@@ -288,11 +302,10 @@ def _number_facts(record: PatientRecord, result: Measurement) -> tuple[Fact, ...
 def _open_words(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
     others = record.derive(_findings_under_other_names) if row.any_entry else ()
     dated = results_of(record, row.tests, others, incomplete=row.incomplete)
-    for entry in dated:
+    undated = (entry for entry in others if entry.time is None and entry.source.startswith("Condition/"))
+    for entry in (*dated, *undated):
         finding = row.finding_in(entry)
-        if finding is None or entry.time is None:
-            continue
-        if not _is_within(entry.time, row.newest_days, record):
+        if finding is None or not _is_within(entry.time, row.newest_days, record):
             continue
         if _is_settled(row, record, entry.time, entry.source):
             return None
@@ -306,8 +319,11 @@ def _open_words(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
     problem = _charted_problem(row, record) or _taken_long(row, record)
     if problem is None or _is_settled(row, record, problem.time, problem.source):
         return None
-    words = plain(problem.words, 60)
-    return _open(row, record, problem.time, (_fact(problem),), finding=words, test=words)
+    words, facts = plain(problem.words, 60), [_fact(problem)]
+    if (shown := _result_beside(row, record)) is not None:
+        words += f" with {_value(record, shown, ())} of {shown.time.date}"
+        facts.append(measurement_fact(shown))
+    return _open(row, record, problem.time, tuple(facts), finding=words, test=words)
 
 
 _ELSEWHERE: Final = re.compile(
@@ -341,9 +357,10 @@ def _says_positive(name: str, entry: Done) -> bool:
     return any(name in clause and AFFIRMED.search(clause) is not None for clause in entry.clauses)
 
 
-def _is_positive_since(name: str, record: PatientRecord, time: FhirTime) -> bool:
+def _is_positive_since(name: str, record: PatientRecord, time: FhirTime | None) -> bool:
+    first_day = time.last_day if time is not None else date.min
     return any(
-        test.is_positive is True and test.day is not None and test.day >= time.last_day for test in done(record, name)
+        test.is_positive is True and test.day is not None and test.day >= first_day for test in done(record, name)
     )
 
 
@@ -352,12 +369,12 @@ def _fact(entry: Done) -> Fact:
     return Fact(name=entry.test, text=text, effective=entry.time.text if entry.time else None, source=entry.source)
 
 
-def _is_normal_after(row: AbnormalResult, later: Done, time: FhirTime) -> bool:
+def _is_normal_after(row: AbnormalResult, later: Done, time: FhirTime | None) -> bool:
     """Whether a later result of its tests without any finding of this screening ends it; a measured size always does.
 
     Reports of another name may say what a row is about (`any_entry`), but say nothing of it where they do not.
     """
-    if later.time is None or not later.result:
+    if time is None or later.time is None or not later.result:
         return False
     if row.number_from is not None:
         return later.time.instant > time.instant and row.measures(later)
@@ -440,6 +457,8 @@ def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirT
         allergy_to_class(record, name) for name in row.settled_by_allergies
     ):
         return True
+    if _is_shown_against(row, record):
+        return True
     refused = re.compile(row.settled_by_refusal, re.IGNORECASE)
     if declined_medicine(record, frozenset(row.settled_by_medications), refused):
         return True
@@ -447,13 +466,21 @@ def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirT
     return has_treatment and _is_treated(row, record, time)
 
 
+def _is_shown_against(row: AbnormalResult, record: PatientRecord) -> bool:
+    """Whether a result of today shows what stands against the treatment that a disease asks for."""
+    if not (row.problems or row.lacking):  # a result would settle itself
+        return False
+    has_weak_kidneys = row.unless_weak_kidneys and (low_egfr(record) or acute_rise(record) or kidney_failure(record))
+    return bool(has_weak_kidneys) or any(shown_by_result(record, group) for group in row.settled_by_conditions)
+
+
 def _is_treated(row: AbnormalResult, record: PatientRecord, time: FhirTime | None) -> bool:
     """Whether one of the row's medications is taken, or was ordered since the result and is over."""
     first_day = date.min
     if time is not None and row.not_before_days is not None:
         first_day = time.last_day - timedelta(days=row.not_before_days)
-    if row.settled_within_days is not None:
-        first_day = record.as_of.date() - timedelta(days=row.settled_within_days)
+    if row.treated_within_days is not None:
+        first_day = record.as_of.date() - timedelta(days=row.treated_within_days)
     taken = [
         medication.identity
         for medication in active_medications(record)
@@ -485,19 +512,22 @@ def _courses_since(record: PatientRecord, time: FhirTime, first_day: date) -> li
 
 
 def _is_settled_by_tests(row: AbnormalResult, record: PatientRecord, time: FhirTime | None, source: str) -> bool:
-    """Whether a test was done on the day of the result or later, is ordered, or was declined by the patient.
+    """Whether a test was done on the day of the result or later, is ordered, or was declined by the patient since.
 
     `source` is the entry of the result itself, which follows nothing; another entry of the same study neither.
     """
     since = time.last_day if time is not None else record.as_of.date()
-    if row.settled_within_days is not None:
-        since = record.as_of.date() - timedelta(days=row.settled_within_days)
+    asked_since = time.date if time is not None and not row.problems else ""
+    if row.tested_within_days is not None:
+        since = record.as_of.date() - timedelta(days=row.tested_within_days)
     for name in row.settled_by_tests:
         first_day = since + timedelta(days=1) if name in _SAME_STUDY else since
         followed = any(
             test.day is not None and test.day >= first_day and test.source != source for test in done(record, name)
         )
-        if followed or is_ordered(record, name) is not None or declined(record, name) is not None:
+        refusal = declined(record, name)
+        is_refused = refusal is not None and (not refusal[1] or refusal[1] >= asked_since)
+        if followed or is_refused or is_ordered(record, name) is not None:
             return True
     return False
 

@@ -1,4 +1,7 @@
-"""The rows of `abnormal_results.json`: which result, what follows within how many days, and what settles it."""
+"""The rows of `abnormal_results.json`: which result, what follows within how many days, and what settles it.
+
+A row that is `like` an earlier one says only what is different.
+"""
 
 import re
 from collections import defaultdict
@@ -6,7 +9,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from importlib.resources import files
 from math import inf
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -53,7 +56,8 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     """A row: the result, what follows within `within_days` of it (told from `from_days` on), and what settles it.
 
     `title` and `needed` are templates: {value}, {before}, {finding}, {test}, {taken}, {days}. `words` and `unless` are
-    looked for in each clause of the result, `with_name` also behind the name of the test; `unless_named` in its name.
+    looked for in each clause of the result (in all of it if `of_whole_result`: an answer with its legend), `with_name`
+    also behind the name of the test; `unless_named` in its name.
     `marked_critical`: of whichever test the laboratory marks the result as critical, if no other row tells it and it
     is not what these problems bring with them (`usual_with`, by words of its name; not beside one of `unusual_with`).
     `beside_positive`: only where this test is positive, in the same report or on its day or later; `beside`: only
@@ -64,17 +68,17 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     alone settle it, and those of `injected` where nothing says how they are given; `only_taking`: only with such a one,
     {taken}, ordered before the result; without `analytes` it is the finding, ordered first more than `taking_days` ago.
     `problems`: a problem of these groups is the finding. `only_with_days`: what it is `only_with` began at most so many
-    days ago; `from_week`: from this week of the pregnancy on. `settled_within_days`: older orders and tests settle
-    nothing. `lacking`: {lacking}, what is not on record; further rows of its screening add theirs to the first.
-    `of_problem`: no result is abnormal; what a problem asks for is due from today on.
+    days ago; `from_week`: from this week of the pregnancy on. `treated_within_days`, `tested_within_days`: older
+    orders, older tests settle nothing. `lacking`: {lacking}, what is not on record; further rows of its screening add
+    theirs to the first. `of_problem`: no result is abnormal; what a problem asks for is due from today on.
     `missing`: what a disease of `problems` asks for and does not go home, told at a discharge with `title`, what to do,
     and `needed`, why; the rows of one `screening` are one card. Only what goes home settles it: also what acts where it
     is given if `inhaled`, never what `not_settled_by` finds; so does a refusal of what `settled_by_refusal` finds.
     `beside_medications`: only with one of these, and none of `not_beside_medications`; `by_score`: only where the score
     asks for an anticoagulant; `on_hold`: only where one, {held}, is on hold; `unless_weak_kidneys`: not with an eGFR
     under 30 or an acute rise of creatinine.
-    `discharge`: told at a discharge, too, or only there. `normal_after_days`: a later result without a finding settles
-    it from so many days on; None: none does.
+    `unless_told`: not of an entry that another row tells. `discharge`: told at a discharge, too, or only there.
+    `normal_after_days`: a later result without a finding settles it from so many days on; None: none does.
     """
 
     id: str
@@ -92,6 +96,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     unless: str = ""
     unless_named: str = ""
     with_name: bool = False
+    of_whole_result: bool = False
     positive: bool = False
     beside_positive: str = ""
     incomplete: bool = False
@@ -119,7 +124,8 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     settled_by_names: str = ""
     settled_by_course: bool = False
     not_before_days: int | None = None
-    settled_within_days: int | None = None
+    treated_within_days: int | None = None
+    tested_within_days: int | None = None
     discharge: Literal["no", "also", "only"] = "no"
     injected: str = ""
     by_mouth: str = ""
@@ -139,6 +145,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     on_hold: bool = False
     unless_weak_kidneys: bool = False
     in_limited_outlook: bool = False
+    unless_told: bool = False
     order: Order | None = None
     note: str = ""
 
@@ -180,7 +187,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         is_named_otherwise = self._patterns[2].search(test.words.lower()) is not None
         if is_named_otherwise or (self.positive and test.is_positive is False):
             return None
-        clauses = test.clauses
+        clauses = (test.result.strip().lower(),) if self.of_whole_result else test.clauses
         is_positive = test.is_positive is True and (len(clauses) <= 1 or not test.result)
         named = test.named_clauses or (f"{test.words.lower()}: ",)
         for clause, named_clause in zip(clauses or (("",) if is_positive else ()), named, strict=False):
@@ -229,9 +236,16 @@ class AbnormalResults(Struct):
         )
 
 
-ABNORMAL_RESULTS: Final[AbnormalResults] = msgspec.json.decode(
-    (files("cards.preventive") / "abnormal_results.json").read_bytes(), type=AbnormalResults
-)
+def _read() -> AbnormalResults:
+    """Return the rows, each with what it takes from the earlier row that it is `like` and does not say itself."""
+    knowledge = msgspec.json.decode((files("cards.preventive") / "abnormal_results.json").read_bytes())
+    rows: dict[str, dict[str, Any]] = {}
+    for row in knowledge["rows"]:
+        rows[row["id"]] = rows.get(row.pop("like", ""), {}) | row
+    return msgspec.convert(knowledge | {"rows": [*rows.values()]}, AbnormalResults)
+
+
+ABNORMAL_RESULTS: Final = _read()
 """The knowledge of `abnormal_results.json`."""
 BY_CODE: Final = "icd10"
 BY_ANY_ENTRY: Final = "any entry"

@@ -41,7 +41,7 @@ _CULTURE_DAYS: Final = 30
 _STAGES: Final = {"registered": 1, "partial": 1, _PRELIMINARY: 1} | dict.fromkeys(("cancelled", "entered-in-error"), -1)
 _CRITICAL_CODES: Final = frozenset({"HH", "LL", "AA"})
 _CRITICAL_WORDS: Final = re.compile(r"(?:critical(?:ly)?|panic)\b|(?:high|low) (?:critical|panic)$", re.IGNORECASE)
-_TALKS: Final = frozenset({"tobacco_counselling", "vascular_surgery"})
+_TALKS: Final = frozenset({"tobacco_counselling", "vascular_surgery", "cardiology_visit", "cancer_specialist"})
 
 
 def years_after(day: date, years: int) -> date:

@@ -160,10 +160,13 @@ def _charted_time(part: CodedPart) -> FhirTime | None:
 
 def _value_words(part: CodedPart) -> list[str]:
     value = part[1]
-    texts = value.valueCodeableConcept.texts if value.valueCodeableConcept is not None else ()
+    concept = value.valueCodeableConcept or CodeableConcept()
+    texts = concept.texts or [_ANSWERS[coding.code] for coding in concept.coding if coding.code in _ANSWERS]
     return [value.valueString, *texts] if value.valueString else [*texts]
 
 
+# LOINC: the answers of the PHQ-9 that are not "Not at all".
+_ANSWERS: Final = {"LA6569-3": "Several days", "LA6570-1": "More than half the days", "LA6571-9": "Nearly every day"}
 # LOINC: the type of the virus, where a result names it by its code only.
 _HPV_TYPES: Final = dict.fromkeys(("59263-4", "61372-9", "77399-4", "91856-5"), "HPV 16") | dict.fromkeys(
     ("59264-2", "61373-7", "77400-0", "91854-0"), "HPV 18"

@@ -37,6 +37,15 @@ SPLENECTOMY, MECHANICAL = (
 RH_NEGATIVE = result("882-1", "O NEG"), problem("Z3A.30", onsetDateTime="2026-11-20")
 VACCINE: Json = {"resourceType": "Immunization", "id": "i1", "status": "completed", "occurrenceDateTime": "2026-10-20"}
 EARLIER = taking("levothyroxine sodium 50 MCG Oral Tablet") | {"authoredOn": "2025-12-01"}
+ON_LOSARTAN, BISOPROLOL = taking("losartan 50 mg"), taking("bisoprolol 5 mg") | {"id": "m2"}
+MRA, SGLT2 = taking("eplerenone 25 mg") | {"id": "m3"}, taking("Jardiance 10 mg") | {"id": "m4"}
+PREP = taking("Descovy") | {"authoredOn": "2026-01-05"}
+SUSPICIOUS = report("CT abdomen", "2026-09-01", conclusion="Mass suspicious for renal cell carcinoma")
+KIDNEYS_IN_DIABETES = (
+    problem("E11.9"),
+    number("4548-4", 6.9, "%", "2026-09-01"),
+    number("2160-0", 0.9, "mg/dL", "2026-09-01"),
+)
 ANEURYSM = report("Ultrasound of abdominal aorta", "2024-05-01", conclusion="Infrarenal aneurysm of 5.6 cm")
 
 
@@ -316,6 +325,14 @@ def test_a_result_is_told_up_to_the_age_of_its_row_and_no_day_longer(
         ((problem("K74.60"),), report("MRI abdomen", "2026-09-01", conclusion="Cirrhosis")),
         ((number("2731-8", 138, "pg/mL"), number("17861-6", 11.2, "mg/dL")), problem("E21.0")),
         ((*RH_NEGATIVE,), {**VACCINE, "vaccineCode": {"text": "Rho(D)-IG IM"}}),
+        ((ON_LOSARTAN, MRA, SGLT2, problem("I50.22")), number("8867-4", 38, "/min", "2026-11-19")),
+        ((ON_LOSARTAN, BISOPROLOL, SGLT2, problem("I50.22")), number("2160-0", 3.1, "mg/dL", "2026-11-20")),
+        ((problem("G45.9", onsetDateTime="2026-05-01"),), number("777-3", 42, "10*3/uL", "2026-11-18")),
+        ((PREP,), taking("Tivicay 50 mg") | {"id": "m2", "authoredOn": "2025-10-01"}),
+        ((SUSPICIOUS,), procedure("Partial nephrectomy", "2026-09-20")),
+        ((SUSPICIOUS,), procedure("Oncology consultation", "2026-09-20")),
+        ((number("4548-4", 6.9, "%", "2025-09-01"), problem("E11.9")), report("Time in range", conclusion="72 %")),
+        (KIDNEYS_IN_DIABETES, report("Microalbumin, urine", "2026-09-01", conclusion="8 mg/L")),
     ],
 )
 def test_what_follows_a_result_settles_it(entries: tuple[Json, ...], settling: Json) -> None:
@@ -332,6 +349,60 @@ def test_a_hemoglobin_that_fell_is_told_with_the_higher_one_until_it_rises() -> 
     before, after = number("718-7", 13.6, "g/dL", "2026-09-01"), number("718-7", 10.9, "g/dL", "2026-11-10")
     assert "10.9 g/dL after Hemoglobin 13.6 g/dL of 2026-09-01" in opened(before, after)[0].name
     assert rows(before, after, number("718-7", 11.2, "g/dL", "2026-11-20")) == []
+
+
+def test_what_only_resembles_a_treatment_or_a_test_settles_nothing() -> None:
+    assert rows(SUSPICIOUS, procedure("Biopsy not done", "2026-09-20")) == ["imaging-suspicious"]
+    assert rows(PREP, taking("raltegravir 400 mg") | {"id": "m2", "status": "completed"}) == ["prep-hiv-test"]
+    glucose = number("2345-7", 140, "mg/dL", "2026-11-18")
+    assert rows(number("4548-4", 6.9, "%", "2025-09-01"), problem("E11.9"), glucose) == ["a1c-overdue"]
+    normal = number("2731-8", 48, "pg/mL"), number("17861-6", 11.2, "mg/dL")
+    assert rows(*normal) == ["hyperparathyroidism"]
+    assert rows(*normal, procedure("Parathyroidectomy", "2026-02-01")) == []
+
+
+def test_a_treatment_that_is_lacking_is_told_with_what_shows_that_it_is_asked_for() -> None:
+    [told] = opened(problem("I50.9"), number("10230-1", 30, "%", "2026-10-01"))
+    assert "Ejection fraction 30 % of 2026-10-01: 4 treatments are not on record" in told.name
+    assert "no beta blocker, no aldosterone antagonist, no SGLT2 inhibitor on record" in told.text
+    assert [fact.source for fact in told.facts if fact.source and fact.source.startswith("Observation/")]
+
+
+def test_a_refusal_before_the_result_settles_nothing() -> None:
+    fell = number("718-7", 14.1, "g/dL", "2026-09-01"), number("718-7", 11.0, "g/dL", "2026-11-10")
+    declined = problem("Z53.20", recordedDate="2026-05-01") | {"code": DECLINED}
+    assert rows(*fell, declined) == ["hemoglobin-fall"]
+    assert rows(*fell, declined | {"recordedDate": "2026-11-12"}) == []
+
+
+@for_rows(
+    ("answer", "is_told"),
+    [
+        ({"coding": [{"system": "http://loinc.org", "code": "LA6570-1"}]}, True),
+        ({"text": "1 = Several days"}, True),
+        ({"text": "Not at all (0 = not at all, 1 = several days)"}, False),
+        ({"text": "Not often"}, False),
+    ],
+)
+def test_an_answer_about_self_harm_is_read_by_its_code_and_without_its_legend(answer: Json, is_told: bool) -> None:
+    item = result("44260-8", "", "2026-11-19") | {"valueCodeableConcept": answer}
+    assert rows(item) == ["thoughts-of-self-harm"] * is_told
+
+
+def test_a_problem_without_a_date_is_told_by_its_words() -> None:
+    gout = problem("") | {"code": {"text": "Tophaceous gout"}}
+    assert rows({name: part for name, part in gout.items() if not name.endswith("DateTime")}) == ["gout-tophi"]
+
+
+def test_one_report_is_told_once_by_the_row_that_says_more() -> None:
+    assert rows(report("CT chest", "2026-09-01", conclusion="Lung mass 3.2 cm suspicious for malignancy")) == [
+        "lung-mass"
+    ]
+    words = "mass suspicious for cholangiocarcinoma"
+    for study in ("US breast", "MRI liver"):
+        assert rows(report(study, "2026-09-01", conclusion=words)) == ["imaging-suspicious"]
+    severe = "Pain is severe as with the last episode"
+    assert rows(report("Nurse note", "2026-09-01", conclusion=severe)) == []
 
 
 def later(words: str, when: str, conclusion: str) -> Json:
