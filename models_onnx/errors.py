@@ -12,11 +12,8 @@ ModelError
 │   ├── CardIncomplete        the model card is missing, blank in an attribute, or not the one in the file
 │   ├── SignatureRefused      release.json is missing, changed, or signed by a key that is not trusted
 ├── CompileRefused        the compiled file does not say what the fitted model says
-│   ├── ParityRefused         probability or contributions differ from scikit-learn
-│   └── AdditivityRefused     base and contributions do not add up to the margin
-├── PredictionRefused     one call that gives no prediction
-│   ├── WrongShape            not one value per feature
-│   └── ExplanationMismatch   the contributions of this call do not add up: no card, page the operator
+├── WrongShape            a call that does not bring one value per feature
+├── ExplanationMismatch   the contributions of a call do not add up: no card, page the operator
 ├── BatchRefused          a table of people to score that lacks a column or has values nobody declared
 └── TrainingRefused       the table is missing, or not of the form the specification names
 """
@@ -92,23 +89,11 @@ class CompileRefused(ModelError):
     """The compiled file does not say what the fitted model says."""
 
 
-class ParityRefused(CompileRefused):
-    """Probability or contributions of the file differ from the library that fitted the model."""
-
-
-class AdditivityRefused(CompileRefused):
-    """Base and contributions of the file do not add up to its margin."""
-
-
-class PredictionRefused(ModelError):
-    """One call that gives no prediction."""
-
-
-class WrongShape(PredictionRefused):
+class WrongShape(ModelError):
     """The call does not bring one value per feature."""
 
 
-class ExplanationMismatch(PredictionRefused):
+class ExplanationMismatch(ModelError):
     """The contributions of this call do not add up to its margin."""
 
 

@@ -4,6 +4,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 
 @contextmanager
@@ -38,3 +41,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Replace the content of a file; OSError where it cannot be written, and the file is then as it was."""
     with whole_file(path) as draft:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def encode_json(document: Any) -> bytes:
+    """Return a document as the files of an artifact have it: indented JSON with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"

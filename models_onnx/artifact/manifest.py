@@ -2,7 +2,6 @@
 
 from typing import Any, Final, Literal, TypeAlias
 
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 DAYS_PER_YEAR: Final = 365.25
@@ -315,8 +314,3 @@ class Manifest(Struct, frozen=True, kw_only=True):
             if item.name == name:
                 return item
         raise KeyError(name)
-
-
-def encode_manifest(manifest: Manifest) -> bytes:
-    """Return the manifest as it is written: indented JSON with a final newline."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"

@@ -80,11 +80,6 @@ def sign_release(release: Release, signer: Signer) -> Release:
     return msgspec.structs.replace(unsigned, signature=signature)
 
 
-def encode_release(release: Release) -> bytes:
-    """release.json as it is written."""
-    return msgspec.json.format(msgspec.json.encode(release), indent=1) + b"\n"
-
-
 def read_release(folder: Path, keys: Keys) -> Release:
     """Return the release of that folder, its signature verified; SignatureRefused otherwise."""
     release = parse_release(folder)

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from fhir.mapping.equations import Sex
-from fhir.mapping.features.catalog import FEATURES, features_named
+from fhir.mapping.features.catalog import FEATURES
 from fhir.mapping.features.feature import Feature, FeatureValue, FeatureVector, Missing, map_features
 from fhir.mapping.features.measured import EstimatedGFR
 from fhir.record.record import PatientRecord
@@ -234,10 +234,7 @@ class RecordInputs(Struct, frozen=True):
 
 def features_of(*equations: Equation) -> tuple[Feature, ...]:
     """Return every feature that these equations read from a record: inputs and exclusions, each once."""
-    names = [item.feature for equation in equations for item in equation.inputs if item.feature is not None]
-    names += [name for equation in equations for exclusion in equation.exclusions for name in exclusion.features]
-    names += [name for equation in equations for name in equation.only_with]
-    return features_named(tuple(dict.fromkeys(names)))
+    return tuple({feature.name: feature for equation in equations for feature in equation.features}.values())
 
 
 class FeatureReadings(dict[str | None, FeatureValue | Missing | None]):

@@ -23,12 +23,12 @@ class Interval(Struct, frozen=True):
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-def wilson(count: float, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the interval of a share, `count` of `total` (over 0), for pages: the server loads no scipy.
+def wilson(count: float, total: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share, `count` of `total` (over 0), for pages: the server loads no scipy.
 
     Source: Wilson 1927. The tests compare it with statsmodels.
     """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = NormalDist().inv_cdf(0.975)
     share = count / total
     middle = share + z * z / (2 * total)
     half = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))

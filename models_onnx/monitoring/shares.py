@@ -103,9 +103,8 @@ def dispersion_of(days: Table) -> float:
     days = days[:, days.sum(axis=0) > 0]
     if min(days.shape) < 2:
         return 1.0
-    expected = np.outer(days.sum(axis=1), days.sum(axis=0)) / days.sum()
-    degrees = (days.shape[0] - 1) * (days.shape[1] - 1)
-    return max(1.0, float(((days - expected) ** 2 / expected).sum() / degrees))
+    test = stats.chi2_contingency(days, correction=False)
+    return max(1.0, float(test.statistic / test.dof))
 
 
 def distance(now: Table, then: Table) -> float:

@@ -37,19 +37,6 @@ RUN_ERRORS: tuple[type[Exception], ...] = (
 _MOST_BYTES, _LEAST_AT_ONCE = 2**28, 8
 _FEW, _NETWORK_ROWS = 16, 2**14
 
-_OUTPUTS = [
-    "probability",
-    "margin",
-    "contributions",
-    "missing",
-    "out_of_range",
-    "percentile",
-    "observed_rate",
-    "observed_low",
-    "observed_high",
-    "observed_count",
-]
-
 
 class Group(Struct, frozen=True):
     """Inputs that are explained as one: a column of the contributions."""
@@ -95,6 +82,10 @@ class Predictions(Struct, frozen=True):
     observed_low: NDArray[np.float64]
     observed_high: NDArray[np.float64]
     observed_count: NDArray[np.float64]
+
+
+_OUTPUTS = list(Predictions.__struct_fields__)
+"""What every file gives, in this order."""
 
 
 def session_of(content: bytes) -> onnxruntime.InferenceSession:
@@ -151,7 +142,7 @@ class Model:
         if values.ndim != 2 or values.shape[1] != len(self.features):
             raise WrongShape(f"{self.manifest.id} takes rows of {len(self.features)} values, got shape {values.shape}")
         size = len(self.artifact.content)
-        outputs = run_in_parts(self._session, _OUTPUTS, "features", values.astype(np.float32), size)
+        outputs = run_in_parts(self._session, _OUTPUTS, values.astype(np.float32), size)
         by_name = dict(zip(_OUTPUTS, outputs, strict=True))
         if self.groups:
             by_name["contributions"] = self._at_inputs(by_name["contributions"], by_name["missing"])
@@ -172,7 +163,7 @@ class Model:
 
 
 def run_in_parts(
-    session: onnxruntime.InferenceSession, names: list[str], feed: str, rows: NDArray[np.float32], file_bytes: int
+    session: onnxruntime.InferenceSession, names: list[str], rows: NDArray[np.float32], file_bytes: int
 ) -> list[Any]:
     """Return the outputs for all rows, computed for a part of them at once, so that memory stays bounded.
 
@@ -180,12 +171,12 @@ def run_in_parts(
     8.9 GB at once and take 1.3 GB in parts, the whole command (`/usr/bin/time -v cds-hooks model import`).
     """
     if len(rows) <= _FEW:
-        return list(session.run(names, {feed: rows}))
+        return list(session.run(names, {"features": rows}))
     coalitions = int(session.get_modelmeta().custom_metadata_map.get("coalitions", 0))
     at_once = max(_LEAST_AT_ONCE, _MOST_BYTES // max(file_bytes, 1))
     if coalitions:
         at_once = max(_FEW, _NETWORK_ROWS // coalitions)
-    parts = [session.run(names, {feed: rows[start : start + at_once]}) for start in range(0, len(rows), at_once)]
+    parts = [session.run(names, {"features": rows[start : start + at_once]}) for start in range(0, len(rows), at_once)]
     # some converters give a list of mappings instead of an array
     return [
         list(chain.from_iterable(of_name)) if isinstance(of_name[0], list) else np.concatenate(of_name)

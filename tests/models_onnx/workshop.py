@@ -13,11 +13,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import ModelProto, load_from_string
 
+from models_onnx.artifact.files import encode_json
 from models_onnx.artifact.keys import Signer, maintainers
 from models_onnx.serving.registry import ARTIFACTS
 from models_onnx.workbench.gates.subject import Evidence, Subject, read_subject
 from models_onnx.workbench.release.embed import core_digest, embed_card, read_card, without_card
-from models_onnx.workbench.release.publishing import encode_card, sign_folder
+from models_onnx.workbench.release.publishing import sign_folder
 
 NAME = "mortality_5y"
 AS_OF = date(2026, 11, 21)
@@ -75,7 +76,7 @@ def build(
     whole = embed_card(body, said) if content is None else body
     described["file"].update(sha256=hashlib.sha256(whole).hexdigest(), bytes=len(whole))
     (home / "model.onnx").write_bytes(whole)
-    (home / "card.json").write_bytes(encode_card(said))
+    (home / "card.json").write_bytes(encode_json(said))
     write_manifest(home, described)
     sign(home, signer)
     return home

@@ -9,10 +9,10 @@ strings and leave out the time zone.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, Raw, Struct, field, structs
+from msgspec import Raw, Struct, field, structs
 
 from cds_hooks.call.protocol.body import check_head, check_text
 from cds_hooks.errors import BadRequest, PayloadTooLarge, TooDeep
@@ -75,7 +75,8 @@ class AcceptedSuggestion(Struct, frozen=True):
 class FeedbackEntry(Struct, frozen=True):
     """What a clinician did with one card."""
 
-    card: Annotated[str, Meta(description="The uuid of the card.")]
+    card: str
+    """The uuid of the card."""
     outcome: Literal["accepted", "overridden"]
     outcomeTimestamp: str
     acceptedSuggestions: tuple[AcceptedSuggestion | str, ...] | None = None

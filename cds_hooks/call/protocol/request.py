@@ -129,17 +129,12 @@ class HookRequest(Struct, frozen=True):
     """A hook call (CDS Hooks 2.0.1), with every prefetch value left as bytes."""
 
     hook: str
-    hookInstance: Annotated[str, Meta(description="A UUID that is unique to this call.")]
-    context: Annotated[Raw, Meta(description="What the hook says it has: patientId always, userId mostly.")]
+    hookInstance: str
+    context: Raw
     fhirServer: str | None = None
     fhirAuthorization: FhirAuthorization | None = None
-    prefetch: Annotated[
-        Raw,
-        Meta(
-            description="By key of GET /cds-services: a FHIR R4 resource or Bundle; null for none found.",
-            extra_json_schema={"anyOf": [{"type": "object"}, {"type": "null"}]},
-        ),
-    ] = field(default_factory=lambda: Raw(b"null"))
+    prefetch: Raw = field(default_factory=lambda: Raw(b"null"))
+    """By key of GET /cds-services: a FHIR R4 resource or Bundle; null for none found."""
     extension: Raw = field(default_factory=lambda: Raw(b"null"))
 
 

@@ -10,10 +10,10 @@ A report is one of four:
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from cds_hooks.call.protocol.feedback import read_list
 from cds_hooks.errors import BadRequest
@@ -34,16 +34,20 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Report(Struct, frozen=True, forbid_unknown_fields=True):
     """One report as it was sent: by prediction, by patient and time, about an order, or that everything was sent."""
 
-    prediction: Annotated[str | None, Meta(description="The decision's id, or the uuid of one of its cards.")] = None
+    prediction: str | None = None
     patient: str | None = None
     card: str | None = None
-    model: Annotated[str | None, Meta(description="The model whose prediction it decides.")] = None
-    event: Annotated[str | None, Meta(description="What happened: death, admission, or as a model names it.")] = None
+    model: str | None = None
+    """The model whose prediction it decides."""
+    event: str | None = None
+    """What happened: death, admission, or as a model names it."""
     outcome: Literal["yes", "no", "unknown"] | None = None
-    at: Annotated[str | None, Meta(description="When it happened, or until when the patient was followed.")] = None
+    at: str | None = None
+    """When it happened, or until when the patient was followed."""
     suggestion: str | None = None
     order: Literal["accepted", "changed", "still-ordered", "withdrawn"] | None = None
-    completeThrough: Annotated[str | None, Meta(description="Up to this day every such event was sent.")] = None
+    completeThrough: str | None = None
+    """Up to this day every such event was sent."""
 
 
 class WrongReport(Exception):

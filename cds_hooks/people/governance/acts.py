@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from threading import Lock
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 import orjson
@@ -84,9 +84,7 @@ class Signatory(Struct, frozen=True, kw_only=True):
 class Statement(Signatory, frozen=True, kw_only=True):
     """One approval: of what, by whom in which role, when, and what was checked."""
 
-    FORMAT: ClassVar[str] = "cds-hooks-onnx/approval/1"
-
-    format: str = FORMAT
+    format: Literal["cds-hooks-onnx/approval/1"] = "cds-hooks-onnx/approval/1"
     kind: Kind
     subject: dict[str, Any]
     at: str
@@ -101,9 +99,7 @@ class Act(Signatory, frozen=True, kw_only=True):
     empty for services and clients. `salt` (32 hexadecimal digits) chooses the patients of a canary.
     """
 
-    FORMAT: ClassVar[str] = "cds-hooks-onnx/act/1"
-
-    format: str = FORMAT
+    format: Literal["cds-hooks-onnx/act/1"] = "cds-hooks-onnx/act/1"
     kind: ActKind
     name: str
     state: ActState

@@ -71,8 +71,6 @@ class ApprovalBook:
             self._signatories.take(entry)
             return
         statement = entry.read(Statement)
-        if statement.format != Statement.FORMAT:
-            raise ApprovalRefused(f"it has the format {statement.format[:60]!r}, which this version does not read")
         if fault := _fault_of(statement):
             raise ApprovalRefused(fault)
         self._signatories.refuse(entry, statement, by_command=False)

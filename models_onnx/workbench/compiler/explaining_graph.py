@@ -30,7 +30,7 @@ def compile_fitted(
     values; `metadata` goes into metadata_props unchanged.
 
     Raises:
-        ParityRefused, AdditivityRefused: the file does not agree with `oracle`.
+        CompileRefused: the file does not agree with `oracle`.
     """
     content = write_file(name, model, reference, metadata)
     return content, verify(content, model, oracle, rows)

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from models_onnx.errors import AdditivityRefused, CompileRefused, ParityRefused
+from models_onnx.errors import CompileRefused
 from models_onnx.serving.runtime import run_in_parts
 from models_onnx.workbench.compiler.families.trees import as_float32, medians
 from models_onnx.workbench.compiler.link import FittedModel
@@ -46,12 +46,12 @@ def verify(content: bytes, model: FittedModel, oracle: Oracle, rows: NDArray[np.
         raise CompileRefused(f"parity needs {LEAST_ROWS} rows, some with missing values; {len(rows)} were given")
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     names = ["probability", "margin", "contributions", "missing", "out_of_range"]
-    outputs = run_in_parts(session, names, "features", rows, len(content))
+    outputs = run_in_parts(session, names, rows, len(content))
     probability, margin, contributions, missing, beyond = (np.asarray(output) for output in outputs)
     expected, expected_contributions = oracle(rows.astype(np.float64))
     low, high = as_float32(np.array(model.low)), as_float32(np.array(model.high))
     if not np.array_equal(missing, np.isnan(rows)) or not np.array_equal(beyond, (rows < low) | (rows > high)):
-        raise ParityRefused("the file marks other values as missing or out of range than those that are")
+        raise CompileRefused("the file marks other values as missing or out of range than those that are")
 
     parity = _largest(probability - expected)
     # relative beyond 1: a power of an absurd value is 1e18, of which no float64 knows the fifth decimal
@@ -59,15 +59,13 @@ def verify(content: bytes, model: FittedModel, oracle: Oracle, rows: NDArray[np.
     additive = _largest((margin - model.base - contributions.sum(axis=1)) / np.maximum(1.0, np.abs(margin)))
     linked = _largest(probability - model.link.probability(margin))
     if not parity <= TOLERANCE:
-        raise ParityRefused(f"probabilities differ from the fitted model by up to {parity:.2e} (limit {TOLERANCE:g})")
+        raise CompileRefused(f"probabilities differ from the fitted model by up to {parity:.2e} (limit {TOLERANCE:g})")
     if not additive <= TOLERANCE:
-        raise AdditivityRefused(f"base + contributions miss the margin by up to {additive:.2e} (limit {TOLERANCE:g})")
+        raise CompileRefused(f"base + contributions miss the margin by up to {additive:.2e} (limit {TOLERANCE:g})")
     if not linked <= TOLERANCE:
-        raise AdditivityRefused(
-            f"the probability does not follow from the margin by {model.link.name}: {linked:.2e} off"
-        )
+        raise CompileRefused(f"the probability does not follow from the margin by {model.link.name}: {linked:.2e} off")
     if not explained <= TOLERANCE:
-        raise ParityRefused(
+        raise CompileRefused(
             f"contributions differ from the fitted model by up to {explained:.2e} (limit {TOLERANCE:g})"
         )
     return Agreement(len(rows), with_missing, parity, explained, additive)

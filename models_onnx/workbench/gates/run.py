@@ -108,11 +108,6 @@ def run_gates(
     )
 
 
-def encode(report: GateReport) -> bytes:
-    """Return the report as the bytes of its file: indented JSON with a final newline."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
-
-
 _WORST_FIRST: tuple[Status, ...] = ("failed", "not run", "insufficient", "passed")
 
 

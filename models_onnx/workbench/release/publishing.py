@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from models_onnx.artifact.files import write_whole
+from models_onnx.artifact.files import encode_json, write_whole
 from models_onnx.artifact.folder import (
     CARD,
     MANIFEST,
@@ -15,7 +15,7 @@ from models_onnx.artifact.folder import (
     read_manifest,
 )
 from models_onnx.artifact.keys import Signer
-from models_onnx.artifact.manifest import Manifest, encode_manifest
+from models_onnx.artifact.manifest import Manifest
 from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.artifact.release_file import (
     ADDRESSED,
@@ -26,14 +26,12 @@ from models_onnx.artifact.release_file import (
     GateSummary,
     Release,
     ReleaseStep,
-    encode_release,
     file_digest,
     parse_release,
     release_digest,
     sign_release,
 )
 from models_onnx.errors import CardIncomplete, SignatureRefused, TrainingRefused
-from models_onnx.model_card.attributes import Card
 from models_onnx.model_card.schema import refuse_incomplete_card, still_to_do
 from models_onnx.workbench.release.card import build_card, card_words, refuse_unknown_axes
 from models_onnx.workbench.release.embed import core_digest, embed_card
@@ -64,8 +62,8 @@ def publish(folder: Path, signer: Signer, words: dict[str, Any] | None = None) -
     fact = file_digest(complete)
     file = msgspec.structs.replace(manifest.file, sha256=fact.sha256, bytes=fact.bytes)
     write_whole(folder / MODEL, complete)
-    write_whole(folder / MANIFEST, encode_manifest(msgspec.structs.replace(manifest, file=file)))
-    write_whole(folder / CARD, encode_card(card))
+    write_whole(folder / MANIFEST, encode_json(msgspec.structs.replace(manifest, file=file)))
+    write_whole(folder / CARD, encode_json(card))
     (folder / GATES).unlink(missing_ok=True)
     return sign_folder(folder, manifest.id, manifest.version, signer)
 
@@ -104,13 +102,8 @@ def record_gates(folder: Path, report: bytes, summary: GateSummary, at: str, sig
 def write_release(folder: Path, release: Release, signer: Signer) -> Release:
     """Signs and writes."""
     release = sign_release(release, signer)
-    write_whole(folder / RELEASE, encode_release(release))
+    write_whole(folder / RELEASE, encode_json(release))
     return release
-
-
-def encode_card(card: Card) -> bytes:
-    """card.json as it is written."""
-    return msgspec.json.format(msgspec.json.encode(card), indent=1) + b"\n"
 
 
 def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> Path:
@@ -127,7 +120,7 @@ def write_artifact(folder: Path, manifest: Manifest, content: bytes) -> Path:
     for name in (RELEASE, CARD, GATES):  # what was written about the files before
         (folder / name).unlink(missing_ok=True)
     write_whole(folder / MODEL, content)
-    write_whole(folder / MANIFEST, encode_manifest(manifest))
+    write_whole(folder / MANIFEST, encode_json(manifest))
     load_artifact(folder)
     return folder
 

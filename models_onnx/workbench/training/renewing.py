@@ -4,9 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from fhir.terminology.plain_file import unreadable
+from models_onnx.artifact.files import encode_json
 from models_onnx.artifact.folder import VERSION_SIGN, read_manifest
 from models_onnx.artifact.manifest import Manifest
 from models_onnx.errors import TrainingRefused, UnknownModel
@@ -52,7 +51,7 @@ def renew(
     words_file = specs / f"{new}.card.json"
     try:
         write_words(words_file, _words(spec, renewed, renewal, specs))
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(renewal), indent=1) + b"\n")
+        path.write_bytes(encode_json(renewal))
         return train_model(new, table.parent, out, seed, replicates, progress, specs)
     except BaseException:
         for file in (path, words_file):

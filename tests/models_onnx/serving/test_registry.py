@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from models_onnx.artifact.files import encode_json
 from models_onnx.artifact.folder import MANIFEST
 from models_onnx.artifact.release_file import (
     RELEASE_FORMAT,
     GateSummary,
     Release,
-    encode_release,
     parse_release,
     reason_cards_withheld,
 )
@@ -94,7 +94,7 @@ def _put(shelves: Path, name: str, version: str = "", digest: str = "", state: s
     if version:
         release = Release(format=RELEASE_FORMAT, id="m", version=version, state=state, digest=digest, files={},
                           gates=None, history=(), key="")  # fmt: skip
-        (folder / "release.json").write_bytes(encode_release(release))
+        (folder / "release.json").write_bytes(encode_json(release))
     return folder
 
 

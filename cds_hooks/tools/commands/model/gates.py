@@ -64,8 +64,9 @@ def gates(
         _evaluate(name, rows, folder, specs, replicates, as_json)
         return
     with problems():
+        from models_onnx.artifact.files import encode_json
         from models_onnx.workbench.gates.evidence import gather
-        from models_onnx.workbench.gates.run import GATES, encode, run_gates
+        from models_onnx.workbench.gates.run import GATES, run_gates
         from models_onnx.workbench.gates.subject import read_subject
         from models_onnx.workbench.release.publishing import record_gates
         from models_onnx.workbench.training.commands import changed_declaration
@@ -93,7 +94,7 @@ def gates(
                 err=True,
             )
         elif record:
-            release = record_gates(subject.folder, encode(report), report.summary, moment(), signer())
+            release = record_gates(subject.folder, encode_json(report), report.summary, moment(), signer())
             typer.echo(f"Recorded: {release.id} {release.version} is {release.state}.", err=True)
     if as_json:
         print_json({"green": report.green, "report": report})

@@ -1,6 +1,7 @@
 """POST /outcomes: joined to the client's own decisions, versioned, counted, and refused in words."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from cds_hooks.evidence.outcomes.report import MOST_BYTES
 from cds_hooks.evidence.storage.outcomes import Outcome, outcomes_of
 from tests.cds_hooks.calls import PLANNING, client, counted_request_for, ours
+from tests.conftest import ROOT
 
 Make = Callable[[dict[str, Any], str], list[Any]]
 
@@ -53,6 +55,24 @@ def test_an_outcome_is_joined_to_its_prediction_and_corrected_by_a_new_version(t
         ("mortality_5y", "yes", 1), ("mortality_5y", "unknown", 2),
     ]  # fmt: skip
     assert 'cds_outcomes_total{kind="event",value="yes"} 1.0' in metrics
+
+
+def test_the_four_forms_of_the_guide_are_taken_in_one_body(tmp_path: Path) -> None:
+    guide = (ROOT / "docs/operations/outcomes.md").read_text(encoding="utf-8")
+    _, start, rest = guide.partition('{"outcomes": [')
+    shown = json.loads(start + rest.partition("]}")[0] + "]}")["outcomes"]
+
+    def bodies(card: dict[str, Any], decision: str) -> list[Any]:
+        ours = {"prediction": decision, "card": card["uuid"]}
+        reports = [{key: ours.get(key, value) for key, value in report.items()} for report in shown]
+        return [{"outcomes": reports}, {"outcomes": shown}]
+
+    (ours, foreign), stored, _ = _report(tmp_path, datetime.now(UTC), bodies)
+    # The day of the guide is before the decision: it is outside the horizon of one, and no prediction is before it.
+    refused = [each["reason"] for each in ours.json()["refused"]]
+    assert (ours.json()["stored"], refused) == (2, ["outside-horizon", "no-prediction"])
+    assert foreign.json()["known"] == 1
+    assert [(each.kind, each.value) for each in stored] == [("order", "changed")]
 
 
 def test_what_was_done_with_the_order_is_stored_for_its_suggestion(tmp_path: Path, as_of: datetime) -> None:

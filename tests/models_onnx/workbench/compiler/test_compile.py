@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models_onnx.errors import ParityRefused
+from models_onnx.errors import CompileRefused
 from models_onnx.workbench.compiler import compile_fitted
 from models_onnx.workbench.compiler.explaining_graph import write_file
 from models_onnx.workbench.compiler.families.additive_curves import AdditiveCurves
@@ -57,17 +57,17 @@ def refused_by(model: AdditiveCurves, truth: Oracle = oracle) -> None:
 def test_a_weight_that_is_slightly_wrong_is_refused() -> None:
     first = LINES[0]
     wrong = first._replace(weights=(first.weights[0] + 1e-4, *first.weights[1:]))
-    with pytest.raises(ParityRefused, match="probabilities differ"):
+    with pytest.raises(CompileRefused, match="probabilities differ"):
         refused_by(piecewise((wrong, LINES[1]), MODEL.base))
 
 
 def test_contributions_shared_out_wrongly_are_refused_though_the_probability_is_right() -> None:
     a, b = MODEL.curves
-    with pytest.raises(ParityRefused):
+    with pytest.raises(CompileRefused, match="contributions"):
         refused_by(replace(MODEL, curves=(a.scaled(1.0, -0.5), b.scaled(1.0, 0.5))))
 
 
 def test_a_file_that_marks_less_as_out_of_range_is_refused() -> None:
     blind = write_file("blind", replace(MODEL, high=(11.0, MODEL.high[1])), REFERENCE, {})
-    with pytest.raises(ParityRefused, match="marks other values as missing or out of range"):
+    with pytest.raises(CompileRefused, match="marks other values as missing or out of range"):
         verify(blind, MODEL, oracle, rows())

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from models_onnx.artifact.files import encode_json
 from models_onnx.artifact.folder import load_artifact
 from models_onnx.artifact.release_file import GateSummary, parse_release
 from models_onnx.errors import ArtifactRefused, CardIncomplete
@@ -17,7 +18,6 @@ from models_onnx.workbench.gates.subject import read_subject
 from models_onnx.workbench.release.card import card_words
 from models_onnx.workbench.release.embed import embed_card, without_card
 from models_onnx.workbench.release.publishing import (
-    encode_card,
     publish,
     record_gates,
     sign_folder,
@@ -99,7 +99,7 @@ def _faults(home: Path, card: dict[str, Any], content: bytes) -> str:
     manifest = json.loads((home / "manifest.json").read_text())
     manifest["file"] |= {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     (home / "model.onnx").write_bytes(content)
-    (home / "card.json").write_bytes(encode_card(card))
+    (home / "card.json").write_bytes(encode_json(card))
     (home / "manifest.json").write_text(json.dumps(manifest))
     sign_folder(home, "mortality_5y", manifest["version"], SIGNER)
     return judge(read_subject(home, KEYS), "file").why
