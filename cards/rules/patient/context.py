@@ -95,8 +95,7 @@ class RuleContext(Struct, frozen=True, eq=False):
     @property
     def daily_dose_mg(self) -> float | None:
         """Milligrams a day of the ingredient, the upper end of a range, the most that may be taken as needed."""
-        daily = self.drafted.dose.daily(self.ingredient.rxcui)
-        return daily.high if daily is not None else None
+        return self.drafted.dose.most_a_day(self.ingredient.rxcui)
 
     @property
     def first_daily_mg(self) -> float | None:
@@ -603,9 +602,8 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     def drug_daily_mg(self, rxcui: str) -> float | None:
         """Milligrams a day of a drug: of the drafted order, else the most of one active order; 0 if nobody takes it."""
-        drafted_daily = self.drafted.dose.daily(rxcui)
         if self.medication.has(rxcui):
-            return drafted_daily.high if drafted_daily is not None else None
+            return self.drafted.dose.most_a_day(rxcui)
         doses = [
             self._daily_of(medication, rxcui) for medication in self.session.medications_beside(self.drafted, (rxcui,))
         ]
@@ -615,9 +613,9 @@ class RuleContext(Struct, frozen=True, eq=False):
         return max(known_doses) if len(known_doses) == len(doses) else None
 
     def _daily_of(self, medication: CurrentMedication, rxcui: str) -> float | None:
-        daily = medication.dose.daily(rxcui)
-        if daily is not None:
-            return daily.high
+        daily_mg = medication.dose.most_a_day(rxcui)
+        if daily_mg is not None:
+            return daily_mg
         if medication.drafted is not None or medication.dose.certainty != "unknown":
             return None
         if medication.order.dosageInstruction:
@@ -632,12 +630,8 @@ class RuleContext(Struct, frozen=True, eq=False):
 
     def drug_facts(self, rxcui: str) -> list[Fact]:
         """Every order of the drug beside the draft, with its date, source and daily dose."""
-        facts = []
-        for medication in self.session.medications_beside(self.drafted, (rxcui,)):
-            dose = self._daily_of(medication, rxcui)
-            dose_text = f", {format_dose(dose)} mg/day" if dose is not None else ""
-            facts.append(medication_fact(medication, medication.medication.name, dose_text))
-        return facts
+        beside = self.session.medications_beside(self.drafted, (rxcui,))
+        return [dose_fact(medication, self._daily_of(medication, rxcui)) for medication in beside]
 
 
 def _newest_entry(record: PatientRecord, rxcui: str) -> FhirTime | None:
@@ -660,6 +654,12 @@ def medication_fact(medication: CurrentMedication, name: str, more: str = "") ->
     ended = f" (ended {medication.ended.date})" if medication.ended is not None else ""
     words = f"{medication.medication.plain_words}{more}{ended}"
     return Fact("medication", words, name, effective=medication.since, source=medication.source)
+
+
+def dose_fact(medication: CurrentMedication, daily_mg: float | None) -> Fact:
+    """Return a medication with its milligrams a day, where they are known."""
+    dose = f", {format_dose(daily_mg)} mg/day" if daily_mg is not None else ""
+    return medication_fact(medication, medication.medication.name, dose)
 
 
 def meant_name(selector: Selector, medication: CurrentMedication) -> str:

@@ -97,6 +97,11 @@ class DailyDose(Struct, frozen=True, gc=False):
                 return amount
         return None
 
+    def most_a_day(self, rxcui: str) -> float | None:
+        """The most milligrams of one ingredient a day; None when unknown."""
+        daily = self.daily(rxcui)
+        return daily.high if daily is not None else None
+
     def per_dose_of(self, rxcui: str) -> Milligrams | None:
         """Milligrams of one ingredient in one dose; None when unknown."""
         return next((amount for amount in self.per_dose if amount.rxcui == rxcui), None)

@@ -21,7 +21,7 @@ from cards.rules.conditions.condition import (
 )
 from cards.rules.conditions.words.numbers import WEIGHT
 from cards.rules.language.trigger import Selector
-from cards.rules.patient.context import RuleContext
+from cards.rules.patient.context import RuleContext, meant_name
 from cards.rules.patient.orders import CurrentMedication, DraftMedication
 from cards.text import format_dose, format_number
 from fhir.mapping.medications.daily_dose import DailyDose, instructions_of
@@ -133,18 +133,17 @@ BESIDE_DRAFTED = Condition(
 # NSAIDs
 
 
-def nsaids(context: RuleContext) -> list[str]:
-    """Return the systemic NSAIDs drafted and taken, by ingredient."""
-    drafted_names = (
-        [member.name for member in NSAID.members(context.medication)] if NSAID.matches(context.medication) else []
-    )
-    return list(dict.fromkeys([*drafted_names, *(str(fact.value) for fact in context.medication_facts(NSAID))]))
+def names_of(selector: Selector, context: RuleContext) -> list[str]:
+    """Return such drugs by ingredient, drafted and taken."""
+    drafted = selector.members(context.medication) if selector.matches(context.medication) else ()
+    taken = (meant_name(selector, medication) for medication in context.current_medications(selector))
+    return list(dict.fromkeys([*(member.name for member in drafted), *taken]))
 
 
 NSAID_COUNT = number(
     "nsaid_count",
     "NSAIDs taken",
-    lambda context: (len(nsaids(context)), True),
+    lambda context: (len(names_of(NSAID, context)), True),
     "the number of systemic NSAIDs, drafted and taken, compares so",
     frozenset({"active"}),
     lambda context: context.medication_facts(NSAID),
@@ -167,8 +166,7 @@ def _nsaid_doses(context: RuleContext) -> Iterator[tuple[str, str, float | None]
     for side in _pair(context):
         for ingredient in side.medication.ingredients:
             if ingredient.rxcui in _USUAL_MG and side.medication.systemic is not False:
-                daily = side.dose.daily(ingredient.rxcui)
-                yield ingredient.rxcui, ingredient.name, daily.high if daily is not None else None
+                yield ingredient.rxcui, ingredient.name, side.dose.most_a_day(ingredient.rxcui)
 
 
 def _is_high_dose(context: RuleContext) -> Truth:
@@ -194,8 +192,7 @@ def thiopurine(context: RuleContext) -> tuple[str, float | None]:
     for side in _pair(context):
         for ingredient in side.medication.ingredients:
             if ingredient.rxcui in _REDUCED_MG_PER_KG:
-                daily = side.dose.daily(ingredient.rxcui)
-                return ingredient.rxcui, daily.high if daily is not None else None
+                return ingredient.rxcui, side.dose.most_a_day(ingredient.rxcui)
     return "", None
 
 

@@ -16,11 +16,11 @@ from cards.rules.families.ddi.conditions import (
     ONE_BEGUN_WITHIN,
     THIOPURINE_DOSE_REDUCED,
     high_dose,
-    nsaids,
+    names_of,
 )
 from cards.rules.families.ddi.qt_points import NOT_LOOKED_FOR, TISDALE_POINTS, points, risks
 from cards.rules.language.trigger import Selector
-from cards.rules.patient.context import RuleContext, meant_name
+from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, phrase
 from cards.text import capitalized, format_dose
 from fhir.mapping.conditions import began_by, problems_of
@@ -49,24 +49,9 @@ def _all_of(risks: Risks) -> Fill:
     return lambda context: ", ".join(risks(context)) or None
 
 
-def _names(selector: Selector, context: RuleContext) -> list[str]:
-    """Such drugs by ingredient, drafted and taken."""
-    drafted_names = (
-        [member.name for member in selector.members(context.medication)] if selector.matches(context.medication) else []
-    )
-    return list(
-        dict.fromkeys(
-            [
-                *drafted_names,
-                *(meant_name(selector, medication) for medication in context.current_medications(selector)),
-            ]
-        )
-    )
-
-
 def _drugs(selector: Selector) -> Fill:
     def word(context: RuleContext) -> str | None:
-        names = _names(selector, context)
+        names = names_of(selector, context)
         return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more" if names else None
 
     return word
@@ -83,8 +68,8 @@ def _bleeding_risks(context: RuleContext) -> list[str]:
     age = context.age_years
     risks = [f"age {age}"] if age is not None and age > 65 else []
     risks += _conditions(context, [("gi_bleed_or_ulcer", "a past GI bleed or ulcer")])
-    risks += _names(_STEROID_OR_MRA, context)
-    names = nsaids(context)
+    risks += names_of(_STEROID_OR_MRA, context)
+    names = names_of(NSAID, context)
     also_taken = [f"{name} too" for name in names if name not in context.side_names(1)]
     if len(names) > 1:
         risks += also_taken[:1] or ["two NSAIDs"]
@@ -93,7 +78,7 @@ def _bleeding_risks(context: RuleContext) -> list[str]:
 
 
 def _gastroprotection(context: RuleContext) -> str:
-    names = _names(_PPI, context)
+    names = names_of(_PPI, context)
     return f"{names[0]} is taken" if names else "No PPI or misoprostol on the list"
 
 
@@ -157,7 +142,7 @@ _NOT_FOR_CITALOPRAM = Selector(frozenset({"2541", "7646", "283742"}))
 
 def _instead_of_partner(context: RuleContext) -> str:
     """Omeprazole and cimetidine have a substitute that leaves citalopram alone; an antifungal has none."""
-    names = _names(_NOT_FOR_CITALOPRAM, context)
+    names = names_of(_NOT_FOR_CITALOPRAM, context)
     return f", or consider pantoprazole or famotidine in place of {names[0]}" if names else ""
 
 
@@ -167,7 +152,7 @@ _HALVES_DIGOXIN = Selector(frozenset({"233698"}))
 def _digoxin_label(context: RuleContext) -> str:
     """What the label says of the drugs that are given, and of no other."""
     names = context.side_names(1)
-    halving = [name for name in names if name in _names(_HALVES_DIGOXIN, context)]
+    halving = [name for name in names if name in names_of(_HALVES_DIGOXIN, context)]
     others = [name for name in names if name not in halving]
     parts = [f"halve digoxin with {' and '.join(halving)}"] if halving else []
     parts += [f"lower digoxin and measure its level with {' and '.join(others)}"] if others else []
@@ -190,11 +175,11 @@ _TRIMETHOPRIM, _METHYLENE_BLUE, _FLUOXETINE = Selector(frozenset({"10829"})), "6
 
 
 def _potassium_again(context: RuleContext) -> str:
-    return "on day 4" if _names(_TRIMETHOPRIM, context) else "in 1 week"
+    return "on day 4" if names_of(_TRIMETHOPRIM, context) else "in 1 week"
 
 
 def _potassium_rise(context: RuleContext) -> str:
-    if _names(_TRIMETHOPRIM, context):
+    if names_of(_TRIMETHOPRIM, context):
         return "Trimethoprim raises potassium within days."
     return "Hyperkalemia develops over 1 to 2 weeks."
 
@@ -215,7 +200,7 @@ _NO_SAFE_STATIN = Selector(frozenset({"3008", "4719", "1544460", "2361285"}), fr
 
 
 def _statin_way_out(context: RuleContext) -> str:
-    names = _names(_NO_SAFE_STATIN, context)
+    names = names_of(_NO_SAFE_STATIN, context)
     if names:
         return f"With {' and '.join(names)} every statin interacts; ask the specialist which drug is to stay."
     return "Choose another drug, or hold the statin during a short course."
@@ -225,7 +210,7 @@ _MORE_COLCHICINE = Selector(frozenset({"11170", "3443", "4053", "4450"}))
 
 
 def _further_inhibitor(context: RuleContext) -> str | None:
-    return " and ".join(_names(_MORE_COLCHICINE, context)) or None
+    return " and ".join(names_of(_MORE_COLCHICINE, context)) or None
 
 
 _START_INR: Final = {
@@ -265,7 +250,7 @@ _CAUSES_TORSADES = Selector(
 
 
 def _qt_strong(context: RuleContext) -> str | None:
-    names = [name for name in _names(_CAUSES_TORSADES, context) if name != context.ingredient.name]
+    names = [name for name in names_of(_CAUSES_TORSADES, context) if name != context.ingredient.name]
     return " and ".join(names) or None
 
 
@@ -321,7 +306,7 @@ FAMILY = Family(
         "simvastatin_dose": Placeholder(_dose_of(_SIMVASTATIN), "80"),
         "citalopram_dose": Placeholder(_dose_of(_CITALOPRAM), "60"),
         "citalopram_partner": Placeholder(
-            lambda context: next(iter(_names(_CITALOPRAM_INHIBITORS, context)), None), "esomeprazole"
+            lambda context: next(iter(names_of(_CITALOPRAM_INHIBITORS, context)), None), "esomeprazole"
         ),
         "instead_of_partner": Placeholder(_instead_of_partner),
         "digoxin_label": Placeholder(_digoxin_label),

@@ -21,9 +21,8 @@ from cards.rules.families.dose.excess import (
 from cards.rules.families.dose.knowledge import ADULT_YEARS, WORDS, says
 from cards.rules.families.dose.sums import TIMES_RECOMMENDED, TIMES_RECOMMENDED_FOR_CHILD, body_surface_m2, dose_of
 from cards.rules.families.dose.texts import amount, weight_gap
-from cards.rules.patient.context import RuleContext
+from cards.rules.patient.context import RuleContext, dose_fact
 from cards.rules.patient.orders import CurrentMedication, order_text
-from cards.text import format_dose
 from fhir.mapping.medications.daily_dose import instructions_of
 from fhir.mapping.weights import judged_weight
 
@@ -69,14 +68,10 @@ def _dose_facts(context: RuleContext) -> list[Fact]:
 def _facts_beside(beside: Iterable[CurrentMedication], rxcui: str, context: RuleContext) -> list[Fact]:
     """Return the fact of each order with its daily dose: the same beside every draft of the ingredient."""
     facts: dict[int, Fact] = context.session.derive((_facts_beside, rxcui), dict)
-    return [facts.get(id(order)) or facts.setdefault(id(order), _fact(order, rxcui)) for order in beside]
-
-
-def _fact(medication: CurrentMedication, rxcui: str) -> Fact:
-    daily = medication.dose.daily(rxcui)
-    words, name = medication.medication.plain_words, medication.medication.name
-    text = f"{words}, {format_dose(daily.high)} mg/day" if daily is not None else words
-    return Fact("medication", text, name, None, medication.since, medication.source)
+    return [
+        facts.get(id(order)) or facts.setdefault(id(order), dose_fact(order, order.dose.most_a_day(rxcui)))
+        for order in beside
+    ]
 
 
 # What the words of the drug say

@@ -8,7 +8,6 @@ import math
 import re
 from typing import Final, NamedTuple
 
-from cards.extension import Fact
 from cards.rules.conditions.condition import (
     LIMITS,
     MEDICATION_LISTS,
@@ -95,11 +94,7 @@ def _read(spec: Spec) -> Predicate:
             return None if context.partners and context.drafted.dose.certainty == "unknown" else False
         return compare(change.times)
 
-    return Predicate(test, _facts, frozenset({"active", "dose"}), limits)
-
-
-def _facts(context: RuleContext) -> list[Fact]:
-    return context.number_facts("daily_dose_mg")
+    return Predicate(test, lambda context: context.number_facts("daily_dose_mg"), frozenset({"active", "dose"}), limits)
 
 
 # A new course against a flare, a load and a change that a step of the order explains are meant.

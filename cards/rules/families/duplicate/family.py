@@ -29,10 +29,9 @@ from cards.rules.families.duplicate import dose_change
 from cards.rules.language.rule import Drug, OrderChange, Sig
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.alternatives import are_meant_together, are_taken_by_turns
-from cards.rules.patient.context import RuleContext
+from cards.rules.patient.context import RuleContext, dose_fact
 from cards.rules.patient.orders import CurrentMedication, is_other_name
 from cards.text import capitalized, format_dose, format_number, plain
-from fhir.mapping.medications.daily_dose import DailyDose
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medication_names import CARRIERS
 from fhir.terminology.medications import Ingredient, atc_codes, classes_of
@@ -120,15 +119,10 @@ def counted(context: RuleContext, rxcui: str) -> list[CurrentMedication]:
     ]
 
 
-def _high(dose: DailyDose, rxcui: str) -> float | None:
-    daily = dose.daily(rxcui)
-    return daily.high if daily is not None else None
-
-
 def total_mg(context: RuleContext, rxcui: str) -> tuple[float, bool]:
     """Milligrams a day of the draft and what is taken beside it, and whether that is all of it."""
-    doses = [_high(medication.dose, rxcui) for medication in counted(context, rxcui) if not medication.dose.single]
-    doses.append(_high(context.drafted.dose, rxcui))
+    beside = (medication.dose for medication in counted(context, rxcui) if not medication.dose.single)
+    doses = [dose.most_a_day(rxcui) for dose in (*beside, context.drafted.dose)]
     return sum(dose for dose in doses if dose is not None), None not in doses
 
 
@@ -142,22 +136,10 @@ def _daily_total_mg(spec: Spec) -> Predicate:
 
     def facts(context: RuleContext) -> list[Fact]:
         drafted_facts = context.number_facts("daily_dose_mg") if context.ingredient.rxcui == rxcui else []
-        return [*drafted_facts, *(_dose_fact(medication, rxcui) for medication in counted(context, rxcui))]
+        beside = counted(context, rxcui)
+        return [*drafted_facts, *(dose_fact(medication, medication.dose.most_a_day(rxcui)) for medication in beside)]
 
     return Predicate(test, facts, frozenset({"active", "dose", "drug_dose"}), limits)
-
-
-def _dose_fact(medication: CurrentMedication, rxcui: str) -> Fact:
-    high = _high(medication.dose, rxcui)
-    dose_text = f", {format_dose(high)} mg/day" if high is not None else ""
-    return Fact(
-        "medication",
-        f"{medication.medication.plain_words}{dose_text}",
-        medication.medication.name,
-        None,
-        medication.since,
-        medication.source,
-    )
 
 
 def to_three_grams(context: RuleContext) -> OrderChange | None:
@@ -165,7 +147,7 @@ def to_three_grams(context: RuleContext) -> OrderChange | None:
     if context.medication.rxcuis != (ACETAMINOPHEN,):
         return None
     known_mg, is_whole = total_mg(context, ACETAMINOPHEN)
-    drafted_mg = _high(context.drafted.dose, ACETAMINOPHEN)
+    drafted_mg = context.drafted.dose.most_a_day(ACETAMINOPHEN)
     if drafted_mg is None or not is_whole:
         return None
     room_mg = _GOAL_MG - (known_mg - drafted_mg)
@@ -365,7 +347,7 @@ def _count(context: RuleContext) -> str:
     if number > 1:
         return f"across {number} orders"
     each = context.drafted.dose.per_dose_of(ACETAMINOPHEN)
-    is_one_dose = each is not None and each.high == _high(context.drafted.dose, ACETAMINOPHEN)
+    is_one_dose = each is not None and each.high == context.drafted.dose.most_a_day(ACETAMINOPHEN)
     return "in one dose" if is_one_dose else "in this order"
 
 

@@ -71,17 +71,11 @@ def _count(context: RuleContext) -> float | None:
     """Whole units of the product in one dose, the most of a range; None where it is not counted in units."""
     code = context.ingredient.rxcui
     single_dose = context.drafted.dose.per_dose_of(code)
-    for ingredient, strength in zip(context.medication.ingredients, context.medication.strengths, strict=True):
-        if (
-            ingredient.rxcui == code
-            and strength is not None
-            and strength.per == "unit"
-            and strength.milligrams
-            and single_dose
-        ):
-            count = single_dose.high / strength.milligrams
-            return round(count) if abs(count - round(count)) < 1e-6 and count >= 1 else None
-    return None
+    strength = dict(zip(context.medication.rxcuis, context.medication.strengths, strict=True)).get(code)
+    if strength is None or strength.per != "unit" or not strength.milligrams or single_dose is None:
+        return None
+    count = single_dose.high / strength.milligrams
+    return round(count) if abs(count - round(count)) < 1e-6 and count >= 1 else None
 
 
 _TIMES = {1: "once daily", 2: "twice daily", 3: "3 times a day", 4: "4 times a day"}
@@ -236,12 +230,7 @@ _RISKS = {
 
 
 def _risk_list(context: RuleContext) -> list[str]:
-    known_mme, is_whole = _view(context).total
-    risks = (
-        [f"{'' if is_whole else 'at least '}{format_number(known_mme, _LIMITS)} MME/day"]
-        if known_mme >= UNDER_MME
-        else []
-    )
+    risks = [f"{_mme(context)} MME/day"] if _view(context).total[0] >= UNDER_MME else []
     if context.session.medications_beside(context.drafted, ("benzodiazepine",)):
         risks.append("a benzodiazepine")
     for key, words in _RISKS.items():
@@ -252,10 +241,6 @@ def _risk_list(context: RuleContext) -> list[str]:
     if age is not None and age >= 65 and context.session.medications_beside(context.drafted, ("gabapentinoid",)):
         risks.append("a gabapentinoid at 65 or over")
     return risks
-
-
-def _risk(context: RuleContext) -> str | None:
-    return next(iter(_risk_list(context)), None)
 
 
 def _risks(context: RuleContext) -> str:
@@ -292,7 +277,9 @@ FAMILY = Family(
         "mme_problems": Placeholder(_mme_problems),
         "mme_known": Placeholder(_mme_known),
         "list_gap": Placeholder(_list_gap),
-        "risk": Placeholder(_risk, "substance use disorder (2026-11-20)"),
+        "risk": Placeholder(
+            lambda context: next(iter(_risk_list(context)), None), "substance use disorder (2026-11-20)"
+        ),
         "risks": Placeholder(_risks),
     },
     conditions=(

@@ -74,9 +74,9 @@ class OpioidView:
         self._record = session.record
         self._active = session.active
         self._drafted = drafted
-        own_parts = tuple(
-            self._parts_of(drafted.order, drafted.medication, drafted.dose, drafted.draft.name, None, is_draft=True)
-        )
+        release, name = release_of(drafted.medication), drafted.draft.name
+        own_doses = _doses_of(drafted.order, drafted.medication, drafted.dose)
+        own_parts = tuple([OpioidPart(dose, release, name, None, is_draft=True) for dose in own_doses])
         beside = tuple(self._beside(session.medications_beside(drafted, ("opioid",))))
         replaced = {_key(part) for part in own_parts} | {_key(part) for part in beside if part.is_draft}
         charted = tuple(part for part in beside if not part.is_draft)
@@ -152,28 +152,9 @@ class OpioidView:
     def _of_taken(self, medication: CurrentMedication) -> Iterator[OpioidPart]:
         since = parse_time(medication.since)
         is_order = not isinstance(medication.order, MedicationStatement | MedicationDispense | MedicationAdministration)
-        for part in self._parts_of(
-            medication.order,
-            medication.medication,
-            medication.dose,
-            medication.source,
-            since,
-            is_draft=medication.drafted is not None,
-        ):
-            yield part if is_order else _as_statement(part)
-
-    @staticmethod
-    def _parts_of(
-        order: Order,
-        medication: MedicationIdentity,
-        dose: DailyDose,
-        source: str,
-        since: FhirTime | None,
-        *,
-        is_draft: bool,
-    ) -> Iterator[OpioidPart]:
-        for opioid_dose in _doses_of(order, medication, dose):
-            yield OpioidPart(opioid_dose, release_of(medication), source, since, is_draft)
+        for dose in _doses_of(medication.order, medication.medication, medication.dose):
+            release, is_draft = release_of(medication.medication), medication.drafted is not None
+            yield OpioidPart(dose, release, medication.source, since, is_draft, is_order)
 
 
 def opioid_view(session: PatientSession, drafted: DraftMedication) -> OpioidView:
@@ -224,10 +205,6 @@ def _ordered(parts: Iterable[OpioidPart]) -> Iterator[OpioidPart]:
         elif _key(part) not in ordered | seen:
             seen.add(_key(part))
             yield part
-
-
-def _as_statement(part: OpioidPart) -> OpioidPart:
-    return OpioidPart(part.dose, part.kind, part.source, part.since, part.is_draft, is_order=False)
 
 
 def _lately(record: PatientRecord, days: float, active: Iterable[OpioidPart]) -> Iterator[OpioidPart]:

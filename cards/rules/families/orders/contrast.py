@@ -9,29 +9,25 @@ from typing import Final
 from cards.extension import Fact
 from cards.rules.conditions.condition import Condition, Spec, Truth, members, needs, one_of, some, with_value
 from cards.rules.engine.family import Placeholder, written
-from cards.rules.families.orders.study import worked_out_once
 from cards.rules.patient.context import RuleContext
 from cards.text import decapitalized, plain
 from fhir.mapping.contrast_media import ContrastReaction, contrast_reactions
+from fhir.record.record import PatientRecord
 from fhir.terminology.contrast_media import GADOLINIUM, IODINATED
 
 _CLASSES: Final[Mapping[str, str]] = {"iodinated": IODINATED, "gadolinium": GADOLINIUM}
 _LONGEST_REACTION: Final = 30
 
 
-def _reactions(context: RuleContext, to: str) -> list[ContrastReaction]:
-    return worked_out_once(
-        context,
-        f"contrast {to}",
-        lambda rule_context: list(contrast_reactions(rule_context.session.record, _CLASSES[to])),
-    )
+def _reactions(record: PatientRecord, to: str) -> list[ContrastReaction]:
+    return list(contrast_reactions(record, _CLASSES[to]))
 
 
 def _matching(wanted: Spec, context: RuleContext) -> list[ContrastReaction]:
     how, stated = wanted.get("how"), wanted.get("class_stated")
     return [
         reaction
-        for reaction in _reactions(context, wanted["to"])
+        for reaction in context.session.record.derive(_reactions, wanted["to"])
         if (not how or reaction.how in how) and (stated is None or reaction.is_class_stated is stated)
     ]
 
@@ -65,7 +61,7 @@ def _reaction_of(reaction: ContrastReaction) -> str:
 
 
 def _first_to(to: str) -> Placeholder:
-    first = written(lambda context: next(iter(_reactions(context, to)), None), _reaction_of)
+    first = written(lambda context: next(iter(context.session.record.derive(_reactions, to)), None), _reaction_of)
     return Placeholder(first, "r" * _LONGEST_REACTION)
 
 

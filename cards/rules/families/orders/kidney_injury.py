@@ -46,21 +46,17 @@ class _Rise(Struct, frozen=True):
     before: Measurement
 
 
-def _rise(context: RuleContext) -> _Rise | None:
-    return worked_out_once(context, "creatinine rise", lambda rule_context: _find_rise(rule_context.session.record))
-
-
-def _find_rise(record: PatientRecord) -> _Rise | None:
+def _rise(record: PatientRecord) -> _Rise | None:
     now = record.newest("creatinine")
     if now is None or now.whole_days(record.as_of_epoch) > _RECENT_DAYS or _egfr(record) >= _NORMAL_EGFR:
         return None
-    earlier = [measurement for measurement in _week_before(record, now) if measurement.time.instant < now.time.instant]
-    before = min(earlier, key=lambda measurement: measurement.value, default=None)
+    before = min(_week_before(record, now), key=lambda measurement: measurement.value, default=None)
     return _Rise(now, before) if before is not None and now.value >= (1 + SHARE) * before.value else None
 
 
 def _week_before(record: PatientRecord, newest: Measurement) -> list[Measurement]:
-    return record.measurements_since("creatinine", newest.time.instant - SHARE_SECONDS)
+    since = record.measurements_since("creatinine", newest.time.instant - SHARE_SECONDS)
+    return [measurement for measurement in since if measurement.time.instant < newest.time.instant]
 
 
 def _egfr(record: PatientRecord) -> float:
@@ -75,9 +71,9 @@ def _state(context: RuleContext) -> _State:
 
 
 def _find_state(context: RuleContext) -> _State:
-    if _rise(context) is not None:
-        return "now"
     hit, record = context.session.condition(_KEY), context.session.record
+    if record.derive(_rise) is not None:
+        return "now"
     if hit is None:
         return "unknown" if context.has_condition(_KEY) is None else "none"
     if hit.time is None:
@@ -95,9 +91,7 @@ def _find_state(context: RuleContext) -> _State:
 
 def _is_not_rising(record: PatientRecord, newest: Measurement) -> bool:
     """Whether creatinine has been steady or falling over two days, by at least two values."""
-    earlier = [
-        measurement for measurement in _week_before(record, newest) if measurement.time.instant < newest.time.instant
-    ]
+    earlier = _week_before(record, newest)
     two_days = [
         measurement for measurement in earlier if newest.time.instant - measurement.time.instant <= RISE_SECONDS
     ]
@@ -107,7 +101,7 @@ def _is_not_rising(record: PatientRecord, newest: Measurement) -> bool:
 
 
 def _facts(context: RuleContext) -> list[Fact]:
-    rise = _rise(context)
+    rise = context.session.record.derive(_rise)
     listed = [] if _state(context) == "none" else context.condition_facts(_KEY)
     if rise is None:
         return listed
@@ -127,7 +121,7 @@ def _is(state: _State) -> Callable[[RuleContext], Truth]:
 
 def injury_words(context: RuleContext) -> str:
     """Return what tells of the injury, for a headline."""
-    rise = _rise(context)
+    rise = context.session.record.derive(_rise)
     if rise is None:
         return "Acute kidney injury on the list"
     return (

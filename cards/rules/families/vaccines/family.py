@@ -13,7 +13,7 @@ from cards.rules.patient.context import RuleContext
 from cards.vaccines.course import CONFLICT, TOO_OLD, TOO_YOUNG, DoseStatus, Evaluation
 from cards.vaccines.groups import assess
 from cards.vaccines.knowledge import load_knowledge
-from cards.vaccines.patient import ChartedPerson, GivenDose, read_person
+from cards.vaccines.patient import GivenDose, read_person
 from fhir.mapping.medications.active import ended_medications
 
 _REASONS: Final = {"conflict": CONFLICT, "too_young": TOO_YOUNG, "too_old": TOO_OLD}
@@ -40,10 +40,6 @@ def _drafted_cvx(context: RuleContext) -> str | None:
     return next((_CVX.get(key) or key.removeprefix(_KEY) for key in keys if key in _CVX or key.startswith(_KEY)), None)
 
 
-def _person(context: RuleContext) -> ChartedPerson | None:
-    return context.session.derive(("vaccinated person",), lambda: read_person(context.session.record))
-
-
 def _evaluations(context: RuleContext) -> tuple[tuple[Evaluation, date | None], ...]:
     """Return how the drafted dose is judged in each series that fits, if given today, and when the next one is due."""
     return context.session.derive(("vaccine today", context.drafted), lambda: tuple(_evaluate(context)))
@@ -51,7 +47,7 @@ def _evaluations(context: RuleContext) -> tuple[tuple[Evaluation, date | None], 
 
 def _evaluate(context: RuleContext) -> Iterator[tuple[Evaluation, date | None]]:
     record, cvx = context.session.record, _drafted_cvx(context)
-    charted = _person(context) if cvx is not None else None
+    charted = record.derive(read_person) if cvx is not None else None
     knowledge = load_knowledge()
     if charted is None or cvx not in knowledge.schedule.vaccines:
         return
@@ -94,7 +90,7 @@ def _today_gap(context: RuleContext) -> tuple[str, str] | None:
     """Return why a dose of today is not judged: without an age or a record, or with entries that are not understood."""
     if not context.session.record.was_requested("Immunization"):
         return "vaccines-missing", "the vaccination record is not known."
-    charted = _person(context)
+    charted = context.session.record.derive(read_person)
     if charted is None:
         return "age-missing", "the age is not known."
     unread = "; ".join(refusal.text.removesuffix(".") for refusal in charted.history.unread[:_UNREAD_SHOWN])
@@ -120,7 +116,7 @@ def _antibody_facts(context: RuleContext) -> list[Fact]:
 
 def _earlier(context: RuleContext) -> date | None:
     """Return the day of the last live vaccine before the drafted one."""
-    charted = _person(context)
+    charted = context.session.record.derive(read_person)
     live = {cvx for conflict in load_knowledge().schedule.conflicts for cvx in conflict.previous}
     days = [dose.given for dose in charted.person.doses if dose.cvx in live] if charted is not None else []
     return max(days, default=None)
