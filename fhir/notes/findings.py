@@ -124,20 +124,48 @@ _IN_BRACKETS: Final = re.compile(r"\([^()]*\)")
 # "r/o PE, hx breast cancer": the doubt is of the first; "worry about seizures given his brain metastases", too
 _KNOWN: Final = re.compile(r"(?<!\?)(?<!possible )\b(?:hx|h/o|history|known)(?: of)? $", re.IGNORECASE)
 _GIVEN: Final = re.compile(r"(?<!not )\bgiven (?:his|her|their|known) (?:[a-z]+ )?$", re.IGNORECASE)
-# "Not given his insulin for diabetes": what is denied is the treatment, and what it treats is there
-_TREATED: Final = re.compile(
-    r"(?<!never )(?<!never had )(?<!previous )(?<!prior )(?<!history of )(?<!past )\b(?:insulin|medications?"
-    r"|medicines?|meds|pills|tablets|treatment|therapy|inhalers?|statins?|antibiotics?|abx|steroids?|injections?"
-    r"|chemo(?:therapy)?|radiotherapy|anticoagula\w+|diuretics?|oxygen|(?:declin|refus)\w+ (?:[a-z]+ )?(?:surgery"
-    r"|operation|repair|replacement|ablation|dialysis)|(?P<drug>[a-z]{5,}))(?: (?:was|were|is|are|given|needed"
-    r"|required|indicated|started|taken|prescribed|currently|yet)){0,3} for (?:(?:his|her|their|known|the) ){0,2}$",
+# "Metformin was not started for diabetes", "no cause found for anemia": what is denied is a treatment or the cause
+_LINK: Final = re.compile(r"\b(for|of|behind) ", re.IGNORECASE)
+_BEHIND_LINK: Final = re.compile(
+    r"(?:(?:his|her|their|known|the|this) ){0,2}(?:(?!(?:no|not|nor|denies|without|but|has|had|is|was)\b)"
+    r"[a-z0-9' -]{2,40}(?:, ?(?:and |or )?| and | or |/)){0,4}(?:[a-z-]+ ){0,2}",
+    re.IGNORECASE,
+)
+_NOT: Final = re.compile(r"\b(?:no|not|never|denies|denied|without|declin\w+|refus\w+)\b|n't\b", re.IGNORECASE)
+_TREATMENT: Final = re.compile(
+    r"\b(?:drugs?|medications?|medicines?|meds|pills|tablets|treatments?|therap\w+|insulin|inhalers?|statins?|abx"
+    r"|antibiotics?|steroids?|injections?|infusions?|chemo\w*|radio\w+|radiation|surger\w+|operations?|repair"
+    r"|replacement|ablation|dialysis|transfusions?|anticoagula\w+|diuretics?|oxygen|referrals?|follow-?up"
+    r"|(?:start|resum|refer|admit|treat|operat|prescrib|taken|taking|given|offer|continu|increas|add|initiat|commenc"
+    r"|transfus|hospitali[sz])\w*)\b",
+    re.IGNORECASE,
+)
+_CAUSE: Final = re.compile(
+    r"\b(?:causes?|explanations?|triggers?|reasons?|sources?|a?etiolog\w+|precipitants?)(?: [a-z]+){0,2} $",
+    re.IGNORECASE,
+)
+_INFECTION: Final = re.compile(r"infection|sepsis", re.IGNORECASE)
+"""No source of it was found: it may not be there."""
+# What is looked for or feared, and what was before, is not there because it is not treated.
+_NOT_THERE: Final = re.compile(
+    r"\b(?:evidence|signs?|symptoms?|features?|suggest\w+|suspicio\w+|concerns?|worr\w+|criteria|risks?|fear|test\w*"
+    r"|screen\w*|check\w*|evaluat\w+|investigat\w+|assess\w+|look\w*|search\w*|positive|prophyla\w+|prevent\w+"
+    r"|vaccin\w+|previous|prior|past|history|candidate|support"
+    r"|never (?!(?:been )?(?:hospitali[sz]|admitted|on\b)))\b",
+    re.IGNORECASE,
+)
+_NEVER_OR_NEEDLESS: Final = re.compile(r"\b(?:never|need(?:ed)?|indicat\w+|requir\w+|warrant\w+)\b", re.IGNORECASE)
+_AS_IT_IS_CLEAR: Final = re.compile(
+    r"^,? (?:as|because|since|given)\b[^.;\n]*\b(?:clear|normal|negative|unlikely|viral|excluded|ruled out|no)\b",
     re.IGNORECASE,
 )
 # "+ palpitations, - syncope", "thought to have PE but CTPA excluded this"
-_MINUS: Final = re.compile(r"(?:^|[:,;(.]) ?\+ ?[a-z][^.;\n]*[,;] ?- ?$", re.IGNORECASE)
+_MINUS: Final = re.compile(r"(?:^|[:,;(.]) ?\+ ?(?!ve\b)[a-z][^.;\n]*[,;] ?- ?$", re.IGNORECASE)
 _EXCLUDED_LATER: Final = re.compile(
-    r"^[^.;\n]{0,30}\b(?:but\b[^.;\n]{0,40}(?<!not )\b(?:excluded|ruled out|disproved) (?:this|it|that)\b|(?:this|it"
-    r"|which) (?:was|has been|is) (?:then |later |since )?(?:excluded|ruled out)\b)",
+    r"^(?:[:,] (?=this|it|which)|(?:(?!\b(?:and|or|confirmed)\b)[^.;:,\n]){0,30}\b)"
+    r"(?:but\b[^.;:,\n]{0,40}(?<!not )\b(?:excluded|ruled out"
+    r"|disproved) (?:this|it|that)(?=[,)]|$| (?:on|by|in|with|later)\b)|(?:this|it|which) (?:was|has been|is) (?:then "
+    r"|later |since )?(?:excluded|ruled out)\b)",
     re.IGNORECASE,
 )
 _SCREENED: Final = re.compile(r"\bscreen(?:ing)? for (?:[a-z]+ )?$", re.IGNORECASE)
@@ -149,7 +177,8 @@ _MONTH_PAST: Final = re.compile(
     r"^ (?:in )?(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\b(?! \d{1,2}[ ,]*$)", re.IGNORECASE
 )
 _PROPHYLAXIS: Final = re.compile(
-    r"^ ?(?:prophylaxis|ppx|proph\b|risk|screen(?:ing)?|precautions|free|leaflet|clinic|nurse|team|service|unit|pathway"
+    r"^ ?(?:prophylaxis|prevention|ppx|proph\b|risk|screen(?:ing)?|precautions|free|leaflet|clinic|nurse|team"
+    r"|service|unit|pathway"
     r"|surveillance|awareness|education|advice|contacts?\b|exposure|bloods?\b|swabs?\b|serology|antibod"
     r"|vaccine|vaccination|jab|score|protocol|bundle|scan\b|doppler|work-?up|test(?:s"
     r"|ing)?\b|counsell?ing|assessment|ward|list\b|helpline|charity|consent)",
@@ -173,8 +202,10 @@ _CHILD_CALLED: Final = re.compile(
 )
 # "Mum calling about her 3 year old": the child of the note is the patient
 _OF_CHILD: Final = re.compile(
-    r"\A\W*(?:baby|newborn|infant|neonate) (?:boy |girl )?born\b|\b(?:about|regarding|re:?) (?:(?:her|his|their|the) )?"
-    r"(?:\d{1,2} ?(?:y\.?/?o\b|year|yr|month|week|day|m/?o\b)|child\b|baby\b|infant\b)",
+    r"\A\W*(?:baby|newborn|infant|neonate) (?:boy |girl )?born\b"
+    r"|\b(?:mum|mom|mother|dad|father|parents?|carer|guardian)\b[^.\n]{0,30}"
+    r"\b(?:call|rang|ring|phon|attend|here|present|speak)[a-z]*[^.\n]{0,20}?\b(?:about|regarding|re:?) "
+    r"(?:(?:her|his|their|the) )?(?:\d{1,2} ?(?:y\.?/?o\b|year|yr|month|week|day|m/?o\b)|child\b|baby\b|infant\b)",
     re.IGNORECASE,
 )
 _CHILD: Final = re.compile(r"\W*(?:the )?(?:child|baby|newborn|infant|neonate)\b", re.IGNORECASE)
@@ -204,7 +235,8 @@ _RELATIVE_REPORTS: Final = re.compile(
     re.IGNORECASE,
 )
 _HYPOTHETICAL: Final = re.compile(
-    r"\b(?:if (?!not\b)|should (?:she|he|they|there|you|pt|the patient|any)\b|return (?:to (?:ed|a&e|clinic) )?(?:if"
+    r"\b(?:if (?!not\b)|should (?:she|he|they|there|you|pt|the patient|any)\b|return "
+    r"(?:to (?:the )?(?:ed|er|a&e|clinic|hospital|emergency [a-z]+) )?(?:if"
     r"|for|with)\b|call (?:us |911 |999 |back |gp )?(?:for|if)\b|come back (?:if|for)\b|seek (?:help|advice) (?:if"
     r"|for)\b|watch(?: out)? for\b|look out for\b|in case of\b|risk of\b|risks of\b|risks?:|to prevent\b"
     r"|prevention of\b"
@@ -625,7 +657,7 @@ def _labels(mention: _Mention, on: date) -> tuple[str, str, str]:
         assertion = "negated"
     elif assertion == "negated" and mention.holds_cue:
         assertion = "negated" if _DENIED.search(before) else "affirmed"  # "asbestos exposure": the name holds the cue
-    elif _ends_before(assertion, before):
+    elif _ends_before(assertion, before) or (assertion == "negated" and _is_of_treatment(mention)):
         assertion = "affirmed"
     if assertion == "negated" and _REASON.search(before[-_NEAR:]):
         assertion, temporality = "affirmed", "current"  # "stopped, rash": the cue is of the drug
@@ -645,13 +677,29 @@ def _labels(mention: _Mention, on: date) -> tuple[str, str, str]:
     return assertion, _time(temporality, assertion, mention, on), experiencer
 
 
+def _is_of_treatment(mention: _Mention) -> bool:
+    """Whether what is denied is the treatment of the finding or its cause, and the finding itself is there."""
+    before = mention.before
+    links = [link for link in _LINK.finditer(before) if _BEHIND_LINK.fullmatch(before, link.end())]
+    denials = [denial.start() for denial in _NOT.finditer(before, 0, links[-1].start())] if links else []
+    if not denials or _AS_IT_IS_CLEAR.search(mention.after):
+        return False
+    head = before[denials[-1] : links[-1].start()]
+    if _NOT_THERE.search(head) or (_ACUTE.search(mention.concept) and _NEVER_OR_NEEDLESS.search(head)):
+        return False
+    if _CAUSE.search(head) and not _INFECTION.search(mention.concept):
+        return True
+    is_drug = any(is_name_of_drug(word.lower()) for word in _LETTERS.findall(before, 0, links[-1].start()))
+    return links[-1][1] == "for" and (is_drug or _TREATMENT.search(head) is not None)
+
+
+_LETTERS: Final = re.compile(r"[a-z]{4,}", re.IGNORECASE)
+
+
 def _ends_before(assertion: str, before: str) -> bool:
     """Whether what denies or doubts stands in closed brackets, before a reason or before what is known."""
     if assertion == "possible":
         return _KNOWN.search(before) is not None
-    treated = _TREATED.search(before) if assertion == "negated" else None
-    if treated is not None and (treated["drug"] is None or is_name_of_drug(treated["drug"].lower())):
-        return True
     if assertion == "negated" and any(cue.search(before) for cue in (_FAILS, _GIVEN)):
         return True
     if assertion != "negated" or not _DENIED.search(before):

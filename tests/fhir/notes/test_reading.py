@@ -1,5 +1,6 @@
 """What is read of notes, in notes of our own."""
 
+import re
 import time
 from datetime import date
 
@@ -39,13 +40,20 @@ def test_what_is_denied_feared_or_said_of_others_is_never_of_the_patient(name: s
         "Mother has {}. FH: {}. Her neighbour has {}. The other driver had {}. If {} develops, return. Watch for {}.",
         "Side effects include {}. Screening for {}. Worried about {}. Low suspicion for {}. Rule out {}. {} unlikely.",
         "Thought to have {} but CT excluded this. Screen for {} in May. May have {} like her aunt. + cough, - {}.",
+        "No evidence for {}. No concern for {}. Not tested for {}. No vaccine for {}. Never treated for {}.",
+        "No antibiotics for {} as the film is clear. No aspirin for {} prevention. Return to the ED for {}.",
     )
-    for sentence in " ".join(templates).format(*[name] * 25).split(". "):
+    for sentence in " ".join(templates).format(*[name] * 40).split(". "):
         for finding in _read(f"{sentence[0].upper()}{sentence[1:]}.").findings:
             is_of_patient = (finding.assertion, finding.experiencer) == ("affirmed", "patient")
             assert not (is_of_patient and finding.text.lower() in name), sentence
     present = ("He has {}.", "Presents with {} since Monday.", "Known {}, on treatment.", "{} for 3 days.")
-    for sentence in (*present, "Not on a statin for his {}.", "No antibiotics for {}.", "Not taking her pills for {}."):
+    untreated = (
+        "Not on a statin for his {}. No antibiotics for {}. Not taking her pills for {}. No drugs for {}.",
+        "No cause found for {}. Metformin was not started for {}. She was not referred for {}. No radiation for {}.",
+        "No source of her {} was found. Has {}, PE was considered but this was excluded.",
+    )
+    for sentence in (*present, *re.split(r"(?<=\.) ", " ".join(untreated))):
         assert _read(sentence.format(name)).findings[0].assertion == "affirmed", sentence
 
 
