@@ -165,7 +165,14 @@ def acts_on_whole_body(names: Iterable[str], word: str) -> bool:
     return any(way.fullmatch(word) and not bodies.isdisjoint(names) for way, bodies in _WHOLE_BODY)
 
 
-_SAID_ROUTES: Final = [(row["route"], re.compile(row["words"], re.IGNORECASE)) for row in table_rows("said_routes.csv")]
+_SAID_ROUTES: Final = {
+    only: [
+        (row["route"], re.compile(row["words"], re.IGNORECASE))
+        for row in table_rows("said_routes.csv")
+        if row["only"] == only
+    ]
+    for only in ("", "by percent")
+}
 """The words of a sig for the routes that rules ask for. "Stage IV" and "class IM" are no routes."""
 _PUSHED = re.compile(
     r"\b(?:iv|i\.v\.|e\.v\.|ev|(?:intra|endo)ven\w*) (?:rapid |direct |in |en |als |as (?:a )?)?"
@@ -202,7 +209,7 @@ def said_route(words: str) -> str | None:
     """
     if len(words) > LONGEST_ROUTE_WORDS:
         return None
-    names = [name for name, pattern in _SAID_ROUTES if pattern.search(words)]
+    names = [name for name, pattern in _SAID_ROUTES[""] if pattern.search(words)]
     if len(names) == 2 and "injection" in names:
         # "Inject 40 mg subcutaneously".
         names.remove("injection")
@@ -213,3 +220,16 @@ def said_route(words: str) -> str | None:
     if not names and _RUNS_IN.search(words):
         return RUN_IN
     return names[0] if len(names) == 1 else None
+
+
+def said_place(words: str) -> str | None:
+    """Return "topical" or "vaginal" where the words of a sig say that a product by percent is put there, else None.
+
+    Of any other product a part of the body is where it hurts: "1 tablet daily for pain in both knees".
+
+    >>> said_place("4 g to both knees"), said_place("2 g vaginally"), said_place("2 g IV into the left arm")
+    ('topical', 'vaginal', None)
+    """
+    return next(
+        (place for place, pattern in _SAID_ROUTES["by percent"] if pattern.search(words[:LONGEST_ROUTE_WORDS])), None
+    )

@@ -559,7 +559,7 @@ def number_of_product(identity: MedicationIdentity, amount: DoseAmount, unit: st
 
 def _is_of_product(identity: MedicationIdentity, unit: DoseUnit) -> bool:
     """Grams of an ointment or a gel, or of what is put where it acts by percent, are those of the product."""
-    is_put_on = identity.systemic is False or _PUT_ON.search(identity.route) is not None
+    is_put_on = _PUT_ON.search(identity.route) is not None
     stated = [strength for strength in identity.strengths if strength is not None]
     return unit.factor >= 1000.0 and (
         any(strength.per == "mg" or (strength.unit == "%" and is_put_on) for strength in stated)

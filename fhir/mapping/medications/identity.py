@@ -29,6 +29,7 @@ from fhir.terminology.dosing import (
     days_per_unit,
     dose_unit,
     is_local_route,
+    said_place,
     said_route,
 )
 from fhir.terminology.imported import meaning_of_name
@@ -529,6 +530,9 @@ def _said_by_all(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> s
         return "intravenous"
     if route is not None:
         return route
+    if dosages and any(strength is not None and strength.unit == "%" for strength in identity.strengths):
+        places = {said_place(dosage.text) for dosage in dosages}
+        return places.pop() if len(places) == 1 else None
     rates = (part.rateQuantity for dosage in dosages for part in dosage.doseAndRate)
     return next((RUN_IN for rate in rates if rate is not None and _says_it_runs(rate)), None)
 
