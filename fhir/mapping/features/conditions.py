@@ -1,11 +1,11 @@
-"""Features of the problem list: conditions that are there or not, a pregnancy, tobacco, and the Charlson index."""
+"""Features of the problem list: conditions that are there or not, tobacco, and the Charlson index."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 from fhir.mapping.conditions import ConditionHit, condition_hits, find_condition, problems_of
-from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table, words_of_period
+from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, faults_of_keys, words_of_period
 from fhir.mapping.features.measured import limit_words, read_past_limit
 from fhir.mapping.tobacco import read_smoking_answer
 from fhir.record.datatypes import FhirTime
@@ -15,7 +15,6 @@ from fhir.record.resources import Observation
 from fhir.terminology.conditions import CHARLSON_ITEMS, CONDITION_GROUPS, CharlsonItem
 
 _YEAR, _TWO_YEARS, _QUARTER = 365, 730, 90
-_TABLE = "condition_groups.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,23 +54,7 @@ class HasCondition(YesNoFeature):
 
     def lint(self) -> list[str]:
         """Faults of the declaration; each condition group must be in the table."""
-        faults = Feature.lint(self) if self.groups else [*Feature.lint(self), f"{self.name}: names no condition group"]
-        return faults + not_in_table(self.name, "condition group", self.groups, CONDITION_GROUPS, _TABLE)
-
-
-@dataclass(frozen=True, eq=False)
-class IsPregnant(YesNoFeature):
-    """Whether a pregnancy is going on."""
-
-    elements: ClassVar[tuple[str, ...]] = ("Condition.code",)
-    reads: ClassVar[frozenset[str]] = frozenset({"Condition", "Encounter"})
-
-    def read(self, record: PatientRecord) -> FeatureValue | Missing:
-        """Return the pregnancy as the rules find it (fhir/mapping/pregnancy.py)."""
-        hit = find_condition(record, "pregnancy")
-        if hit is not None:
-            return _of_condition(self, record, hit)
-        return self.not_found(record) if record.was_requested("Condition") else self.not_requested()
+        return Feature.lint(self) + faults_of_keys(self, "condition group", self.groups, CONDITION_GROUPS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +135,7 @@ class CharlsonPoints(Feature):
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """Return the points, with the conditions that give them."""
         if not record.was_requested("Condition"):
-            return Missing(self, "unknown", f"{self.words}: the part of the chart that says so is not available.")
+            return self.not_requested()
         hits = condition_hits(record)
         there = _charlson_items(record)
         families: dict[str, int] = {}
@@ -174,7 +157,7 @@ class CharlsonCount(Feature):
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """Return the number of items."""
         if not record.was_requested("Condition"):
-            return Missing(self, "unknown", f"{self.words}: the diagnoses are not available.")
+            return self.not_requested("the diagnoses are")
         return self.of_chart(record, float(len(_charlson_items(record))), "conditions")
 
 
@@ -221,7 +204,7 @@ FEATURES: tuple[Feature, ...] = (
         groups=("aki",),
         window_days=_QUARTER,
     ),
-    IsPregnant("is_pregnant", "Pregnancy", _EXCLUSION),
+    _has("is_pregnant", "Pregnancy", _EXCLUSION, "pregnancy"),
     _has("has_abnormal_liver", "Cirrhosis or severe liver disease", _AF, "cirrhosis", "liver_severe"),
     _has("has_bled_or_may", "Major bleeding or anemia", _AF, "bleeding_major", "anemia"),
     _has("has_alcohol_use", "Alcohol use disorder", _AF, "alcohol_use_current"),

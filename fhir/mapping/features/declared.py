@@ -23,11 +23,10 @@ from fhir.mapping.features.coded import CodedCondition, CodedProcedure, CodeOrPh
 from fhir.mapping.features.computed import Band, FirstOf, Formula, IsMissing, names_in
 from fhir.mapping.features.conditions import HasCondition
 from fhir.mapping.features.feature import Feature, FeatureFault, map_features
-from fhir.mapping.features.history import MOST_VALUES, History, Statistic, Where, range_of, unit_of
+from fhir.mapping.features.history import MOST_VALUES, History, Statistic, StepValue, Where, range_of, unit_of
 from fhir.mapping.features.measured import Measured
 from fhir.mapping.features.patient import TakesMedication
 from fhir.mapping.features.stays import EarlierUse
-from fhir.mapping.features.steps import StepValue
 from fhir.mapping.stays import emergency_visits_before, outpatient_visits_before, stays_before
 from fhir.record.charts import by_patient, known_at, read_resources
 from fhir.record.facts import ANALYTE_POSITION

@@ -10,10 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import nan
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from fhir.record.facts import Absent, Found, Refused
@@ -167,10 +168,14 @@ class Feature(ABC):
         text = refusal.text if refusal.text.startswith(f"{self.words} ") else f"{self.words}: {refusal.text}"
         return Missing(self, "refused", text, refusal.reason == "implausible", refusal)
 
-    def of_chart(self, record: PatientRecord, value: float, words: str) -> "FeatureValue":
-        """Return a value that rests on the chart as a whole."""
+    def not_requested(self, what: str = "the part of the chart that says so is") -> "Missing":
+        """Missing with the reason "unknown": the part of the chart that would tell was not requested."""
+        return Missing(self, "unknown", f"{self.words}: {what} not available.")
+
+    def of_chart(self, record: PatientRecord, value: float, words: str, element: str = "") -> "FeatureValue":
+        """Return a value that rests on the chart as a whole, or on an element of the Patient."""
         source = f"Patient/{record.patient_id}"
-        return FeatureValue(self, value, record.as_of.date().isoformat(), source, "", value, words)
+        return FeatureValue(self, value, record.as_of.date().isoformat(), source, element, value, words)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,12 +194,7 @@ class YesNoFeature(Feature):
 
     def not_found(self, record: PatientRecord) -> "FeatureValue":
         """Return the value for what was looked for and is not on record: it counts as no, and is shown as not found."""
-        today, source = record.as_of.date().isoformat(), f"Patient/{record.patient_id}"
-        return FeatureValue(self, 0.0, today, source, "", 0.0, NOT_FOUND, is_found=False)
-
-    def not_requested(self) -> "Missing":
-        """Missing with the reason "unknown": the part of the chart that would tell was not requested."""
-        return Missing(self, "unknown", f"{self.words}: the part of the chart that says so is not available.")
+        return replace(self.of_chart(record, 0.0, NOT_FOUND), is_found=False)
 
 
 class FeatureValue(Struct, frozen=True, gc=False):
@@ -265,10 +265,14 @@ def joined_features(vectors: Iterable[FeatureVector]) -> FeatureVector:
     )
 
 
-def not_in_table(name: str, what: str, wanted: Iterable[str], choices: Iterable[str], table: str) -> list[str]:
-    """Return a fault for each wanted key that a table does not have."""
+_TABLES: Final = {"condition group": "condition_groups.csv", "class": "medication_classes.csv"}
+
+
+def faults_of_keys(feature: Feature, what: str, wanted: Iterable[str], choices: Iterable[str]) -> list[str]:
+    """Return a fault for each wanted key that its table does not have; one where none is wanted."""
     unknown = sorted(set(wanted) - set(choices))
-    return [f"{name}: {what} {key!r} is not in tables/{table}" for key in unknown]
+    faults = [f"{feature.name}: {what} {key!r} is not in tables/{_TABLES[what]}" for key in unknown]
+    return faults if wanted else [f"{feature.name}: names no {what}"]
 
 
 def words_of_period(days: int | None) -> str:

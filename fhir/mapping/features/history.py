@@ -25,6 +25,7 @@ Statistic: TypeAlias = Literal[
 ]
 Where: TypeAlias = Literal["anywhere", "in_stays", "outside_stays"]
 MOST_VALUES: Final = 500
+_HOUR_SECONDS: Final = 3600.0
 _ONE_VALUE: Final = frozenset({"newest", "first", "minimum", "maximum"})
 _PLACES: Final[dict[Where, str]] = {
     "anywhere": "",
@@ -70,7 +71,7 @@ class History(Feature):
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """Return the statistic with the dated values that made it; missing where there are too few."""
         if not record.was_requested(self.quantity) or not all(map(record.was_requested, self.resources)):
-            return Missing(self, "unknown", f"{self.words}: the part of the chart that says so is not available.")
+            return self.not_requested()
         values = self._values(record)
         if self.statistic == "number":
             newest = values[0] if values else None
@@ -151,6 +152,29 @@ class History(Feature):
         if of is None:
             return self.of_chart(record, value, words)
         return FeatureValue(self, value, of.time.text, of.source, of.code, value, words)
+
+
+@dataclass(frozen=True, eq=False)
+class StepValue(Feature):
+    """The newest value measured between `begin_hours` and `end_hours` before the moment asked, the end included."""
+
+    begin_hours: float = 0.0
+    end_hours: float = 0.0
+
+    @property
+    def source_words(self) -> str:
+        """The codes, and which hours."""
+        return f"{', '.join(self.codes)}; newest value {self.begin_hours:g} to {self.end_hours:g} hours before"
+
+    def read(self, record: PatientRecord) -> FeatureValue | Missing:
+        """Return the value with its time; missing where nothing was measured in the step."""
+        if not record.was_requested(self.analyte):
+            return self.not_requested()
+        begin, end = (record.as_of_epoch - hours * _HOUR_SECONDS for hours in (self.begin_hours, self.end_hours))
+        for measurement in record.measurements_since(self.analyte, begin):
+            if begin < measurement.time.instant <= end:
+                return self.of_measurement(measurement)
+        return Missing(self, "absent", f"{self.words}: not recorded.")
 
 
 def unit_of(statistic: Statistic, quantity: str) -> str:

@@ -16,8 +16,6 @@ from fhir.terminology.analytes import ANALYTES
 _YEAR, _THREE_YEARS, _FIVE_YEARS, _QUARTER, _THREE_DAYS = 365, 1095, 1825, 90, 3
 # codes/loinc_analytes.csv: default look-back of body height.
 _HEIGHT_WINDOW_DAYS = 1825
-# Glasgow coma scale: 15 is awake and 3 the deepest coma, as 0 and 100 are of SUPPORT's coma score. How the values
-# between them correspond is not published in what is available, so they are missing rather than guessed.
 CKD_EPI_2021_LOINC = "98979-8"
 _CREATININE = "creatinine"
 

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table
+from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, faults_of_keys
 from fhir.mapping.medications.active import presence_of
 from fhir.record.record import PatientRecord
 from fhir.terminology.medications import CLASS_MEMBERS
-
-_TABLE = "medication_classes.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +21,7 @@ class Age(Feature):
         age = record.age_years()
         if age is None:  # those of the record are 0 to 122
             return Missing(self, "absent", "Age is not known: no usable birth date.")
-        today, source = record.as_of.date().isoformat(), f"Patient/{record.patient_id}"
-        return FeatureValue(self, float(age), today, source, "birthDate", age, "a")
+        return self.of_chart(record, float(age), "a", "birthDate")
 
     def show(self, feature_value: FeatureValue) -> str:
         """Return the age as a number."""
@@ -42,9 +39,7 @@ class Sex(Feature):
         sex = record.sex
         if sex is None:
             return Missing(self, "unknown", "Sex is recorded neither as male nor as female.")
-        value = 1.0 if sex == "male" else 0.0
-        today, source = record.as_of.date().isoformat(), f"Patient/{record.patient_id}"
-        return FeatureValue(self, value, today, source, "gender", value, sex)
+        return self.of_chart(record, 1.0 if sex == "male" else 0.0, sex, "gender")
 
     def show(self, feature_value: FeatureValue) -> str:
         """Return the word male or female."""
@@ -83,8 +78,7 @@ class TakesMedication(YesNoFeature):
 
     def lint(self) -> list[str]:
         """Faults of the declaration; each class of medicines must be in the table."""
-        faults = Feature.lint(self) if self.classes else [*Feature.lint(self), f"{self.name}: names no class"]
-        return faults + not_in_table(self.name, "class", self.classes, CLASS_MEMBERS, _TABLE)
+        return Feature.lint(self) + faults_of_keys(self, "class", self.classes, CLASS_MEMBERS)
 
 
 _NHANES = "an ordinary input of NHANES with linked mortality (NCHS public-use files, 1988-2014)"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, not_in_table
+from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, faults_of_keys
 from fhir.mapping.stays import (
     DESTINATIONS,
     YEAR_DAYS,
@@ -53,9 +53,9 @@ class HospitalUse(Feature):
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """Return the number; missing without a stay or without the visits."""
         if not record.was_requested("Encounter"):
-            return Missing(self, "unknown", f"{self.words}: visits and stays are not available.")
+            return self.not_requested("visits and stays are")
         if self.count is procedure_in_stay and not record.was_requested("Procedure"):
-            return Missing(self, "unknown", f"{self.words}: procedures are not available.")
+            return self.not_requested("procedures are")
         stay = current_stay(record)
         if stay is None:
             return Missing(self, "absent", f"{self.words}: no stay in hospital is going on.")
@@ -95,10 +95,8 @@ class EarlierUse(HospitalUse):
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """Return the number, dated by the stay before which it is, else by the call; missing without the visits."""
         if not record.was_requested("Encounter"):
-            return Missing(self, "unknown", f"{self.words}: visits and stays are not available.")
-        stay = current_stay(record)
-        effective = stay.start.text if stay is not None else record.as_of.date().isoformat()
-        return self.counted(self.before(record, stay), effective)
+            return self.not_requested("visits and stays are")
+        return self.counted(self.before(record, current_stay(record)), _start_of_stay(record))
 
     @property
     def counted_by(self) -> Callable[..., StayFact]:
@@ -141,10 +139,7 @@ class StayDiagnosis(YesNoFeature):
 
     def lint(self) -> list[str]:
         """Faults of the declaration; each condition group must be in the table."""
-        faults = Feature.lint(self) if self.groups else [*Feature.lint(self), f"{self.name}: names no condition group"]
-        return faults + not_in_table(
-            self.name, "condition group", self.groups, CONDITION_GROUPS, "condition_groups.csv"
-        )
+        return Feature.lint(self) + faults_of_keys(self, "condition group", self.groups, CONDITION_GROUPS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +166,7 @@ class DischargeDestination(Feature):
 def _diagnoses(record: PatientRecord, feature: Feature) -> list[Condition] | Missing:
     """Return the conditions that name the current stay as their encounter, and are not of a later time than `as_of`."""
     if not record.was_requested("Condition"):
-        return Missing(feature, "unknown", f"{feature.words}: the diagnoses are not available.")
+        return feature.not_requested("the diagnoses are")
     stay = current_stay(record)
     if stay is None:
         return Missing(feature, "absent", f"{feature.words}: no stay in hospital is going on.")

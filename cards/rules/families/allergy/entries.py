@@ -30,26 +30,15 @@ from cards.text import decapitalized, plain
 from fhir.mapping.allergies import Allergy, allergies, allergies_to_class, allergies_to_ingredient, worst_allergy
 from fhir.mapping.medications.active import last_order_after
 from fhir.record.datatypes import FhirTime
+from fhir.record.record import PatientRecord
 from fhir.terminology.allergens import ALLERGEN_CLASSES, allergen_classes_of
 from fhir.terminology.assertions import AssertedText
+from fhir.terminology.medications import Ingredient
 from fhir.terminology.package_tables import package_rows
 
 _LONGEST_REACTION, _LONGEST_NAME = 40, 30
 LONGEST_REACTION, LONGEST_NAME = "r" * _LONGEST_REACTION, "a" * _LONGEST_NAME
 """The longest that a reaction and the name of an allergen become."""
-_MEMBERS = (
-    "to_draft",
-    "to_its_class",
-    "to_what_it_holds",
-    "to_class",
-    "to_ingredient",
-    "grade",
-    "reaction_any",
-    "reaction_none",
-    "allergic",
-    "other_ingredient",
-    "worst",
-)
 _NOT_RECORDED, _DOUBT = "reaction not recorded", ", entry not clear"
 
 
@@ -89,21 +78,18 @@ def to_its_class(context: RuleContext) -> Sequence[Allergy]:
 
     Of some classes the labels exclude whoever reacted to another member: a severe reaction counts there.
     """
-    classes = allergen_classes_of(context.medication.ingredients) - _OWN_RULE
-    if not classes:
-        return ()
-    key = ("allergies to its class", context.medication.rxcuis)
-    return context.session.derive(key, lambda: _of_classes(context, classes))
+    return context.session.record.derive(_to_class_of, context.medication.ingredients)
 
 
-def _of_classes(context: RuleContext, classes: AbstractSet[str]) -> Sequence[Allergy]:
+def _to_class_of(record: PatientRecord, drugs: tuple[Ingredient, ...]) -> Sequence[Allergy]:
+    classes = allergen_classes_of(drugs) - _OWN_RULE
     crosses = {name: ALLERGEN_CLASSES[name].same_class for name in classes - _OWN_REACTIONS}
     crossing = {name for name, how in crosses.items() if how == "yes"}
     crossing_severe = {name for name, how in crosses.items() if how in ("yes", "severe")}
-    drafted = set(context.medication.rxcuis)
+    drafted = {drug.rxcui for drug in drugs}
     return [
         _lowered(allergy, classes)
-        for allergy in allergies(context.session.record)
+        for allergy in (allergies(record) if classes else ())
         if _names(allergy, classes)
         or (
             not (crossing_severe if allergy.grade == "severe" else crossing).isdisjoint(
