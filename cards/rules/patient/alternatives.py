@@ -33,17 +33,19 @@ _HIGHEST: Final = 99
 _OF_WITHDRAWAL: Final = frozenset({"ciwa", "cows"})
 """Scores by which one of several doses is given each hour: they are not added up."""
 _SEVERITY: Final = re.compile(r"\b(mild|moderate|severe|breakthrough)\b", re.IGNORECASE)
-_BOLUS: Final = re.compile(r"\bbolus\b|\bpush\b|\bload|\baptt\b", re.IGNORECASE)
+_BOLUS: Final = re.compile(r"\bbolus\b|\bpush\b|\bivp\b|\bload", re.IGNORECASE)
+_BY_APTT: Final = re.compile(r"\baptt\b", re.IGNORECASE)
+"""Of heparin: a later bolus by the result."""
 _INFUSION: Final = re.compile(
     r"\bcontinuous|\binfus|\bdrip\b|\bover \d+ ?(?:h|hr|hrs|hours?)\b|/ ?(?:h|hr|hour)\b|\bper hour\b", re.IGNORECASE
 )
-_DOSE_OF_BOLUS: Final = re.compile(
-    r"\d ?[a-z%]+(?:/kg)? (?:(?:iv|rapid) )*(?:bolus|push|load)|\b(?:bolus|load(?:ing dose)?)(?: (?:dose|of))*:? ?\d",
+_NO_BOLUS_NOW: Final = re.compile(
+    r"\b(?:if|when|prn|as needed)\b|\baptt ?(?:[<>≤≥\d]|less|under|below)|\bre-?bolus"
+    r"|\b(?:after|following|post|no|without|omit|skip)[ -](?:\w+ ){0,2}(?:bolus|load)",
     re.IGNORECASE,
 )
-_CONDITION: Final = re.compile(
-    r"\bif\b|\bwhen\b|\bprn\b|\bas needed\b|\bre-?bolus|\bprotocol\b|\baptt ?[<>≤≥]", re.IGNORECASE
-)
+"""What is given later, on a condition, or was given."""
+_PARTS: Final = re.compile(r"[;,]|\.(?!\d)|\bthen\b", re.IGNORECASE)
 _DAYS: Final = ("mo", "tu", "we", "th", "fr", "sa", "su")
 _WEEKDAY: Final = (
     r"\b(?:mon(?:days?)?|tue(?:s(?:days?)?)?|wed(?:nesdays?)?|thu(?:r(?:s(?:days?)?)?)?|fri(?:days?)?|sat(?:urdays?)?"
@@ -75,7 +77,7 @@ class _Schedule(Struct, frozen=True):
     is_bolus: bool
     is_infusion: bool
     gives_bolus: bool
-    """Whether it gives the dose of a bolus, and no condition for it."""
+    """Whether it gives a bolus now."""
     scores: Mapping[str, tuple[int, int]]
     severities: frozenset[str]
     weekdays: frozenset[str]
@@ -188,11 +190,13 @@ def _schedule_of(order: Order) -> _Schedule:
 @remembered("orders beside orders", entries=2048, longest=_LONGEST)
 def _schedule(words: str) -> _Schedule:
     ends = [_days(match[1], match[2]) if match[1] else _days(match[4], match[3]) for match in _ENDS.finditer(words)]
+    is_infusion = bool(_INFUSION.search(words))
+    parts = _PARTS.split(words) if is_infusion else [words]
     return _Schedule(
         is_in_place=bool(_IN_PLACE.search(words)),
-        is_bolus=bool(_BOLUS.search(words)),
-        is_infusion=bool(_INFUSION.search(words)),
-        gives_bolus=bool(_DOSE_OF_BOLUS.search(words)) and not _CONDITION.search(words),
+        is_bolus=bool(_BOLUS.search(words) or _BY_APTT.search(words)),
+        is_infusion=is_infusion,
+        gives_bolus=any(_BOLUS.search(part) and not _NO_BOLUS_NOW.search(part) for part in parts),
         scores=_scores(words),
         severities=frozenset(match[0].casefold() for match in _SEVERITY.finditer(words)),
         weekdays=frozenset(_weekdays(words)),

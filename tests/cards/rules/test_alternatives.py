@@ -21,6 +21,8 @@ _TOGETHER = """
 150 mg IV bolus over 10 minutes | 0.5 mg/min continuous infusion after the bolus
 80 units/kg IV bolus once | 18 units/kg/h continuous; bolus 40 units/kg if aPTT < 45 seconds
 40 units/kg IV bolus prn aPTT < 45 seconds | bolus 80 units/kg then 18 units/kg/h IV
+5000 units IV push once | 12 units/kg/h continuous, no initial bolus
+80 units/kg IV bolus once | 18 units/kg/h continuous, re-bolus 40 units/kg per protocol
 5 mg q4h prn pain 4-6 | 10 mg q4h prn pain score 7-10
 """
 _TWICE = """
@@ -38,6 +40,9 @@ _TWICE = """
 bolus 80 units/kg then 18 units/kg/h IV | 80 mg IV bolus then 8 mg/h continuous
 5000 units IV bolus once | bolus 80 units/kg then 18 units/kg/h IV
 80 mg IV push once | 80 mg IV bolus, then 8 mg/hour for 72 hours
+80 units/kg i.v. bolus | 80 units/kg intravenous bolus followed by continuous infusion 18 units/kg/h
+5000 units IVP | IV push per protocol, then 18 units/kg/h; re-bolus if aPTT < 45
+5000 units bolus | loading dose, then 1000 units/h, titrate to aPTT 60-80
 """
 
 
