@@ -102,7 +102,7 @@ def _together(results: Sequence[FollowUp]) -> FollowUp:
     subject = first.name.partition(f" no {first.row.lacking}")[0]
     name = f"{subject} {lacking} on record"
     if len(name) > _NAME_LENGTH:
-        name = f"{subject} {len(results)} treatments are not on record"
+        name = f"{subject} no {first.row.lacking} on record, and {len(results) - 1} more missing"
     return replace(first, name=name, text=f"{lacking} on record; {first.text}")
 
 
@@ -340,7 +340,9 @@ def _findings_under_other_names(record: PatientRecord) -> list[Done]:
 @remembered("entries under other names", entries=4096, longest=400)
 def _tells_elsewhere(words: str, result: str) -> bool:
     """Whether an entry of these words says what a row with `any_entry` looks for."""
-    return any(map(_ELSEWHERE.search, Done("", None, "", words, result=result).named_clauses))
+    return any(
+        map(_ELSEWHERE.search, (*Done("", None, "", words, result=result).named_clauses, (result or words).lower()))
+    )
 
 
 def _as_charted(entry: Done, finding: str) -> str:

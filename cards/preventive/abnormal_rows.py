@@ -187,7 +187,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         is_named_otherwise = self._patterns[2].search(test.words.lower()) is not None
         if is_named_otherwise or (self.positive and test.is_positive is False):
             return None
-        clauses = (test.result.strip().lower(),) if self.of_whole_result else test.clauses
+        clauses = ((test.result or test.words).strip().lower(),) if self.of_whole_result else test.clauses
         is_positive = test.is_positive is True and (len(clauses) <= 1 or not test.result)
         named = test.named_clauses or (f"{test.words.lower()}: ",)
         for clause, named_clause in zip(clauses or (("",) if is_positive else ()), named, strict=False):

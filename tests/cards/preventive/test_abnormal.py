@@ -363,9 +363,16 @@ def test_what_only_resembles_a_treatment_or_a_test_settles_nothing() -> None:
 
 def test_a_treatment_that_is_lacking_is_told_with_what_shows_that_it_is_asked_for() -> None:
     [told] = opened(problem("I50.9"), number("10230-1", 30, "%", "2026-10-01"))
-    assert "Ejection fraction 30 % of 2026-10-01: 4 treatments are not on record" in told.name
+    assert "Ejection fraction 30 % of 2026-10-01: no ACE inhibitor, ARB or ARNI on record, and 3 more" in told.name
     assert "no beta blocker, no aldosterone antagonist, no SGLT2 inhibitor on record" in told.text
     assert [fact.source for fact in told.facts if fact.source and fact.source.startswith("Observation/")]
+
+
+def test_a_fall_of_hemoglobin_ends_at_the_limit_of_the_sex_and_calcium_over_14_is_critical() -> None:
+    fell = number("718-7", 16.5, "g/dL", "2026-09-01"), number("718-7", 12.3, "g/dL", "2026-11-10")
+    assert (rows(*fell), rows(*fell, patient=MAN)) == ([], ["hemoglobin-fall-men"])
+    [calcium] = opened(number("17861-6", 14.1, "mg/dL", "2026-11-19"))
+    assert calcium.row.indicator == "critical"
 
 
 def test_a_refusal_before_the_result_settles_nothing() -> None:
@@ -401,6 +408,10 @@ def test_one_report_is_told_once_by_the_row_that_says_more() -> None:
     words = "mass suspicious for cholangiocarcinoma"
     for study in ("US breast", "MRI liver"):
         assert rows(report(study, "2026-09-01", conclusion=words)) == ["imaging-suspicious"]
+    nodule = report("US thyroid", "2026-09-01", conclusion="2 cm nodule, TR5, suspicious for malignancy")
+    assert rows(nodule) == ["thyroid-nodule-5"]
+    assert rows(report("US thyroid", "2026-09-01", conclusion="nodule of 18 x 9 mm, TI-RADS 4")) == ["thyroid-nodule-4"]
+    assert rows(report("US thyroid", "2026-09-01", conclusion="nodule of 8 mm, TI-RADS 5")) == []
     severe = "Pain is severe as with the last episode"
     assert rows(report("Nurse note", "2026-09-01", conclusion=severe)) == []
 
