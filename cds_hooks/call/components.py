@@ -11,7 +11,7 @@ from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.call.model_versions import ModelVersions
 from cds_hooks.call.prefetch.fetch import PrefetchFetcher
 from cds_hooks.call.protocol.visit_memory import VisitMemory
-from cds_hooks.call.security import Trust
+from cds_hooks.call.security.trust import Trust
 from cds_hooks.call.services import Service
 from cds_hooks.call.services._model import SiteThresholds, site_thresholds
 from cds_hooks.evidence.storage.content import UserNames, open_user_names

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from cds_hooks.call.components import ServerComponents
 from cds_hooks.call.hold_back.released import Released
-from cds_hooks.call.security import TrustedClient
+from cds_hooks.call.security.trust import TrustedClient
 from cds_hooks.call.services import Advisor, Service
 from cds_hooks.call.services._model import Predict
 from cds_hooks.telemetry.tracing import CallTrace

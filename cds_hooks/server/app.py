@@ -31,9 +31,9 @@ from cds_hooks.call.routes.feedback import outcome_routes, protocol_routes
 from cds_hooks.call.routes.health import health_routes
 from cds_hooks.call.routes.hooks import HookRoute
 from cds_hooks.call.routes.summaries import summary_routes
-from cds_hooks.call.security import RegistrableNames, Trust, open_trust
+from cds_hooks.call.security import open_trust
 from cds_hooks.call.security.certificates import authorities_of, ending_certificate
-from cds_hooks.call.security.trust import development_client
+from cds_hooks.call.security.trust import RegistrableNames, Trust, development_client
 from cds_hooks.call.services import Service, by_address, every_service, services_for, versions_for
 from cds_hooks.errors import HookError
 from cds_hooks.evidence.record_views import open_follower

@@ -19,7 +19,7 @@ from cards.fhir_validity import load_fhir_models
 from cds_hooks.call.components import ServerComponents
 from cds_hooks.call.configuration import InForce, service_approval_counts
 from cds_hooks.call.hold_back.restraint import Restraint
-from cds_hooks.call.security import Trust
+from cds_hooks.call.security.trust import Trust
 from cds_hooks.call.services import Service
 from cds_hooks.evidence.decision_views.follow import Follower
 from cds_hooks.evidence.monitor.verifying import keep_verifying

@@ -265,8 +265,6 @@ _READERS = {
     "visit": (Encounter, _visits),
     "kind of visit": (Encounter, _kinds_of_visits),
 }
-KINDS = frozenset(_READERS)
-"""What the column `counts_from` may name."""
 
 
 def _add(

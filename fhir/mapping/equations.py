@@ -19,9 +19,6 @@ Sex: TypeAlias = Literal["male", "female"]
 CKD_EPI_UNIT = "mL/min/{1.73_m2}"
 COCKCROFT_GAULT_UNIT = "mL/min"
 
-CKD_EPI_DOI = "10.1056/NEJMoa2102953"
-COCKCROFT_GAULT_DOI = "10.1159/000180580"
-
 CKD_EPI_KAPPA_MG_DL: Mapping[str, float] = {"female": 0.7, "male": 0.9}
 """The creatinine at which the curve of CKD-EPI 2021 turns."""
 _CKD_EPI_ALPHA: Mapping[str, float] = {"female": -0.241, "male": -0.302}

@@ -139,17 +139,6 @@ def _digest(path: Path, content: bytes) -> str:
     return digest
 
 
-def sources(path: Path) -> tuple[Source, ...]:
-    """Return the files that the index was made of.
-
-    Raises:
-        WrongIndex: There is no such file, it was not written to its end, or it has another format.
-    """
-    connection, of_index = _opened(path, _content_of(path))
-    connection.close()
-    return of_index
-
-
 def _opened(path: Path, content: bytes) -> tuple[sqlite3.Connection, tuple[Source, ...]]:
     """Return the index in memory: a mapped file that somebody shortens in place would end the process."""
     connection = sqlite3.connect(":memory:", check_same_thread=False)

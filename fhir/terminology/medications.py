@@ -38,8 +38,6 @@ from fhir.terminology.medication_strength import Strength, read_strengths
 from fhir.terminology.package_tables import package_rows
 
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
-NDC = "http://hl7.org/fhir/sid/ndc"
-ATC = "http://www.whocc.no/atc"
 # CDC's codes of vaccines. A vaccine has no RxNorm ingredient in our tables: its key is "cvx-" and its code.
 CVX = "http://hl7.org/fhir/sid/cvx"
 VACCINE = "cvx-"

@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 import jwt
 import pytest
 
-from cds_hooks.call.security import Trust, Untrusted, open_trust
+from cds_hooks.call.security import open_trust
+from cds_hooks.call.security.trust import Trust
+from cds_hooks.errors import Untrusted
 from cds_hooks.tools.kit.simulator.signing import SigningKey, new_key
 from tests.cds_hooks.call.security.servers import answering
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for

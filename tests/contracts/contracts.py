@@ -22,7 +22,7 @@ from cards.card import Card, check_card
 from cards.extension import EXTENSION_KEY
 from cds_hooks.call.services import Service, every_service, find_services
 from cds_hooks.people.pages.doors import Door
-from cds_hooks.samples.loader import list_samples, load_draft, load_patient
+from cds_hooks.samples import list_samples, load_draft, load_patient
 from cds_hooks.server.app import create_app
 from cds_hooks.settings import Settings
 from cds_hooks.tools.kit.simulator.chart import Chart, ChartError, resources_of

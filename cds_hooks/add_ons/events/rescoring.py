@@ -27,7 +27,7 @@ from cds_hooks.call.components import ServerComponents
 from cds_hooks.call.dialects import DEVELOPMENT
 from cds_hooks.call.prefetch.template import Template
 from cds_hooks.call.protocol.hooks import ENCOUNTER_DISCHARGE, PATIENT_VIEW
-from cds_hooks.call.security import TrustedClient
+from cds_hooks.call.security.trust import TrustedClient
 from cds_hooks.call.services import Service, every_service, services_for
 from cds_hooks.call.stages import Call, Stopwatch
 from cds_hooks.errors import CallTimedOut, HookError, RecordFailed
@@ -175,25 +175,20 @@ class Rescoring:
         return len(rows)
 
     async def _compute(self, due: Due, client: TrustedClient) -> None:
-        service = self._services.get(due.service)
+        service, body, worklist = self._services.get(due.service), None, None
         if service is not None and not await asyncio.to_thread(self._is_recorded, due.decision_id):
             body = await asyncio.to_thread(self._body, due, service, client.profile.version)
-            if body is None:
-                await asyncio.to_thread(self._settle, due, None)
-                return
+        if service is not None and body is not None:
             try:
                 answer = await invoke(self._call(due, service, client), body)
+                self.computed += 1
+                worklist = len(answer.selected.worklist)
             except (RecordFailed, CallTimedOut):
                 await asyncio.to_thread(self._postpone, due)
                 return
             except HookError as error:
                 log().info("event without an answer", service=due.service, reason=type(error).__name__)
-                await asyncio.to_thread(self._settle, due, None)
-                return
-            self.computed += 1
-            await asyncio.to_thread(self._settle, due, len(answer.selected.worklist))
-            return
-        await asyncio.to_thread(self._settle, due, None)
+        await asyncio.to_thread(self._settle, due, worklist)
 
     def _is_recorded(self, decision_id: str) -> bool:
         url = self._components.settings.database_url

@@ -34,8 +34,8 @@ from cds_hooks.add_ons.events.subscriptions import Subscriber
 from cds_hooks.add_ons.events.watch.running import InterfaceWatch, fold_old_counts
 from cds_hooks.call.components import ServerComponents
 from cds_hooks.call.routes.entrance import BodyReader
-from cds_hooks.call.security import Trust, TrustedClient
 from cds_hooks.call.security.certificates import Certificates
+from cds_hooks.call.security.trust import Trust, TrustedClient
 from cds_hooks.call.services import Service
 from cds_hooks.errors import NotAllowed
 from cds_hooks.settings import Settings

@@ -26,8 +26,8 @@ from cds_hooks.add_ons.events.declaration import SubscriptionFeed
 from cds_hooks.add_ons.events.facts import Effects, Fact
 from cds_hooks.add_ons.events.inbox import Groups, Inbox, Incoming
 from cds_hooks.call.protocol.body import is_nested_deeper
-from cds_hooks.call.security import Trust, TrustedClient
 from cds_hooks.call.security.addresses import OutboundRefused
+from cds_hooks.call.security.trust import Trust, TrustedClient
 from cds_hooks.errors import BadRequest, HookError, NotFound
 from cds_hooks.telemetry.logs import log
 from fhir.record.datatypes import parse_time

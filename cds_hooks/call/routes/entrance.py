@@ -30,8 +30,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cds_hooks.call.computing import PATIENCE_SECONDS
-from cds_hooks.call.security import Trust, TrustedClient
-from cds_hooks.call.security.trust import ProxiedCall
+from cds_hooks.call.security.trust import ProxiedCall, Trust, TrustedClient
 from cds_hooks.errors import (
     CALL_ID,
     BadRequest,

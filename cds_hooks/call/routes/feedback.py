@@ -25,8 +25,7 @@ from cds_hooks.call.components import ServerComponents
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.call.protocol.feedback import MOST_BYTES, MatchedFeedback, match_feedback, read_feedback
 from cds_hooks.call.routes.entrance import ReportIntake
-from cds_hooks.call.security import TrustedClient
-from cds_hooks.call.security.trust import proxied_call
+from cds_hooks.call.security.trust import TrustedClient, proxied_call
 from cds_hooks.call.services import Service
 from cds_hooks.call.trusted_models import AbsentModel
 from cds_hooks.errors import NotFound, RecordFailed

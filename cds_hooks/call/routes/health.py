@@ -13,7 +13,7 @@ from starlette.routing import Route
 from cards.dated import ending
 from cds_hooks.call.components import ServerComponents
 from cds_hooks.call.configuration import service_approval_counts
-from cds_hooks.call.security import Trust
+from cds_hooks.call.security.trust import Trust
 from cds_hooks.call.services import Advisor, Service
 from cds_hooks.call.trusted_models import AbsentModel
 from cds_hooks.errors import ReplayStoreFailed

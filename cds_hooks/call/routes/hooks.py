@@ -23,11 +23,10 @@ from cds_hooks.call.routes.entrance import (
     send_refusal,
     trace_fields,
 )
-from cds_hooks.call.security import Trust, TrustedClient, Untrusted
-from cds_hooks.call.security.trust import proxied_call
+from cds_hooks.call.security.trust import Trust, TrustedClient, proxied_call
 from cds_hooks.call.services import Service
 from cds_hooks.call.stages import SENT_AS_TRIAL, open_call
-from cds_hooks.errors import CALL_ID, BodyTooLarge, HookError, MethodNotAllowed, NotFound, RecordFailed
+from cds_hooks.errors import CALL_ID, BodyTooLarge, HookError, MethodNotAllowed, NotFound, RecordFailed, Untrusted
 from cds_hooks.evidence.storage.decision import RecordUnavailable, are_of_one_call, new_decision_id
 from cds_hooks.evidence.storage.queries import DecisionFilter, find_decisions
 from cds_hooks.server.edge import ARRIVED

@@ -2,23 +2,7 @@
 
 from pathlib import Path
 
-from cds_hooks.call.security.addresses import Budgets, FhirBase, OutboundRefused
 from cds_hooks.call.security.trust import ANONYMOUS, ANY_NAME, DevelopmentTrust, RegistrableNames, Trust, TrustedClient
-from cds_hooks.errors import NotAllowed, ReplayStoreFailed, Untrusted
-
-__all__ = [
-    "ANONYMOUS",
-    "Budgets",
-    "FhirBase",
-    "NotAllowed",
-    "OutboundRefused",
-    "RegistrableNames",
-    "ReplayStoreFailed",
-    "Trust",
-    "TrustedClient",
-    "Untrusted",
-    "open_trust",
-]
 
 
 def open_trust(

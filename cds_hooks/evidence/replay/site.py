@@ -13,8 +13,7 @@ from cds_hooks.call.computing import Computing
 from cds_hooks.call.configuration import Content, InForce, content_in_force, served_versions
 from cds_hooks.call.hold_back.released import Released
 from cds_hooks.call.prefetch.fetch import PrefetchFetcher
-from cds_hooks.call.security import TrustedClient
-from cds_hooks.call.security.trust import DevelopmentTrust, development_client
+from cds_hooks.call.security.trust import DevelopmentTrust, TrustedClient, development_client
 from cds_hooks.call.security.trust_file import read_trust_file
 from cds_hooks.call.services import Service, every_service, services_for, versions_for
 from cds_hooks.call.trusted_models import AbsentModel

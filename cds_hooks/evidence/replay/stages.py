@@ -8,7 +8,7 @@ from cds_hooks.call.prefetch.facts import FactsOfCall
 from cds_hooks.call.prefetch.fetch import FilledPrefetch
 from cds_hooks.call.protocol.originals import Sent
 from cds_hooks.call.protocol.request import CDSRequest, request_of_context
-from cds_hooks.call.security import TrustedClient
+from cds_hooks.call.security.trust import TrustedClient
 from cds_hooks.call.services import Service
 from cds_hooks.call.stages import Call, Stopwatch
 from cds_hooks.evidence.replay.basis import Basis

@@ -107,15 +107,6 @@ def are_of_one_call(decision_id: str, other: str) -> bool:
     return decision_id[19:-4] == other[19:-4]
 
 
-def card_uuid(decision_id: str, card: int) -> str:
-    """Return the uuid of a decision's card; the first card has number 1.
-
-    Raises:
-        ValueError: the number is over 255.
-    """
-    return decision_id[:-4] + _byte(card) + "00"
-
-
 def suggestion_uuid(card: str, suggestion: int) -> str:
     """Return the uuid of a card's suggestion; the first suggestion has number 1.
 
@@ -128,7 +119,7 @@ def suggestion_uuid(card: str, suggestion: int) -> str:
 def numbered_uuid(decision_id: str, number: int) -> str:
     """Return the uuid of the n-th card, suggestion or new order of a decision, counted together from 1.
 
-    Up to 255 it is that of `card_uuid`; above, the last byte is used too, up to 7, which leaves room for `part_uuid`.
+    Above 255 the last byte is used too, up to 7, which leaves room for `part_uuid`.
 
     Raises:
         ValueError: the number is over 2,040.
@@ -140,7 +131,7 @@ def numbered_uuid(decision_id: str, number: int) -> str:
 
 
 def part_uuid(uuid: str, part: int) -> str:
-    """Return the uuid of a part, from 0 to 15, of what `numbered_uuid` or `card_uuid` named; unique in the decision."""
+    """Return the uuid of a part, from 0 to 15, of what `numbered_uuid` named; unique in the decision."""
     if not 0 <= part < _PARTS:
         raise ValueError(f"what is named has up to {_PARTS} parts, not {part + 1}")
     return uuid[:-2] + _byte(128 + int(uuid[-2:], 16) % _ROUNDS * _PARTS + part)

@@ -34,10 +34,9 @@ from joserfc.errors import JoseError
 from msgspec import Struct
 from sqlalchemy import delete, insert, select
 
-from cds_hooks.call.security import TrustedClient
 from cds_hooks.call.security.addresses import BadUrl, Budgets, FhirBase, OutboundRefused, parse_url
 from cds_hooks.call.security.keys import VerificationKey, read_key_set
-from cds_hooks.call.security.trust import Trust
+from cds_hooks.call.security.trust import Trust, TrustedClient
 from cds_hooks.people.access.roles import Role
 from cds_hooks.people.access.sessions import Person
 from cds_hooks.people.access.store import AccessStore, pending

@@ -17,7 +17,7 @@ from typing import Final, Literal
 from msgspec import structs
 
 from cards.card import Card, Link
-from cds_hooks.call.security import TrustedClient
+from cds_hooks.call.security.trust import TrustedClient
 from cds_hooks.settings import Settings
 
 PATH: Final = "/open"

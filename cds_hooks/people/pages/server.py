@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from cds_hooks.call.components import ServerComponents
 from cds_hooks.call.hold_back.released import Key
 from cds_hooks.call.routes.entrance import HostCheck
-from cds_hooks.call.security import Trust
+from cds_hooks.call.security.trust import Trust
 from cds_hooks.call.services import Service, every_service
 from cds_hooks.call.services._model import site_thresholds
 from cds_hooks.errors import CALL_ID, HookError

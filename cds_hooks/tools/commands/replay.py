@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cds_hooks.evidence.storage import Decision, RecordUnavailable, decision_of
+from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable, decision_of
 from cds_hooks.evidence.storage.queries import (
     DecisionFilter,
     count_decisions,
@@ -105,7 +105,8 @@ def _decision_named(url: str, text: str) -> Iterator[Decision]:
 
 
 def _replay(url: str, chosen: Iterator[Decision], total: int, as_of: datetime | None, *, as_json: bool) -> int:
-    from cds_hooks.evidence.replay import Replayer, open_site  # models and rules take a second to load
+    from cds_hooks.evidence.replay.replaying import Replayer
+    from cds_hooks.evidence.replay.site import open_site
     from cds_hooks.people.governance.terminology import use_by_acts
 
     counts: Counter[tuple[str, str]] = Counter()
@@ -135,8 +136,8 @@ def _try_candidate(
     url: str, chosen: Iterator[Decision], total: int, trials: int, against: list[str], *, as_json: bool
 ) -> int:
     """Print what the candidate changes; 1 where a card is more, fewer or another. `trials` are left out."""
-    from cds_hooks.evidence.replay import open_site
     from cds_hooks.evidence.replay.candidates import ChangeReport, NoCandidate, candidate_site, changes
+    from cds_hooks.evidence.replay.site import open_site
     from cds_hooks.people.governance.terminology import use_by_acts
 
     configured = settings().model_copy(update={"database_url": url})

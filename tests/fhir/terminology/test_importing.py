@@ -13,7 +13,7 @@ from fhir.mapping.understanding import Understanding, understand
 from fhir.record import measurement
 from fhir.terminology.analytes import ANALYTE_BY_CODE
 from fhir.terminology.definitions import own_definitions
-from fhir.terminology.imported import LONGEST_NAME, in_use, sources, use_index
+from fhir.terminology.imported import LONGEST_NAME, in_use, use_index
 from fhir.terminology.importing import growth_of_groups, import_releases, snomed_roots
 from fhir.terminology.rf2 import NotARelease
 
@@ -194,7 +194,7 @@ def test_codes_of_the_site_mean_what_its_table_says(index: Path) -> None:
 
 
 def test_the_index_names_its_sources_and_is_the_same_each_time(index: Path, tmp_path: Path) -> None:
-    assert {source.publisher for source in sources(index)} >= {"SNOMED International", "this site"}
+    assert {source.publisher for source in in_use().sources} >= {"SNOMED International", "this site"}
     words = in_use().words
     assert words["SNOMED International sct2_Concept_Snapshot_INT_20260701.txt"] == "20260701"
     assert words["this site ours.csv"] == hashlib.sha256((index.parent / "ours.csv").read_bytes()).hexdigest()[:16]

@@ -7,8 +7,9 @@ medication orders. VXU: vaccinations. Other messages are rejected, with the code
 site declares that they come and are not used.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
@@ -17,11 +18,10 @@ from msgspec.structs import replace
 from cds_hooks.add_ons.events.declaration import V2Feed
 from cds_hooks.add_ons.events.facts import Effects, Fact, Merge
 from cds_hooks.add_ons.events.inbox import Incoming, Taken
-from cds_hooks.add_ons.events.v2.message import Message, Segment, Unreadable, parse_message, split_batch
+from cds_hooks.add_ons.events.v2.message import Message, Segment, Unreadable, groups_of, parse_message, split_batch
 from cds_hooks.add_ons.events.v2.orders import (
-    take_medications,
+    take_orders,
     take_results,
-    take_tests,
     take_vaccinations,
     version_time,
 )
@@ -37,7 +37,7 @@ from cds_hooks.add_ons.events.v2.visits import (
 from cds_hooks.telemetry.logs import log
 
 NO_ID: Final = ""
-Take = Callable[[Message, V2Feed, str, list[Segment], str, Effects], None]
+Take = Callable[[Message, V2Feed, str, Sequence[Segment], str, Effects], None]
 """Adds to the effects what the segments of one patient bring, by the trigger event."""
 
 
@@ -189,12 +189,11 @@ def effects_of(message: Message, feed: V2Feed, now: float) -> Effects:
         return effects
     if take is None:
         raise Unreadable(f"Messages of the type {message.event[:20]} are not taken here.", "200", rejects=True)
-    patients = 0
-    for segments in _by_patient(message):
-        patients += 1
-        patient = patient_number(segments[0], feed)
-        take(message, feed, patient, segments, trigger, effects)
-    if not patients:
+    # what follows a PID is about that patient
+    _, *of_patients = groups_of(message.segments, "PID")
+    for segments in of_patients:
+        take(message, feed, patient_number(segments[0], feed), segments, trigger, effects)
+    if not of_patients:
         raise Unreadable("The message has no PID segment, so it is about nobody.", "101")
     _note_times(effects, now)
     stay = message.first("PV1")
@@ -206,20 +205,6 @@ def effects_of(message: Message, feed: V2Feed, now: float) -> Effects:
 def _trigger(message: Message) -> str:
     evn = message.first("EVN")
     return evn.text(1) if evn is not None else ""
-
-
-def _by_patient(message: Message) -> Iterator[list[Segment]]:
-    """Yield each PID with the segments up to the next one: what follows a PID is about that patient."""
-    group: list[Segment] = []
-    for segment in message.segments:
-        if segment.name == "PID":
-            if group:
-                yield group
-            group = [segment]
-        elif group:
-            group.append(segment)
-    if group:
-        yield group
 
 
 def _message_time(message: Message, feed: V2Feed) -> float:
@@ -235,7 +220,7 @@ def _person(message: Message, feed: V2Feed, patient: str, pid: Segment, effects:
 
 
 def _take_visit(
-    message: Message, feed: V2Feed, patient: str, segments: list[Segment], trigger: str, effects: Effects
+    message: Message, feed: V2Feed, patient: str, segments: Sequence[Segment], trigger: str, effects: Effects
 ) -> None:
     if trigger in _MERGES:
         _take_merge(message, feed, patient, segments, effects)
@@ -255,7 +240,7 @@ def _take_visit(
     take_diagnoses(segments, feed, patient, at, effects)
 
 
-def _take_merge(message: Message, feed: V2Feed, patient: str, segments: list[Segment], effects: Effects) -> None:
+def _take_merge(message: Message, feed: V2Feed, patient: str, segments: Sequence[Segment], effects: Effects) -> None:
     merged = [segment for segment in segments if segment.name == "MRG"]
     if not merged:
         raise Unreadable("A merge has no MRG segment.", "101")
@@ -268,17 +253,17 @@ def _take_merge(message: Message, feed: V2Feed, patient: str, segments: list[Seg
 
 
 def _take_results(
-    message: Message, feed: V2Feed, patient: str, segments: list[Segment], _trigger_event: str, effects: Effects
+    message: Message, feed: V2Feed, patient: str, segments: Sequence[Segment], _trigger_event: str, effects: Effects
 ) -> None:
     _person(message, feed, patient, segments[0], effects, leads=False)
     take_results(message, feed, patient, segments, effects)
 
 
-def _of_person(take: Callable[[list[Segment], V2Feed, str, float, Effects], None]) -> Take:
+def _of_person(take: Callable[[Sequence[Segment], V2Feed, str, float, Effects], None]) -> Take:
     """Return what takes a message that is of no visit: its person where they are new, then what `take` reads."""
 
     def take_both(
-        message: Message, feed: V2Feed, patient: str, segments: list[Segment], _trigger_event: str, effects: Effects
+        message: Message, feed: V2Feed, patient: str, segments: Sequence[Segment], _trigger_event: str, effects: Effects
     ) -> None:
         _person(message, feed, patient, segments[0], effects, leads=False)
         take(segments, feed, patient, _message_time(message, feed), effects)
@@ -286,13 +271,14 @@ def _of_person(take: Callable[[list[Segment], V2Feed, str, float, Effects], None
     return take_both
 
 
+_take_tests: Final = partial(take_orders, names=("OBR", "RXO"))
 _BY_TYPE: Final[dict[str, Take]] = {
     "ADT": _take_visit,
     "ORU": _take_results,
     "OUL": _take_results,
-    "ORM": _of_person(take_tests),
-    "OML": _of_person(take_tests),
-    "RDE": _of_person(take_medications),
+    "ORM": _of_person(_take_tests),
+    "OML": _of_person(_take_tests),
+    "RDE": _of_person(partial(take_orders, names=("RXE",))),
     "VXU": _of_person(take_vaccinations),
 }
 

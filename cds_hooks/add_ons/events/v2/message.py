@@ -8,6 +8,7 @@ standard is noted.
 import codecs
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import hl7
@@ -153,6 +154,12 @@ class Message(Struct):
     def first(self, name: str) -> Segment | None:
         """Return the first segment of this name; None where there is none."""
         return next(self.all(name), None)
+
+
+def groups_of(segments: Sequence[Segment], name: str) -> Iterator[Sequence[Segment]]:
+    """Yield the segments before the first of this name, then each one of it with the segments up to the next."""
+    starts = [at for at, segment in enumerate(segments) if segment.name == name]
+    yield from (segments[start:end] for start, end in pairwise([0, *starts, len(segments)]))
 
 
 def split_batch(content: bytes, charset: str) -> tuple[list[str], list[str]]:

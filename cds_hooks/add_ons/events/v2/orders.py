@@ -8,15 +8,14 @@ Results (ORU, OUL) become Observations by HL7's map of OBX.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta, tzinfo
-from itertools import pairwise
 from math import ceil
 from typing import Any, Final, NamedTuple
 
 from cds_hooks.add_ons.events.declaration import V2Feed
 from cds_hooks.add_ons.events.facts import Effects, Fact, resource_id
-from cds_hooks.add_ons.events.v2.message import Message, Segment, Unreadable
+from cds_hooks.add_ons.events.v2.message import Message, Segment, Unreadable, groups_of
 from cds_hooks.add_ons.events.v2.values import (
     FeedTime,
     code_system,
@@ -35,51 +34,37 @@ _PERIOD_UNITS: Final = {"S": "s", "M": "min", "H": "h", "D": "d", "W": "wk"}
 _TIMES_A_DAY: Final = re.compile("([5-9]|1[0-9]|2[0-4])ID")
 
 
-def take_tests(segments: list[Segment], feed: V2Feed, patient: str, at: float, effects: Effects) -> None:
-    """Add a ServiceRequest for each OBR, and a MedicationRequest for each RXO, with the ORC before it."""
-    for orc, group in _groups(segments):
-        for segment in group:
-            if segment.name == "OBR":
-                _add_order(segment, orc, group, feed, patient, at, effects, "ServiceRequest", 4)
-            elif segment.name == "RXO":
-                _add_order(segment, orc, group, feed, patient, at, effects, "MedicationRequest", 1)
-    if not any(segment.name in ("OBR", "RXO") for segment in segments):
-        raise Unreadable("An order message has no OBR or RXO segment.", "101")
+_ORDERS: Final = {"OBR": ("ServiceRequest", 4), "RXO": ("MedicationRequest", 1), "RXE": ("MedicationRequest", 2)}
+"""What an order of each segment becomes, and the field with the code of what is ordered."""
 
 
-def take_medications(segments: list[Segment], feed: V2Feed, patient: str, at: float, effects: Effects) -> None:
-    """Add a MedicationRequest for each RXE, with the ORC before it.
+def take_orders(
+    segments: Sequence[Segment], feed: V2Feed, patient: str, at: float, effects: Effects, names: Sequence[str]
+) -> None:
+    """Add a ServiceRequest or a MedicationRequest for each segment of these names, with the ORC before it.
 
     Raises:
-        Unreadable: There is no RXE.
+        Unreadable: There is none.
     """
-    for orc, group in _groups(segments):
+    for group in groups_of(segments, "ORC"):
+        orc = next((segment for segment in group if segment.name == "ORC"), None)
         for segment in group:
-            if segment.name == "RXE":
-                _add_order(segment, orc, group, feed, patient, at, effects, "MedicationRequest", 2)
-    if not any(segment.name == "RXE" for segment in segments):
-        raise Unreadable("A pharmacy message has no RXE segment.", "101")
-
-
-def _groups(segments: list[Segment]) -> Iterator[tuple[Segment | None, list[Segment]]]:
-    """Yield each ORC with the segments up to the next one; None with those before the first."""
-    starts = [at for at, segment in enumerate(segments) if segment.name == "ORC"]
-    for start, end in pairwise([0, *starts, len(segments)]):
-        orc = segments[start] if start in starts else None
-        yield orc, segments[start:end]
+            if segment.name in names:
+                _add_order(segment, orc, group, feed, patient, at, effects)
+    if not any(segment.name in names for segment in segments):
+        raise Unreadable(f"An order message has no {' or '.join(names)} segment.", "101")
 
 
 def _add_order(
     segment: Segment,
     orc: Segment | None,
-    group: list[Segment],
+    group: Sequence[Segment],
     feed: V2Feed,
     patient: str,
     at: float,
     effects: Effects,
-    kind: str,
-    code_field: int,
 ) -> None:
+    kind, code_field = _ORDERS[segment.name]
     code = concept(segment, code_field)
     number = (orc.text(2) or orc.text(3)) if orc is not None else ""
     if segment.name == "OBR":
@@ -107,7 +92,7 @@ def _add_order(
     effects.facts.append(Fact(patient, resource, at, key=key))
 
 
-def _dose(order: Segment, group: list[Segment], feed: V2Feed, effects: Effects) -> dict[str, Any]:
+def _dose(order: Segment, group: Sequence[Segment], feed: V2Feed, effects: Effects) -> dict[str, Any]:
     """Return how much where one amount in one unit is ordered, how often and by which route; ranges stay text.
 
     Of two repeat patterns, or two routes, neither is taken: whether both hold or one of them is not said.
@@ -204,7 +189,7 @@ def _how_often(pattern: str, course: _Course, feed: V2Feed) -> dict[str, Any]:
     return dosage | ({"timing": timing} if timing else {})
 
 
-def take_vaccinations(segments: list[Segment], feed: V2Feed, patient: str, at: float, effects: Effects) -> None:
+def take_vaccinations(segments: Sequence[Segment], feed: V2Feed, patient: str, at: float, effects: Effects) -> None:
     """Add an Immunization for each RXA.
 
     Raises:
@@ -256,7 +241,7 @@ _TAKEN_BACK_RANK: Final = 4
 _UNITS: Final = {loinc: analyte for analyte in ANALYTES.values() for loinc in analyte.loinc}
 
 
-def take_results(message: Message, feed: V2Feed, patient: str, segments: list[Segment], effects: Effects) -> None:
+def take_results(message: Message, feed: V2Feed, patient: str, segments: Sequence[Segment], effects: Effects) -> None:
     """Add the Observations of one patient's OBR and OBX segments.
 
     Raises:

@@ -1,7 +1,7 @@
 """Maps PID, PV1, AL1 and DG1 to Patient, Encounter, AllergyIntolerance and Condition."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from cds_hooks.add_ons.events.declaration import V2Feed
@@ -168,7 +168,7 @@ def _utc(epoch: float) -> str:
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds")
 
 
-def take_allergies(segments: list[Segment], feed: V2Feed, patient: str, at: float, effects: Effects) -> None:
+def take_allergies(segments: Sequence[Segment], feed: V2Feed, patient: str, at: float, effects: Effects) -> None:
     """Add an AllergyIntolerance for each AL1 segment."""
     for segment in segments:
         code = concept(segment, 3) if segment.name == "AL1" else None
@@ -201,7 +201,7 @@ def take_allergies(segments: list[Segment], feed: V2Feed, patient: str, at: floa
         effects.facts.append(Fact(patient, resource, at, key=key))
 
 
-def take_diagnoses(segments: list[Segment], feed: V2Feed, patient: str, at: float, effects: Effects) -> None:
+def take_diagnoses(segments: Sequence[Segment], feed: V2Feed, patient: str, at: float, effects: Effects) -> None:
     """Add a Condition for each DG1 segment; what is not a final diagnosis (DG1-6) is provisional."""
     for segment in segments:
         code = concept(segment, 3) if segment.name == "DG1" else None

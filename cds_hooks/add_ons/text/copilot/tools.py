@@ -22,8 +22,7 @@ from msgspec import Struct
 from cards.rules.engine.governance import all_rule_versions
 from cds_hooks.add_ons.text.chart import shown
 from cds_hooks.add_ons.text.summary import summarise
-from cds_hooks.evidence.storage import decision_of
-from cds_hooks.evidence.storage.decision import RecordUnavailable
+from cds_hooks.evidence.storage.decision import RecordUnavailable, decision_of
 from cds_hooks.evidence.storage.entries import add_event
 from cds_hooks.evidence.storage.queries import get_decision
 from cds_hooks.evidence.storage.sent import read_response

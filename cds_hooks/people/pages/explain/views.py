@@ -25,9 +25,8 @@ from starlette.routing import Route
 
 from cards.card import OVERRIDE_SYSTEM
 from cds_hooks.call.routes.feedback import remember_answers
-from cds_hooks.evidence.storage import Decision, decision_of
 from cds_hooks.evidence.storage.database import parse_url
-from cds_hooks.evidence.storage.decision import ANSWERED_ON_PAGE, FeedbackItem, is_trial
+from cds_hooks.evidence.storage.decision import ANSWERED_ON_PAGE, Decision, FeedbackItem, decision_of, is_trial
 from cds_hooks.evidence.storage.outcomes import Outcome, outcomes_of
 from cds_hooks.evidence.storage.queries import (
     DecisionFilter,

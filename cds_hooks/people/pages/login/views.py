@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cds_hooks.evidence.storage import Decision, decision_of
+from cds_hooks.evidence.storage.decision import Decision, decision_of
 from cds_hooks.evidence.storage.entries import add_event
 from cds_hooks.evidence.storage.queries import get_decision
 from cds_hooks.people.access.accounts import (

@@ -23,7 +23,7 @@ from cards.compose.model import in_100
 from cds_hooks.call.hold_back.history import PERIOD_DAYS
 from cds_hooks.evidence.decision_views.file import Mark, Views
 from cds_hooks.evidence.decision_views.follow import Follower
-from cds_hooks.evidence.storage import decision_of
+from cds_hooks.evidence.storage.decision import decision_of
 from cds_hooks.evidence.storage.entries import add_event
 from cds_hooks.people.pages.server import PageServer, posted
 from cds_hooks.people.web.numbers import format_time

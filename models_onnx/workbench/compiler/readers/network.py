@@ -28,7 +28,6 @@ from models_onnx.artifact.onnx_file import refuse_unsafe
 from models_onnx.errors import CompileRefused
 from models_onnx.serving.runtime import RUN_ERRORS, session_of
 from models_onnx.workbench.compiler.graph import DOUBLE, FLOAT, INT64, ML_DOMAIN, ML_OPSET, OPSET, SECOND_AXIS, Graph
-from models_onnx.workbench.compiler.link import LOGIT
 
 Array = NDArray[np.float64]
 Scale = Literal["probability", "log odds"]
@@ -154,11 +153,6 @@ class Network:
         """Return the answer [N] for rows [N, F], NaN where a whole number is missing."""
         table = self._columns(values)
         return table[:, 1] - table[:, 0] if self.columns == 2 and self.scale == "log odds" else table[:, -1]
-
-    def probabilities(self, values: Array) -> Array:
-        """Return the probability of each row [N, F], as the file itself computes it; NaN of what it does not take."""
-        answers = self.answers(values)
-        return answers if self.scale == "probability" else LOGIT.probability(answers)
 
     def write(self, graph: Graph, values: str) -> str:
         """Write the network on float32 tensors [N, F] and return its answers, float64 [N, 1]."""

@@ -17,8 +17,8 @@ from cds_hooks.add_ons.events.inbox import Inbox
 from cds_hooks.add_ons.events.rescoring import ReadFacts, Rescoring
 from cds_hooks.call.components import ServerComponents, open_components
 from cds_hooks.call.configuration import served_versions
-from cds_hooks.call.security import RegistrableNames, open_trust
-from cds_hooks.call.security.trust import NO_SERVICE, development_client
+from cds_hooks.call.security import open_trust
+from cds_hooks.call.security.trust import NO_SERVICE, RegistrableNames, development_client
 from cds_hooks.call.services import Service, services_for, versions_for
 from cds_hooks.evidence.storage.queries import read_rows
 from cds_hooks.evidence.storage.tables import decisions

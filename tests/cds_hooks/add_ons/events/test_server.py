@@ -19,7 +19,7 @@ from cds_hooks.add_ons.events.inbox import Inbox
 from cds_hooks.add_ons.events.mllp import framed
 from cds_hooks.add_ons.events.rescoring import Rescoring
 from cds_hooks.add_ons.events.runner import check_declaration
-from cds_hooks.call.security import ANONYMOUS, TrustedClient
+from cds_hooks.call.security.trust import ANONYMOUS, TrustedClient
 from cds_hooks.call.services import services_for
 from cds_hooks.settings import Settings
 from tests.cds_hooks.add_ons.events.messages import NOW, message, run_async

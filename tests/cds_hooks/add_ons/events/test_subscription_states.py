@@ -15,7 +15,8 @@ from cds_hooks.add_ons.events.declaration import SubscriptionFeed
 from cds_hooks.add_ons.events.facts import chart_of
 from cds_hooks.add_ons.events.inbox import Groups, Inbox
 from cds_hooks.add_ons.events.subscriptions import Subscriber, read_notification
-from cds_hooks.call.security import RegistrableNames, open_trust
+from cds_hooks.call.security import open_trust
+from cds_hooks.call.security.trust import RegistrableNames
 from cds_hooks.errors import BadRequest, HookError
 from cds_hooks.settings import Settings
 from tests.cds_hooks.add_ons.events.messages import NOW, run_async

@@ -13,8 +13,10 @@ from cds_hooks.add_ons.text.disagreements import CardWords, words_of_card
 from cds_hooks.call.answer import invoke
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.call.stages import open_call
-from cds_hooks.evidence.replay import Replayer, open_site
-from cds_hooks.evidence.storage import new_decision_id, open_decision_log
+from cds_hooks.evidence.replay.replaying import Replayer
+from cds_hooks.evidence.replay.site import open_site
+from cds_hooks.evidence.storage.decision import new_decision_id
+from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.evidence.storage.queries import get_decisions
 from cds_hooks.settings import Settings
 from tests.cds_hooks.add_ons.text.charts import Resource, allergy, condition, drug, note

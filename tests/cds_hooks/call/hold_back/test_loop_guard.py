@@ -12,7 +12,8 @@ from cards.card import Action, Card, Indicator, Source, Suggestion
 from cards.extension import EXTENSION_KEY, CardExtension, Fact, FindingReference
 from cds_hooks.call.hold_back.checks import Caller
 from cds_hooks.call.hold_back.history import answer_event
-from cds_hooks.evidence.replay import Replayer, open_site
+from cds_hooks.evidence.replay.replaying import Replayer
+from cds_hooks.evidence.replay.site import open_site
 from cds_hooks.evidence.storage.content import use_content_keys
 from cds_hooks.evidence.storage.sent import SentCard
 from cds_hooks.settings import Settings

@@ -9,7 +9,8 @@ from time import process_time
 
 import pytest
 
-from cds_hooks.evidence.replay import Replayer, open_site
+from cds_hooks.evidence.replay.replaying import Replayer
+from cds_hooks.evidence.replay.site import open_site
 from cds_hooks.settings import Settings
 from tests.cds_hooks.call.services.coverage_calls import (
     Json,

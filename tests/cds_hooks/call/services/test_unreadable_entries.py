@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cds_hooks.call.services import find_services
-from cds_hooks.samples.loader import list_samples
+from cds_hooks.samples import list_samples
 from cds_hooks.tools.kit.simulator.chart import ChartError
 from tests.cds_hooks.calls import client, request_for
 

@@ -12,8 +12,8 @@ from cds_hooks.evidence.audit.retention import remove_old, retention_runs, verif
 from cds_hooks.evidence.audit.seals import add_seal, read_seals
 from cds_hooks.evidence.audit.transfer import back_up, restore
 from cds_hooks.evidence.audit.verification import Audit, audit
-from cds_hooks.evidence.storage import Decision, RecordUnavailable
 from cds_hooks.evidence.storage.database import engine_for, parse_url
+from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable
 from cds_hooks.evidence.storage.queries import feedback_on, get_decision
 from cds_hooks.evidence.storage.tables import removals
 from models_onnx.artifact.keys import Signer, local_signer

@@ -19,10 +19,10 @@ from cds_hooks.evidence.audit.seals import RecordCut, Sealing, SealsUnusable, ad
 from cds_hooks.evidence.audit.verification import Audit, audit
 from cds_hooks.evidence.monitor.book import CountBook
 from cds_hooks.evidence.monitor.verifying import verify
-from cds_hooks.evidence.storage import open_decision_log
 from cds_hooks.evidence.storage.chain import NOTHING_BEFORE, link_hash, row_digest
 from cds_hooks.evidence.storage.database import engine_for, parse_url, reading_engine
 from cds_hooks.evidence.storage.entries import add_event
+from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.evidence.storage.tables import chain, decisions, plain_table
 from cds_hooks.telemetry.metrics import Metrics
 from cds_hooks.telemetry.metrics.page import page_of

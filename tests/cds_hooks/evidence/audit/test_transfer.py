@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from cds_hooks.evidence.audit.seals import add_seal, read_seals
 from cds_hooks.evidence.audit.transfer import audit_event, back_up, export, restore
 from cds_hooks.evidence.audit.verification import audit
-from cds_hooks.evidence.storage import Decision, RecordUnavailable
+from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable
 from cds_hooks.evidence.storage.queries import DecisionFilter, feedback_on
 from cds_hooks.people.web.files import csv_of
 from models_onnx.artifact.keys import local_signer

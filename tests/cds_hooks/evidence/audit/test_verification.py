@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import text
 
 from cds_hooks.evidence.audit.verification import audit
-from cds_hooks.evidence.storage import Decision, open_decision_log
 from cds_hooks.evidence.storage.database import engine_for, parse_url
+from cds_hooks.evidence.storage.decision import Decision
+from cds_hooks.evidence.storage.opening import open_decision_log
 from tests.cds_hooks.evidence.storage.samples import a_decision, append_together, store
 from tests.each import each_row
 

@@ -9,8 +9,7 @@ import pytest
 
 from cds_hooks.evidence.decision_views.file import Views
 from cds_hooks.evidence.decision_views.follow import Batch, Follower, Projection
-from cds_hooks.evidence.storage import card_uuid, new_decision_id
-from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable
+from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable, new_decision_id, numbered_uuid
 from tests.cds_hooks.evidence.storage.samples import a_decision, store
 from tests.live import record_in
 
@@ -42,7 +41,7 @@ def taken(follower: Follower) -> list[str]:
 
 def _shown_to(patient: str) -> Decision:
     made = new_decision_id()
-    response = json.dumps({"cards": [{"uuid": card_uuid(made, 1)}]}).encode()
+    response = json.dumps({"cards": [{"uuid": numbered_uuid(made, 1)}]}).encode()
     return a_decision(id=made, patient=patient, response=response)
 
 

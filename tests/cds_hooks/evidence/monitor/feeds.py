@@ -10,8 +10,9 @@ from math import exp
 from random import Random
 from typing import Any
 
-from cds_hooks.evidence.storage import Decision, FeedbackItem, card_uuid, open_decision_log
 from cds_hooks.evidence.storage.database import parse_url
+from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, numbered_uuid
+from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.evidence.storage.queries import store_feedback
 
 FIRST = date(2026, 8, 3)
@@ -116,7 +117,7 @@ async def write(url: str, calls: Sequence[Call], client: str = "north") -> None:
     for call in (call for call in calls if call.number % 6 == 0):
         received = int(call.at.timestamp() * 1e6) + 90_000_000
         at_client = datetime.fromtimestamp(received / 1e6 - call.given, UTC).isoformat()
-        card = card_uuid(decision_of(call, client).id, 1)
+        card = numbered_uuid(decision_of(call, client).id, 1)
         answers.append(FeedbackItem(card, SERVICE, client, "accepted", at_client, received))
     for start in range(0, len(answers), 500):
         store_feedback(parse_url(url), answers[start : start + 500])

@@ -18,8 +18,9 @@ from cds_hooks.evidence.monitor.report import report_of
 from cds_hooks.evidence.monitor.window import Window
 from cds_hooks.evidence.outcomes.labels import Label
 from cds_hooks.evidence.record_views import open_follower
-from cds_hooks.evidence.storage import Decision, FeedbackItem, card_uuid, new_decision_id, open_decision_log
 from cds_hooks.evidence.storage.database import parse_url
+from cds_hooks.evidence.storage.decision import Decision, FeedbackItem, new_decision_id, numbered_uuid
+from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.evidence.storage.queries import store_feedback
 from models_onnx.artifact.manifest import InputDistribution
 from models_onnx.monitoring.figure import Family, Figure, Incident, State
@@ -78,7 +79,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> str:
         rows = month()
         for start in range(0, len(rows), 1000):
             await asyncio.gather(*(log.append(row) for row in rows[start : start + 1000]))
-        card, received = card_uuid(rows[0].id, 1), rows[0].decided_at
+        card, received = numbered_uuid(rows[0].id, 1), rows[0].decided_at
         item = FeedbackItem(card, "planning-conversation", "north", "accepted", "2026-09-01T09:00:00Z", received)
         store_feedback(parse_url(url), [item])
         await log.close()

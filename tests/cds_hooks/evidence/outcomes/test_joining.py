@@ -14,7 +14,7 @@ from cds_hooks.errors import HookError
 from cds_hooks.evidence.outcomes.joining import Joined, Sender, join_reports
 from cds_hooks.evidence.outcomes.labels import Label
 from cds_hooks.evidence.outcomes.report import Report, checked_report, read_reports
-from cds_hooks.evidence.storage import Decision, card_uuid
+from cds_hooks.evidence.storage.decision import Decision, numbered_uuid
 from tests.cds_hooks.evidence.storage.samples import a_decision, store
 from tests.each import each_row, for_rows
 
@@ -63,7 +63,7 @@ def test_of_another_clients_decision_nobody_learns_that_it_is_there(sqlite_url: 
         sqlite_url,
         {"prediction": theirs.id, "outcome": "yes"},
         {"prediction": unknown, "outcome": "yes"},
-        {"card": card_uuid(theirs.id, 1), "order": "changed"},
+        {"card": numbered_uuid(theirs.id, 1), "order": "changed"},
         {"patient": "p1", "event": "death", "at": "2026-04-01"},
     )
     assert found.items == []
@@ -123,7 +123,7 @@ def test_what_has_not_happened_yet_is_not_taken_in(sqlite_url: str) -> None:
 
 def test_every_model_of_an_opening_gets_its_outcomes(sqlite_url: str) -> None:
     opening = decided("mortality readmission")
-    card = {"uuid": card_uuid(opening.id, 2), "extension": {EXTENSION_KEY: {"model": {"id": "readmission"}}}}
+    card = {"uuid": numbered_uuid(opening.id, 2), "extension": {EXTENSION_KEY: {"model": {"id": "readmission"}}}}
     opening = replace(opening, response=json.dumps({"cards": [card]}).encode())
     record(sqlite_url, opening)
     found = join(

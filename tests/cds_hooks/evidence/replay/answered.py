@@ -13,8 +13,10 @@ from cds_hooks.call.answer import invoke
 from cds_hooks.call.hold_back.restraint import Restraint
 from cds_hooks.call.stages import open_call
 from cds_hooks.errors import HookError
-from cds_hooks.evidence.replay import Replayer, ReplaySite, Verdict, open_site
-from cds_hooks.evidence.storage import Decision, new_decision_id, open_decision_log
+from cds_hooks.evidence.replay.replaying import Replayer, Verdict
+from cds_hooks.evidence.replay.site import ReplaySite, open_site
+from cds_hooks.evidence.storage.decision import Decision, new_decision_id
+from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.evidence.storage.queries import get_decisions
 from cds_hooks.samples import list_samples, load_draft, load_patient
 from cds_hooks.settings import Settings

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 import pytest
 from msgspec import structs
 
-from cds_hooks.evidence.replay import Replayer, ReplaySite, Verdict
 from cds_hooks.evidence.replay.candidates import Change, candidate_site, changes
-from cds_hooks.evidence.storage import Decision
+from cds_hooks.evidence.replay.replaying import Replayer, Verdict
+from cds_hooks.evidence.replay.site import ReplaySite
 from cds_hooks.evidence.storage.content import use_content_keys
+from cds_hooks.evidence.storage.decision import Decision
 from cds_hooks.settings import Settings
 from tests.cds_hooks.calls import ORDERS, PLANNING, request_for
 from tests.cds_hooks.evidence.replay.answered import answered, record_at, site

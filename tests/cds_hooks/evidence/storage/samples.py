@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from cds_hooks.evidence.storage import Decision, DecisionLog, FeedbackItem, card_uuid, new_decision_id
 from cds_hooks.evidence.storage.database import parse_url
+from cds_hooks.evidence.storage.decision import Decision, DecisionLog, FeedbackItem, new_decision_id, numbered_uuid
 from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.evidence.storage.queries import store_feedback
 
@@ -38,7 +38,7 @@ def a_decision(**changes: Any) -> Decision:
 def some_feedback(decision_id: str, **changes: Any) -> FeedbackItem:
     """A clinician overrode the decision's first card."""
     item = FeedbackItem(
-        card=card_uuid(decision_id, 1),
+        card=numbered_uuid(decision_id, 1),
         service="planning",
         client="a hospital",
         outcome="overridden",

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import LargeBinary, select, type_coerce
 
 from cds_hooks.evidence.audit.verification import audit
-from cds_hooks.evidence.storage import RecordUnavailable, content
+from cds_hooks.evidence.storage import content
 from cds_hooks.evidence.storage.content import use_content_keys
+from cds_hooks.evidence.storage.decision import RecordUnavailable
 from cds_hooks.evidence.storage.queries import feedback_on, get_decision, read_rows
 from cds_hooks.evidence.storage.tables import decisions
 from tests.cds_hooks.evidence.storage.samples import a_decision, store

@@ -13,10 +13,10 @@ from cds_hooks.evidence.audit.retention import remove_old
 from cds_hooks.evidence.audit.seals import add_seal, read_seals
 from cds_hooks.evidence.audit.transfer import back_up, export, restore
 from cds_hooks.evidence.audit.verification import audit
-from cds_hooks.evidence.storage import Decision, RecordUnavailable, open_decision_log
 from cds_hooks.evidence.storage.content import load_content, use_content_keys
 from cds_hooks.evidence.storage.database import engine_for, parse_url
-from cds_hooks.evidence.storage.decision import StoredChart, chart_hash
+from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable, StoredChart, chart_hash
+from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.evidence.storage.queries import DecisionFilter, charts_of, facts_of, get_decision, read_rows
 from cds_hooks.evidence.storage.tables import charts, decisions
 from models_onnx.artifact.keys import local_signer

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from cds_hooks.evidence.audit.verification import audit
-from cds_hooks.evidence.storage import open_decision_log
+from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.evidence.storage.queries import get_decision, read_rows
 from cds_hooks.evidence.storage.tables import decisions
 from tests.cds_hooks.evidence.storage.samples import a_decision

@@ -13,8 +13,8 @@ from cds_hooks.evidence.audit.retention import remove_old
 from cds_hooks.evidence.audit.seals import add_seal, read_seals
 from cds_hooks.evidence.audit.transfer import back_up, restore
 from cds_hooks.evidence.audit.verification import Audit, audit
-from cds_hooks.evidence.storage import Decision
 from cds_hooks.evidence.storage.database import engine_for, parse_url
+from cds_hooks.evidence.storage.decision import Decision
 from cds_hooks.evidence.storage.outcomes import Outcome, completed, outcomes_of, store_outcomes
 from models_onnx.artifact.keys import Signer, local_signer
 from tests.cds_hooks.evidence.storage.samples import a_decision, store

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import make_url
 
 from cds_hooks.evidence.audit.verification import audit
-from cds_hooks.evidence.storage import RecordUnavailable, open_decision_log
 from cds_hooks.evidence.storage.database import parse_url
-from cds_hooks.evidence.storage.decision import FeedbackItem
+from cds_hooks.evidence.storage.decision import FeedbackItem, RecordUnavailable
+from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.evidence.storage.postgres import PostgresDecisionLog
 from cds_hooks.evidence.storage.queries import store_feedback
 from tests.cds_hooks.evidence.storage.samples import a_decision, append_together

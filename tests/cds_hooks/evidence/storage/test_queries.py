@@ -2,8 +2,8 @@
 
 import pytest
 
-from cds_hooks.evidence.storage import Decision, RecordUnavailable, new_decision_id
 from cds_hooks.evidence.storage.database import parse_url
+from cds_hooks.evidence.storage.decision import Decision, RecordUnavailable, new_decision_id
 from cds_hooks.evidence.storage.queries import get_decision, store_feedback
 from tests.cds_hooks.evidence.storage.samples import a_decision, some_feedback, store
 from tests.recorded import list_decisions

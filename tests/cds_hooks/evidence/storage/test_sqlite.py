@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import select
 
 from cds_hooks.evidence.audit.verification import audit
-from cds_hooks.evidence.storage import DecisionLog, RecordUnavailable, open_decision_log, sqlite
+from cds_hooks.evidence.storage import sqlite
+from cds_hooks.evidence.storage.decision import DecisionLog, RecordUnavailable
+from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.evidence.storage.queries import read_rows
 from cds_hooks.evidence.storage.tables import decisions
 from tests.cds_hooks.evidence.storage.samples import a_decision, append_together

@@ -9,7 +9,8 @@ import sys
 
 import uvloop
 
-from cds_hooks.evidence.storage import RecordUnavailable, open_decision_log
+from cds_hooks.evidence.storage.decision import RecordUnavailable
+from cds_hooks.evidence.storage.opening import open_decision_log
 from tests.cds_hooks.evidence.storage.samples import a_decision
 
 _CALLERS = 16

@@ -40,7 +40,7 @@ BEN = LoggedIn("Ben Ray", "oidc 7-ben", ISSUER, frozenset({"approver", "viewer"}
 CARA = LoggedIn("Cara Dow", "oidc 8-cara", ISSUER, frozenset({"approver"}))
 
 
-def signatory(person: LoggedIn, role: str = "") -> dict[str, str]:
+def signatory(person: LoggedIn, role: str = "") -> dict[str, Any]:
     """The members that say who did it."""
     role = role or min(person.roles - {"viewer"})
     body: dict[str, str] = to_builtins(Signatory(by=person.name, role=role, person=person.person, issuer=person.issuer))

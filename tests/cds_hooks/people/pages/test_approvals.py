@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from cards.rules.engine.governance import NEEDS_NOTE, all_rule_versions
-from cds_hooks.evidence.storage import Decision, new_decision_id, open_decision_log
+from cds_hooks.evidence.storage.decision import Decision, new_decision_id
+from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.people.access.accounts import disable_account
 from cds_hooks.people.pages.rules.views import LEAST_PREDICTIONS, MOST_BYTES, why_too_early
 from models_onnx.serving.registry import model_ids

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_hooks.evidence.storage import Decision
+from cds_hooks.evidence.storage.decision import Decision
 from cds_hooks.people.web.markdown import render_markdown
 from cds_hooks.samples import Sample, list_samples
 from tests.cds_hooks.call.services.equation_calls import NOW, equation_request

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from cds_hooks.evidence.storage import Decision
+from cds_hooks.evidence.storage.decision import Decision
 from cds_hooks.evidence.storage.queries import get_decision
 from cds_hooks.people.pages.explain.explanation import Explanation, explain
 from cds_hooks.people.pages.model_files import ModelFiles, evidence_of

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cards.rules.engine.governance import all_rule_versions
-from cds_hooks.evidence.storage import card_uuid
+from cds_hooks.evidence.storage.decision import numbered_uuid
 from cds_hooks.tools.kit.main import app as kit_app
 from models_onnx.serving.registry import ARTIFACTS
 from tests.cds_hooks.tools.commands.test_misuse import COMMANDS, example_of
@@ -107,7 +107,7 @@ def _with_what_is_here(line: str, folder: Path, server: str) -> str:
     with closing(sqlite3.connect(folder / "decisions.sqlite3")) as record:
         (decision,) = record.execute("SELECT id FROM decisions WHERE outcome = 'cards' LIMIT 1").fetchone()
     known = {
-        "01a1f851-2afd-7ec4-9e85-272e25f40100": card_uuid(decision, 1),
+        "01a1f851-2afd-7ec4-9e85-272e25f40100": numbered_uuid(decision, 1),
         "01a1f851-2afd-7ec4-9e85-272e25f40000": decision,
         "0123456789abcdef": all_rule_versions()["renal-metformin"].digest,
         "http://127.0.0.1:8085": server,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typer.testing import CliRunner, Result
 
 from cds_hooks.cli import app
-from cds_hooks.evidence.storage import open_decision_log
+from cds_hooks.evidence.storage.opening import open_decision_log
 from cds_hooks.evidence.storage.outcomes import outcomes_of
 from tests.cds_hooks.evidence.storage.samples import a_decision
 

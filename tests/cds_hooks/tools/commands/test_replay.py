@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cds_hooks.cli import app
-from cds_hooks.evidence.storage import Decision
+from cds_hooks.evidence.storage.decision import Decision
 from tests.cds_hooks.evidence.replay.answered import answered, record_at, sample_calls
 from tests.cds_hooks.evidence.storage.samples import a_decision, store
 

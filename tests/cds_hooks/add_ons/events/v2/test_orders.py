@@ -1,12 +1,13 @@
 """ORC with OBR, RXO, RXE and RXA as whole resources, worked out from HL7's v2-to-FHIR guide."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
 
 from cds_hooks.add_ons.events.facts import Effects, Fact, resource_id
-from cds_hooks.add_ons.events.v2.orders import take_medications, take_results
+from cds_hooks.add_ons.events.v2.orders import take_orders, take_results
 from tests.cds_hooks.add_ons.events.v2.segments import SOUTH, made
 from tests.each import for_rows
 
@@ -87,7 +88,9 @@ ORAL = {
 def test_how_often_and_by_which_route_a_medication_is_given(
     rxe: Fields, more: list[tuple[str, Fields]], dose: Json
 ) -> None:
-    effects = taken(take_medications, ("ORC", {1: "NW", 2: "P1"}), ("RXE", {2: WARFARIN, **rxe}), *more)
+    effects = taken(
+        partial(take_orders, names=("RXE",)), ("ORC", {1: "NW", 2: "P1"}), ("RXE", {2: WARFARIN, **rxe}), *more
+    )
     assert effects == order("P1", "MedicationRequest", dosageInstruction=[dose])
 
 
@@ -100,7 +103,12 @@ def test_how_often_and_by_which_route_a_medication_is_given(
     ],
 )
 def test_of_two_patterns_or_routes_neither_is_taken(more: list[tuple[str, Fields]]) -> None:
-    effects = taken(take_medications, ("ORC", {1: "NW", 2: "P1"}), ("RXE", {2: WARFARIN, 3: "5", 5: "mg"}), *more)
+    effects = taken(
+        partial(take_orders, names=("RXE",)),
+        ("ORC", {1: "NW", 2: "P1"}),
+        ("RXE", {2: WARFARIN, 3: "5", 5: "mg"}),
+        *more,
+    )
     assert effects.facts == order("P1", "MedicationRequest", dosageInstruction=[{"doseAndRate": DOSE}]).facts
     assert effects.counted == {"dosage-not-read": 1}
 
