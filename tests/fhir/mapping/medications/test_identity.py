@@ -82,6 +82,20 @@ def test_the_route_and_the_drug_decide_where_it_acts(drug: str, route: dict[str,
     assert identify(order(drug, {"route": route})).systemic is systemic
 
 
+@pytest.mark.parametrize("form", ["40 mg", "40 mg tablet", "capsule", "40 mg/mL", ""])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("1 BID for acne on face", "8 daily for plaques on hands", "swelling to both knees", "1 daily, apply to rash"),
+        *("200 units to thigh", "watch for bruises on arms", "apply 5 g BID", "call for any rash on the skin"),
+        *("1 daily for vaginal dryness", "1 BID for vaginal infection", "prn pain after vaginal delivery"),
+    ],
+)
+def test_a_place_of_the_body_in_the_words_is_no_route_of_what_is_taken(words: str, form: str) -> None:
+    assert identify(order(f"isotretinoin {form}", {"text": words})).systemic is True
+    assert identify(order("tretinoin 0.05 %", {"text": "apply 1 g to the face nightly"})).systemic is False
+
+
 # How many medications of real charts are recognized, and whether their words and codes agree.
 Order = MedicationRequest | MedicationStatement
 
