@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from cards.card import OTHER_SOURCES, SEVERITY, SUMMARY_LIMIT, Action, Suggestion
+from cards.compose.steps import NOT_GIVEN, without_repeated_steps
 from cards.extension import Fact
 from cards.rules.engine.finding import DRUG_FACTS, RuleFinding
 from cards.text import actions_last, capitalized, escape, is_action, sentences
@@ -24,15 +25,20 @@ def detail_lines(
     told, asked = actions_last(" ".join(notes))
     told_already = set(sentences(first.summary))
     facts, actions = _facts_and_steps(first, is_settled=bool(forbidding_beside(first, forbidding)))
-    facts, added = _new(facts, told_already), list[str]()
-    for finding in lines[1:]:
+    facts, added, explained = _new(facts, told_already), list[str](), list[str]()
+    for position, finding in enumerate(lines[1:], start=1):
         is_settled = bool(forbidding_beside(finding, forbidding))
         more, to_do = _facts_and_steps(finding, is_settled=is_settled)
-        is_told = finding.rule.startswith(_OF_ONE_VALUE) and _results(finding) == _results(first) != set()
+        is_of_one_value = finding.rule.startswith(_OF_ONE_VALUE) and _results(finding) == _results(first) != set()
+        if is_of_one_value:
+            more = f"{_graver_danger(finding, first)} {more}"
+            to_do = _WAIT.sub("", to_do) if _WAIT.search(actions) else to_do
+        is_told = is_of_one_value or any(_is_same_danger(finding, before) for before in lines[:position])
         lead = "" if is_told else _new(_lead(finding, only_fact=is_settled), told_already)
         more, to_do = _new(more, told_already), _new(to_do, told_already)
-        if lead:
-            added += bullet(f"**{lead}** {more} {to_do}{_of_the_line([finding], first)}")
+        if lead:  # what it rests on stands after the reasons: a card is read up to there
+            added += bullet(f"**{lead}** {to_do}{_of_the_line([finding], first)}")
+            explained.append(more)
         else:
             facts, actions = f"{facts} {more}", f"{actions} {to_do}"
     yield from bullet(facts)
@@ -41,7 +47,7 @@ def detail_lines(
     if others:
         leads = (_lead(finding, only_fact=bool(forbidding_beside(finding, forbidding))) for finding in others)
         yield f"- {' '.join(f'**{lead}**' for lead in leads)}{_of_the_line(others, first)}"
-    reasons = _charted(findings)
+    reasons, told = _charted(findings), " ".join((told, *explained)).strip()
     why = f"Why: {'; '.join(reasons)}." if reasons else ""
     yield from bullet(f"{why} {told}" if why else f"Note: {told}" if told else "")
     labels = dict.fromkeys(
@@ -62,9 +68,32 @@ def _results(finding: RuleFinding) -> set[str | None]:
     return {fact.source for fact in charted if is_of_results}
 
 
+def _danger(finding: RuleFinding) -> str:
+    """Return the danger in a headline: what stands behind its colon."""
+    return sentences(finding.summary)[0].rpartition(": ")[2]
+
+
+def _is_same_danger(finding: RuleFinding, other: RuleFinding) -> bool:
+    """Whether both tell one danger of the same pair: warfarin with ibuprofen, and ibuprofen at age 70 with warfarin."""
+    return finding.other_drugs == other.other_drugs != frozenset() and _danger(finding) == _danger(other)
+
+
+_WAIT = re.compile(r"\bwait\b[^.;]*(?:[.;]\d[^.;]*)*[.;]?", re.IGNORECASE)
+"""A step that waits for a value, which two findings about one value ask for in different words."""
+_GRAVE = re.compile(r"\b(?:fatal|death|die|kill)", re.IGNORECASE)
+
+
+def _graver_danger(finding: RuleFinding, headline: RuleFinding) -> str:
+    """Return the danger of a finding whose headline is not told, where that one alone says that patients die."""
+    danger = _danger(finding)
+    is_graver = _GRAVE.search(danger) is not None and _GRAVE.search(headline.summary) is None
+    return f"Risk: {escape(danger)}" if is_graver else ""
+
+
 def _facts_and_steps(finding: RuleFinding, *, is_settled: bool) -> tuple[str, str]:
     """Return what a detail says and asks for, without what its headline says: that the label contraindicates it."""
-    facts, steps = actions_last(finding.asks_if_taken if is_settled else finding.detail)
+    text = f"{finding.of_others} {finding.asks_if_taken}".strip() if is_settled else finding.detail
+    facts, steps = actions_last(text)
     return (facts.replace(_FORBIDDEN, "").strip() if "contraindicated" in finding.summary else facts), steps
 
 
@@ -93,19 +122,22 @@ def what_to_do(first: RuleFinding, actions: str, offer: Suggestion | None) -> st
     stands in its place. A button that is not advised stands there where neither asks for anything.
     """
     steps = sentences(actions) if actions else []
-    clauses = _CLAUSE.split(first.summary)[1:]
+    clauses = _CLAUSE.split(_CONTRAINDICATED.sub("", first.summary))[1:]
     asked = [f"{capitalized(clause.removesuffix('.'))}." for clause in clauses if is_action(clause)]
     if steps:  # which say what to give in the place of what the headline says to avoid
-        asked = [step for step in asked if not (step.startswith("Avoid ") and _NOT_GIVEN.fullmatch(step))]
+        asked = [step for step in asked if not (step.startswith("Avoid ") and NOT_GIVEN.fullmatch(step))]
     takes_away = offer is not None and takes_draft_away(offer)
     if offer is not None and offer.is_recommended:
         others = [*(asked if takes_away and first.is_certain else ()), *steps]
-        steps = [f"{offer.label}.", *(step for step in others if not _is_told_by(offer, step))]
+        if takes_away:
+            others = [capitalized(NOT_GIVEN.sub("", step)) for step in others]
+        steps = [f"{offer.label}.", *others]
     elif offer is not None and not (steps or asked):
         steps = [f"{offer.label}{_case(first) if takes_away else ''}."]
     else:
         steps = [*asked, *steps]
-    return f"**To do:** {' '.join(dict.fromkeys(steps))}" if steps else ""
+    steps = without_repeated_steps(steps)
+    return f"**To do:** {' '.join(steps)}" if steps else ""
 
 
 def _case(finding: RuleFinding) -> str:
@@ -117,22 +149,8 @@ def _case(finding: RuleFinding) -> str:
 
 
 _CLAUSE = re.compile(r"[.:] (?![^()]*\))")
-_NOT_GIVEN = re.compile(
-    r"(?:(?:Consider avoiding|Avoid) (?:it|the pair)|Consider holding (?:it|the dose)|Do not (?:use|give|start) it)"
-    r"(?: if possible)?(?: \([^()]*\))?\.",
-    re.IGNORECASE,
-)
-_SAME_STEP = re.compile(
-    r"Consider ([a-z ]+)\.|Repeat (?:the (?:test|value)|(creatinine|glucose|potassium))(?: first)?\."
-)
-
-
-def _is_told_by(offer: Suggestion, step: str) -> bool:
-    """Return whether a step says no more than a button: of an order taken away, of a named drug, of a value again."""
-    if takes_draft_away(offer) and _NOT_GIVEN.fullmatch(step):
-        return True
-    same = _SAME_STEP.fullmatch(step)
-    return same is not None and (same[1] or f" repeat {same[2] or ''}") in offer.label
+_CONTRAINDICATED = re.compile(r"(?<= is contraindicated )([^:.]+): [^:.]+")
+"""The danger behind a contraindication, which may begin as a step does: "lower survival"."""
 
 
 def _is_beside(finding: RuleFinding, headline: RuleFinding) -> bool:

@@ -38,7 +38,9 @@ def equation_card(
     else:
         reasons += _counted_as_no(charted, result)
         why = "\n".join([WHY, *reasons]) if reasons else ""
-    detail = "\n\n".join(filter(None, (text.opening, *text.beside, why, _closing(result, text, identity))))
+    detail = "\n\n".join(
+        filter(None, (text.opening, *text.beside, why, _closing(result, text, identity, is_explained=bool(why))))
+    )
     finding = finding_of_estimate(
         result.equation.id,
         result.output.id,
@@ -63,7 +65,7 @@ def missing_card(equation: Equation, text: CardText, identity: CardIdentity, lac
     """Return the card that says what is missing for a result and offers the one test that would give it."""
     finding = Finding(f"missing {','.join(lacking)}", equation.id, "one-test")
     extension = CardExtension(finding=finding, model=equation_reference(equation), missing=tuple(lacking))
-    detail = f"{text.opening}\n\nNothing is assumed in its place. {_method_link(identity)}"
+    detail = f"{text.opening}\n\n{_method_link(identity)}"
     return talk_card(text, detail, _source(equation, text), extension, identity)
 
 
@@ -161,16 +163,27 @@ def _from(value: FeatureValue) -> str:
 
 
 def _counted_as_no(charted: RecordInputs, result: EquationResult) -> list[str]:
-    """Return what counts as no: what was not found and, of a score, what the chart says is not so."""
-    denied = {name for name, value in charted.given.items() if value is False and result.output.kind == "integer"}
-    counted = denied | _absent(charted)
-    words = ", ".join([item.words_in_sentence for item in charted.equation.inputs if item.name in counted])
-    lead = "Counted as no" if denied - _absent(charted) else "Not found, so counted as no"
-    return [f"- {lead}: {words}."] if words else []
+    """Return what counts as no and why: the chart denies it, it is not in the chart, or no chart says it.
+
+    What the chart denies is named of a score alone, whose points it would add to.
+    """
+    is_score = result.output.kind == "integer"
+    words: dict[str, list[str]] = {}
+    for item in charted.equation.inputs:
+        if item in charted.not_found:
+            reason = "Not found in the chart" if item.name in charted.evidence else "Not looked for in the chart"
+        elif is_score and charted.given.get(item.name) is False:
+            reason = "The chart says no"
+        else:
+            continue
+        words.setdefault(reason, []).append(item.words_in_sentence)
+    reasons = "".join(f" {reason}: {', '.join(names)}." for reason, names in words.items())
+    return [f"- Counted as no.{reasons}"] if words else []
 
 
-def _closing(result: EquationResult, text: CardText, identity: CardIdentity) -> str:
-    if result.output.kind == "integer":
+def _closing(result: EquationResult, text: CardText, identity: CardIdentity, *, is_explained: bool) -> str:
+    """Return how the card ends; with whom the lines of its reasons compare is said where there are such lines."""
+    if result.output.kind == "integer" or not is_explained:
         return f"{text.closing} {_method_link(identity)}".strip()
     compared = f"Compared with {_reference_person(result.equation)}. "
     return f"{compared}{text.closing} {_NOT_CAUSES} {_method_link(identity)}"
@@ -210,4 +223,4 @@ def guideline_card(text: CardText, identity: CardIdentity) -> Card:
     )
     extension = CardExtension(finding=finding, output=text.about, facts=text.facts)
     source = replace(text.guideline, topic=text.topic)
-    return talk_card(text, f"{text.opening}\n\n{text.closing}", source, extension, identity)
+    return talk_card(text, f"{text.opening}\n\n{text.closing}".strip(), source, extension, identity)

@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from cards.card import OVERRIDE_REASONS, TOPICS, Card, CardIdentity, Source
+from cards.card import HEADLINE_LENGTH, OVERRIDE_REASONS, TOPICS, Card, CardIdentity, Source
 from cards.extension import CardExtension, Fact
 from cards.finding import Finding, Repeat
 from cards.rules.engine.finding import RuleFinding
@@ -168,9 +168,11 @@ def uncovered_card(findings: Sequence[RuleFinding], uuid: str) -> Card:
     # What nobody can read may be another fault the next time, so that it is said at each call until it is answered.
     repeat: Repeat = "until-answered" if any(unreadable) else "once"
     finding = Finding(NOT_COVERED, NOT_COVERED, repeat, parts=parts)
+    known = f"{capitalized(names)}: high-alert; {unchecked} not checked here."
+    known = known if len(known) <= HEADLINE_LENGTH else f"{capitalized(names)}: high-alert; not fully checked here."
     return CardIdentity(uuid).card(
         "info",
-        f"{capitalized(names)}: high-alert; {unchecked} not checked here." if unchecked else unknown,
+        known if unchecked else unknown,
         "\n".join([*dict.fromkeys(finding.detail for finding in findings[:_MOST_NAMED]), _TO_DO]),
         _ISMP if unchecked else _NAMES,
         CardExtension(finding=finding, output=NOT_COVERED, facts=facts),

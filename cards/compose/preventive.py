@@ -4,7 +4,8 @@ The card of abnormal results stands first: each result with its date, what follo
 card of what is due says from what, what is not known and what was not seen.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from itertools import pairwise
 from typing import Any, Final
@@ -189,11 +190,13 @@ def results_card(
     parts = tuple(f"{result.result} {result.date}" for result in followed)
     # No reminder: it stays until somebody answers it.
     finding = Finding("abnormal-results", "abnormal-results", "until-answered", parts=parts, is_list=len(parts) > 1)
+    summary = _summary_of_results(ordered)
     return identity.card(
         first.row.indicator,
-        _summary_of_results(ordered),
+        summary,
         "\n".join(
-            _result_line(result, today, is_alone=len(results) == 1) for result in ordered[: 1 if is_brief else None]
+            _result_line(result, today, is_named=_names_all_of(summary, result))
+            for result in ordered[: 1 if is_brief else None]
         ),
         Source(label=first.row.document, url=first.row.url, topic=TOPICS["results"]),
         CardExtension(finding=finding, facts=_facts(ordered), results=followed),
@@ -207,13 +210,39 @@ def _facts(due: Iterable[Recommendation[Any]]) -> tuple[Fact, ...]:
 
 
 def _summary_of_results(results: Sequence[FollowUp]) -> str:
-    names = [f"{result.name} ({result.when})" for result in results]
+    """Return the fullest headline that has room: with every name, with short names, or with how many there are."""
     kinds = {"problem" if _is_of_problem(result) else "abnormal result" for result in results}
     kind = min(kinds) if len(kinds) == 1 else "finding"
-    number = kind.capitalize() if len(names) == 1 else f"{len(names)} {kind}s"
+    lead = capitalized(kind) if len(results) == 1 else f"{len(results)} {kind}s"
     # A disease may be followed although a treatment or a test that it asks for is not on record.
-    state = " to act on" if "problem" in kinds else ", no follow-up on record"
-    return plain(f"{number}{state}: {first_few(names, 2)}.", 139)
+    lead += " to act on" if "problem" in kinds else ", no follow-up on record"
+    names = [plain(_about(result), _SHORT_NAME) for result in results]
+    lists = (
+        first_few([f"{plain(result.name, 139)} ({result.when})" for result in results], 2),
+        first_few([f"{name} ({result.when})" for name, result in zip(names, results, strict=True)], 2),
+        *(first_few(names, most) for most in (2, 1)),
+    )
+    headlines = [f"{lead}: {listed}." for listed in lists]
+    headlines[1:1] = _gaps_of(results[0]) if len(results) == 1 else []
+    return next(headline for headline in headlines if len(headline) <= HEADLINE_LENGTH)
+
+
+_SHORT_NAME, _SHORTEST_NAME = 40, 24
+_LACKING: Final = re.compile(r"(?P<about>.+?)(?::|,) (?P<gaps>no .+ on record(?:, \d+ more missing)?)")
+
+
+def _about(result: FollowUp) -> str:
+    """Return the name of a result or problem without its limit and without what is missing."""
+    lacking = _LACKING.fullmatch(result.name)
+    return (lacking["about"] if lacking else result.name).partition(" (")[0]
+
+
+def _gaps_of(result: FollowUp) -> Iterator[str]:
+    """Yield the headlines of a problem or value that say what is missing; a value is not cut off from its unit."""
+    if lacking := _LACKING.fullmatch(result.name):
+        end = f" ({result.when}): {lacking['gaps']}."
+        room = _SHORT_NAME if result.row.analytes else max(HEADLINE_LENGTH - len(end), _SHORTEST_NAME)
+        yield from (capitalized(f"{name}{end}") for name in (lacking["about"], plain(_about(result), room)))
 
 
 def _is_of_problem(result: FollowUp) -> bool:
@@ -223,9 +252,14 @@ def _is_of_problem(result: FollowUp) -> bool:
     )
 
 
-def _result_line(result: FollowUp, today: date, *, is_alone: bool) -> str:
+def _names_all_of(summary: str, result: FollowUp) -> bool:
+    return set(_WORD.findall(result.name.casefold())) <= set(_WORD.findall(summary.casefold()))
+
+
+_WORD: Final = re.compile(r"\w+")
+
+
+def _result_line(result: FollowUp, today: date, *, is_named: bool) -> str:
     overdue = ", overdue" if result.next_due is not None and result.next_due < today else ""
-    needed = f"{escape(capitalized(result.text), 300)}; due by {result.next_due}{overdue} ({result.row.citation})."
-    if is_alone:  # the headline names it
-        return f"- {needed}"
-    return f"- **{escape(result.name, 160)}** ({result.when}): {needed}"
+    needed = f"{escape(capitalized(result.text), 600)}; due by {result.next_due}{overdue} ({result.row.citation})."
+    return f"- {needed}" if is_named else f"- **{escape(result.name, 160)}** ({result.when}): {needed}"

@@ -35,14 +35,7 @@ def vaccine_detail(
     due: VaccinesDue, offered: Offered, charted: ChartedPerson, not_judged: list[str], knowledge: VaccineKnowledge
 ) -> list[str]:
     """Return the lines: what is due, what is held back and why, what the forecast is based on, what was not judged."""
-    lines, before = [], ""
-    for item in offered.due[:_LINES]:
-        date_shown = item.reason_since if f"since {item.reason_since}" in _dated(item) else None
-        why = _observed(item.reasons, date_shown)
-        reason = "" if not why else " Same reason." if why == before else f" Because of {why}.".replace("….", "…")
-        before = why
-        preferred = [coding["display"] for coding in preferred_codings(item, knowledge)]
-        lines.append(_due_line(item, preferred, reason, has_doses=bool(charted.history.days)))
+    lines = list(_due_lines(offered.due[:_LINES], knowledge, has_doses=bool(charted.history.days)))
     for group, end in due.of_season:
         if group == INFLUENZA and group not in offered.season:
             continue
@@ -102,7 +95,7 @@ def _season_line(group: str, end: date) -> str:
             "- Check first: RSV in this pregnancy, no dose on record. ACIP recommends one at 32 to 36 weeks from "
             f"September to January. The data here end on {end}: check the current recommendation."
         )
-    return f"- **{group} (this season)**: none on record since {end}; one each season (ACIP)."
+    return f"- **{group}**: none on record since {end}; one each season (ACIP)."
 
 
 def _antibody_line(end: date) -> str:
@@ -147,13 +140,27 @@ def _catch_up_lines(items: list[GroupForecast]) -> Iterable[str]:
             )
 
 
-def _due_line(item: GroupForecast, names: Iterable[str], why: str, *, has_doses: bool) -> str:
+def _due_lines(items: Iterable[GroupForecast], knowledge: VaccineKnowledge, *, has_doses: bool) -> Iterable[str]:
+    """Yield the vaccines, those of which the same is said on one line."""
+    named: dict[tuple[str, str], list[str]] = {}
+    for item in items:
+        date_shown = item.reason_since if f"since {item.reason_since}" in _dated(item) else None
+        doses = f" {_whatever_before(item)}" if item.for_pregnancy else _doses(item, has_doses=has_doses)
+        said = f"{_dated(item)}.{doses}", _observed(item.reasons, date_shown)
+        named.setdefault(said, []).append(_name_of_dose(item, knowledge))
+    before = ""
+    for (text, why), names in named.items():
+        reason = "" if not why else " Same reason." if why == before else f" Because of {why}.".replace("….", "…")
+        before = why
+        yield f"- **{'; '.join(names)}**: {text}{reason}"
+
+
+def _name_of_dose(item: GroupForecast, knowledge: VaccineKnowledge) -> str:
     if item.for_pregnancy:
-        return f"- **Tdap in this pregnancy**: {_dated(item)}. {_whatever_before(item)}{why}"
-    several = [escape(_short_name(name), 40) for name in names]
-    preferred = f" ({joined(several, 'or')})" if several and several != [item.label] else ""
-    doses = _doses(item, has_doses=has_doses)
-    return f"- **{item.label}{preferred}, dose {item.dose_number}**: {_dated(item)}.{doses}{why}"
+        return "Tdap in this pregnancy"
+    products = [escape(_short_name(coding["display"]), 40) for coding in preferred_codings(item, knowledge)]
+    preferred = f" ({joined(products, 'or')})" if products and products != [item.label] else ""
+    return f"{item.label}{preferred}, dose {item.dose_number}"
 
 
 def _short_name(vaccine: str) -> str:

@@ -165,7 +165,13 @@ def plain(text: str, limit: int = LIMIT) -> str:
     if not text.isprintable():  # nothing that is printable is unseen, nor white space other than the blank
         text = "".join(" " if sign.isspace() else sign for sign in text if sign.isspace() or not _is_unseen(sign))
     line = " ".join(text.split()).translate(_ANGLES)
-    return line if len(line) <= limit else f"{line[: limit - 1].rstrip(' ,;:')}…"
+    return line if len(line) <= limit else f"{_whole_words(line, limit - 1).rstrip(' ,;:')}…"
+
+
+def _whole_words(line: str, limit: int) -> str:
+    """Return the words of the line that have room; one that fills more than half of it is cut."""
+    words = line[: limit + 1].rpartition(" ")[0]
+    return words if 2 * len(words) > limit else line[:limit]
 
 
 def without_hidden(text: str) -> str:

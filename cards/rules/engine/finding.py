@@ -71,6 +71,8 @@ class RuleFinding(Struct, frozen=True, dict=True):
     """Returns it with its words, evidence and notes: for what is shown, a part of what is found."""
     summary: str = ""
     detail: str = ""
+    of_others: str = ""
+    """What the rule says of further partners in other bands; it stands in the detail too."""
     notes: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     override_reasons: tuple[Coding, ...] = ()

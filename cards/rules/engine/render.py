@@ -28,7 +28,7 @@ from fhir.record.refusals import WhyNot
 from fhir.terminology.medications import INGREDIENTS
 
 _LONGEST_HEADLINE = 100
-_DANGER = re.compile(r"(?!.*\bcannot\b)(.+) \((\D[^()]*)\)\.")
+_DANGER = re.compile(r"(?!.*\bcannot\b)(?:(.+) \((\D[^()]*)\)|(.+ is contraindicated(?: .+)?): ([^:.]+))\.")
 
 MISSING = "missing"
 """The band of a finding that asks for missing data."""
@@ -73,7 +73,6 @@ def render_finding(match: Match) -> RuleFinding:
         )
     notes = (*doubts, *milder, *lower)
     for other in match.others:
-        notes = (*notes, _said_of(other))
         facts = [*facts, *other.context.partner_facts()]
     forbids = declared.forbids_order and not (lower and declared.forbids is None)
     if rule.family.forbids is not None:
@@ -191,6 +190,7 @@ def _with_words(
             if summary is of_adult[0]
             else (f"{headline} {ASK_PHARMACIST}", detail)
         )
+    of_others = " ".join(dict.fromkeys(map(_said_of, match.others)))
     names = context.partner_names()
     if len(names) > 1 and len({name.casefold() in headline.casefold() for name in names}) > 1:  # it names some of them
         about = escape(joined(names), LONGEST_WORDS)
@@ -204,7 +204,8 @@ def _with_words(
     return replace(
         finding,
         summary=headline,
-        detail=detail,
+        detail=f"{of_others} {detail}".strip(),
+        of_others=of_others,
         notes=(*context.notes(says.when.uses), *notes, *questions, *([running] if running else ()), *allergens),
         evidence=_evidence(rule, says.declared.cites if isinstance(says, CompiledBand) else (), context),
         # Another partner that is taken today is reason enough for the finding.
@@ -225,17 +226,19 @@ def _headline(summary: Template, word: Callable[[str], str | None]) -> tuple[str
 
 
 def _in_room(headline: str) -> tuple[str, str]:
-    """Return a headline with at most 100 characters and the rest: its last instruction, else its danger in brackets."""
+    """Return a headline with at most 100 characters and the rest: its last instruction, then its danger."""
     if len(headline) <= _LONGEST_HEADLINE:
         return headline, ""
     first, _, last = headline.rpartition(". ")
     if first and is_action(last):
-        return f"{first}.", last
-    danger = _DANGER.fullmatch(headline)
-    if danger is None or danger[2] == "label":
+        short, moved = _in_room(f"{first}.")
+        return short, f"{moved} {last}".strip()
+    match = _DANGER.fullmatch(headline)
+    rest, danger = (match[1] or match[3], match[2] or match[4]) if match is not None else ("", "label")
+    if danger == "label":
         return headline, ""
-    moved = "The label has a boxed warning." if danger[2] == "boxed warning" else f"Risk: {danger[2]}."
-    return f"{danger[1]}.", moved
+    danger = danger.removeprefix("risk of ").removesuffix(" risk")
+    return f"{rest}.", "The label has a boxed warning." if danger == "boxed warning" else f"Risk: {danger}."
 
 
 def _named_allergens(text: str, context: RuleContext, facts: Iterable[Fact]) -> list[str]:

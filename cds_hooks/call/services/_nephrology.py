@@ -100,13 +100,14 @@ def text_of_albumin(call: ServiceInput, albumin: tuple[Measurement, ...]) -> Car
     if albumin[0].analyte != "uacr":
         measured, limit, equals = "protein", 500, " (the category of 300 mg/g or more of albumin)"
     values = " and ".join(f"{value.value:,.0f} mg/g ({value.time.date})" for value in albumin)
+    newest = values.partition(" and ")[0]
     advice, once, first = "consider a referral to nephrology", "", tuple[Suggestion, ...]()
     if len(albumin) == 1:
         advice, first = "consider a repeat, then a referral", repeat(call, "uacr")
         once = " One value is not a consistent finding yet: infection, fever or exercise raise it."
     return nephrology_text(
         about="albumin_from_300",
-        summary=f"Urine {measured}/creatinine {values}: {advice}.",
+        summary=f"Urine {measured}/creatinine {newest}: {advice}.",
         opening=(
             f"**Urine {measured}/creatinine {values}.** KDIGO 2024 names a consistent finding of {limit} mg/g or "
             f"more{equals} as a reason to refer, whatever the eGFR.{once} {NO_REFERRAL}"

@@ -159,7 +159,7 @@ def _score(call: ServiceInput, rhythm: ConditionHit | None, bleeding: RecordInpu
     statement = " Ask why before you start another." if stopped is not None else ""
     statement += _beside(record, past)
     name = _rhythm_in_words(rhythm)
-    rhythm_words = name if past is None else f"History of {decapitalized(name)}"
+    rhythm_words = name if past is None else f"Past {decapitalized(name).replace('atrial fibrillation', 'AF')}"
     return CardText(
         summary=(
             f"{rhythm_words}, CHA2DS2-VASc {score}: about {yearly:.0f} in 100 have a stroke a year. "

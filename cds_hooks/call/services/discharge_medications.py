@@ -162,12 +162,14 @@ def _omitted(missing: list[tuple[AbnormalResult, ConditionHit]], call: ServiceIn
     words = plain(disease.words, 60)
     held = _held_anticoagulants(call.record) if row.on_hold else []
     act = row.title.format(held=capitalized(", ".join(plain(drug.name, 40) for drug in held)))
-    headline = f": no {' and no '.join(row.missing for row, _ in missing)} goes home. {act}"
+    headline = f": no {' and no '.join(row.missing for row, _ in missing)} ordered for home."
+    headline += f" {act}" if len(words) + len(headline) + len(act) < HEADLINE_LENGTH else ""
+    needed = row.needed if act in headline else f"{row.needed} {act}"
     return _omission(
         call,
         about=row.screening,
-        summary=f"{capitalized(plain(disease.words, max(40, HEADLINE_LENGTH - len(headline))))}{headline}",
-        opening=f"**{escape(words)}**{disease.in_brackets}: {row.needed}",
+        summary=f"{capitalized(plain(words, max(24, HEADLINE_LENGTH - len(headline))))}{headline}",
+        opening=f"**{escape(words)}**{disease.in_brackets}: {needed}",
         guideline=Source(label=row.document, url=row.url),
         facts=(
             Fact("disease", text=words, source=disease.source),
@@ -224,7 +226,7 @@ def _is_positive_blood_culture(entry: Done) -> bool:
 
 
 def _omission(call: ServiceInput, **words: Any) -> Card:
-    card_text = CardText(topic=TOPICS["discharge"], closing="Shown once before the discharge.", **words)
+    card_text = CardText(topic=TOPICS["discharge"], closing="", **words)
     return guideline_card(card_text, call.card_identity())
 
 

@@ -110,10 +110,11 @@ def _of_rise(call: ServiceInput, rise: AcuteRise) -> CardText:
     change = f"{format_number(newest.value)} mg/dL ({newest.time.date}), {format_number(baseline.value)} before"
     return _text(
         about="acute_rise",
-        summary=f"Creatinine {change}: possible acute kidney injury. Consider a repeat now and a look for the cause.",
+        summary=f"Creatinine {change}: possible acute kidney injury. Repeat it now.",
         opening=(
             f"**Creatinine in mg/dL: {trend}.** A rise to 1.5 times the baseline or more is acute kidney injury where "
-            f"it is known or presumed to have occurred within 7 days (KDIGO 2012). {_known(call.record)}"
+            "it is known or presumed to have occurred within 7 days (KDIGO 2012). Look for the cause. "
+            f"{_known(call.record)}"
         ).rstrip(),
         guideline=_KDIGO_2012,
         facts=(measurement_fact(newest),),

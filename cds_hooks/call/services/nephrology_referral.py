@@ -139,7 +139,7 @@ def _missing(charted: RecordInputs, test: OrderableTest) -> CardText:
     egfr = charted.given.get("egfr")
     egfr_text = f" eGFR is {egfr:.0f}." if isinstance(egfr, float) else ""
     return nephrology_text(
-        summary=f"Kidney disease: risk of kidney failure not known, no {test.words}. Consider ordering it.",
+        summary=f"Kidney failure risk is not known: no {test.words} on record. Consider one.",
         opening=(
             f"With the **{test.words}** the risk of kidney failure can be estimated (KFRE, 4 variables); all else is "
             f"there.{egfr_text} KDIGO 2024 asks for the risk to decide on a referral."

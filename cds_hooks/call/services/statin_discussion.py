@@ -243,7 +243,7 @@ def _named(
 def _statin_found(call: ServiceInput) -> str:
     """Return what to do about the statin: ask why one was stopped or is on hold, else discuss one."""
     stopped = stopped_medicine(call.record, _STATIN)
-    return f"{stopped.words}: ask why." if stopped is not None else "no statin found. Discuss a statin."
+    return f"{stopped.words}: ask why." if stopped is not None else "no statin found. Discuss one."
 
 
 def _over_75(call: ServiceInput) -> str:

@@ -99,7 +99,7 @@ def fault_of(case: Json, as_of: datetime) -> str | None:
 
 def _not_covered(case: Json, outcome: OrderOutcome) -> bool:
     return "not-covered" in case["rules"] and any(
-        "not checked here" in card.summary or "not recognized" in card.summary for card in outcome.cards
+        "checked here" in card.summary or "not recognized" in card.summary for card in outcome.cards
     )
 
 

@@ -227,7 +227,7 @@ _BY_DRUG: Final = {
         "lovastatin": "The daily limit of lovastatin is 20 mg.",
     },
     "pravastatin_limit": {"pravastatin": "The pravastatin label allows 20 mg."},
-    "gemfibrozil_limit": {"rosuvastatin": "If it is needed, give at most 10 mg of rosuvastatin a day."},
+    "gemfibrozil_limit": {"rosuvastatin": "If gemfibrozil is needed, give at most 10 mg of rosuvastatin a day."},
     "start_inr": _START_INR,
     "rifampin_fall": {"apixaban": "54 %", "rivaroxaban": "50 %", "dabigatran": "66 %", "edoxaban": "35 %"},
     "ssri_inr": {name: f"{capitalized(name)} can raise the INR too." for name in ("fluoxetine", "fluvoxamine")},

@@ -12,7 +12,7 @@ from fhir.mapping.genomics.results import GeneResult
 from fhir.mapping.genomics.tables import phenotype_of
 
 _READ_AT_ONCE = 100
-_LONGEST_WORDING = 60
+_LONGEST_WORDING, _SHORTEST_WORDING = 60, 16
 # FDA, table of CYP enzymes: strong inhibitors of CYP2D6. CPIC: they can turn a normal into a poor metabolizer.
 _CYP2D6_INHIBITORS = Selector(
     ingredients=frozenset({"32937", "4493", "42347", "9068"})  # paroxetine, fluoxetine, bupropion, quinidine
@@ -94,8 +94,9 @@ def summary(context: RuleContext) -> str | None:
 def _summary(advice: Advice, genes: str, harm: str, drug: str) -> str:
     if advice.band == "unknown_allele":
         unknown = next(result for result in advice.results if not result.keys)
-        wording = plain(unknown.newest.wording, _LONGEST_WORDING)
-        return f"{unknown.gene} result “{wording}” names no phenotype: no advice about {drug} without one."
+        lead, end = f"{unknown.gene} result “", f"” names no phenotype, so there is no advice about {drug}."
+        room = max(_READ_AT_ONCE - len(lead) - len(end), _SHORTEST_WORDING)
+        return f"{lead}{plain(unknown.newest.wording, min(room, _LONGEST_WORDING))}{end}"
     danger = f": {harm}" if harm and harm.removeprefix("risk of ") not in genes else ""
     return f"{capitalized(drug)}, {genes}{danger}. {_MEANS.get(advice.band, 'Check it')}."
 

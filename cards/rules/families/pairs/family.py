@@ -45,7 +45,7 @@ is taken as needed is not always over it."""
 _SAYS: Final = {
     "contraindicated": " is contraindicated: {}.",
     "avoid": ": {}. Avoid the pair.",
-    "preferably": ": {}. Better avoided.",
+    "preferably": ": {}. Avoid the pair if possible.",
 }
 """What follows on the names of the two drugs: the danger, then what to do; "preferably" is the word of a row whose
 advice says how both are given all the same. Of any other word it is the advice itself."""
