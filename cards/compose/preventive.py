@@ -228,7 +228,7 @@ def _summary_of_results(results: Sequence[FollowUp]) -> str:
 
 
 _SHORT_NAME, _SHORTEST_NAME = 40, 24
-_LACKING: Final = re.compile(r"(?P<about>.+?)(?::|,) (?P<gaps>no .+ on record(?:, \d+ more missing)?)")
+_LACKING: Final = re.compile(r"(?P<about>.+?)(?::|,) (?P<gaps>no .+ on record(?:, and \d+ more missing)?)")
 
 
 def _about(result: FollowUp) -> str:
@@ -240,7 +240,7 @@ def _about(result: FollowUp) -> str:
 def _gaps_of(result: FollowUp) -> Iterator[str]:
     """Yield the headlines of a problem or value that say what is missing; a value is not cut off from its unit."""
     if lacking := _LACKING.fullmatch(result.name):
-        end = f" ({result.when}): {lacking['gaps']}."
+        end = f" ({result.when}): {lacking['gaps'].replace(', and ', ', ')}."
         room = _SHORT_NAME if result.row.analytes else max(HEADLINE_LENGTH - len(end), _SHORTEST_NAME)
         yield from (capitalized(f"{name}{end}") for name in (lacking["about"], plain(_about(result), room)))
 

@@ -102,7 +102,7 @@ def _together(results: Sequence[FollowUp]) -> FollowUp:
     subject = first.name.partition(f" no {first.row.lacking}")[0]
     name = f"{subject} {lacking} on record"
     if len(name) > _NAME_LENGTH:
-        name = f"{subject} no {first.row.lacking} on record, {len(results) - 1} more missing"
+        name = f"{subject} no {first.row.lacking} on record, and {len(results) - 1} more missing"
     texts = dict.fromkeys(result.text for result in results)
     return replace(first, name=name, text="; ".join((f"{lacking} on record", *texts)))
 
