@@ -4,26 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from fhir.record.datatypes import LIMIT, plain
+from fhir.record.datatypes import LIMIT
+from fhir.record.datatypes import plain as plain
 from fhir.terminology.package_tables import package_rows
-
-__all__ = [
-    "LIMIT",
-    "UNITS",
-    "actions_last",
-    "capitalized",
-    "decapitalized",
-    "escape",
-    "first_few",
-    "format_dose",
-    "format_number",
-    "is_action",
-    "joined",
-    "plain",
-    "sentences",
-    "unit",
-    "with_unit_signs",
-]
 
 _MARKUP = re.compile(r"[\\`*_{}\[\]#|~!&@]")
 # GFM makes links of bare addresses; a backslash inside them stops that and is not shown.

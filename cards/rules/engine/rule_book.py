@@ -25,7 +25,7 @@ from cards.rules.engine.finding import (
     unless_answered,
 )
 from cards.rules.engine.prepared import prepared_families
-from cards.rules.engine.render import MISSING, WITHIN_LIMITS, matched_band, render_finding, render_silence
+from cards.rules.engine.render import matched_band, render_finding, render_silence
 from cards.rules.engine.scope import Scope
 from cards.rules.language.knowledge_base import DISEASES, DUPLICATES, PAIRS, knowledge_base
 from cards.rules.language.site import replaced_rules
@@ -40,17 +40,6 @@ from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 from fhir.terminology.package_tables import shared
-
-__all__ = [
-    "MISSING",
-    "WITHIN_LIMITS",
-    "ActivatedRule",
-    "DraftEvaluation",
-    "IsMeant",
-    "RuleBook",
-    "rule_book",
-    "whole_book",
-]
 
 IsMeant: TypeAlias = Callable[[CompiledRule, CompiledBand], bool]
 """Whether what a band of a rule finds is told at all."""

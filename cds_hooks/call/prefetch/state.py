@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from cards.card import Card
-from cds_hooks.call.prefetch.template import TOKENS_OF_3, Template
+from cds_hooks.call.prefetch.template import Template
 from cds_hooks.call.protocol.request import CDSRequest
 from cds_hooks.errors import PreconditionFailed
 from fhir.client.query import Search, escaped
@@ -219,14 +219,12 @@ class Templates(tuple[Template, ...]):
         in_order.user_types = frozenset().union(*(template.user_types for template in in_order))
         return in_order
 
-    def for_protocol(self, version: str) -> "Templates":
-        """Return those that a client of this version of CDS Hooks is asked for.
+    def before_3(self) -> "Templates":
+        """Return those that a client up to CDS Hooks 2.0.1 is asked for.
 
-        Up to 2.0.1 only what can be filled for a Practitioner, whom most clients name: some send a token that they
-        cannot fill as it stands, as the public sandbox did, and the query fails. The PractitionerRole is then read.
+        Only what can be filled for a Practitioner, whom most clients name: some send a token that they cannot fill as
+        it stands, as the public sandbox did, and the query fails. The PractitionerRole is then read.
         """
-        if version.startswith(TOKENS_OF_3):
-            return self
         return Templates(
             template
             for template in self
@@ -242,10 +240,8 @@ class Templates(tuple[Template, ...]):
             self.by_user_type[kind] = Templates(kept)
         return self.by_user_type[kind]
 
-    def read_for_protocol(self, version: str) -> "Templates":
+    def read_before_3(self) -> "Templates":
         """Those that are answered in a call of such a client: what it cannot be asked for may be read all the same."""
-        if version.startswith(TOKENS_OF_3):
-            return self
         return Templates(template for template in self if not template.is_of_3 or template.is_always_read)
 
 

@@ -38,8 +38,6 @@ from cds_hooks.call.security.addresses import (
 )
 from cds_hooks.call.security.keys import MOST_KEY_SET_BYTES
 
-__all__ = ["CheckedBackend", "OutboundClient", "TransportRefused", "httpx", "prepare_connections", "ssl_context_for"]
-
 MOST_CONNECTIONS: Final = 100
 """Most connections for one client and base; further requests wait within their own deadline."""
 _MOST_POOLS: Final = 512

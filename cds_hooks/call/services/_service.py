@@ -444,12 +444,12 @@ class Service:
     @cached_property
     def templates(self) -> Templates:
         """What a client up to CDS Hooks 2.0.1 is asked for."""
-        return self.templates_of_3.for_protocol("2.0")
+        return self.templates_of_3.before_3()
 
     @cached_property
     def read_templates(self) -> Templates:
         """`templates`, and what is read from the FHIR server although such a client cannot be asked for it."""
-        return self.templates_of_3.read_for_protocol("2.0")
+        return self.templates_of_3.read_before_3()
 
     @staticmethod
     def of(advisor: Advisor) -> "Service":

@@ -73,6 +73,7 @@ def store_feedback(
 
 _ONCE: Final = ("card", "outcome", "outcome_timestamp", "accepted_suggestions")
 _SAMPLED_AT_ONCE: Final = 256
+_IDS_AT_ONCE: Final = 5_000
 
 
 def _stored_answers(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[str, ...]]:
@@ -249,7 +250,7 @@ def find_places(
         rows = read_decisions(url, _older_than(query, rows[-1].position).limit(most))
 
 
-def find_ids(url: str, wanted: DecisionFilter, at_once: int = 5_000) -> Iterator[str]:
+def find_ids(url: str, wanted: DecisionFilter) -> Iterator[str]:
     """Yield the ids of the decisions that the filter describes but for its rule and reasons, in find_decisions' order.
 
     What a decision says is not read, so that a share of them is chosen in a fiftieth of the time.
@@ -258,7 +259,7 @@ def find_ids(url: str, wanted: DecisionFilter, at_once: int = 5_000) -> Iterator
         RecordUnavailable: there is no record.
     """
     query = wanted.narrow(select(decisions.c.sequence, decisions.c.decided_at, decisions.c.id))
-    query = query.order_by(decisions.c.decided_at.desc(), decisions.c.sequence.desc()).limit(at_once)
+    query = query.order_by(decisions.c.decided_at.desc(), decisions.c.sequence.desc()).limit(_IDS_AT_ONCE)
     oldest: Place | None = None
     while rows := read_rows(url, _older_than(query, oldest)):
         yield from (row.id for row in rows)

@@ -71,7 +71,7 @@ class Provider(Struct, frozen=True):
     userinfo: str = ""
 
 
-def provider_of(document: Mapping[str, Any], client_id: str, secret: str | None, *, issuer: str = "") -> Provider:
+def provider_of(document: Mapping[str, Any], client_id: str, secret: str | None) -> Provider:
     """Return the provider of a discovery document.
 
     Raises:
@@ -85,7 +85,7 @@ def provider_of(document: Mapping[str, Any], client_id: str, secret: str | None,
     if isinstance(methods, list) and "S256" not in methods:
         raise FlowFailed("The authorization server says that it does not support PKCE with S256.")
     return Provider(
-        issuer or str(document.get("issuer", "")),
+        str(document.get("issuer", "")),
         addresses["authorization_endpoint"],
         addresses["token_endpoint"],
         keys,

@@ -80,11 +80,6 @@ def static_file(name: str) -> bytes:
     return (STATIC / name).read_bytes()
 
 
-def static_version(name: str) -> str:
-    """Return what makes the address of a file a new one when the file changes."""
-    return hashlib.sha256(static_file(name)).hexdigest()[:12]
-
-
 def render(template: str, **values: Any) -> str:
     """Render a template of `web/templates` or of a page with these values; every text is escaped."""
     return templates().get_template(template).render(**values)
@@ -134,7 +129,7 @@ def templates() -> "Environment":
     )
     environment.filters["whole"] = keep_whole
     environment.globals |= {
-        "look": static_version("look.css"),
+        "look": hashlib.sha256(static_file("look.css")).hexdigest()[:12],  # another file has another address
         "visiting": visiting,
         "people_scale": PEOPLE,
         "happened_scale": HAPPENED,

@@ -130,10 +130,10 @@ def _report(url: str, book: CountBook, window: Window) -> Report:
 def _take_back(url: str, figures: list[Figure]) -> "list[Rollback]":
     """Take back what is tried and has a figure to act on, and say what that was."""
     from cds_hooks.evidence.monitor.judging import take_back, to_take_back
-    from cds_hooks.tools.commands.release import acts_until
+    from cds_hooks.tools.commands.release import recorded_acts
 
     try:
-        due = to_take_back(acts_until(url).current, figures)
+        due = to_take_back(recorded_acts(url).current, figures)
         take_back(url, due)
     except RecordUnavailable as error:
         raise failure(f"Nothing was rolled back: {error}", 2) from error

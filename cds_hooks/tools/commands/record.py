@@ -65,13 +65,13 @@ def site_approvals() -> ApprovalBook:
     return book
 
 
-def site_rules(file: Path | None) -> SiteRules:
+def site_rules() -> SiteRules:
     """Return what the site says of the rules: as two people approved them where it has a trust file, else as typed.
 
     Raises:
         RulesFileError: The file cannot be used.
     """
-    path = file or settings().rules_file
+    path = settings().rules_file
     rules_file = read_rules_file(path) if path is not None else SiteRules()
     return site_approvals().in_force(rules_file) if settings().trust_file is not None else rules_file
 

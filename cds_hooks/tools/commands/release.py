@@ -87,7 +87,7 @@ def _set(state: ActState, kind: str, name: str, why: str, share: int, database: 
         wanted = WantedAct(kind, name, state, served.version(kind, name), why, share, early=True)
         person = LoggedIn(by, by, COMMAND, frozenset({Role.OPERATOR}))
         ActDesk(url, served).take([wanted], person, datetime.now(UTC))
-        released = acts_until(url).current
+        released = recorded_acts(url).current
         words = f"The {kind} {name} is now {released.words.get(f'{kind} {name}', 'on')}"
         if kind == TERMINOLOGY:
             index = next(reversed(released.terminologies), None)
@@ -119,7 +119,7 @@ def _served_here(kind: str, *, by_two_people: bool) -> ServedHere:
 
 def _list(database: str | None, *, as_json: bool) -> None:
     with _said_in_a_sentence():
-        releases = acts_until(record_url(database))
+        releases = recorded_acts(record_url(database))
     states = releases.current.words
     acts = [_row(act) for act in releases.acts]
     waiting = [_row(act) for act in releases.waiting_for_second()]
@@ -181,10 +181,10 @@ def _check_record(url: str) -> None:
         reading_engine(parsed)
 
 
-def acts_until(url: str, at: float = float("inf")) -> Releases:
-    """Return the acts of the record, up to a time (epoch seconds); RecordUnavailable where it cannot be read."""
+def recorded_acts(url: str) -> Releases:
+    """Return the acts of the record; RecordUnavailable where it cannot be read."""
     releases = Releases(by_two_people=settings().trust_file is not None)
-    releases.read(url, at)
+    releases.read(url)
     return releases
 
 

@@ -126,7 +126,7 @@ def _cases(count: int) -> str:
 
 def _print_review(family: str | None) -> None:
     with said_in_a_sentence(RulesFileError, RecordUnavailable):
-        site = site_rules(None)
+        site = site_rules()
     of_family = {
         rule: version for rule, version in all_rule_versions().items() if family in (None, version.table.family)
     }

@@ -24,10 +24,9 @@ _VERIFIED_DAYS: Final = 7
 
 
 class Task(Struct, frozen=True):
-    """Something that waits for a person, its mark, and the page where it is done."""
+    """Something that waits for a person, and the page where it is done."""
 
     what: str
-    sign: str
     link: str
 
 
@@ -40,27 +39,27 @@ def tasks_of(server: PageServer, book: CountBook, now: datetime) -> list[Task]:
     components, tasks = server.components, []
     counts = components.restraint.approval_counts()
     if counts is not None:
-        tasks.append(_task(counts["not_approved"], "rules?kind=waiting", "warning", _NOT_APPROVED))
+        tasks.append(_task(counts["not_approved"], "rules?kind=waiting", _NOT_APPROVED))
     if declared := service_approval_counts(server.services, components.restraint):
-        tasks.append(_task(declared["not_approved"], "rules#declared", "warning", _SILENT_SERVICES))
+        tasks.append(_task(declared["not_approved"], "rules#declared", _SILENT_SERVICES))
     acts = len(components.releases.waiting_for_second())
-    tasks.append(_task(acts, "rules#waiting", "warning", _HALF_SIGNED))
+    tasks.append(_task(acts, "rules#waiting", _HALF_SIGNED))
     models = (model for service in server.services.values() for model in service.models)
     manifests = {model.manifest.id: model.manifest for model in models if not isinstance(model, AbsentModel)}
     standings = [standing_of(server, name, manifest) for name, manifest in manifests.items()]
     silent = sum(standing is None or standing.now.state in ("waiting", "refused") for standing in standings)
-    tasks.append(_task(silent, "models", "warning", _SILENT_MODELS))
+    tasks.append(_task(silent, "models", _SILENT_MODELS))
     verified = book.last_verification()
     if verified is None:
-        tasks.append(Task("The record was never verified on this machine.", "warning", "ops#record"))
+        tasks.append(Task("The record was never verified on this machine.", "ops#record"))
     elif now.timestamp() - verified.at > _VERIFIED_DAYS * 86_400:
         days = int((now.timestamp() - verified.at) // 86_400)
-        tasks.append(Task(f"The record was last verified {days} days ago.", "warning", "ops#record"))
+        tasks.append(Task(f"The record was last verified {days} days ago.", "ops#record"))
     today = (server.settings.as_of or now).date()
-    tasks.extend(Task(table.sentence(today), "warning", "rules") for table in ending(today))
+    tasks.extend(Task(table.sentence(today), "rules") for table in ending(today))
     return [task for task in tasks if task.what]
 
 
-def _task(count: int, link: str, sign: str, words: tuple[str, str]) -> Task:
+def _task(count: int, link: str, words: tuple[str, str]) -> Task:
     """Return the task of so many things, with the words for one and for several; without words where there is none."""
-    return Task(f"{count:,} {words[count != 1]}" if count else "", sign, link)
+    return Task(f"{count:,} {words[count != 1]}" if count else "", link)

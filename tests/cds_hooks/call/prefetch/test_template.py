@@ -48,7 +48,7 @@ TEMPLATES = templates_for(
         analytes=("creatinine", "body_weight"), resources=("Condition", "MedicationRequest", "Procedure"),
         required=("labs",),
     )
-).for_protocol("2.0")  # fmt: skip
+).before_3()  # fmt: skip
 AS_OF = 1795165200.0  # 2026-11-20T09:00:00Z
 CONDITION = {"resourceType": "Condition", "id": "c1", "subject": {"reference": "Patient/p1"}}
 
