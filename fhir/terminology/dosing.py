@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -129,7 +131,7 @@ _LOCAL_CODES = frozenset(
 _LOCAL_WORDS = re.compile(
     r"\b(topical\w*|ophthalmic\w*|eyes?|otic\w*|ears?|nasal\w*|nostrils?|intranasal\w*|inhal\w*|nebuli[sz]\w*"
     r"|respiratory|vaginal\w*|intravaginal\w*|intrathecal\w*|epidural\w*|intra-?articular\w*|intravitreal\w*"
-    r"|intra-?ut[eé]rin\w*|cutaneous|to (?:the )?(?:affected )?skin|dental|irrigation|dwell)\b",
+    r"|intra-?catheter|intra-?ut[eé]rin\w*|cutaneous|to (?:the )?(?:affected )?skin|dental|irrigation|dwell)\b",
     re.IGNORECASE,
 )
 
@@ -165,13 +167,9 @@ def acts_on_whole_body(names: Iterable[str], word: str) -> bool:
     return any(way.fullmatch(word) and not bodies.isdisjoint(names) for way, bodies in _WHOLE_BODY)
 
 
-_SAID_ROUTES: Final = {
-    only: [
-        (row["route"], re.compile(row["words"], re.IGNORECASE))
-        for row in table_rows("said_routes.csv")
-        if row["only"] == only
-    ]
-    for only in ("", "by percent")
+_SAID_ROUTES: Final[Mapping[str, list[tuple[str, re.Pattern[str]]]]] = {
+    only: [(row["route"], re.compile(row["words"], re.IGNORECASE)) for row in rows]
+    for only, rows in groupby(table_rows("said_routes.csv"), key=itemgetter("only"))
 }
 """The words of a sig for the routes that rules ask for. "Stage IV" and "class IM" are no routes."""
 _PUSHED = re.compile(
@@ -192,6 +190,8 @@ RUN_IN = "infusion"
 """The route of what runs in where no route is named."""
 PUSHED = "intravenous push"
 """The route of what the words say is pushed into a vein."""
+BY_PERCENT: Final = "by percent"
+"""The products of which a part of the body is the route: those whose every strength is a percent."""
 LONGEST_ROUTE_WORDS = 1000
 """The most characters of a sig in which a route is looked for."""
 
@@ -222,14 +222,14 @@ def said_route(words: str) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def said_place(words: str) -> str | None:
-    """Return "topical" or "vaginal" where the words of a sig say that a product by percent is put there, else None.
+def said_place(words: str, only: Iterable[str] = (BY_PERCENT,)) -> str | None:
+    """Return where the words of a sig say that a product is put: one by percent "topical" or "vaginal", else None.
 
-    Of any other product a part of the body is where it hurts: "1 tablet daily for pain in both knees".
+    `only` are the products for which a row holds: BY_PERCENT, or an ingredient's RxNorm code. Of any other product a
+    part of the body is where it hurts: "1 tablet daily for pain in both knees".
 
     >>> said_place("4 g to both knees"), said_place("2 g vaginally"), said_place("2 g IV into the left arm")
     ('topical', 'vaginal', None)
     """
-    return next(
-        (place for place, pattern in _SAID_ROUTES["by percent"] if pattern.search(words[:LONGEST_ROUTE_WORDS])), None
-    )
+    rows = (row for kind in only for row in _SAID_ROUTES.get(kind, ()))
+    return next((place for place, pattern in rows if pattern.search(words[:LONGEST_ROUTE_WORDS])), None)

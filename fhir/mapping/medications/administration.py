@@ -228,6 +228,8 @@ def _of_words(text: str, frame: Administration) -> Iterator[Administration]:
     elif dose is not None:
         if a_day and (is_raised or "per 24 h" in text) and frame.hours is None:
             step = replace(step, hours=_HOURS_A_DAY, is_day_sum=not (is_raised or step.medication.is_injected))
+        if a_day and step.times is None and number_of_product(step.medication, dose, "g") is not None:
+            step = replace(step, times=1.0)  # "twice daily, 60 g a day"
         is_held = bool(rates) and not _PUSHED.search(text) and CONTAINER.search(step.medication.words) is not None
         is_bag = step.times is None and (step.is_bag or is_held) and (bool(rates) or step.hours is None)
         yield replace(step, way="drip" if is_bag or (rates and step.runs_on) else "dose")
@@ -282,6 +284,8 @@ _RUNS_ON: Final = re.compile(
 _PUSHED: Final = re.compile(r"\bbolus|\bpush\b")
 _AT_ONCE: Final = re.compile(r"infiltra|nerve block|nervenblock|\b(?:q|every|alle) ?\d{1,2} ?min")
 _TUBE: Final = re.compile(r" ?(?:tub[ea]|jar|bottle|pump|can\b|pack|flasche)")
+_DOSED: Final = re.compile(r"(?:apply|use|spread)\W*\d|\d ?g\w* ?(?:/|(?:per|a|each|every|daily)\b)")
+"""Grams of one application or of a day, wherever they stand."""
 _LIMIT: Final = re.compile(r"(?:\bmax\w*\.?|\blimit|exceed\w*|\btotal(?: of)?|more than)[ :a-z]{0,12}$|\b(?:by|from) $")
 _UP_TO: Final = re.compile(rf"{_LIMIT.pattern}|\bup to[ :a-z]{{0,12}}$")
 _BESIDE: Final = re.compile(r"\bbolus|\bload|\bpush\b|\bpca\b|demand")
@@ -297,7 +301,10 @@ def _is_pack(amount: SigAmount, text: str, medication: MedicationIdentity) -> bo
     """Whether grams of a cream are those of its tube: "60 g tube", or behind how often: "apply twice daily, 60 g"."""
     if number_of_product(medication, amount, "g") is None:
         return False
-    return bool(_TUBE.match(text, amount.end)) or any(often.end <= amount.start for often in find_frequencies(text))
+    if _TUBE.match(text, amount.end):
+        return True
+    is_dosed = _DOSED.search(text, max(0, amount.start - 8)) is not None
+    return not is_dosed and any(often.end <= amount.start for often in find_frequencies(text))
 
 
 def _belongs(rate: SigAmount, dose: DoseAmount, text: str) -> bool:

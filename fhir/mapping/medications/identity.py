@@ -22,6 +22,7 @@ from fhir.record.resources import (
 from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import is_not_read
 from fhir.terminology.dosing import (
+    BY_PERCENT,
     PUSHED,
     ROUTE_NAMES,
     RUN_IN,
@@ -530,9 +531,10 @@ def _said_by_all(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> s
         return "intravenous"
     if route is not None:
         return route
-    if dosages and any(strength is not None and strength.unit == "%" for strength in identity.strengths):
-        places = {said_place(dosage.text) for dosage in dosages}
-        return places.pop() if len(places) == 1 else None
+    is_by_percent = {strength.unit if strength is not None else "" for strength in identity.strengths} == {"%"}
+    places = {said_place(dosage.text, (*identity.rxcuis, *[BY_PERCENT] * is_by_percent)) for dosage in dosages}
+    if len(places) == 1 and (place := places.pop()) is not None:
+        return place
     rates = (part.rateQuantity for dosage in dosages for part in dosage.doseAndRate)
     return next((RUN_IN for rate in rates if rate is not None and _says_it_runs(rate)), None)
 

@@ -1,9 +1,9 @@
 """Drafts in the words of orders, tests/cases/drafts: a chart in a few words, one draft, what is to be said of it.
 
 A file holds cases of one field. `chart` is that of tests/cases/rules with shorter entries: `problems` are
-[code or null, words, days ago], `labs` "usual" are those of somebody of 80 kg whose kidneys are well, `takes` and
-`draft` are "product | sig", `procedures` are [words, code, days ago], `genes` are [form, gene, words, more]
-(genetic.py), `allergies` [substance, reaction, severity]. A draft that is an object has the form of tests/cases/rules.
+[code or null, words, days ago], `labs` may be a name of `_LABS`, `takes` and `draft` are "product | sig", `procedures`
+are [words, code, days ago], `genes` are [form, gene, words, more] (genetic.py), `allergies` [substance, reaction,
+severity]. A draft that is an object has the form of tests/cases/rules; one in words is its own `id`.
 `kind` is "silent" (none of `rules` has a finding, and no card is a warning), "missing" (none of them finds anything as
 if the facts were known), or "fires", which need not be written (one has a finding, at least as severe as `at_least`).
 """
@@ -31,7 +31,10 @@ Json = dict[str, Any]
 FOLDER = ROOT / "tests" / "cases" / "drafts"
 _SHORT = ("problems", "takes", "procedures", "genes")
 INDICATORS = ("info", "warning", "critical")
-_USUAL = [["creatinine", 0.9, 2], ["body_weight", 80, 20], ["body_height", 178, 20]]
+_LABS = {
+    "usual": [["creatinine", 0.9, 2], ["body_weight", 80, 20], ["body_height", 178, 20]],
+    "salts": [["creatinine", 0.9, 5], ["potassium", 4.2, 5], ["sodium", 139, 5]],
+}
 _ICD10 = re.compile(r"[A-Z]\d\w(?:\.\w+)?")
 
 
@@ -39,7 +42,7 @@ _ICD10 = re.compile(r"[A-Z]\d\w(?:\.\w+)?")
 def drafted_cases() -> tuple[tuple[str, Json], ...]:
     """Every case with the name of its file."""
     written = ((path.stem, case) for path in sorted(FOLDER.glob("*.json")) for case in json.loads(path.read_text()))
-    return tuple((name, {"kind": "fires", "chart": {}} | case) for name, case in written)
+    return tuple((name, {"kind": "fires", "chart": {}, "id": str(case["draft"])} | case) for name, case in written)
 
 
 def outcome_of(case: Json, as_of: datetime) -> OrderOutcome:
@@ -110,7 +113,8 @@ def _scope_names_unknown(outcome: OrderOutcome) -> bool:
 def _patient(chart: Json, as_of: datetime) -> Json:
     """The compact patient of the case's shorter chart."""
     patient = {name: value for name, value in chart.items() if name not in _SHORT}
-    patient["labs"] = _USUAL if chart.get("labs") == "usual" else chart.get("labs", [])
+    labs = chart.get("labs", [])
+    patient["labs"] = _LABS[labs] if isinstance(labs, str) else labs
     patient["active"] = [_taken(one) for one in chart.get("takes", ())]
     patient["allergies"] = [_allergy(*one) if isinstance(one, list) else one for one in chart.get("allergies", ())]
     genes = genetic_results(chart.get("genes", []), as_of)

@@ -3,9 +3,9 @@
 `pairs.csv` has in `a_key` and `b_key` ingredients (RxNorm) or classes, with `;` between them where one sentence holds
 for several; `danger` is what the headline says and `cause` how one drug changes the other, which the detail says;
 `ends` is which side the row asks to end or replace; `severity` is how it is shown (`start` is a warning for a new start
-and information afterwards), `unless` what stays silent ("said": orders of which one has these words; "unsaid": orders
-that have not all of those between " & ", "unsaid_locally" with local forms); `sources.csv` has the documents. A pair
-of which a rule of its own speaks does not stand here.
+and information afterwards), `unless` what stays silent ("said": orders of which one has these words, "first_said" the
+one of the first drug; "unsaid": orders that have not all of those between " & ", "unsaid_locally" with local forms);
+`sources.csv` has the documents. A pair of which a rule of its own speaks does not stand here.
 """
 
 import re
@@ -93,9 +93,10 @@ class Pair(Struct, frozen=True):
             counts = how in ("local_too", "unsaid_locally") or (how == "on_skin" and _is_on_mucosa(drug))
             if drug.systemic is False and not counts:
                 return False
-        if how in ("said", "unsaid", "unsaid_locally"):
-            said = (_says(context, partner, re.compile(part, re.IGNORECASE)) for part in words.split(" & "))
-            return all(said) is (how != "said")
+        if how in ("said", "first_said", "unsaid", "unsaid_locally"):
+            of_drug = self.first if how == "first_said" else ""
+            said = (_says(context, partner, re.compile(part, re.IGNORECASE), of_drug) for part in words.split(" & "))
+            return all(said) is how.startswith("unsaid")
         orders = ((context.medication, context.drafted.dose), (partner.medication, partner.dose))
         if self.unless == "injected":
             return not any(drug.is_injected for drug in drugs)
