@@ -62,7 +62,7 @@ _ACUTE: Final = re.compile(
     r"|ulcer|arrest|tuberculosis|anaphylaxis|asbestos|bypass|stent|surgery|psychosis|ectopic|cellulitis|appendicitis"
     r"|cholecystitis|diverticulitis|hernia|transplant|depression|overdose|poisoning|admission|pericarditis|endocarditis"
     r"|COVID|rash|nephr|stone|gallstones|replacement|syndrome$|withdrawal|obstruction|ileus|abscess|(?:kal|natr)a?emia"
-    r"|haematuria|haemoptysis|haematemesis|melaena"
+    r"|haematuria|haemoptysis|haematemesis|melaena|neuritis"
 )
 _DUE: Final = re.compile(
     r"\b(?:listed|booked|awaiting|scheduled|planned|elective|due|for elective|(?:\d\d ?[mf]|here|in|admitted"
@@ -166,6 +166,12 @@ _EXCLUDED_LATER: Final = re.compile(
     r"(?:but\b[^.;:,\n]{0,40}(?<!not )\b(?:excluded|ruled out"
     r"|disproved) (?:this|it|that)(?=[,)]|$| (?:on|by|in|with|later)\b)|(?:this|it|which) (?:was|has been|is) (?:then "
     r"|later |since )?(?:excluded|ruled out)\b)",
+    re.IGNORECASE,
+)
+_DIAGNOSIS: Final = re.compile(r"\b(?:diagnosis|label) of (?:[a-z]+ )?$", re.IGNORECASE)
+_IS_WRONG: Final = re.compile(
+    r"^[^.;,\n]{0,50}\b(?:is|was|were) (?:wrong|incorrect|erroneous|mistaken|(?:made |entered )?in error|an error"
+    r"|a mistake)\b",
     re.IGNORECASE,
 )
 _SCREENED: Final = re.compile(r"\bscreen(?:ing)? for (?:[a-z]+ )?$", re.IGNORECASE)
@@ -782,6 +788,8 @@ def _assertion(assertion: str, section: str, before: str, after: str, *, is_warn
         return "hypothetical"
     if assertion == "negated" and _SCREENED.search(before) and not _NEGATED_AFTER.search(after):
         return "negated" if _DENIED.search(before) else "hypothetical"
+    if _DIAGNOSIS.search(before[-_NEAR:]) and _IS_WRONG.search(after):
+        return "negated"
     if assertion in ("affirmed", "possible") and (
         any(cue.search(after) for cue in (_NEGATED_AFTER, _EXCLUDED_LATER))
         or any(cue.search(before[-_NEAR:]) for cue in (_NOT_LIKE, _MINUS))

@@ -60,7 +60,10 @@ _OVER_65 = "age over 65"
 
 
 def find(call: ServiceInput) -> Advice:
-    """One card where the yearly risk of stroke is 2 % or more and no anticoagulant is active, else the reason."""
+    """One card where the yearly risk of stroke is 2 % or more and no anticoagulant is active, else the reason.
+
+    Without the rhythm nothing else is read: an input that no answer used is no evidence and stands in no record.
+    """
     record = call.record
     rhythm = record.derive(rhythm_of)
     if rhythm is None and (why := why_excluded(EQUATION, record)) is not None:
