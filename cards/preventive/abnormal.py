@@ -341,9 +341,8 @@ def _findings_under_other_names(record: PatientRecord) -> list[Done]:
 @remembered("entries under other names", entries=4096, longest=400)
 def _tells_elsewhere(words: str, result: str) -> bool:
     """Whether an entry of these words says what a row with `any_entry` looks for."""
-    return any(
-        map(_ELSEWHERE.search, (*Done("", None, "", words, result=result).named_clauses, (result or words).lower()))
-    )
+    entry = Done("", None, "", words, result=result)
+    return any(map(_ELSEWHERE.search, (*entry.named_clauses, entry.whole)))
 
 
 def _as_charted(entry: Done, finding: str) -> str:

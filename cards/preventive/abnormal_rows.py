@@ -187,9 +187,11 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         is_named_otherwise = self._patterns[2].search(test.words.lower()) is not None
         if is_named_otherwise or (self.positive and test.is_positive is False):
             return None
-        clauses = ((test.result or test.words).strip().lower(),) if self.of_whole_result else test.clauses
+        clauses = test.clauses
         is_positive = test.is_positive is True and (len(clauses) <= 1 or not test.result)
         named = test.named_clauses or (f"{test.words.lower()}: ",)
+        if self.of_whole_result:
+            clauses, named = (test.result.strip().lower(),), (test.whole,)
         for clause, named_clause in zip(clauses or (("",) if is_positive else ()), named, strict=False):
             if self.positive and not is_positive and AFFIRMED.search(clause) is None:
                 continue
@@ -216,7 +218,8 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         return any(words.search(text) is not None and unless.search(text) is None for text in test.named_clauses)
 
     def _size(self, match: re.Match[str], least: float) -> str | None:
-        centimetres = float(match["number"].replace(",", ".")) / (10 if match["unit"].lower() == "mm" else 1)
+        largest = max(map(float, re.findall(r"[\d.]+", match["number"].replace(",", "."))))
+        centimetres = largest / (10 if match["unit"].lower() == "mm" else 1)
         return f"{centimetres:g} cm" if least <= centimetres < self.number_below else None
 
 

@@ -62,6 +62,11 @@ class Done(Struct, frozen=True, dict=True):
         """The day, the month or the year as the chart writes it, "" where it has none."""
         return self.time.date if self.time is not None else ""
 
+    @property
+    def whole(self) -> str:
+        """The name and the whole result, in lower case."""
+        return f"{self.words}: {self.result}".lower()
+
     @cached_property
     def clauses(self) -> tuple[str, ...]:
         """The clauses of the result without what is denied in them; those of the name where there is no result."""

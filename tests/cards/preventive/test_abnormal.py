@@ -363,7 +363,7 @@ def test_what_only_resembles_a_treatment_or_a_test_settles_nothing() -> None:
 
 def test_a_treatment_that_is_lacking_is_told_with_what_shows_that_it_is_asked_for() -> None:
     [told] = opened(problem("I50.9"), number("10230-1", 30, "%", "2026-10-01"))
-    assert "Ejection fraction 30 % of 2026-10-01: no ACE inhibitor, ARB or ARNI on record, and 3 more" in told.name
+    assert "Ejection fraction 30 % of 2026-10-01: no ACE inhibitor/ARB/ARNI on record, and 3 more" in told.name
     assert "no beta blocker, no aldosterone antagonist, no SGLT2 inhibitor on record" in told.text
     assert [fact.source for fact in told.facts if fact.source and fact.source.startswith("Observation/")]
 
@@ -410,8 +410,10 @@ def test_one_report_is_told_once_by_the_row_that_says_more() -> None:
         assert rows(report(study, "2026-09-01", conclusion=words)) == ["imaging-suspicious"]
     nodule = report("US thyroid", "2026-09-01", conclusion="2 cm nodule, TR5, suspicious for malignancy")
     assert rows(nodule) == ["thyroid-nodule-5"]
-    assert rows(report("US thyroid", "2026-09-01", conclusion="nodule of 18 x 9 mm, TI-RADS 4")) == ["thyroid-nodule-4"]
-    assert rows(report("US thyroid", "2026-09-01", conclusion="nodule of 8 mm, TI-RADS 5")) == []
+    assert rows(report("US thyroid", "2026-09-01", conclusion="nodule of 9 x 18 mm, TI-RADS 4")) == ["thyroid-nodule-4"]
+    lobe = "Right lobe 5 x 2 x 2 cm. Nodule of 8 mm, TI-RADS 5"
+    assert rows(report("US thyroid", "2026-09-01", conclusion=lobe)) == []
+    assert rows(report("Echocardiogram", "2026-09-01", conclusion="MR 2+, TR 4+, LA 5.1 cm")) == []
     severe = "Pain is severe as with the last episode"
     assert rows(report("Nurse note", "2026-09-01", conclusion=severe)) == []
 
