@@ -41,7 +41,7 @@ from cards.text import format_number, plain, unit
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.condition_concepts import words_take_back
 from fhir.mapping.conditions import ConditionHit, charted_groups, condition_status, condition_time, find_condition
-from fhir.mapping.declined import declined_medicine
+from fhir.mapping.declined import declined_in_chart, declined_medicine
 from fhir.mapping.gestation import gestation
 from fhir.mapping.kidney_course import acute_rise, kidney_failure, low_egfr
 from fhir.mapping.medications.active import (
@@ -461,8 +461,9 @@ def _is_settled_by_state(row: AbnormalResult, record: PatientRecord, time: FhirT
         return True
     if _is_shown_against(row, record):
         return True
-    refused = re.compile(row.settled_by_refusal, re.IGNORECASE)
-    if declined_medicine(record, frozenset(row.settled_by_medications), refused):
+    refused = re.compile(row.settled_by_refusal or "(?!)", re.IGNORECASE)
+    may_be_refused = row.missing or row.settled_by_refusal
+    if may_be_refused and declined_medicine(record, frozenset(row.settled_by_medications), refused):
         return True
     has_treatment = not row.missing and bool(row.settled_by_medications or row.settled_by_names)
     return has_treatment and _is_treated(row, record, time)
@@ -504,11 +505,13 @@ def _courses_since(record: PatientRecord, time: FhirTime, first_day: date) -> li
     """Return what was given since, ordered since and is over, or ended since and was ordered from `first_day` on."""
     ended = ((course, first_day) for course in ended_medications(record, time.whole_days(record.as_of_epoch)))
     over = ((order, time.last_day) for order in orders_not_active(record) if order.order.status != "on-hold")
-    courses = [one.identity for one, day in (*ended, *over) if one.authored and one.authored.last_day >= day]
+    refused = {entry.source for entry in declined_in_chart(record)}
+    given = (pair for pair in (*ended, *over) if pair[0].source not in refused)
+    courses = [one.identity for one, day in given if one.authored and one.authored.last_day >= day]
     for dose in record.facts(MedicationAdministration):
         period = dose.effectivePeriod
-        given = parse_time(dose.effectiveDateTime or (period and period.start) or "")
-        if dose.status == "completed" and given is not None and given.last_day >= time.last_day:
+        at = parse_time(dose.effectiveDateTime or (period and period.start) or "")
+        if dose.status == "completed" and at is not None and at.last_day >= time.last_day:
             courses.append(identify_product(dose, record.medications))
     return courses
 

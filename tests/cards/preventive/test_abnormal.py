@@ -375,6 +375,11 @@ def test_a_fall_of_hemoglobin_ends_at_the_limit_of_the_sex_and_calcium_over_14_i
     assert calcium.row.indicator == "critical"
 
 
+def test_a_treatment_that_was_refused_leaves_a_dangerous_result_as_it_is() -> None:
+    refused = taking("cefazolin 2 g injection") | {"status": "stopped", "statusReason": {"text": "Patient refused"}}
+    assert rows(S_AUREUS, refused | TODAY) == ["blood-culture-staphylococcus-aureus"]
+
+
 def test_a_refusal_before_the_result_settles_nothing() -> None:
     fell = number("718-7", 14.1, "g/dL", "2026-09-01"), number("718-7", 11.0, "g/dL", "2026-11-10")
     declined = problem("Z53.20", recordedDate="2026-05-01") | {"code": DECLINED}
