@@ -38,14 +38,10 @@ class ImmunityResult(Struct, frozen=True):
     at_least: float | None
 
 
-def _read_results() -> dict[str, ImmunityResult]:
-    return {
-        row["loinc"]: ImmunityResult(row["observation"], float(row["at_least"]) if row["at_least"] else None)
-        for row in package_rows("cards.vaccines", "data/immunity_results.csv")
-    }
-
-
-_RESULTS: Final = _read_results()
+_RESULTS: Final = {
+    row["loinc"]: ImmunityResult(row["observation"], float(row["at_least"]) if row["at_least"] else None)
+    for row in package_rows("cards.vaccines", "data/immunity_results.csv")
+}
 IMMUNITY_CODES: Final = frozenset(_RESULTS)
 
 

@@ -4,7 +4,7 @@ Source: CDC, Logic Specification for ACIP Recommendations 4.5, sections 4.3 to 4
 relevant), chapter 8 (which of them is best) and chapter 9. The names of the rules stand beside the functions.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from functools import cached_property
 from operator import attrgetter
@@ -341,30 +341,13 @@ def _best(
     as_of: date,
 ) -> Iterable[Candidate]:
     """Return the best series of an antigen, which for most people of whom no dose is known needs no comparison."""
+    candidates = Candidates(antigen, person, doses, conflicts, as_of)
     if not doses and person.codes.isdisjoint(antigen.indicated_by):
         first = antigen.series_to_begin
         chosen = first[person.gender] if person.gender in first else first[""]
         if chosen is not None:
-            return [judge(antigen, series, person, doses, conflicts, _no_group, as_of) for series in chosen]
-    return _numbered(best_candidates(_Candidates(antigen, person, doses, conflicts, as_of).all()))
-
-
-def judge(
-    antigen: Antigen,
-    series: Series,
-    person: Person,
-    doses: Doses,
-    conflicts: tuple[Conflict, ...],
-    group_is_complete: Callable[[str], bool],
-    as_of: date,
-) -> Candidate:
-    """One series, evaluated and forecast."""
-    end = series.last_season_end
-    years_back = years_back_to_season(end, as_of) if end is not None else 0
-    course = Course(series, person, doses, conflicts, group_is_complete, series.doses[0], years_back)
-    for dose in doses:
-        course.add(evaluate(course, dose))
-    return Candidate(series, course, forecast(course, antigen, as_of))
+            return [candidates.judge(series) for series in chosen]
+    return _numbered(best_candidates(candidates.all()))
 
 
 def _no_group(_: str) -> bool:
@@ -372,7 +355,7 @@ def _no_group(_: str) -> bool:
     return False
 
 
-class _Candidates:
+class Candidates:
     """The series of an antigen for one person; a series asks for another group of series when it needs it."""
 
     def __init__(
@@ -389,9 +372,12 @@ class _Candidates:
         self._conflicts = conflicts
         self._as_of = as_of
         self._made: dict[str, Candidate] = {}
-        has_risk = not person.codes.isdisjoint(antigen.indicated_by)
-        concerned = antigen.series if has_risk else antigen.series_without_risk
-        self._relevant = [series for series in concerned if is_relevant(series, person, as_of)]
+
+    @cached_property
+    def _relevant(self) -> list[Series]:
+        has_risk = not self._person.codes.isdisjoint(self._antigen.indicated_by)
+        concerned = self._antigen.series if has_risk else self._antigen.series_without_risk
+        return [series for series in concerned if is_relevant(series, self._person, self._as_of)]
 
     def all(self) -> list[Candidate]:
         """Those that are relevant, in the order of the antigen."""
@@ -400,17 +386,19 @@ class _Candidates:
         self._made.clear()
         return candidates
 
+    def judge(self, series: Series) -> Candidate:
+        """Return one series, evaluated and forecast."""
+        end = series.last_season_end
+        years_back = years_back_to_season(end, self._as_of) if end is not None else 0
+        asks = self._group_is_complete if self._given else _no_group
+        course = Course(series, self._person, self._given, self._conflicts, asks, series.doses[0], years_back)
+        for dose in self._given:
+            course.add(evaluate(course, dose))
+        return Candidate(series, course, forecast(course, self._antigen, self._as_of))
+
     def _candidate(self, series: Series) -> Candidate:
         if series.name not in self._made:
-            self._made[series.name] = judge(
-                self._antigen,
-                series,
-                self._person,
-                self._given,
-                self._conflicts,
-                self._group_is_complete if self._given else _no_group,
-                self._as_of,
-            )
+            self._made[series.name] = self.judge(series)
         return self._made[series.name]
 
     def _group_is_complete(self, group: str) -> bool:

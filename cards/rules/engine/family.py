@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
 from operator import attrgetter
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -40,10 +40,13 @@ RowEvidence = Callable[[RuleContext], tuple[Evidence, ...]]
 """The sources of the row of a knowledge table that decided; empty where the rule's own evidence is meant."""
 
 
-class Placeholder(NamedTuple):
+AnyFill = TypeVar("AnyFill", bound=Callable[..., str | None])
+
+
+class Placeholder(NamedTuple, Generic[AnyFill]):
     """What fills a {name} of a template, and the longest text that it becomes, with which the lint fills summaries."""
 
-    fill: Fill
+    fill: AnyFill
     longest: str | None = None
 
 
@@ -101,7 +104,7 @@ class Family:
     """
 
     name: str
-    placeholders: Mapping[str, Placeholder] = field(default_factory=dict)
+    placeholders: Mapping[str, Placeholder[Fill]] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
     gaps: Mapping[str, Gap] = field(default_factory=dict)
     changes: Mapping[str, Correction] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from cards.rules.engine.compile import (
     compile_table,
 )
 from cards.rules.engine.family import Family, Placeholder
-from cards.rules.engine.placeholders import COMMON_PLACEHOLDERS, CommonPlaceholder, unknown_words
+from cards.rules.engine.placeholders import COMMON_PLACEHOLDERS, unknown_words
 from cards.rules.language.rule import CANCEL_ORDER, Path, Product, RuleError, Sig, SuggestionTemplate
 from cards.rules.language.table import read_family, table_of
 from cards.rules.language.trigger import TEST, Selector, Template
@@ -225,7 +225,7 @@ def _missing_text_faults(rule: CompiledRule, entry: CompiledMissingData) -> Iter
     yield from _adult_amounts(entry, entry.summary, entry.detail)
 
 
-def _placeholders(rule: CompiledRule) -> Mapping[str, CommonPlaceholder | Placeholder]:
+def _placeholders(rule: CompiledRule) -> Mapping[str, Placeholder[Any]]:
     return {**COMMON_PLACEHOLDERS, **rule.family.placeholders}
 
 

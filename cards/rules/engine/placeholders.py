@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import Predicate
 from cards.rules.engine.compile import CompiledRule
+from cards.rules.engine.family import Placeholder
 from cards.rules.language.rule import Path
 from cards.rules.language.sources import harms
 from cards.rules.language.trigger import NO_NUMBER, Selector, Template
@@ -219,37 +220,30 @@ def _usable(when: Predicate, _facts: tuple[Fact, ...], context: RuleContext) -> 
     return "usable " if any(context.session.record.lookup(test).refused for test in tests) else ""
 
 
-class CommonPlaceholder(NamedTuple):
-    """What fills a {name} of every family by a condition and its facts, and the longest text, for the lint."""
-
-    fill: Fill
-    longest: str | None = None
-
-
-COMMON_PLACEHOLDERS: Mapping[str, CommonPlaceholder] = {
-    "drug": CommonPlaceholder(lambda _when, _facts, context: context.ingredient.name),
-    "Drug": CommonPlaceholder(lambda _when, _facts, context: capitalized(context.ingredient.name)),
-    "age": CommonPlaceholder(lambda _when, _facts, context: context.age_words, "100"),
-    "dose": CommonPlaceholder(_number(attrgetter("daily_dose_mg"), format_dose), "2,550"),
-    "first_dose": CommonPlaceholder(_number(attrgetter("first_daily_mg"), format_dose), "2,550"),
-    "each_dose": CommonPlaceholder(_number(attrgetter("dose_mg"), format_dose), "2,550"),
-    "mg_per_kg": CommonPlaceholder(_number(attrgetter("dose_mg_per_kg_per_day"), format_number), "100.55"),
-    "other": CommonPlaceholder(_other_drugs, "ketoconazole and itraconazole"),
-    "problem": CommonPlaceholder(_problem, f"{'x' * _LONGEST_PROBLEM} (2026-11-20)"),
-    "since": CommonPlaceholder(_since, ""),
-    "first": CommonPlaceholder(lambda _when, _facts, context: _together(context.side_names(0)), "acetaminophen"),
-    "second": CommonPlaceholder(lambda _when, _facts, context: _together(context.side_names(1)), "acetaminophen"),
-    "egfr": CommonPlaceholder(_estimate("egfr"), "eGFR 29.96 mL/min (old, disputed) on 2026-11-20"),
-    "crcl": CommonPlaceholder(_estimate("crcl"), "CrCl 29.96 mL/min (disputed) on 2026-11-20"),
-    "kidney": CommonPlaceholder(_estimate(""), "CrCl 29.96 mL/min (disputed) on 2026-11-20"),
-    "kidney_gap": CommonPlaceholder(_kidney_gap, "kidney function cannot be estimated without the age"),
-    "kidney_history": CommonPlaceholder(_kidney_history),
-    "harm": CommonPlaceholder(_harm, ""),
-    "relief": CommonPlaceholder(_relief),
-    "palliative": CommonPlaceholder(_palliative),
-    "usable": CommonPlaceholder(_usable, "usable "),
-    "Use_vka": CommonPlaceholder(_use_vka, "Keep acenocoumarol"),
-    "child": CommonPlaceholder(lambda _when, _facts, context: context.child_words),
+COMMON_PLACEHOLDERS: Mapping[str, Placeholder[Fill]] = {
+    "drug": Placeholder(lambda _when, _facts, context: context.ingredient.name),
+    "Drug": Placeholder(lambda _when, _facts, context: capitalized(context.ingredient.name)),
+    "age": Placeholder(lambda _when, _facts, context: context.age_words, "100"),
+    "dose": Placeholder(_number(attrgetter("daily_dose_mg"), format_dose), "2,550"),
+    "first_dose": Placeholder(_number(attrgetter("first_daily_mg"), format_dose), "2,550"),
+    "each_dose": Placeholder(_number(attrgetter("dose_mg"), format_dose), "2,550"),
+    "mg_per_kg": Placeholder(_number(attrgetter("dose_mg_per_kg_per_day"), format_number), "100.55"),
+    "other": Placeholder(_other_drugs, "ketoconazole and itraconazole"),
+    "problem": Placeholder(_problem, f"{'x' * _LONGEST_PROBLEM} (2026-11-20)"),
+    "since": Placeholder(_since, ""),
+    "first": Placeholder(lambda _when, _facts, context: _together(context.side_names(0)), "acetaminophen"),
+    "second": Placeholder(lambda _when, _facts, context: _together(context.side_names(1)), "acetaminophen"),
+    "egfr": Placeholder(_estimate("egfr"), "eGFR 29.96 mL/min (old, disputed) on 2026-11-20"),
+    "crcl": Placeholder(_estimate("crcl"), "CrCl 29.96 mL/min (disputed) on 2026-11-20"),
+    "kidney": Placeholder(_estimate(""), "CrCl 29.96 mL/min (disputed) on 2026-11-20"),
+    "kidney_gap": Placeholder(_kidney_gap, "kidney function cannot be estimated without the age"),
+    "kidney_history": Placeholder(_kidney_history),
+    "harm": Placeholder(_harm, ""),
+    "relief": Placeholder(_relief),
+    "palliative": Placeholder(_palliative),
+    "usable": Placeholder(_usable, "usable "),
+    "Use_vka": Placeholder(_use_vka, "Keep acenocoumarol"),
+    "child": Placeholder(lambda _when, _facts, context: context.child_words),
 }
 """The words of every family; the longest of {drug} depends on the rule's trigger."""
 

@@ -4,22 +4,19 @@ A selector takes any of its ingredients or classes, narrowed by form, route and 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 
-from cards.rules.language.rule import DeclaredSelector, RuleError, Trigger
+from cards.rules.language.rule import DeclaredSelector, RuleError, Trigger, typed
 from cards.text import capitalized
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.medications import Ingredient, classes_of
 from fhir.terminology.package_tables import shared
 
-_MEMBERS = frozenset(
-    {"ingredients", "classes", "exclude_classes", "systemic", "route", "dose_form_any", "washout_days", "any_drug"}
-)
 _INTRATHECAL = re.compile(r"\bintra-?(?:thecal|ventricular)|\bintra-?cerebro|(?-i:\bIT\b)", re.IGNORECASE)
 _ORDERED_ROUTES = {
     "intravenous": re.compile(r"\b(?:iv|ivpb|ivp)\b|\bintraven", re.IGNORECASE),
@@ -72,20 +69,20 @@ class Selector:
     def read(cls, spec: Any, *, systemic: bool | None = None) -> "Selector":
         """Return the selector of a table entry; `systemic` holds where the entry does not say it.
 
-        Refuses a member it does not know and an entry that selects nothing.
+        Refuses an entry that is not of the form of a selector, or selects nothing.
         """
-        selects = {"ingredients", "classes", "any_drug"}
-        if not isinstance(spec, Mapping) or set(spec) - _MEMBERS or not selects & set(spec):
-            raise ValueError(f"{spec!r} is not a drug selector: give `ingredients`, `classes` or `any_drug`")
+        declared = typed(spec, DeclaredSelector)
+        if not (declared.ingredients or declared.classes or declared.any_drug):
+            raise RuleError(f"{spec!r} is not a drug selector: give `ingredients`, `classes` or `any_drug`")
         return cls(
-            shared(frozenset(drug["rxcui"] for drug in spec.get("ingredients", ()))),
-            shared(frozenset(spec.get("classes", ()))),
-            shared(frozenset(spec.get("exclude_classes", ()))),
-            spec.get("systemic", systemic),
-            spec.get("route"),
-            tuple(spec.get("dose_form_any", ())),
-            float(spec.get("washout_days", 0)),
-            bool(spec.get("any_drug", False)),
+            shared(frozenset(drug.rxcui for drug in declared.ingredients)),
+            shared(frozenset(declared.classes)),
+            shared(frozenset(declared.exclude_classes)),
+            systemic if declared.systemic is None else declared.systemic,
+            declared.route,
+            declared.dose_form_any,
+            declared.washout_days or 0.0,
+            declared.any_drug,
         )
 
     def matches(self, identity: MedicationIdentity) -> bool:
@@ -297,7 +294,7 @@ class CompiledTrigger(Struct, frozen=True):
 
 
 def _side(selected: tuple[DeclaredSelector, ...], systemic: bool | None) -> Side:
-    return tuple(Selector.read(to_builtins(selector), systemic=systemic) for selector in selected)
+    return tuple(Selector.read(selector, systemic=systemic) for selector in selected)
 
 
 def _joined(sides: tuple[Side, ...]) -> Side:

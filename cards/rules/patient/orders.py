@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -347,16 +346,10 @@ def tests_of(request: ServiceRequest) -> frozenset[str]:
     return frozenset({*codes, *panels}).union(*(analyte.loinc for analyte in analytes))
 
 
-_WORDS: Final = attrgetter("words")
-
-
 def order_text(order: MedicationRequest) -> str:
     """Every instruction and reason of the order, one after the other."""
-    texts: list[str] = []
-    for dosage in instructions_of(order):
-        texts += filter(None, (dosage.text, dosage.patientInstruction))
-        texts += map(_WORDS, dosage.additionalInstruction)
-    return " ".join([*texts, *map(_WORDS, order.reasonCode)])
+    instructions = (words for dosage in instructions_of(order) for words in dosage.words)
+    return " ".join([*instructions, *(reason.words for reason in order.reasonCode)])
 
 
 _WHOSE: Final = ("subject", "patient", "for")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cards.vaccines.course import DoseStatus
-from cards.vaccines.groups import judge
+from cards.vaccines.groups import Candidates
 from cards.vaccines.knowledge import Antigen, Series, load_knowledge
 from cards.vaccines.patient import Doses, GivenDose, Person
 
@@ -45,7 +45,7 @@ def _add(day: date, text: str) -> date:
 def _last(antigen: Antigen, series: Series, born: date, given: list[GivenDose]) -> DoseStatus:
     person = Person(born, "Male" if series.genders == {"Male"} else "Female")
     as_of = given[-1].given + timedelta(days=400)
-    return judge(antigen, series, person, Doses(given), (), lambda _group: False, as_of).course.evaluations[-1].status
+    return Candidates(antigen, person, Doses(given), (), as_of).judge(series).course.evaluations[-1].status
 
 
 def _simple(row: Row) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import Condition, Spec, Truth, members, needs, one_of, some, with_value
-from cards.rules.engine.family import Placeholder, written
+from cards.rules.engine.family import Fill, Placeholder, written
 from cards.rules.patient.context import RuleContext
 from cards.text import decapitalized, plain
 from fhir.mapping.contrast_media import ContrastReaction, contrast_reactions
@@ -60,7 +60,7 @@ def _reaction_of(reaction: ContrastReaction) -> str:
     return decapitalized(text) if text and not text[:2].isupper() else text or "reaction not recorded"
 
 
-def _first_to(to: str) -> Placeholder:
+def _first_to(to: str) -> Placeholder[Fill]:
     first = written(lambda context: next(iter(context.session.record.derive(_reactions, to)), None), _reaction_of)
     return Placeholder(first, "r" * _LONGEST_REACTION)
 

@@ -23,9 +23,9 @@ FAMILY = Family(
             kidney_injury.metformin_reason, "with eGFR <29.96 mL/min/1.73 m² on 2026-11-20"
         ),
         "kidney_window": Placeholder(kidney_injury.kidney_window, "12 months"),
-    }
-    | contrast.PLACEHOLDERS
-    | retesting.PLACEHOLDERS,
+        **contrast.PLACEHOLDERS,
+        **retesting.PLACEHOLDERS,
+    },
     conditions=(
         *study.WORDS,
         *imaging.WORDS,

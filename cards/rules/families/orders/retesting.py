@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import ceil
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 
 from cards.extension import Fact
 from cards.rules.conditions.condition import MEDICATION_LISTS, Condition, Truth, flag, needs
-from cards.rules.engine.family import Placeholder, written
+from cards.rules.engine.family import Fill, Placeholder, written
 from cards.rules.families.orders.study import codes_of, study_of, study_words, worked_out_once
 from cards.rules.language.rule import OrderChange
 from cards.rules.patient.context import RuleContext
@@ -216,7 +216,7 @@ def _interval_words(interval: RetestInterval) -> str:
     return f"{interval.days:g} day{'' if interval.days == 1 else 's'}"
 
 
-PLACEHOLDERS: Final = {
+PLACEHOLDERS: dict[str, Placeholder[Fill]] = {
     "test": Placeholder(_test_words, "Urea, creatinine and electrolytes"),
     "last": Placeholder(written(_last, attrgetter("words")), "123.5 mmol/L"),
     "last_date": Placeholder(written(_last, lambda last: last.time.text[:10]), "2026-11-20"),
