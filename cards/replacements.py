@@ -11,7 +11,7 @@ from typing import Final, Literal, get_args
 import msgspec
 from msgspec import Struct
 
-from cards.rules.patient.orders import DraftMedication, order_text
+from cards.rules.patient.orders import DraftMedication
 from cards.rules.patient.session import PatientSession
 from fhir.mapping.conditions import condition_status
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -53,7 +53,7 @@ class Exclusion(Struct, frozen=True):
 def _reason(drafted: DraftMedication) -> str:
     """Return what the draft says that it is for, with the words of its instructions."""
     as_needed = (dosage.asNeededCodeableConcept for dosage in drafted.order.dosageInstruction)
-    return " ".join((order_text(drafted.order), *(reason.words for reason in as_needed if reason is not None)))
+    return " ".join((drafted.text, *(reason.words for reason in as_needed if reason is not None)))
 
 
 def _problems(session: PatientSession) -> Iterator[str]:

@@ -355,51 +355,43 @@ def _no_group(_: str) -> bool:
     return False
 
 
-class Candidates:
+class Candidates(Struct, frozen=True, dict=True):
     """The series of an antigen for one person; a series asks for another group of series when it needs it."""
 
-    def __init__(
-        self,
-        antigen: Antigen,
-        person: Person,
-        doses: Doses,
-        conflicts: tuple[Conflict, ...],
-        as_of: date,
-    ) -> None:
-        self._antigen = antigen
-        self._person = person
-        self._given = doses
-        self._conflicts = conflicts
-        self._as_of = as_of
-        self._made: dict[str, Candidate] = {}
+    antigen: Antigen
+    person: Person
+    doses: Doses
+    conflicts: tuple[Conflict, ...]
+    as_of: date
+    made: dict[str, Candidate] = {}
 
     @cached_property
     def _relevant(self) -> list[Series]:
-        has_risk = not self._person.codes.isdisjoint(self._antigen.indicated_by)
-        concerned = self._antigen.series if has_risk else self._antigen.series_without_risk
-        return [series for series in concerned if is_relevant(series, self._person, self._as_of)]
+        has_risk = not self.person.codes.isdisjoint(self.antigen.indicated_by)
+        concerned = self.antigen.series if has_risk else self.antigen.series_without_risk
+        return [series for series in concerned if is_relevant(series, self.person, self.as_of)]
 
     def all(self) -> list[Candidate]:
         """Those that are relevant, in the order of the antigen."""
         candidates = [self._candidate(series) for series in self._relevant]
         # Each course holds this object by its question: kept here they would leave the chart to the collector.
-        self._made.clear()
+        self.made.clear()
         return candidates
 
     def judge(self, series: Series) -> Candidate:
         """Return one series, evaluated and forecast."""
         end = series.last_season_end
-        years_back = years_back_to_season(end, self._as_of) if end is not None else 0
-        asks = self._group_is_complete if self._given else _no_group
-        course = Course(series, self._person, self._given, self._conflicts, asks, series.doses[0], years_back)
-        for dose in self._given:
+        years_back = years_back_to_season(end, self.as_of) if end is not None else 0
+        asks = self._group_is_complete if self.doses else _no_group
+        course = Course(series, self.person, self.doses, self.conflicts, asks, series.doses[0], years_back)
+        for dose in self.doses:
             course.add(evaluate(course, dose))
-        return Candidate(series, course, forecast(course, self._antigen, self._as_of))
+        return Candidate(series, course, forecast(course, self.antigen, self.as_of))
 
     def _candidate(self, series: Series) -> Candidate:
-        if series.name not in self._made:
-            self._made[series.name] = self.judge(series)
-        return self._made[series.name]
+        if series.name not in self.made:
+            self.made[series.name] = self.judge(series)
+        return self.made[series.name]
 
     def _group_is_complete(self, group: str) -> bool:
         return any(self._candidate(series).is_complete for series in self._relevant if series.group == group)

@@ -599,5 +599,5 @@ class Dosage(BackboneElement, frozen=True, gc=False):
     @property
     def words(self) -> tuple[str, ...]:
         """What it says in words: its text, then what is said to the patient."""
-        texts = (self.text, self.patientInstruction, *(more.words for more in self.additionalInstruction))
+        texts = (self.text, self.patientInstruction, *[more.words for more in self.additionalInstruction])
         return tuple(filter(None, texts))

@@ -346,10 +346,8 @@ def reasons(band: CompiledBand, context: RuleContext, instead: str) -> list[Comp
     return [quiet for quiet in band.softening if quiet.declared.instead == instead and quiet.when.test(context) is True]
 
 
-def unless_answered(match: Evaluation) -> Evaluation:
-    """Return what was decided; a reason for a band that is declared silent, or asks for what is ordered already."""
-    if not isinstance(match, Match):
-        return match
+def unless_answered(match: Match) -> Match | WhyNot:
+    """Return the match; a reason for a band that is declared silent, and where what it asks for is ordered already."""
     title, says = match.rule.declared.title, match.says
     if isinstance(says, CompiledBand) and says.declared.indicator == "silent":
         return WhyNot(match.rule.id, says.declared.id.replace("_", "-"), f"{title}: {says.declared.detail}")

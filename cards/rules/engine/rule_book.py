@@ -236,7 +236,7 @@ class RuleBook:
                     evaluations.append(beside)
                 continue
             evaluation = decide(rule.rule, rule.bands, context)
-            evaluations.append(unless_answered(evaluation))
+            evaluations.append(unless_answered(evaluation) if type(evaluation) is Match else evaluation)
         return DraftEvaluation(session, drafted, evaluations, len(of_drug.activated))
 
 
@@ -269,7 +269,8 @@ def _beside_others(activated: ActivatedRule, context: RuleContext) -> Evaluation
         has_other = activated.row_keys is not None and any(session.partners_of(drafted, activation.partners))
         return NoMatch(rule, context) if has_other else None
     if not partners:
-        return unless_answered(decide(rule, activated.bands, context))
+        evaluation = decide(rule, activated.bands, context)
+        return unless_answered(evaluation) if type(evaluation) is Match else evaluation
     evaluation = evaluate_partners(rule, activated.bands, context, partners)
     if not isinstance(evaluation, Match) or evaluation.says.declared.indicator != "info":
         return evaluation

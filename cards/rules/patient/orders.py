@@ -165,6 +165,12 @@ class DraftMedication:
         weight = self._weigh() if dose.problem == NO_WEIGHT else None
         return dose if weight is None else daily_dose(self.order, self.medication, weight.value)
 
+    @cached_property
+    def text(self) -> str:
+        """Every instruction and reason of the order, one after the other."""
+        instructions = [words for dosage in instructions_of(self.order) for words in dosage.words]
+        return " ".join([*instructions, *[reason.words for reason in self.order.reasonCode]])
+
     @property
     def categories(self) -> frozenset[str]:
         """The codes of its categories in small letters, such as inpatient."""
@@ -344,12 +350,6 @@ def tests_of(request: ServiceRequest) -> frozenset[str]:
     analytes = (ANALYTES[key] for text in concept.texts if (key := analyte_of_name(text)) is not None)
     panels = (test.loinc for test in ORDERABLE_TESTS if any(map(test.called.search, concept.texts)))
     return frozenset({*codes, *panels}).union(*(analyte.loinc for analyte in analytes))
-
-
-def order_text(order: MedicationRequest) -> str:
-    """Every instruction and reason of the order, one after the other."""
-    instructions = (words for dosage in instructions_of(order) for words in dosage.words)
-    return " ".join([*instructions, *(reason.words for reason in order.reasonCode)])
 
 
 _WHOSE: Final = ("subject", "patient", "for")

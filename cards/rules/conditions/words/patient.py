@@ -34,7 +34,7 @@ from cards.rules.conditions.condition import (
 from cards.rules.language.rule import Drug, RuleError
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext, hit_fact, meant_name, medication_fact
-from cards.rules.patient.orders import CurrentMedication, order_text
+from cards.rules.patient.orders import CurrentMedication
 from fhir.mapping.allergies import allergies_to_class, allergies_to_ingredient
 from fhir.mapping.condition_concepts import words_take_back
 from fhir.mapping.conditions import ConditionHit, began_by, condition_hit, condition_status, dated, problems_of
@@ -59,7 +59,7 @@ ALLERGIES = needs("AllergyIntolerance")
 
 def order_says(word: str, pattern: re.Pattern[str], phrase: str) -> Condition:
     """Return the condition that the instructions or reasons of the order match a pattern."""
-    return flag(word, lambda context: pattern.search(order_text(context.drafted.order)) is not None, phrase)
+    return flag(word, lambda context: pattern.search(context.drafted.text) is not None, phrase)
 
 
 def _has_sex(wanted: str, context: RuleContext) -> Truth:
@@ -180,10 +180,7 @@ def _read(spec: Spec) -> Predicate:
         )
 
     def test(context: RuleContext) -> Truth:
-        order = context.drafted.order
-        if is_said(order_text(order)):
-            return True
-        if any(map(is_meant, order.reasonCode)):
+        if is_said(context.drafted.text) or any(map(is_meant, context.drafted.order.reasonCode)):
             return True
         if not of_draft_only and context.session.record.derive(is_listed):
             return True
@@ -282,8 +279,7 @@ _FOR = re.compile(
 
 
 def _states_reason(context: RuleContext) -> Truth:
-    order = context.drafted.order
-    return bool(order.reasonCode) or _FOR.search(order_text(order)) is not None
+    return bool(context.drafted.order.reasonCode) or _FOR.search(context.drafted.text) is not None
 
 
 _REASON = flag("reason_stated", _states_reason, "the order has a reason, or its words say what it is for")

@@ -22,7 +22,7 @@ from cards.rules.families.dose.knowledge import ADULT_YEARS, WORDS, says
 from cards.rules.families.dose.sums import TIMES_RECOMMENDED, TIMES_RECOMMENDED_FOR_CHILD, body_surface_m2, dose_of
 from cards.rules.families.dose.texts import amount, weight_gap
 from cards.rules.patient.context import RuleContext, dose_fact
-from cards.rules.patient.orders import CurrentMedication, order_text
+from cards.rules.patient.orders import CurrentMedication
 from fhir.mapping.medications.daily_dose import instructions_of
 from fhir.mapping.weights import judged_weight
 
@@ -145,7 +145,7 @@ def _is_alone(context: RuleContext) -> bool:
 def _sigs(context: RuleContext) -> str:
     dosages = instructions_of(context.drafted.order)
     routes = (dosage.route.words for dosage in dosages if dosage.route is not None)
-    return " ".join([order_text(context.drafted.order), context.medication.route, *routes])[:2000]
+    return " ".join([context.drafted.text, context.medication.route, *routes])[:2000]
 
 
 # Weight

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from cards.rules.families.dose.excess import TEN_FOLD, TEN_FOLD_NARROW
 from cards.rules.families.dose.knowledge import ADULT_YEARS, DRIPS, LIMITS, Limit, says
 from cards.rules.patient.context import RuleContext
-from cards.rules.patient.orders import order_text
 from fhir.mapping.medications.administration import CONTAINER, Administration, Measure, administrations
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.analytes import ANALYTES
@@ -87,7 +86,7 @@ class OrderedDose:
     def __init__(self, context: RuleContext) -> None:
         """Read the steps of the order, none where structure and words contradict, and the rows of its route."""
         self.context, self.medication, self.dose = context, context.medication, context.drafted.dose
-        self.weight_kg, self.text = context.weight_kg, order_text(context.drafted.order)
+        self.weight_kg, self.text = context.weight_kg, context.drafted.text
         self.is_often = self.dose.times_per_day is not None
         self.is_child = context.age_years is not None and context.age_years < ADULT_YEARS
         self.totals: dict[str, tuple[float | None, bool]] = {}

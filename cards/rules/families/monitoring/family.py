@@ -9,7 +9,6 @@ from cards.rules.engine.family import Family, Fill, Placeholder
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, name_of, why_none
-from cards.rules.patient.orders import order_text
 from cards.text import capitalized, format_number, joined
 from fhir.record.resources import DiagnosticReport, Observation, Procedure, ServiceRequest
 
@@ -57,7 +56,7 @@ def _test_named(spec: Spec) -> Predicate:
 
 def _for_malaria(context: RuleContext) -> bool:
     weekly = context.times_per_week is not None and context.times_per_week <= 1.0
-    return weekly or bool(_MALARIA.search(order_text(context.drafted.order)))
+    return weekly or bool(_MALARIA.search(context.drafted.text))
 
 
 def _weight(context: RuleContext) -> str | None:

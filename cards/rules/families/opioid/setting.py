@@ -9,7 +9,6 @@ from cards.rules.conditions.words.patient import CONDITIONS, order_says
 from cards.rules.families.opioid.view import is_long_acting, release_of
 from cards.rules.language.rule import Drug
 from cards.rules.patient.context import RuleContext
-from cards.rules.patient.orders import order_text
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.medications.opioids import METHADONE, is_opioid, is_partial_agonist
 
@@ -64,7 +63,7 @@ def _treats_disorder(identity: MedicationIdentity, context: RuleContext) -> bool
     if all(is_partial_agonist(code) for code in codes):
         return release_of(identity) != "patch" and "1819" in codes
     listed = context.has_condition("opioid_use_disorder") is True
-    says_disorder = bool(_USE_DISORDER.search(order_text(context.drafted.order)))
+    says_disorder = bool(_USE_DISORDER.search(context.drafted.text))
     return codes == [METHADONE] and (listed or says_disorder)
 
 
@@ -73,7 +72,7 @@ def _brief_benzodiazepine(context: RuleContext) -> Truth:
     beside = context.session.medications_beside(context.drafted, ("benzodiazepine",))
     pairs = [(medication.medication, medication.dose.single, "") for medication in beside]
     if "benzodiazepine" in context.medication.classes:
-        pairs = [(context.medication, context.drafted.dose.single, order_text(context.drafted.order))]
+        pairs = [(context.medication, context.drafted.dose.single, context.drafted.text)]
     return bool(pairs) and all(_is_brief(*pair) for pair in pairs)
 
 
