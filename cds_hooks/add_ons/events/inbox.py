@@ -27,7 +27,7 @@ from cds_hooks.evidence.storage.content import load_content, store_content
 from cds_hooks.evidence.storage.sqlite import identity
 
 State = Literal["done", "duplicate", "dead"]
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 BUCKET_SECONDS: Final = 300
 AT_BROKER: Final = "waiting at the broker"
 
@@ -132,8 +132,8 @@ class Inbox:
         statements = (Path(__file__).parent / "inbox.sql").read_text(encoding="utf-8").strip().split("\n\n")
         with self.transaction() as connection:
             present = connection.execute("PRAGMA user_version").fetchone()[0]
-            if present > SCHEMA_VERSION:
-                raise sqlite3.DatabaseError("the file of events was made by a newer version of this program")
+            if present not in (0, SCHEMA_VERSION):
+                raise sqlite3.DatabaseError("the file of events was made by another version of this program")
             if present == 0:
                 for statement in statements:
                     connection.execute(statement)

@@ -66,7 +66,7 @@ class Events:
         """Read the declaration and open the inbox.
 
         Raises:
-            DeclarationFault: The declaration cannot be used.
+            DeclarationFault: The declaration, or the file of the inbox, cannot be used.
         """
         path = configured.events_file or Path()
         self.declaration = check_declaration(configured, services)
@@ -75,7 +75,10 @@ class Events:
         rules = tuple(self.declaration.effect.values())
         names = {service for rule in rules for service in rule.services}
         reads = ReadFacts(services, names, lambda: (self._client_now() or self.client).profile.version)
-        self.inbox = Inbox(self.declaration.file, rules, reads)
+        try:
+            self.inbox = Inbox(self.declaration.file, rules, reads)
+        except sqlite3.Error as error:
+            raise DeclarationFault(f"{self.declaration.file} cannot be used: {error}") from error
         self.groups = Groups(self.inbox, self.declaration.queue)
         self.rescoring = Rescoring(
             self.inbox, components, services, self.client.name, self._client_now, now, self.declaration
