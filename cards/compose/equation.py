@@ -45,7 +45,7 @@ def equation_card(
         result.equation.id,
         result.output.id,
         identity,
-        measure=None if isinstance(result.value, str) else result.number,
+        measure=result.number,
         band=result.band.id if result.band is not None and result.table is not None else "",
     )
     extension = replace(extension_of(charted, result, text.other_results), finding=finding)

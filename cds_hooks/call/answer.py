@@ -59,9 +59,8 @@ from cds_hooks.evidence.storage.decision import (
     StoredChart,
     encode_basis,
     encode_inputs,
-    encode_models,
+    encode_part,
     estimated_by,
-    input_digest_of,
     numbered_uuid,
 )
 from cds_hooks.people.access.links import link_cards
@@ -566,8 +565,8 @@ def _recorded(
         client=f"{TRIAL}{call.client.name}" if call.is_trial else call.client.name,
         patient=request.context.patient_id if request is not None else "",
         outcome=outcome,
-        input_digest=input_digest_of(inputs),
-        models=encode_models(models),
+        input_digest=sha256(inputs).hexdigest(),
+        models=encode_part(models),
         response=response,
         basis=encode_basis(inputs, basis),
         user_id=call.components.users.recorded(call.client.name, user),

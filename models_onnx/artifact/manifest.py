@@ -288,14 +288,10 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """Inputs that are explained together, by the name of their group. Not there: each input is explained by itself."""
 
     @property
-    def is_all_recent(self) -> bool:
-        """Whether every row of the table is of the reference cohort, as in a version that was only recalibrated."""
-        return self.period.recalibration == self.period.training or self.reference.n == self.cohort.n
-
-    @property
     def table_period(self) -> str:
         """The years of the table, which are not those of the training where an earlier version was recalibrated."""
-        return self.period.recalibration if self.is_all_recent else self.period.training
+        # as in a version that was only recalibrated, every row is of the reference cohort
+        return self.period.recalibration if self.reference.n == self.cohort.n else self.period.training
 
     @property
     def missing_kind(self) -> MissingKind:

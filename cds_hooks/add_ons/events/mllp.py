@@ -55,7 +55,8 @@ class Framing:
     def __init__(self, most: int) -> None:
         self._most = most
         self._buffer = bytearray()
-        self._is_inside = False
+        self.is_inside = False
+        """Whether a frame has begun and not ended."""
         self.noise = 0
         """Bytes outside frames."""
 
@@ -63,11 +64,6 @@ class Framing:
     def held_bytes(self) -> int:
         """How much has come of the frame that has not ended."""
         return len(self._buffer)
-
-    @property
-    def is_inside(self) -> bool:
-        """Whether a frame has begun and not ended."""
-        return self._is_inside
 
     def feed(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
         """Yield each frame that these bytes end, and whether it was ended as it should be.
@@ -77,7 +73,7 @@ class Framing:
         """
         at = 0
         while at < len(data):
-            if not self._is_inside:
+            if not self.is_inside:
                 at = self._begin(data, at)
                 continue
             ends = [index for index in (data.find(END, at), data.find(START, at)) if index >= 0]
@@ -94,14 +90,14 @@ class Framing:
                 yield content, data[stop] == END
             else:  # one start after the other is no message
                 self.noise += 1
-            self._is_inside = data[stop] == START
+            self.is_inside = data[stop] == START
             at = stop + 1
 
     def _begin(self, data: bytes, at: int) -> int:
         start = data.find(START, at)
         stop = start if start >= 0 else len(data)
         self.noise += stop - at - data.count(RETURN, at, stop)  # the CR after FS may come in the next read
-        self._is_inside = start >= 0
+        self.is_inside = start >= 0
         return stop + 1
 
 

@@ -88,7 +88,9 @@ class Events:
         self.ports: dict[str, int] = {}
         """The port of each listener, for a feed that listens on port 0."""
         self._subscribers = {
-            name: Subscriber(feed, self.inbox, self.groups, trust, self._client_of(path, feed.client))
+            name: Subscriber(
+                feed, self.inbox, self.groups, trust, _client(path, feed.client, trust) if feed.client else self.client
+            )
             for name, feed in self.declaration.feed.items()
             if isinstance(feed, SubscriptionFeed)
         }
@@ -111,9 +113,6 @@ class Events:
         now = self._now()
         return [(queue.name, queue.waiting, max(now - queue.oldest, 0.0) if queue.oldest else 0.0)
                 for queue in queues(self.inbox, self.declaration)]  # fmt: skip
-
-    def _client_of(self, path: Path, name: str) -> TrustedClient:
-        return _client(path, name, self.trust) if name else self.client
 
     def routes(self, bodies: BodyReader) -> list[Route]:
         """Return the addresses to which FHIR servers post."""

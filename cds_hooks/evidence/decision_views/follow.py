@@ -257,16 +257,14 @@ class Follower:
 
     def _prepare(self) -> None:
         """Make the views anew where there are none, or where they are of another record or have other tables."""
-        if self.views.file.is_file() and self._has_tables() and self.views.is_of(self._url):
+        views = self.views
+        if views.file.is_file() and views.read("PRAGMA user_version")[0][0] == self.version and views.is_of(self._url):
             return
         with self.views.open() as connection:
             if connection.execute("PRAGMA user_version").fetchone()[0] == self.version and self.version:
                 log().error("the record is another one, or lost rows that were read: its views are made anew")
             make_tables(connection, self._tables)
             connection.execute(f"PRAGMA user_version = {self.version}")
-
-    def _has_tables(self) -> bool:
-        return bool(self.views.read("PRAGMA user_version")[0][0] == self.version)
 
     def _batches(self, after: int, at_once: int) -> Iterator[tuple[Mark, Batch]]:
         query = select(chain.c.sequence, chain.c.hash, chain.c.of_table).order_by(chain.c.sequence).limit(at_once)

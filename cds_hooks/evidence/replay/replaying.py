@@ -18,7 +18,7 @@ from cds_hooks.evidence.replay.basis import Basis, read_basis
 from cds_hooks.evidence.replay.memory import Remembered
 from cds_hooks.evidence.replay.site import ReplaySite
 from cds_hooks.evidence.replay.stages import answer_again
-from cds_hooks.evidence.storage.decision import Decision, encode_scores
+from cds_hooks.evidence.storage.decision import Decision, encode_part
 from cds_hooks.evidence.storage.queries import charts_of, facts_of
 from cds_hooks.people.access.links import without_token
 from fhir.record.refusals import WhyNot
@@ -236,7 +236,7 @@ class Replayer:
         )
 
     def _differences(self, row: Replayed) -> Iterator[Difference]:
-        scores = encode_scores(row.scores)
+        scores = encode_part(row.scores)
         if scores != bytes(row.basis.scores_as_recorded):  # the same words in another order are no difference
             yield from differences_in("scores", row.basis.scores, orjson.loads(scores))
         if row.answer is not None and row.answer != row.decision.response:

@@ -264,22 +264,9 @@ def encode_inputs(
     return _encoder.encode(inputs)
 
 
-def input_digest_of(inputs: bytes) -> str:
-    """SHA-256 of the inputs, hexadecimal; equal inputs have equal digests.
-
-    Most of the body is not an input: it is neither read nor hashed.
-    """
-    return hashlib.sha256(inputs).hexdigest()
-
-
-def encode_models(models: Sequence[dict[str, str]]) -> bytes:
-    """Return the models that were used, as a JSON array of id, version and sha256."""
-    return _encoder.encode(models)
-
-
-def encode_scores(scores: Mapping[str, Any] | None) -> bytes:
-    """Return the scores as they stand in the JSON of a basis; `null` where there are none."""
-    return _encoder.encode(scores)
+def encode_part(part: Any) -> bytes:
+    """Return models or scores as a decision has them on record; `null` where there are none."""
+    return _encoder.encode(part)
 
 
 def each_scores(scores: Mapping[str, Any] | None) -> Collection[dict[str, Any]]:

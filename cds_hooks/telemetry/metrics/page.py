@@ -5,6 +5,7 @@ The process_* metrics of the server: memory, processor time; of several workers 
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -212,17 +213,13 @@ class ProcessMetrics(Collector):
         values: dict[str, list[float]] = {}
         kinds: dict[str, Metric] = {}
         for pid in self._pids:
-            for metric in _metrics_of(pid):
+            for metric in ProcessCollector(pid=partial(str, pid), registry=None).collect():
                 kinds[metric.name] = metric
                 values.setdefault(metric.name, []).extend(sample.value for sample in metric.samples)
         for name, metric in kinds.items():
             value = (min if name in _LEAST else max if name in _MOST else sum)(values[name])
             family = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
             yield family(name, metric.documentation, value=value)
-
-
-def _metrics_of(pid: str) -> list[Metric]:
-    return list(ProcessCollector(pid=lambda: pid, registry=None).collect())
 
 
 def workers_of(parent: int, pids: Iterable[int]) -> list[int]:

@@ -28,7 +28,6 @@ from cds_hooks.add_ons.events.v2.orders import (
 from cds_hooks.add_ons.events.v2.values import zone_of
 from cds_hooks.add_ons.events.v2.visits import (
     demographics,
-    patient_number,
     patient_numbers,
     take_allergies,
     take_diagnoses,
@@ -192,7 +191,7 @@ def effects_of(message: Message, feed: V2Feed, now: float) -> Effects:
     # what follows a PID is about that patient
     _, *of_patients = groups_of(message.segments, "PID")
     for segments in of_patients:
-        take(message, feed, patient_number(segments[0], feed), segments, trigger, effects)
+        take(message, feed, patient_numbers(segments[0], feed)[0], segments, trigger, effects)
     if not of_patients:
         raise Unreadable("The message has no PID segment, so it is about nobody.", "101")
     _note_times(effects, now)

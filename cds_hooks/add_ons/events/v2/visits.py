@@ -21,17 +21,8 @@ _PARTICIPANTS: Final = {7: "ATND", 8: "REF", 9: "CON", 17: "ADM"}
 """The fields of PV1 with persons, and what HL7's guide says that these are of the visit."""
 
 
-def patient_number(segment: Segment, feed: V2Feed) -> str:
-    """Return the id of the patient: the number of the feed's authority, else the first with its authority before it.
-
-    Raises:
-        Unreadable: There is no such number.
-    """
-    return patient_numbers(segment, feed)[0]
-
-
 def patient_numbers(segment: Segment, feed: V2Feed, field: int = 3) -> list[str]:
-    """Return every id that a segment has for its patient.
+    """Return every id that a segment has for its patient: numbers of the feed's authority, else with theirs before it.
 
     Raises:
         Unreadable: There is no such number.

@@ -101,7 +101,7 @@ _ODDS: Final = "the logarithm of the odds, as the equation adds it up"
 
 class _Scores(Struct, frozen=True):
     output: str
-    value: float | str
+    value: float
     link: str = "identity"
     parts: dict[str, float] = {}
 
@@ -123,7 +123,7 @@ def equation_estimate(basis: RecordedBasis, equation: Equation) -> EquationEstim
     except msgspec.ValidationError:
         return None
     output = next((output for output in equation.outputs if output.id == scores.output), None)
-    if output is None or isinstance(scores.value, str):
+    if output is None:
         return None
     is_probability = output.kind == "probability"
     people = in_100(scores.value) if is_probability else None

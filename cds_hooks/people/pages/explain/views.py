@@ -274,8 +274,7 @@ def _call(decision: Decision) -> str:
     who = f"{decision.client} called {hook}"
     if is_trial(decision.client):
         who = f"{decision.caller} tried {hook}, from /try or with a sample patient; a trial counts nowhere"
-    user = "not recorded by the version that wrote this" if decision.user_id is None else decision.user_id
-    shown_to = user or "no user named, or users are not recorded here"
+    shown_to = decision.user_id or "no user named, or users are not recorded here"
     return (
         f"{who}. Service {decision.service}, hook instance {decision.hook_instance or 'not recorded'}, for: {shown_to}"
     )
