@@ -15,7 +15,6 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from cards.extension import Fact
 from cards.preventive.abnormal import FollowUp
 from cards.preventive.chart import declined, done, is_ordered, other_entries, results_of, years_after
 from cards.preventive.entries import Done
@@ -29,6 +28,7 @@ from cards.preventive.recommendation import (
     newest_that_counts,
     words_of,
 )
+from cards.rules.patient.measurements import measurement_fact
 from cards.text import format_number, plain
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.conditions import find_condition
@@ -235,9 +235,7 @@ def _of_glucose(service: PreventiveService, result: Measurement, is_normal: bool
     limit = _A1C_NORMAL if result.analyte == "hba1c" else _GLUCOSE_NORMAL
     value = f"{format_number(result.value, [limit])} {result.unit}"
     words = f"{ANALYTES[result.analyte].words} {value} ({result.time.date})"
-    fact = Fact(
-        name=result.analyte, value=result.value, unit=result.unit, effective=result.time.text, source=result.source
-    )
+    fact = measurement_fact(result)
     if not is_normal:
         text = f"{words} is not normal and no diabetes is on record: confirm and follow up"
         return judge(service, "abnormal", text, fact)
@@ -288,7 +286,7 @@ def _hypertension(service: PreventiveService, record: PatientRecord) -> ServiceA
     is_yearly = age >= _YEARLY_FROM_AGE or is_raised or (bmi is not None and bmi >= _OVERWEIGHT)
     due = years_after(systolic.time.last_day, 1 if is_yearly else _LONG_INTERVAL_YEARS)
     value = f"{systolic.value:.0f}{f'/{diastolic.value:.0f}' if diastolic is not None else ''} mmHg"
-    fact = Fact(name="sbp", value=systolic.value, unit="mm[Hg]", effective=systolic.time.text, source=systolic.source)
+    fact = measurement_fact(systolic)
     is_high = systolic.value >= _SBP_HIGH or (diastolic is not None and diastolic.value >= _DBP_HIGH)
     if today < due and is_high:
         text = f"{value} ({systolic.time.date}): confirm it outside the office (home or ambulatory measurement)"
