@@ -334,7 +334,7 @@ _ELSEWHERE: Final = re.compile(
 
 def _findings_under_other_names(record: PatientRecord) -> list[Done]:
     """Return the entries by any name that say what a row with `any_entry` looks for; most charts have none."""
-    return [test for test in record.derive(other_entries) if _tells_elsewhere(test.words, test.result)]
+    return other_entries(record, _tells_elsewhere)
 
 
 # 85 real openings took 0.5 of 10.7 ms for it (sampled; most entries of a chart say what others have said).

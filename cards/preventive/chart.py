@@ -18,6 +18,7 @@ from cards.preventive.entries import (
     read_report,
     read_result,
     says_not_done,
+    words_of_result,
 )
 from cards.preventive.knowledge import tests_named
 from fhir.mapping.conditions import condition_status, condition_time
@@ -93,19 +94,26 @@ def tests_on_chart(record: PatientRecord) -> Set[str]:
     return record.derive(_that_name_tests).keys()
 
 
-def other_entries(record: PatientRecord) -> list[Done]:
-    """Return reports and results by any name that have words of their own, and active problems."""
+def other_entries(
+    record: PatientRecord, is_meant: Callable[[str, str], bool] = lambda _words, _result: True
+) -> list[Done]:
+    """Return reports and results by any name that have words of their own, and active problems.
+
+    `is_meant` is asked with the name and what came of it, before the rest of an entry is read.
+    """
     reports = [read_report("", report) for report in record.facts(DiagnosticReport) if report.status in _FINAL_REPORT]
     parts = [
         read_result("", part)
         for part in record.screening_parts()
-        if part[0].status in USABLE_STATUS and has_value(part)
+        if part[0].status in USABLE_STATUS and is_meant(*words_of_result(part)) and has_value(part)
     ]
     problems = [
         Done("", condition_time(condition, record), condition.source, condition.code.words)
         for condition in record.facts(Condition)
-        if condition.code is not None and condition_status(condition, record.as_of_epoch) != "past"
+        if condition.code is not None and is_meant(condition.code.words, "")
+        if condition_status(condition, record.as_of_epoch) != "past"
     ]
+    reports = [report for report in reports if is_meant(report.words, report.result)]
     return [*(entry for entry in (*reports, *parts) if entry.result), *problems]
 
 

@@ -187,7 +187,7 @@ _UNSEEN: Final = re.compile(
 
 def _aorta_described(record: PatientRecord) -> list[Done]:
     """Return the reports, newest first, in which a sentence says how wide the abdominal aorta is."""
-    tests = (test for test in results_of(record, (), record.derive(other_entries)) if test.result)
+    tests = (test for test in results_of(record, (), other_entries(record)) if test.result)
     return [test for test in tests if any(_is_of_aorta(test, clause) for clause in _SENTENCES.split(test.result))]
 
 

@@ -135,14 +135,18 @@ def _reported(report: DiagnosticReport) -> FhirTime | None:
     return parse_time(text)
 
 
+def words_of_result(part: CodedPart) -> tuple[str, str]:
+    """Return what a result is called, and its value in words."""
+    code = part[1].code
+    typed = () if code.texts else (_HPV_TYPES[coding.code] for coding in code.coding if coding.code in _HPV_TYPES)
+    return next(iter(typed), code.words), _joined([_number_words(part[1]), *_value_words(part)])
+
+
 def read_result(name: str, part: CodedPart) -> Done:
     """Return a result with its value, and whether it says positive."""
     observation, value, _ = part
-    code = value.code
-    typed = next((_HPV_TYPES[coding.code] for coding in code.coding if coding.code in _HPV_TYPES), None)
-    words = code.words if code.texts or typed is None else typed
+    words, result = words_of_result(part)
     time = _charted_time(part) if _WHEN_DONE.search(words) else effective_time(observation)
-    result = _joined([_number_words(value), *_value_words(part)])
     return Done(
         name, time, observation.source, words, _is_positive(part), result, _says_incomplete(name, value.code, result)
     )
