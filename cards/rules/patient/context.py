@@ -567,11 +567,8 @@ class RuleContext(Struct, frozen=True, eq=False):
         return [medication_fact(partner, self._partner_name(partner)) for partner in self.partners]
 
     def partner_names(self) -> list[str]:
-        """Return the ingredients of the partners that are meant, each once, those last recorded long ago at the end."""
-        partners = self.partners
-        if len(partners) > 1:
-            partners = tuple(sorted(partners, key=lambda partner: self._old_entry(partner) is not None))
-        return list(dict.fromkeys(map(self._partner_name, partners)))
+        """Return the ingredients of the partners that are meant, each once, in the order of the partners."""
+        return list(dict.fromkeys(map(self._partner_name, self.partners)))
 
     def _partner_name(self, partner: CurrentMedication) -> str:
         if self.trigger is None or not self.trigger.sides:
