@@ -102,7 +102,9 @@ def suggestions_for(
         label = _label(offer, finding, is_active=check.session.active_orders)
         plan = _Plan(finding, drafted, check, is_removed=offer.suggestion.declared.takes_draft_away)
         try:
-            actions = tuple(sorted(_actions(offer, label, plan), key=_what_it_takes_away))
+            # New orders first, removals last: a client that carries out the first action alone loses nothing. For those
+            # that keep to the specification the order means nothing: all actions go together (SUG-06).
+            actions = tuple(sorted(_actions(offer, label, plan), key=lambda action: _FIRST_TO_LAST.index(action.type)))
             uuid = check.name_offered()
         except SuggestionWithheld as reason:
             text = f"{label.replace(f' {_DOSE}', '')}: not offered, {reason}."
@@ -114,12 +116,7 @@ def suggestions_for(
     return offered, withheld
 
 
-def _what_it_takes_away(action: Action) -> int:
-    """Return new orders first, removals last: a client that carries out the first action alone loses nothing.
-
-    For clients that keep to the specification the order means nothing: all actions go together (SUG-06).
-    """
-    return ("create", "update", "delete").index(action.type)
+_FIRST_TO_LAST: Final = ("create", "update", "delete")
 
 
 def _without_hold(offer: OfferedSuggestion, drafted: DraftMedication) -> OfferedSuggestion:

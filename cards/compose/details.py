@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from cards.card import OTHER_SOURCES, SEVERITY, SUMMARY_LIMIT, Action, Suggestion
+from cards.card import OTHER_SOURCES, SEVERITY, SUMMARY_LIMIT, Suggestion
 from cards.compose.steps import NOT_GIVEN, without_repeated_steps
 from cards.extension import Fact
 from cards.rules.engine.finding import DRUG_FACTS, RuleFinding
@@ -217,10 +217,10 @@ def forbidding_beside(finding: RuleFinding, of_card: Sequence[RuleFinding]) -> l
 
 def takes_draft_away(suggestion: Suggestion) -> bool:
     """Return whether nothing comes in the place of an order that it ends or holds."""
-    others = [action for action in suggestion.actions if not _ends_order(action)]
+    others = [
+        action
+        for action in suggestion.actions
+        if action.type != "delete" and (action.resource or {}).get("status") not in ("on-hold", "stopped", "revoked")
+    ]
     kinds = {(action.resource or {}).get("resourceType") for action in others}
     return len(others) < len(suggestion.actions) and "MedicationRequest" not in kinds
-
-
-def _ends_order(action: Action) -> bool:
-    return action.type == "delete" or (action.resource or {}).get("status") in ("on-hold", "stopped", "revoked")

@@ -87,7 +87,7 @@ def high_alert_class(medication: MedicationIdentity) -> str | None:
             (
                 high_alert.name
                 for high_alert in word_classes
-                if any(_is_word(value, words) for value in high_alert.values)
+                if any(re.search(rf"\b{re.escape(value)}\b", words) for value in high_alert.values)
             ),
             None,
         )
@@ -97,10 +97,6 @@ def high_alert_class(medication: MedicationIdentity) -> str | None:
             if is_injected or not needs_injection:
                 return name
     return None
-
-
-def _is_word(word: str, words: str) -> bool:
-    return re.search(rf"\b{re.escape(word)}\b", words) is not None
 
 
 @cache

@@ -162,11 +162,6 @@ WHY = "Why:"
 """The line after which a card of an equation explains its estimate."""
 
 
-def _comparison(prediction: Prediction, manifest: Manifest) -> str:
-    """Return the sentence of a detail that says among whom the estimate is high."""
-    return f"Higher than {_higher_than(prediction)} in 100 of {manifest.reference.words}."
-
-
 def _value_words(value: FeatureValue, manifest: Manifest) -> str:
     """Return the value as it was charted, with its unit; an age at the study's top is "80 or over"."""
     feature = value.feature
@@ -197,7 +192,8 @@ def _detail(
         return f"{words}{_why_low_raises(*explained[position], manifest)}"
 
     lines = [
-        f"{text.opening}{_estimate(prediction, manifest, text)}{_comparison(prediction, manifest)}",
+        f"{text.opening}{_estimate(prediction, manifest, text)}"
+        f"Higher than {_higher_than(prediction)} in 100 of {manifest.reference.words}.",
         *factor_lines([contribution for _, contribution in explained], describe, "groups" if is_grouped else "inputs"),
         "",
     ]

@@ -61,7 +61,8 @@ def vaccines_card(
 
 def _summary(due: VaccinesDue, offered: Offered) -> str:
     """Name what may be given, and what not; a part that has no room stands in the detail alone."""
-    names = [*map(_dose_name, offered.due), *offered.season]
+    due_names = ("Tdap (in pregnancy)" if item.for_pregnancy else item.label for item in offered.due)
+    names = [*due_names, *offered.season]
     noun = "vaccine is" if len(names) == 1 else "vaccines are"
     number, later = f"{len(names)} {noun} due", len(offered.catch_up)
     in_pregnancy = list(dict.fromkeys(_not_in_pregnancy(due)))
@@ -93,10 +94,6 @@ def _not_in_pregnancy(due: VaccinesDue) -> Iterable[str]:
     for check in due.to_check:
         if check.observation.code == PREGNANT and check.is_whole:
             yield from check.groups
-
-
-def _dose_name(item: GroupForecast) -> str:
-    return item.label if not item.for_pregnancy else "Tdap (in pregnancy)"
 
 
 def _finding(shown: VaccineForecasts) -> Finding:

@@ -120,14 +120,10 @@ def missing_at_home(
         if disease is None or disease.doubt or not _is_within(disease.time, row.newest_days, record):
             continue
         is_taken = any(map(row.is_settled_by, going_home)) or not row.is_beside(going_home)
-        if is_taken or row.is_excepted(disease.words) or _is_settled_at_home(row, record):
+        if is_taken or row.is_excepted(disease.words) or _is_settled_by_state(row, record, None):
             continue
-        if _is_for(row, age, record):
+        if _is_for(row, age, record) and not any(done(record, name) for name in row.settled_by_tests):
             yield row, disease
-
-
-def _is_settled_at_home(row: AbnormalResult, record: PatientRecord) -> bool:
-    return _is_settled_by_state(row, record, None) or any(done(record, name) for name in row.settled_by_tests)
 
 
 def _open_marked(row: AbnormalResult, record: PatientRecord, entry: Done) -> FollowUp | None:

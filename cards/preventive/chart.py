@@ -125,7 +125,8 @@ def marked_critical(record: PatientRecord) -> list[Done]:
         _test_of(key, part): [] for key, part in usable if part[1].interpretation and _is_critical(part)
     }
     for key, part in usable if marked else ():
-        if (test := _test_of(key, part)) in marked and (_is_critical(part) or _replaces(part)):
+        replaces = has_value(part) and effective_time(part[0]) is not None
+        if (test := _test_of(key, part)) in marked and (replaces or _is_critical(part)):
             marked[test].append(part)
     last = ((key, list(filter(_is_critical, newest_parts(results)[1]))) for (key, _), results in marked.items())
     return [read_result(key, critical[0]) for key, critical in last if critical]
@@ -139,10 +140,6 @@ def _test_of(key: str, part: CodedPart) -> tuple[str, str]:
 def _is_critical(part: CodedPart) -> bool:
     words = (concept.words for concept in part[1].interpretation)
     return bool(interpretation_codes(part) & _CRITICAL_CODES) or any(map(_CRITICAL_WORDS.match, words))
-
-
-def _replaces(part: CodedPart) -> bool:
-    return has_value(part) and effective_time(part[0]) is not None
 
 
 def cultures_under_way(record: PatientRecord) -> list[Done]:

@@ -482,17 +482,12 @@ def read_repaired(name: str, raw: bytes | Raw) -> tuple[Any, list[Refusal]]:
     """Return the value as it is, or repaired where that can be read better; what is no resource is a broken one."""
     value, refused = read_value(name, raw)
     # A resource that has a type and an id was repaired alone, in vain: only what is around the resources may help.
-    if any(map(_is_of_place, refused)):
+    if any(refusal.subject.startswith("prefetch.") for refusal in refused):  # a place: what was refused there has no id
         repaired, refused_still = read_value(name, repair_bytes(raw))
         if len(refused_still) < len(refused):
             value, refused = repaired, refused_still
     # null says "asked, none found"; something that is not a FHIR resource does not
     return BrokenResource() if value is None and refused else value, refused
-
-
-def _is_of_place(refusal: Refusal) -> bool:
-    """Whether it names a place of the prefetch: what was refused there has no id."""
-    return refusal.subject.startswith("prefetch.")
 
 
 def without_runs(value: Any) -> Any:

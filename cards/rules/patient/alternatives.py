@@ -165,12 +165,8 @@ def _weekdays(words: str) -> set[str]:
     return named
 
 
-def _first_day(number: int, unit: str) -> int:
-    return number if unit[0].casefold() == "d" else _UNIT_DAYS["w"] * (number - 1) + 1
-
-
-def _days(number: str, unit: str) -> int:
-    return int(number) * _UNIT_DAYS[unit[0].casefold()]
+def _days(number: int, unit: str) -> int:
+    return number * _UNIT_DAYS[unit[0].casefold()]
 
 
 def _are_parted(mine: frozenset[str], theirs: frozenset[str]) -> bool:
@@ -189,7 +185,7 @@ def _schedule_of(order: Order) -> _Schedule:
 # Each order of a drug is compared with every other one: its words are read once.
 @remembered("orders beside orders", entries=2048, longest=_LONGEST)
 def _schedule(words: str) -> _Schedule:
-    ends = [_days(match[1], match[2]) if match[1] else _days(match[4], match[3]) for match in _ENDS.finditer(words)]
+    ends = [_days(int(match[1] or match[4]), match[2] or match[3]) for match in _ENDS.finditer(words)]
     is_infusion = bool(_INFUSION.search(words))
     parts = _PARTS.split(words) if is_infusion else [words]
     return _Schedule(
@@ -200,7 +196,7 @@ def _schedule(words: str) -> _Schedule:
         scores=_scores(words),
         severities=frozenset(match[0].casefold() for match in _SEVERITY.finditer(words)),
         weekdays=frozenset(_weekdays(words)),
-        begins=tuple(_first_day(int(match[2]), match[1]) for match in _BEGINS.finditer(words)),
+        begins=tuple(_days(int(match[2]) - 1, match[1]) + 1 for match in _BEGINS.finditer(words)),
         ends=tuple(ends),
         is_then=bool(_THEN.search(words)),
         has_end=bool(ends) or bool(_STOPS.search(words)),

@@ -69,12 +69,9 @@ def rank_of(card: Card, notes: CardNotes) -> VisitRank:
 
 def by_harm(cards: Sequence[Card], notes_of: Callable[[Card], CardNotes]) -> list[Card]:
     """Return the cards in the order in which an opening shows them: by what is lost if one is missed, then by date."""
-    by_date = sorted(cards, key=_newest_fact, reverse=True)
+    dates = {card.uuid: max((fact.effective or "" for fact in card.own_extension.facts), default="") for card in cards}
+    by_date = sorted(cards, key=lambda card: dates[card.uuid], reverse=True)
     return sorted(by_date, key=lambda card: (card.indicator != "critical", rank_of(card, notes_of(card))))
-
-
-def _newest_fact(card: Card) -> str:
-    return max((fact.effective for fact in card.own_extension.facts if fact.effective), default="")
 
 
 def choose_for_visit(

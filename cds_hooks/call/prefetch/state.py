@@ -191,7 +191,9 @@ class PrefetchState(Struct, frozen=True, dict=True):
         if required_state is None:
             declared = ", ".join(state.template.key for state in self.states)
             raise LookupError(f"there is no prefetch key {key!r}; the service has {declared}")
-        if not required_state.is_known and not _is_there(required_state):
+        # Under a key of the client's own resources of the type came: what was asked for cannot be seen, but 412 is for
+        # data that is absent, not for data that does not suffice (TRAP-07).
+        if not required_state.is_known and required_state.cause != "not-recognised":
             raise PreconditionFailed(
                 f"prefetch.{key} ({required_state.template.words}) is required and missing: {required_state.text}. "
                 "Nothing was computed. Send this key of the service's prefetch (null if the chart has none), "
@@ -249,12 +251,6 @@ MOST_STATES: Final = 4096
 
 NO_PREFETCH: Final = PrefetchState(())
 """For a service that is called without prefetch, as in tests."""
-
-
-def _is_there(state: KeyState) -> bool:
-    # Under a key of the client's own resources of the type came: what was asked for cannot be seen, but 412 is for
-    # data that is absent, not for data that does not suffice (TRAP-07).
-    return state.cause == "not-recognised"
 
 
 _LACK_PHRASES: Final = {
