@@ -366,11 +366,6 @@ class Groups:
         self._queue: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    @property
-    def depth(self) -> int:
-        """How many messages wait."""
-        return sum(len(waiting.messages) for waiting in self._queue)
-
     async def take(self, messages: list[Incoming]) -> list[Taken]:
         """Return what became of the messages when they are on the disk."""
         places, held = min(len(messages), self._most), 0
