@@ -165,7 +165,7 @@ _EXCLUDED_LATER: Final = re.compile(
     r"^(?:[:,] (?=this|it|which)|(?:(?!\b(?:and|or|confirmed)\b)[^.;:,\n]){0,30}\b)"
     r"(?:but\b[^.;:,\n]{0,40}(?<!not )\b(?:excluded|ruled out"
     r"|disproved) (?:this|it|that)(?=[,)]|$| (?:on|by|in|with|later)\b)|(?:this|it|which) (?:was|has been|is) (?:then "
-    r"|later |since )?(?:excluded|ruled out)\b)",
+    r"|later |since )?(?:excluded|ruled out|negative)\b)",
     re.IGNORECASE,
 )
 _DIAGNOSIS: Final = re.compile(r"\b(?:diagnosis|label) of (?:[a-z]+ )?$", re.IGNORECASE)
@@ -429,6 +429,14 @@ def _in_known_words(findings: Sequence[Finding], text: str, drugs: Sequence[tupl
     )
 
 
+# "ID clinic: HIV controlled"
+_PLACE: Final = re.compile(
+    r"^\W*(?:[\w-]+ ){0,3}(?:clinic|care|notes?|visit|consult\w*|unit|ward|service|shift|call|summary|rounds|team|ed|er"
+    r"|icu|nurs\w+): ",
+    re.IGNORECASE,
+)
+
+
 def _is_beside_unknown(index: int, spans: list[tuple[int, int]], text: str, drugs: Sequence[tuple[int, int]]) -> bool:
     start, end = spans[index]
     before, after = _clause_around(text, start, end)
@@ -436,7 +444,7 @@ def _is_beside_unknown(index: int, spans: list[tuple[int, int]], text: str, drug
     first_drug = bisect_left(drugs, (start - len(before), 0))
     others += drugs[first_drug : bisect_right(drugs, (end + len(after), 0))]
     beside = [
-        *list(_WORD.finditer(text, start - len(before), start))[-_BESIDE:],
+        *list(_WORD.finditer(text, start - len(_PLACE.sub("", before)), start))[-_BESIDE:],
         *islice(_WORD.finditer(text, end, end + len(after)), _BESIDE),
     ]
     return any(
