@@ -167,9 +167,10 @@ def acts_on_whole_body(names: Iterable[str], word: str) -> bool:
     return any(way.fullmatch(word) and not bodies.isdisjoint(names) for way, bodies in _WHOLE_BODY)
 
 
+_ONLY: Final = itemgetter("only")
 _SAID_ROUTES: Final[Mapping[str, list[tuple[str, re.Pattern[str]]]]] = {
     only: [(row["route"], re.compile(row["words"], re.IGNORECASE)) for row in rows]
-    for only, rows in groupby(table_rows("said_routes.csv"), key=itemgetter("only"))
+    for only, rows in groupby(sorted(table_rows("said_routes.csv"), key=_ONLY), key=_ONLY)
 }
 """The words of a sig for the routes that rules ask for. "Stage IV" and "class IM" are no routes."""
 _PUSHED = re.compile(
