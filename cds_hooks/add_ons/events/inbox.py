@@ -27,7 +27,7 @@ from cds_hooks.evidence.storage.content import load_content, store_content
 from cds_hooks.evidence.storage.sqlite import identity
 
 State = Literal["done", "duplicate", "dead"]
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 1
 BUCKET_SECONDS: Final = 300
 AT_BROKER: Final = "waiting at the broker"
 
@@ -132,7 +132,8 @@ class Inbox:
         statements = (Path(__file__).parent / "inbox.sql").read_text(encoding="utf-8").strip().split("\n\n")
         with self.transaction() as connection:
             present = connection.execute("PRAGMA user_version").fetchone()[0]
-            if present not in (0, SCHEMA_VERSION):
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            if present > SCHEMA_VERSION or (present and "set_aside" not in tables):
                 raise sqlite3.DatabaseError("the file of events was made by another version of this program")
             if present == 0:
                 for statement in statements:

@@ -135,11 +135,15 @@ def test_a_declaration_that_cannot_be_used_is_refused_with_a_sentence(text: str,
 
 
 @run_async
-async def test_a_file_of_another_version_is_refused_at_the_start(tmp_path: Path) -> None:
+async def test_a_file_that_lacks_a_table_is_refused_at_the_start_and_its_own_is_opened_again(tmp_path: Path) -> None:
     declared = _declared(tmp_path, free_port())
     with closing(sqlite3.connect(tmp_path / "events.sqlite3")) as earlier:
         earlier.execute("PRAGMA user_version=1")
     with pytest.raises(DeclarationFault, match="was made by another version of this program"):
+        async with client(tmp_path, events_file=declared):
+            pass
+    (tmp_path / "events.sqlite3").unlink()
+    for _ in ("made", "opened again"):
         async with client(tmp_path, events_file=declared):
             pass
 
