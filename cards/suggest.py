@@ -144,7 +144,7 @@ def _label(offer: OfferedSuggestion, finding: RuleFinding, *, is_active: bool) -
     label = _declared_label(offer, is_active=is_active)
     if "{other}" not in label:
         return label
-    if all(partner.draft is not None for partner in finding.partners):  # nothing is taken that could be stopped
+    if not is_active and all(partner.draft is not None for partner in finding.partners):  # nothing is taken yet
         label = _STOP.sub("Remove the drafted {other}", label)
     sources = {partner.source for partner in finding.partners}
     names = [str(fact.value) for fact in finding.facts if fact.name == "medication" and fact.source in sources]

@@ -6,13 +6,13 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
+from cards.card import HEADLINE_LENGTH, SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
 from cards.compose.details import bullet, what_to_do
 from cards.extension import CardExtension, Fact, FindingReference
 from cards.finding import Finding
 from cards.replacements import may_be_stopped
 from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
-from cards.text import actions_last, escape, first_few, plain
+from cards.text import actions_last, capitalized, escape, first_few, plain, sentences
 from fhir.mapping.medications.identity import MedicationIdentity
 
 MEDICATION_REVIEW: Final = "medication-review"
@@ -96,8 +96,14 @@ def _summary(lines: Sequence[_Line]) -> str:
     if _is_headline(lines):
         return plain(lines[0].finding.summary, 139)
     names = list(dict.fromkeys(finding.drug for line in lines for finding in line.findings))
-    count = f"{len(lines)} findings" if len(lines) > 1 else "one finding"
-    return plain(f"Medication review, {count}: {first_few(names, _NAMED)}.", 139)
+    if len(lines) == 1:
+        return plain(f"Medication review, one finding: {first_few(names, _NAMED)}.", 139)
+    # The danger of the worst finding is the headline; where it has no room for the names, they stand below.
+    more = "1 more finding" if len(lines) == 2 else f"{len(lines) - 1} more findings"
+    worst, others = lines[0].finding.summary, [name for name in names if name not in lines[0].names]
+    ends = ([f" {capitalized(more)}: {first_few(others, _NAMED)}."] if others else []) + [f" {capitalized(more)}.", ""]
+    heads = [plain(worst, 139), *sentences(worst)[:1]]
+    return next((text for end in ends for head in heads if len(text := f"{head}{end}") <= HEADLINE_LENGTH), heads[0])
 
 
 def _detail(lines: Sequence[_Line]) -> Iterator[str]:

@@ -61,7 +61,8 @@ def find(call: ServiceInput) -> Advice:
     if record.deceased or ends_in == "died":
         return Advice(silences=[WhyNot("patient", "deceased", "The patient has died.")])
     charted = OriginalOrders(call.sent)
-    active = list(_active_orders(call, charted))
+    # What two drugs do together is told of the one by mouth: what is injected ends with the stay before that one does.
+    active = sorted(_active_orders(call, charted), key=lambda order: order[0].identity.is_injected)
     call.require_at_most(active, "prefetch.medications")
     judged = [(medication, draft) for medication, draft in active if _goes_home(draft.resource)]
     drafts = [draft for _, draft in active]
@@ -241,6 +242,7 @@ def _at_discharge(card: Card, call: ServiceInput) -> Card:
     )
     return structs.replace(
         card,
+        detail=(card.detail or "").replace("Cancel this order", "Stop this order").replace("cancel this", "stop this"),
         source=structs.replace(card.source, topic=TOPICS["discharge"]),
         suggestions=tuple(suggestions),
     )

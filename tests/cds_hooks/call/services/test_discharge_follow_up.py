@@ -122,6 +122,21 @@ def test_an_active_order_is_stopped_and_never_deleted(tmp_path: Path, as_of: dat
     )
 
 
+def test_of_two_anticoagulants_the_one_by_mouth_goes_home(tmp_path: Path, as_of: datetime) -> None:
+    def both(request: dict[str, Any]) -> None:
+        order = _metformin(request)
+        order["medicationCodeableConcept"] = {"text": "apixaban 5 mg tablet"}
+        order["dosageInstruction"] = [{"text": "1 tablet twice daily"}]
+        heparin = {**order, "id": "drip", "medicationCodeableConcept": {"text": "heparin 25000 units/250 mL infusion"}}
+        heparin["dosageInstruction"] = [{"text": "1000 units/hour IV"}]
+        request["prefetch"]["medications"]["entry"].insert(0, {"resource": heparin})
+
+    card = next(card for card in _answer(tmp_path, as_of, change=both).json()["cards"] if "two anti" in card["summary"])
+    assert {offer["label"] for offer in card["suggestions"] if "stop" in offer["label"].lower()} == {
+        "Switch: stop heparin"
+    }
+
+
 def test_with_palliative_care_only_what_is_critical_is_told(tmp_path: Path, as_of: datetime) -> None:
     def comfort(request: dict[str, Any]) -> None:
         palliative, infarction = builders.problem("Palliative care"), builders.condition("I21.4", builders.ICD10)

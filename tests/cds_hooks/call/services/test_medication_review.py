@@ -110,7 +110,7 @@ def test_a_year_of_birth_bounds_the_age(tmp_path: Path, as_of: datetime) -> None
     taken = (order(DIAZEPAM, as_of), problem(FALL))
     (known,) = ask(tmp_path / "day", as_of, *taken, born="1945-01-01").json()["cards"]
     by_year = ask(tmp_path / "year", as_of, *taken, born="1945")
-    assert by_year.json()["cards"][0]["summary"] == known["summary"]
+    assert by_year.json()["cards"][0]["summary"].replace("80 or 81", "81") == known["summary"]
     assert "input-missing" not in reasons(by_year)
     assert "input-missing" in reasons(ask(tmp_path / "between", as_of, *taken, born=str(as_of.year - 65)))
 
