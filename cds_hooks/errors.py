@@ -46,7 +46,7 @@ class HookError(Exception):
 
 
 _JSON_TYPES: Final = {
-    dict: "another object",
+    dict: "an object that is not one",
     list: "a list",
     str: "a string",
     bool: "true or false",
@@ -94,7 +94,7 @@ class NotFound(HookError):
         """
         near = get_close_matches(name[:60], known, 1)
         named = f"the id {name[:60]!r} here; did you mean {near[0]!r}?" if near else "this id here."
-        return cls(f"There is no service with {named} GET /cds-services lists the services.")
+        return cls(f"There is no service with {named} GET /cds-services lists the services. Nothing was computed.")
 
 
 class MethodNotAllowed(HookError):

@@ -66,7 +66,10 @@ class DeclaringFile(Struct, frozen=True):
         except DeclarationError as fault:
             raise fault if fault.file else self.fault(fault.text, fault.about, self._line_in(fault)) from fault
         except SyntaxError as fault:
-            raise self.fault(f"{fault.msg}: {(fault.text or '').strip()}", line=fault.lineno or 1) from fault
+            where = "" if fault.filename in (None, str(self.path.absolute())) else f"it imports {fault.filename}, line "
+            where += f"{fault.lineno}, " if where else ""
+            line = 1 if where else fault.lineno or 1
+            raise self.fault(f"{where}{fault.msg}: {(fault.text or '').strip()}", line=line) from fault
         except (Exception, SystemExit) as fault:  # a file that ends the program declares nothing
             if hasattr(fault, "what_cannot_be_used"):  # it names another file itself: a model, a feature, a table
                 raise

@@ -149,7 +149,9 @@ class HookRoute:
         if service is None:
             raise NotFound.of_service(name, self.services)
         if method != "POST":
-            raise MethodNotAllowed("A service is called by POST; GET /cds-services lists the services.")
+            raise MethodNotAllowed(
+                f"A service is called by POST; received {method[:16]}. GET /cds-services lists the services."
+            )
         return service
 
 

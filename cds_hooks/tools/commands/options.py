@@ -84,7 +84,7 @@ def is_there(given: _Paths) -> _Paths:
     """Return the files or folders that were given; end the command with exit code 2 where one is not there."""
     for path in given if isinstance(given, list) else [given]:
         if path is not None and not path.exists():
-            raise failure(f"{unreadable(path)}.", 2)
+            raise failure(f"{unreadable(path)}. Nothing was done.", 2)
     return given
 
 

@@ -125,7 +125,7 @@ def adopt(declaration: Path, data: Path, out: Path, seed: int, replicates: int, 
         )
     if not declaration.name.endswith(SUFFIX):
         raise TrainingRefused(
-            f"{declaration.name} is no declaration: write one called {declaration.stem}{SUFFIX} that names this file "
-            "(docs/adding/model.md), and import that"
+            f"{declaration.name} is not a declaration (NAME{SUFFIX}): write {declaration.stem}{SUFFIX}, "
+            "which names this file (docs/adding/model.md), and import that; nothing was imported"
         )
     return train_model(declaration.name.removesuffix(SUFFIX), data, out, seed, replicates, progress, declaration.parent)
