@@ -26,13 +26,19 @@ def detail_lines(
     told_already = set(sentences(first.summary))
     facts, actions = _facts_and_steps(first, is_settled=bool(forbidding_beside(first, forbidding)))
     facts, added, explained = _new(facts, told_already), list[str](), list[str]()
+    is_ended = offer is not None and offer.is_recommended and takes_draft_away(offer)
     for position, finding in enumerate(lines[1:], start=1):
         is_settled = bool(forbidding_beside(finding, forbidding))
         more, to_do = _facts_and_steps(finding, is_settled=is_settled)
-        is_of_one_value = finding.rule.startswith(_OF_ONE_VALUE) and _results(finding) == _results(first) != set()
-        if is_of_one_value:
-            more = f"{_graver_danger(finding, first)} {more}"
+        is_of_one_value = finding.rule.startswith(_OF_ONE_VALUE) and _sources(finding) == _sources(first) != set()
+        untold = _untold_danger(finding, first)
+        if is_of_one_value and finding.rule.startswith(_OF_DISEASE):
+            is_of_one_value = not untold
+        elif is_of_one_value:
+            more = f"{untold} {more}"
             to_do = _WAIT.sub("", to_do) if _WAIT.search(actions) else to_do
+        if is_ended:
+            to_do = " ".join(step for step in sentences(to_do) if not _WITH_DRAFT.match(step))
         is_told = is_of_one_value or any(_is_same_danger(finding, before) for before in lines[:position])
         lead = "" if is_told else _new(_lead(finding, only_fact=is_settled), told_already)
         more, to_do = _new(more, told_already), _new(to_do, told_already)
@@ -57,20 +63,23 @@ def detail_lines(
         yield f"{OTHER_SOURCES} {'; '.join(sources)}."
 
 
-_OF_ONE_VALUE: Final = ("dz-value-", "disease-qtc", "renal-label-")
-"""Rules of a limit: beside a graver one about the same result their headline says nothing new."""
+_OF_DISEASE: Final = "dz-label-"
+_OF_ONE_VALUE: Final = ("dz-value-", _OF_DISEASE, "disease-qtc", "renal-label-")
+"""Rules of a limit or a disease: beside a graver one about the same entries their headline says nothing new."""
 
 
-def _results(finding: RuleFinding) -> set[str | None]:
-    """Return the results that a finding is about, where it is about nothing else of the chart."""
-    charted = [fact for fact in finding.facts if fact.name not in DRUG_FACTS]
-    is_of_results = not finding.partners and all((fact.source or "").startswith("Observation/") for fact in charted)
-    return {fact.source for fact in charted if is_of_results}
+def _sources(finding: RuleFinding) -> set[str | None]:
+    """Return the entries of the chart that a finding is about, where it is about one drug alone."""
+    is_alone = not finding.other_drugs
+    return {fact.source for fact in finding.facts if is_alone and fact.name not in DRUG_FACTS}
 
 
 def _danger(finding: RuleFinding) -> str:
-    """Return the danger in a headline: what stands behind its colon."""
-    return sentences(finding.summary)[0].rpartition(": ")[2]
+    """Return the danger in a headline: what stands behind its colon, whatever its degree."""
+    return _DEGREE.sub("", sentences(finding.summary)[0].rpartition(": ")[2])
+
+
+_DEGREE = re.compile(r"\b(?:major|more|risk of) | risk\b")
 
 
 def _is_same_danger(finding: RuleFinding, other: RuleFinding) -> bool:
@@ -80,14 +89,18 @@ def _is_same_danger(finding: RuleFinding, other: RuleFinding) -> bool:
 
 _WAIT = re.compile(r"\bwait\b[^.;]*(?:[.;]\d[^.;]*)*[.;]?", re.IGNORECASE)
 """A step that waits for a value, which two findings about one value ask for in different words."""
-_GRAVE = re.compile(r"\b(?:fatal|death|die|kill)", re.IGNORECASE)
+_WITH_DRAFT = re.compile(
+    r"If \S+(?: \S+)? (?:is (?:given|kept|needed|used)|stays?|remains?)\b|If nothing else|Limit it"
+)
+"""A step for the case that the order stays, which says nothing beside the advice to end it."""
+_WORDS = re.compile(r"[a-z]{4,}")
 
 
-def _graver_danger(finding: RuleFinding, headline: RuleFinding) -> str:
-    """Return the danger of a finding whose headline is not told, where that one alone says that patients die."""
+def _untold_danger(finding: RuleFinding, headline: RuleFinding) -> str:
+    """Return the danger of a finding whose headline is not told, where the headline of the card has not all of it."""
     danger = _danger(finding)
-    is_graver = _GRAVE.search(danger) is not None and _GRAVE.search(headline.summary) is None
-    return f"Risk: {escape(danger)}" if is_graver else ""
+    is_told = set(_WORDS.findall(danger.casefold())) <= set(_WORDS.findall(headline.summary.casefold()))
+    return "" if is_told or danger == finding.summary else f"Risk: {escape(danger)}"
 
 
 def _facts_and_steps(finding: RuleFinding, *, is_settled: bool) -> tuple[str, str]:
@@ -129,6 +142,8 @@ def what_to_do(first: RuleFinding, actions: str, offer: Suggestion | None) -> st
     takes_away = offer is not None and takes_draft_away(offer)
     if offer is not None and offer.is_recommended:
         others = [*(asked if takes_away and first.is_certain else ()), *steps]
+        if _CHANGE.match(offer.label):  # the button writes what the label says
+            others = [step for step in others if not _BY_LABEL.fullmatch(step)]
         if takes_away:
             others = [capitalized(NOT_GIVEN.sub("", step)) for step in others]
         steps = [f"{offer.label}.", *others]
@@ -148,6 +163,8 @@ def _case(finding: RuleFinding) -> str:
     return " if it is not needed" if finding.indicator == "info" else ""
 
 
+_CHANGE = re.compile(r"Change|Reduce|Lower")
+_BY_LABEL = re.compile(r"(?:Give|Halve)\b(?! at most| less)[^;]*\(label\)\.")
 _CLAUSE = re.compile(r"[.:] (?![^()]*\))")
 _CONTRAINDICATED = re.compile(r"(?<= is contraindicated )([^:.]+): [^:.]+")
 """The danger behind a contraindication, which may begin as a step does: "lower survival"."""
