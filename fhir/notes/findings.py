@@ -85,7 +85,8 @@ _AFTER_AGO: Final = re.compile(
     r"|now resolved|has resolved|last (?:week|month|year|admission|time|winter|summer)\b|\(childhood|(?:treated|cured"
     r"|eradicated|cleared|excised|resected|removed)(?:/[a-z]+)?(?: (?:w/?|with) [a-z-]+)?(?: in)? ?(?:19|20)\d\d"
     r"|(?:was |been |now )?(?:cured|eradicated)\b|dans l'enfance|in der kindheit|en la infancia|x ?\d+ before"
-    r"|before that|at diagnosis only[ ]*(?:$|[,)])|has settled|now settled|settled|(?:(?:has|have) (?:now |since )?)?"
+    r"|before that|at diagnosis only[ ]*(?:$|[,)])|has settled|now settled|settled"
+    r"|treated last (?:week|month|year)|(?:(?:has|have) (?:now |since )?)?"
     r"(?:stopped|faded|gone|ceased|cleared)\b(?! ?(?:by|for|on|with|from|in|at)\b))|^[^.;\n]{0,40}(?:\b(?-i:NED)\b"
     r"|\bspontaneously cleared|\bcleared spontaneously)",
     re.IGNORECASE,
@@ -139,6 +140,9 @@ _TREATMENT: Final = re.compile(
     r"|(?:start|resum|refer|admit|treat|operat|prescrib|taken|taking|given|offer|continu|increas|add|initiat|commenc"
     r"|transfus|hospitali[sz])\w*)\b",
     re.IGNORECASE,
+)
+_IMAGING: Final = re.compile(
+    r"\b(?:imaging|x-?rays?|mri|ct|scans?|echo|ultrasound|biops\w+|endoscopy)\b", re.IGNORECASE
 )
 _CAUSE: Final = re.compile(
     r"\b(?:causes?|explanations?|triggers?|reasons?|sources?|a?etiolog\w+|precipitants?)(?: [a-z]+){0,2} $",
@@ -671,8 +675,10 @@ def _labels(mention: _Mention, on: date) -> tuple[str, str, str]:
         assertion = "negated"
     elif assertion == "negated" and mention.holds_cue:
         assertion = "negated" if _DENIED.search(before) else "affirmed"  # "asbestos exposure": the name holds the cue
-    elif _ends_before(assertion, before) or (assertion == "negated" and _is_of_treatment(mention)):
+    elif _ends_before(assertion, before):
         assertion = "affirmed"
+    elif assertion == "negated":
+        assertion = _where_treatment_is_denied(mention)
     if assertion == "negated" and _REASON.search(before[-_NEAR:]):
         assertion, temporality = "affirmed", "current"  # "stopped, rash": the cue is of the drug
     # "Return if worse. Mother has asthma": a relative's disease is none that is warned of
@@ -691,20 +697,22 @@ def _labels(mention: _Mention, on: date) -> tuple[str, str, str]:
     return assertion, _time(temporality, assertion, mention, on), experiencer
 
 
-def _is_of_treatment(mention: _Mention) -> bool:
-    """Whether what is denied is the treatment of the finding or its cause, and the finding itself is there."""
+def _where_treatment_is_denied(mention: _Mention) -> str:
+    """Return what is said of a finding whose treatment or cause, which is not there, or whose test is denied."""
     before = mention.before
     links = [link for link in _LINK.finditer(before) if _BEHIND_LINK.fullmatch(before, link.end())]
     denials = [denial.start() for denial in _NOT.finditer(before, 0, links[-1].start())] if links else []
     if not denials or _AS_IT_IS_CLEAR.search(mention.after):
-        return False
-    head = before[denials[-1] : links[-1].start()]
-    if _NOT_THERE.search(head) or (_ACUTE.search(mention.concept) and _NEVER_OR_NEEDLESS.search(head)):
-        return False
+        return "negated"
+    head, is_acute = before[denials[-1] : links[-1].start()], _ACUTE.search(mention.concept) is not None
+    if _NOT_THERE.search(head) or (is_acute and _NEVER_OR_NEEDLESS.search(head)):
+        return "negated"
     if _CAUSE.search(head) and not _INFECTION.search(mention.concept):
-        return True
+        return "affirmed"
     is_drug = any(is_name_of_drug(word.lower()) for word in _LETTERS.findall(before, 0, links[-1].start()))
-    return links[-1][1] == "for" and (is_drug or _TREATMENT.search(head) is not None)
+    if links[-1][1] == "for" and (is_drug or _TREATMENT.search(head)):
+        return "affirmed"
+    return "possible" if _IMAGING.search(head) else "negated"
 
 
 _LETTERS: Final = re.compile(r"[a-z]{4,}", re.IGNORECASE)

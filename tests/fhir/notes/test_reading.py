@@ -42,7 +42,7 @@ def test_what_is_denied_feared_or_said_of_others_is_never_of_the_patient(name: s
         "Thought to have {} but CT excluded this. Screen for {} in May. May have {} like her aunt. + cough, - {}.",
         "No evidence for {}. No concern for {}. Not tested for {}. No vaccine for {}. Never treated for {}.",
         "No antibiotics for {} as the film is clear. No aspirin for {} prevention. Return to the ED for {}.",
-        "The diagnosis of {} in the old chart is wrong. Diagnosis of {} was a mistake.",
+        "No CT for {} was done. The diagnosis of {} in the old chart is wrong. Diagnosis of {} was a mistake.",
     )
     for sentence in " ".join(templates).format(*[name] * 40).split(". "):
         for finding in _read(f"{sentence[0].upper()}{sentence[1:]}.").findings:
