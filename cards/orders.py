@@ -14,7 +14,7 @@ from cards.rules.language.trigger import is_test
 from cards.rules.patient.orders import DraftMedication, DraftOrder, is_wanted_study, unread_order
 from cards.rules.patient.session import PatientSession
 from cards.suggest import FindOriginal, OrderCheck
-from cards.text import plain
+from cards.text import first_few, plain
 from fhir.mapping.medications.active import held_medications
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
@@ -199,6 +199,5 @@ def _on_hold(session: PatientSession) -> Iterator[WhyNot]:
     """Yield what is on hold, and so is not counted as taken."""
     names = list(dict.fromkeys(plain(medication.name, 60) for medication in held_medications(session.record)))
     if names:
-        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-        text = f"On hold, so not counted as taken: {'; '.join(names[:_MOST_NAMED])}{more}."
+        text = f"On hold, so not counted as taken: {first_few(names, _MOST_NAMED, '; ')}."
         yield WhyNot("medications", "on-hold", text)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from fhir.record.datatypes import LIMIT
+from fhir.record.datatypes import first_few as first_few
 from fhir.record.datatypes import plain as plain
 from fhir.terminology.package_tables import package_rows
 
@@ -52,16 +53,6 @@ def joined(names: Sequence[str], word: str = "and") -> str:
     ('warfarin, aspirin and ibuprofen', 'TSH or ALT')
     """
     return f" {word} ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
-
-
-def first_few(names: Sequence[str], most: int) -> str:
-    """Return the first names, and how many more there are.
-
-    >>> first_few(["aspirin", "ibuprofen", "warfarin"], 2), first_few(["aspirin"], 2)
-    ('aspirin, ibuprofen and 1 more', 'aspirin')
-    """
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
 
 
 _ACTION = re.compile(

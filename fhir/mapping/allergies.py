@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from fhir.mapping.conditions import doubt_of, words_and_code
 from fhir.mapping.immunizations import vaccine_families
-from fhir.record.datatypes import Annotation, CodeableConcept, FhirTime, parse_time
+from fhir.record.datatypes import Annotation, CodeableConcept, FhirTime, first_few, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
 from fhir.record.resources import AllergyIntolerance, Condition
@@ -288,9 +288,8 @@ def could_be_a_drug(resource: AllergyIntolerance, allergen: Allergen) -> bool:
 
 
 def _refusal_of_unread(unread: Mapping[str, str]) -> Refusal:
-    first, more = list(unread)[:_MOST_NAMED], len(unread) - _MOST_NAMED
     count = f"{len(unread)} {'allergy' if len(unread) == 1 else 'allergies'} could not be read"
-    text = f"{count}: {'; '.join(first)}{f' and {more} more' if more > 0 else ''}."
+    text = f"{count}: {first_few([*unread], _MOST_NAMED, '; ')}."
     return Refusal("allergies", ALLERGIES_UNREADABLE, text, code=" ".join(unread.values()))
 
 

@@ -17,7 +17,7 @@ from fhir.mapping.pregnancy import (
     observed_pregnancy,
     pregnancy_signs,
 )
-from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
+from fhir.record.datatypes import CodeableConcept, FhirTime, first_few, parse_time
 from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.refusals import Refusal
 from fhir.record.resources import Condition, Encounter
@@ -249,8 +249,7 @@ def words_and_code(concept: CodeableConcept | None) -> tuple[str, str]:
 
 
 def _refusal_of_unread(unread: Mapping[str, str]) -> Refusal:
-    more = f" and {len(unread) - _MOST_NAMED} more" if len(unread) > _MOST_NAMED else ""
-    text = f"{count_unread(len(unread))}: {'; '.join(list(unread)[:_MOST_NAMED])}{more}."
+    text = f"{count_unread(len(unread))}: {first_few([*unread], _MOST_NAMED, '; ')}."
     return Refusal("problems", PROBLEMS_UNREADABLE, text, code=" ".join(unread.values()))
 
 

@@ -77,11 +77,8 @@ def _is_refusal(*reasons: CodeableConcept | None) -> bool:
 
 
 def _of_the_last_year(record: PatientRecord) -> list[Declined]:
-    return [entry for entry in _entries(record) if entry.time is None or _is_recent(entry.time, record)]
-
-
-def _is_recent(time: FhirTime, record: PatientRecord) -> bool:
-    return not time.is_after(record.as_of_epoch) and time.whole_days(record.as_of_epoch) <= DECLINED_DAYS
+    now = record.as_of_epoch
+    return [entry for entry in _entries(record) if entry.time is None or entry.time.is_within(DECLINED_DAYS, now)]
 
 
 def _entries(record: PatientRecord) -> Iterator[Declined]:

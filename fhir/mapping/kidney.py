@@ -267,7 +267,7 @@ def _value_of(record: PatientRecord, measurement: Measurement) -> KidneyValue:
         return KidneyValue(
             measurement.value, "reported" if _is_per_area(measurement) else "reported, unit unclear", measurement
         )
-    return KidneyValue(min(_estimates(record, measurement)), "CKD-EPI 2021", measurement)
+    return KidneyValue(min(egfrs_from(record, measurement)), "CKD-EPI 2021", measurement)
 
 
 def sexes_of(record: PatientRecord) -> tuple[Literal["male", "female"], ...]:
@@ -276,9 +276,11 @@ def sexes_of(record: PatientRecord) -> tuple[Literal["male", "female"], ...]:
     return (sex,) if sex is not None else ("female", "male")
 
 
-def _estimates(record: PatientRecord, creatinine: Measurement) -> list[float]:
+def egfrs_from(record: PatientRecord, creatinine: Measurement) -> list[float]:
+    """Return the eGFR from a creatinine, that of both sexes where the sex is not known; nothing outside its ages."""
     age = record.age_years()
-    assert age is not None  # noqa: S101 - without it no creatinine is taken
+    if age is None or not AGE_YEARS[0] <= age <= AGE_YEARS[1]:
+        return []
     return [ckd_epi_2021(age, sex, creatinine.value) for sex in sexes_of(record)]
 
 
@@ -318,7 +320,7 @@ def _of_best_day(record: PatientRecord, values: list[KidneyValue]) -> KidneyEsti
     if conflicting_values:
         notes = ("They contradict each other; the lowest is used. Repeat the test.",)
     if not best.is_reported:
-        notes += _sex_note(record, _estimates(record, best.measurement) if record.sex is None else ())
+        notes += _sex_note(record, egfrs_from(record, best.measurement) if record.sex is None else ())
     return KidneyEstimate(
         best.value,
         CKD_EPI_UNIT,

@@ -7,9 +7,8 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from fhir.mapping.conditions import find_confirmed
-from fhir.mapping.equations import AGE_YEARS, ckd_epi_2021
 from fhir.mapping.features.measured import CKD_EPI_2021_LOINC
-from fhir.mapping.kidney import KidneyEstimate, egfr_best, sexes_of
+from fhir.mapping.kidney import KidneyEstimate, egfr_best, egfrs_from
 from fhir.record.datatypes import DAY_SECONDS, FhirTime
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
@@ -98,7 +97,7 @@ def _egfrs_before(record: PatientRecord, newest: FhirTime) -> list[tuple[FhirTim
     derived = [
         (value.time, egfr)
         for value in record.measurements("creatinine")
-        for egfr in _egfrs(record, value)[:1]
+        for egfr in egfrs_from(record, value)[:1]
         if value.time.date not in days
     ]
     earlier = [result for result in (*reported, *derived) if result[0].date < newest.date]
@@ -147,7 +146,7 @@ def sustained_fall(record: PatientRecord) -> tuple[Egfr, ...]:
 
 def _course(record: PatientRecord) -> list[Egfr]:
     """Return every eGFR by CKD-EPI 2021, newest first: of a day without a creatinine the one that was reported."""
-    derived = [(value, egfr) for value in record.measurements("creatinine") for egfr in _egfrs(record, value)]
+    derived = [(value, egfr) for value in record.measurements("creatinine") for egfr in egfrs_from(record, value)]
     days = {value.time.date for value, _ in derived}
     reported = record.measurements_with_code("egfr", CKD_EPI_2021_LOINC)
     of_other_days = [(value, value.value) for value in reported if value.time.date not in days]
@@ -170,7 +169,7 @@ def is_chronic(record: PatientRecord) -> bool:
 
 def is_reduced(record: PatientRecord, creatinine: Measurement) -> bool:
     """Whether the eGFR from this creatinine is under 60; False where it cannot be computed."""
-    egfrs = _egfrs(record, creatinine)
+    egfrs = egfrs_from(record, creatinine)
     return bool(egfrs) and max(egfrs) < _CHRONIC_EGFR
 
 
@@ -182,14 +181,6 @@ def low_egfr(record: PatientRecord) -> KidneyEstimate | None:
     if egfr.side is not None:
         return egfr if egfr.side in ("<", "<=") and egfr.value <= REFER_EGFR else None
     return egfr if 0 < egfr.value < REFER_EGFR else None
-
-
-def _egfrs(record: PatientRecord, creatinine: Measurement) -> list[float]:
-    """Return the eGFR from a creatinine, that of both sexes where the sex is not known; nothing outside its ages."""
-    age = record.age_years()
-    if age is None or not AGE_YEARS[0] <= age <= AGE_YEARS[1]:
-        return []
-    return [ckd_epi_2021(age, sex, creatinine.value) for sex in sexes_of(record)]
 
 
 def _has_fallen(before: Egfr, later: Egfr) -> bool:

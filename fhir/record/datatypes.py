@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from calendar import monthrange
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from math import isinf
@@ -174,6 +174,16 @@ def _whole_words(line: str, limit: int) -> str:
     return words if 2 * len(words) > limit else line[:limit]
 
 
+def first_few(names: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Return the first names, and how many more there are.
+
+    >>> first_few(["aspirin", "ibuprofen", "warfarin"], 2), first_few(["aspirin"], 2)
+    ('aspirin, ibuprofen and 1 more', 'aspirin')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{separator.join(names[:most])}{more}"
+
+
 def without_hidden(text: str) -> str:
     """Return the text without the signs that nobody sees; line breaks stay.
 
@@ -264,6 +274,10 @@ class FhirTime(Struct, frozen=True, gc=False):
         """Whether it lies in the future, time zones and small clock differences allowed for."""
         slack = _CLOCK_SLACK_SECONDS if self.precision == "instant" else _ZONE_SLACK_SECONDS
         return self.instant > as_of_epoch + slack
+
+    def is_within(self, days: float, as_of_epoch: float) -> bool:
+        """Whether it lies in so many completed days before `as_of_epoch`, and not after it."""
+        return not self.is_after(as_of_epoch) and self.whole_days(as_of_epoch) <= days
 
 
 def parse_time(text: str | None) -> FhirTime | None:

@@ -15,7 +15,7 @@ from cards.rules.language.trigger import NO_NUMBER, Selector, Template
 from cards.rules.patient import measurements
 from cards.rules.patient.context import RuleContext, meant_name
 from cards.rules.patient.measurements import ESTIMATES
-from cards.text import capitalized, decapitalized, escape, format_dose, format_number, joined, plain
+from cards.text import capitalized, decapitalized, escape, first_few, format_dose, format_number, joined, plain
 from fhir.mapping.kidney import KidneyAbsence
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.conditions import CONDITION_GROUPS
@@ -138,8 +138,7 @@ def _together(names: list[str]) -> str | None:
 
 
 def _and_more(names: list[str]) -> str:
-    first = plain(names[0], _LONGEST_OTHERS)
-    return first if len(names) == 1 else f"{first} and {len(names) - 1} more"
+    return first_few([plain(names[0], _LONGEST_OTHERS), *names[1:]], 1)
 
 
 def _estimate(prefix: str) -> Fill:

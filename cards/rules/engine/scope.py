@@ -13,7 +13,7 @@ from cards.rules.engine.compile import CompiledRule
 from cards.rules.language.trigger import Activation, is_test
 from cards.rules.patient.measurements import ESTIMATES
 from cards.rules.patient.orders import DraftMedication
-from cards.text import capitalized, decapitalized, plain
+from cards.text import capitalized, decapitalized, first_few, plain
 from fhir.mapping.conditions import count_unread, unread_problems
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.record.measurement import GENOMICS
@@ -151,8 +151,7 @@ def _conditions(uses: frozenset[str]) -> str:
     keys = (use.removeprefix("condition:") for use in uses if use.startswith("condition:"))
     names = sorted(_in_sentence(CONDITION_GROUPS[key].meaning) if key in CONDITION_GROUPS else key for key in keys)
     names += ["others by their codes"] if "conditions" in uses and "problem" in uses else []
-    more = f" and {len(names) - _MOST_CONDITIONS} more" if len(names) > _MOST_CONDITIONS else ""
-    listed = f" ({', '.join(names[:_MOST_CONDITIONS])}{more})"
+    listed = f" ({first_few(names, _MOST_CONDITIONS)})"
     return _counted(len(names), "condition") + listed if names else ""
 
 

@@ -84,7 +84,7 @@ class Coded(YesNoFeature):
             return self.not_requested()
         newest: FeatureValue | None = None
         for concept, time, source in self._entries(record):
-            if time is not None and (time.is_after(record.as_of_epoch) or self._is_old(time, record)):
+            if time is not None and (time.is_after(record.as_of_epoch) or self.is_old(time, record)):
                 continue
             if time is None and self.window_days is not None:
                 continue
@@ -98,9 +98,6 @@ class Coded(YesNoFeature):
 
     def _entries(self, record: PatientRecord) -> Iterator[tuple[CodeableConcept, FhirTime | None, str]]:
         raise NotImplementedError
-
-    def _is_old(self, time: FhirTime, record: PatientRecord) -> bool:
-        return self.window_days is not None and time.whole_days(record.as_of_epoch) > self.window_days
 
     @property
     def source_words(self) -> str:

@@ -42,9 +42,9 @@ class HasCondition(YesNoFeature):
         return read_past_limit(self, record, self.limit) if self.limit is not None else self.not_found(record)
 
     def _is_current(self, record: PatientRecord, hit: ConditionHit) -> bool:
-        if self.window_days is None or self.limit is not None or hit.status == "active" or hit.time is None:
+        if self.limit is not None or hit.status == "active" or hit.time is None:
             return True
-        return hit.time.whole_days(record.as_of_epoch) <= self.window_days
+        return not self.is_old(hit.time, record)
 
     @property
     def source_words(self) -> str:
@@ -68,7 +68,7 @@ class Smokes(HasCondition):
         """Return the newest answer with its date, else the condition on the problem list, else not found."""
         answers = sorted(self._answers(record), key=lambda answer: answer[0].instant, reverse=True)
         newest = answers[0] if answers else None
-        if newest is not None and not self._is_old(newest[0], record):
+        if newest is not None and not self.is_old(newest[0], record):
             time, observation = newest
             status, words, code = read_smoking_answer(observation)
             if status is None:
@@ -85,9 +85,6 @@ class Smokes(HasCondition):
             text = f"{self.words}: yes on {newest[0].date}, older than {words_of_period(self.window_days)}."
             return Missing(self, "stale", text)
         return self.not_found(record)
-
-    def _is_old(self, time: FhirTime, record: PatientRecord) -> bool:
-        return self.window_days is not None and time.whole_days(record.as_of_epoch) > self.window_days
 
     def _answers(self, record: PatientRecord) -> Iterator[tuple[FhirTime, Observation]]:
         """Yield the dated answers that are not "unknown"."""

@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from fhir.record.datatypes import FhirTime
 from fhir.record.facts import Absent, Found, Refused
 from fhir.record.measurement import Measurement
 from fhir.record.record import PatientRecord
@@ -149,6 +150,10 @@ class Feature(ABC):
             measurement.charted_unit,
             is_measured=True,
         )
+
+    def is_old(self, time: FhirTime, record: PatientRecord) -> bool:
+        """Whether the time lies before the window."""
+        return self.window_days is not None and time.whole_days(record.as_of_epoch) > self.window_days
 
     def missing_measurement(self, lookup: Found | Refused | Absent, what: str = "") -> "Missing":
         """Why there is no value, from the look-up it was wanted from; `what` names the analyte where it is another."""

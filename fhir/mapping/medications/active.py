@@ -19,7 +19,7 @@ from fhir.mapping.medications.daily_dose import DailyDose, daily_dose
 from fhir.mapping.medications.dosage import course_days, days_of_count, quantity_days
 from fhir.mapping.medications.identity import MedicationIdentity, Order, identify_product, with_route
 from fhir.mapping.medications.last_day import days_in_notes, last_day_in_words
-from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, Period, parse_time, plain
+from fhir.record.datatypes import DAY_SECONDS, CodeableConcept, FhirTime, Period, first_few, parse_time, plain
 from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.refusals import Refusal
 from fhir.record.resources import MedicationAdministration, MedicationDispense, MedicationRequest, MedicationStatement
@@ -595,7 +595,7 @@ def _with_status(record: PatientRecord, status: str, days: float) -> tuple[Activ
     """Find the newest entry of each drug with this status of the last days, if the drug is not listed otherwise."""
     # A statement that was reported on no known day was it when it began to hold.
     dated = [(written_at(order) or begun_at(order), order) for order in _stated(record) if order.status == status]
-    recent = [(time, order) for time, order in dated if time is None or _is_within(days, time, record)]
+    recent = [(time, order) for time, order in dated if time is None or time.is_within(days, record.as_of_epoch)]
     if not recent:
         return ()
     listed = {code for medication in active_medications(record) for code in medication.identity.rxcuis}
@@ -605,10 +605,6 @@ def _with_status(record: PatientRecord, status: str, days: float) -> tuple[Activ
         if entry.identity.rxcuis and listed.isdisjoint(entry.identity.rxcuis):
             by_drug.setdefault(entry.identity.rxcuis, entry)
     return tuple(by_drug.values())
-
-
-def _is_within(days: float, time: FhirTime, record: PatientRecord) -> bool:
-    return not time.is_after(record.as_of_epoch) and time.whole_days(record.as_of_epoch) <= days
 
 
 State: TypeAlias = Literal["present", "absent", "unreadable", "not-requested"]
@@ -687,9 +683,7 @@ def _first_code(concept: CodeableConcept | None) -> str:
 
 def words_of_unreadable(medications: tuple[ActiveMedication, ...]) -> str:
     """Return the words of the chart for medications that could not be read, at most three of them."""
-    words = tuple(dict.fromkeys(map(_words, medications)))
-    more = len(words) - _MOST_NAMED
-    return "; ".join(words[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return first_few([*dict.fromkeys(map(_words, medications))], _MOST_NAMED, "; ")
 
 
 def _is_meant(medication: ActiveMedication, keys: Set[str], other_than: Set[str], systemic: bool) -> bool:

@@ -22,7 +22,7 @@ from cards.rules.families.ddi.qt_points import NOT_LOOKED_FOR, TISDALE_POINTS, p
 from cards.rules.language.trigger import Selector
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.measurements import dated, phrase
-from cards.text import capitalized, format_dose
+from cards.text import capitalized, first_few, format_dose
 from fhir.mapping.conditions import began_by, problems_of
 from fhir.mapping.kidney import KidneyAbsence
 from fhir.terminology.package_tables import package_rows
@@ -50,11 +50,7 @@ def _all_of(risks: Risks) -> Fill:
 
 
 def _drugs(selector: Selector) -> Fill:
-    def word(context: RuleContext) -> str | None:
-        names = names_of(selector, context)
-        return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more" if names else None
-
-    return word
+    return lambda context: first_few(names_of(selector, context), 1) or None
 
 
 def _conditions(context: RuleContext, words: Sequence[tuple[str, str]]) -> list[str]:

@@ -19,7 +19,7 @@ from cards.rules.patient.alternatives import are_taken_by_turns
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, is_beside, is_other_name
 from fhir.mapping.medications.administration import PRODUCT_UNITS, Measure, in_a_day
-from fhir.mapping.medications.daily_dose import DailyDose, instructions_of
+from fhir.mapping.medications.daily_dose import instructions_of
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.stays import is_inpatient
 from fhir.mapping.weights import largest_plausible_kg
@@ -57,7 +57,7 @@ class DraftDose(OrderedDose):
         going_on: list[tuple[CurrentMedication, float | None]] = session.derive(
             ("taken beside", rxcui, drafted.rxnorm, drafted.rxcuis, drafted.strengths, drafted.is_slow_release),
             lambda: [
-                (use, _high(use.dose, rxcui))
+                (use, use.dose.most_a_day(rxcui))
                 for use in session.with_key(rxcui)
                 if not use.dose.single and (use.drafted is not None or not _is_replaced(drafted, use.medication))
             ],
@@ -86,7 +86,7 @@ class DraftDose(OrderedDose):
     def _drafted_mg(self, rxcui: str) -> float | None:
         """Return milligrams a day, and of what is given by a score one dose."""
         single_dose = self.dose.per_dose_of(rxcui) if self._is_by_score(rxcui) else None
-        return single_dose.high if single_dose is not None else _high(self.dose, rxcui)
+        return single_dose.high if single_dose is not None else self.dose.most_a_day(rxcui)
 
     # Maximum doses
 
@@ -423,11 +423,6 @@ def _is_replaced(drafted: MedicationIdentity, current: MedicationIdentity) -> bo
         return True
     same_drugs = drafted.rxcuis == current.rxcuis and None not in drafted.strengths
     return same_drugs and drafted.strengths == current.strengths and drafted.is_slow_release is current.is_slow_release
-
-
-def _high(dose: DailyDose, rxcui: str) -> float | None:
-    daily = dose.daily(rxcui)
-    return daily.high if daily is not None else None
 
 
 _AS_HEAVY_AS_GROWN_YEARS = 12

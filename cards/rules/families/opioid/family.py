@@ -28,7 +28,7 @@ from cards.rules.families.opioid.setting import SETTING_CONDITIONS
 from cards.rules.families.opioid.view import UNDER_MME, OpioidView, has_rescue_naloxone, is_long_acting, opioid_view
 from cards.rules.language.rule import OrderChange, Sig
 from cards.rules.patient.context import RuleContext
-from cards.text import format_number, plain
+from cards.text import first_few, format_number, plain
 from fhir.mapping.medications.opioids import is_patch
 from fhir.record.resources import Procedure
 
@@ -157,8 +157,7 @@ def _parts(context: RuleContext) -> str:
 def _mme_problem(context: RuleContext) -> str | None:
     """Return the first reason, which a summary has room for."""
     problems = _view(context).problems
-    more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-    return f"{plain(problems[0], 80)}{more}" if problems else None
+    return first_few([plain(problems[0], 80), *problems[1:]], 1) if problems else None
 
 
 def _mme_problems(context: RuleContext) -> str:

@@ -172,9 +172,7 @@ def has_rescue_naloxone(session: PatientSession, within_days: float) -> bool:
     for rxcui in sorted(NALOXONE):
         for order in orders_ever_taken(record, rxcui):
             begun = begun_at(order)
-            if begun is None or begun.is_after(record.as_of_epoch):
-                continue
-            in_time = begun.whole_days(record.as_of_epoch) <= within_days
+            in_time = begun is not None and begun.is_within(within_days, record.as_of_epoch)
             if in_time and _is_rescue(identify(order, record.medications)):
                 return True
     return False
@@ -216,12 +214,7 @@ def _lately(record: PatientRecord, days: float, active: Iterable[OpioidPart]) ->
     taken = (order for rxcui in sorted(CLASS_MEMBERS["opioid"]) for order in orders_ever_taken(record, rxcui))
     for source, order in {order.source: order for order in taken}.items():
         since = begun_at(order)
-        recent = (
-            since is not None
-            and not since.is_after(record.as_of_epoch)
-            and since.whole_days(record.as_of_epoch) <= days
-            and order.status == "completed"
-        )
+        recent = since is not None and since.is_within(days, record.as_of_epoch) and order.status == "completed"
         if source in sources or not (recent or source in ended):
             continue
         medication = identify(order, record.medications)
