@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from fhir.mapping.features.feature import Feature, FeatureValue, Missing, YesNoFeature, faults_of_keys
+from fhir.mapping.features.conditions import HasCondition
+from fhir.mapping.features.feature import Feature, FeatureValue, Missing
 from fhir.mapping.stays import (
     DESTINATIONS,
     YEAR_DAYS,
@@ -30,7 +31,7 @@ from fhir.mapping.stays import (
 )
 from fhir.record.record import PatientRecord, relative_reference
 from fhir.record.resources import Condition
-from fhir.terminology.conditions import CONDITION_GROUPS, condition_groups_of
+from fhir.terminology.conditions import condition_groups_of
 
 _NOT_A_DESTINATION = ("died", "hospice")
 
@@ -105,15 +106,10 @@ class EarlierUse(HospitalUse):
 
 
 @dataclass(frozen=True, eq=False)
-class StayDiagnosis(YesNoFeature):
+class StayDiagnosis(HasCondition):
     """Whether a diagnosis of the current stay is in one of the groups."""
 
     only_in_stay: bool = True
-    groups: tuple[str, ...] = ()
-    """Condition groups (tables/condition_groups.csv), any of which is a yes."""
-
-    elements: ClassVar[tuple[str, ...]] = ("Condition.code",)
-    reads: ClassVar[frozenset[str]] = frozenset({"Condition", "Encounter"})
 
     def read(self, record: PatientRecord) -> FeatureValue | Missing:
         """Return the diagnosis; missing while the stay has none at all."""
@@ -131,15 +127,6 @@ class StayDiagnosis(YesNoFeature):
         source = f"Condition/{condition.id}" if condition.id else current_stay_source(record)
         words = condition.code.words if condition.code is not None else ""
         return FeatureValue(self, 1.0, when, source, code, 1.0, words)
-
-    @property
-    def source_words(self) -> str:
-        """The elements and the condition groups, for the data dictionary."""
-        return f"{', '.join(self.codes)}; condition groups {', '.join(self.groups)}"
-
-    def lint(self) -> list[str]:
-        """Faults of the declaration; each condition group must be in the table."""
-        return Feature.lint(self) + faults_of_keys(self, "condition group", self.groups, CONDITION_GROUPS)
 
 
 @dataclass(frozen=True, eq=False)
