@@ -36,13 +36,11 @@ class DatedTable(Struct, frozen=True):
         has_ended = self.ends < today
         if self.is_season:
             after = "doses of a later season are not judged" if has_ended else "read the next release before"
-            return f"{self.name} ({self.source}): the season {_verb(has_ended)} on {self.ends}; {after}."
+            return (
+                f"{self.name} ({self.source}): the season {'ended' if has_ended else 'ends'} on {self.ends}; {after}."
+            )
         due = "was" if has_ended else "is"
         return f"{self.name} ({self.source}): {due} to be compared with its source again by {self.ends}."
-
-
-def _verb(has_ended: bool) -> str:
-    return "ended" if has_ended else "ends"
 
 
 def ending(today: date) -> tuple[DatedTable, ...]:

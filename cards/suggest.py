@@ -197,7 +197,9 @@ def _actions(offer: OfferedSuggestion, label: str, plan: _Plan) -> Iterator[Acti
     if declared.hold:
         yield from _on_hold(plan)
     if declared.cancel and declared.create:
-        yield from _stopped_with_it(plan)
+        # Left running, active orders of the drug that is replaced would go on beside it.
+        for medication, order in _active_orders(plan.drafted.medication.rxcuis, plan):
+            yield _with_status(order, "stopped", medication, plan)
     if declared.stop_partner is not None or declared.change_partner is not None:
         for partner in plan.finding.partners:
             yield _partner_action(partner, declared, label, plan)
@@ -341,12 +343,6 @@ def _amended(drafted: DraftMedication, change: OrderChange, plan: _Plan) -> Json
         return amend(drafted, change, plan.session.record.as_of)
     except NotChangeable as error:
         raise SuggestionWithheld(str(error)) from error
-
-
-def _stopped_with_it(plan: _Plan) -> Iterator[Action]:
-    """Active orders of the drug that is replaced: left running, the patient would be on both."""
-    for medication, original in _active_orders(plan.drafted.medication.rxcuis, plan):
-        yield _with_status(original, "stopped", medication, plan)
 
 
 def _others_of(partner: CurrentMedication, status: str, plan: _Plan) -> Iterator[Action]:

@@ -129,7 +129,9 @@ def model_card(
     The contributions in its extension and the base add up to the estimate; nothing is rounded there. `is_brief`:
     without the inputs that raise and lower it, which the extension keeps.
     """
-    known_values = _known_values(prediction, vector)
+    pairs = zip(vector.evidence, prediction.contributions.tolist(), strict=True)
+    # What a missing input contributes, `_absence` says.
+    known_values = [(value, contribution) for value, contribution in pairs if value is not None]
     summary = text.summary.format(estimate=estimate_words(prediction, text.seen), higher=_higher_than(prediction))
     return talk_card(
         replace(text, summary=summary),
@@ -285,12 +287,6 @@ def _estimate(prediction: Prediction, manifest: Manifest, text: CardText) -> str
 
 def _higher_than(prediction: Prediction) -> int:
     return min(99, int(prediction.percentile))
-
-
-def _known_values(prediction: Prediction, vector: FeatureVector) -> list[Known]:
-    """Every input that has a value, with its contribution; what a missing one contributes, `_absence` says."""
-    pairs = zip(vector.evidence, prediction.contributions.tolist(), strict=True)
-    return [(value, contribution) for value, contribution in pairs if value is not None]
 
 
 def _extension(

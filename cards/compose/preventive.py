@@ -195,7 +195,7 @@ def results_card(
         first.row.indicator,
         summary,
         "\n".join(
-            _result_line(result, today, is_named=_names_all_of(summary, result))
+            _result_line(result, today, is_named=len(results) == 1 and "…" not in summary)
             for result in ordered[: 1 if is_brief else None]
         ),
         Source(label=first.row.document, url=first.row.url, topic=TOPICS["results"]),
@@ -250,13 +250,6 @@ def _is_of_problem(result: FollowUp) -> bool:
     return bool(of_problem) or any(
         (fact.source or "").startswith(("Condition/", "Medication")) for fact in result.facts
     )
-
-
-def _names_all_of(summary: str, result: FollowUp) -> bool:
-    return set(_WORD.findall(result.name.casefold())) <= set(_WORD.findall(summary.casefold()))
-
-
-_WORD: Final = re.compile(r"\w+")
 
 
 def _result_line(result: FollowUp, today: date, *, is_named: bool) -> str:

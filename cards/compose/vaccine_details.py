@@ -15,7 +15,6 @@ from cards.vaccines.due import (
     ForbiddenVaccine,
     UncodedVaccine,
     VaccinesDue,
-    VaccineToCheck,
     is_for_rsv_antibody,
 )
 from cards.vaccines.groups import GroupForecast
@@ -60,11 +59,12 @@ def vaccine_detail(
         names = ", ".join(item.label for item in due.to_discuss)
         lines.append(f"- Shared decision: {names}.")
     lines += _forbidden_lines(due.forbidden)
-    lines += [
-        f"- Check first: {_observed([check.observation])}. "
-        f"{escape(_SENTENCE_END.split(_SEE.sub('', check.text))[0], 160)} {_applies_to(check)}"
-        for check in due.to_check
-    ]
+    for check in due.to_check:
+        applies = "Not now:" if check.is_whole else "This applies to"
+        lines.append(
+            f"- Check first: {_observed([check.observation])}. "
+            f"{escape(_SENTENCE_END.split(_SEE.sub('', check.text))[0], 160)} {applies} {', '.join(check.groups)}."
+        )
     named_seasons = {group for group, _ in due.of_season}
     if charted.guillain_barre is not None and INFLUENZA in {item.group for item in due.due} | named_seasons:
         lines.append(
@@ -80,12 +80,6 @@ def vaccine_detail(
     if not_judged:
         lines.append(f"Not judged: {'; '.join(not_judged)}.")
     return lines
-
-
-def _applies_to(check: VaccineToCheck) -> str:
-    """Return what is not given before the check, else of which group one vaccine is not."""
-    names = ", ".join(check.groups)
-    return f"Not now: {names}." if check.is_whole else f"This applies to {names}."
 
 
 def _season_line(group: str, end: date) -> str:
@@ -158,14 +152,12 @@ def _due_lines(items: Iterable[GroupForecast], knowledge: VaccineKnowledge, *, h
 def _name_of_dose(item: GroupForecast, knowledge: VaccineKnowledge) -> str:
     if item.for_pregnancy:
         return "Tdap in this pregnancy"
-    products = [escape(_short_name(coding["display"]), 40) for coding in preferred_codings(item, knowledge)]
+    products = [
+        escape(coding["display"].removeprefix("Pneumococcal conjugate ").replace("PCV ", "PCV"), 40)
+        for coding in preferred_codings(item, knowledge)
+    ]
     preferred = f" ({joined(products, 'or')})" if products and products != [item.label] else ""
     return f"{item.label}{preferred}, dose {item.dose_number}"
-
-
-def _short_name(vaccine: str) -> str:
-    """Return the name of a vaccine without what the name of its group says: "PCV20"."""
-    return vaccine.removeprefix("Pneumococcal conjugate ").replace("PCV ", "PCV")
 
 
 def _short(item: GroupForecast) -> str:

@@ -4,7 +4,6 @@ A suggestion is a draft order for a dose; what is due goes with them as a FHIR r
 """
 
 from collections.abc import Iterable
-from datetime import date
 from typing import Any, NamedTuple
 
 from cards.card import Suggestion, order_suggestion
@@ -154,8 +153,12 @@ def _recommendation(item: GroupForecast, knowledge: VaccineKnowledge) -> Json:
         "forecastStatus": {"coding": [{"system": _STATUS_SYSTEM, "code": status}]},
         "series": "; ".join(candidate.series.name for candidate in item.best),
     }
-    dates = {"earliest": item.earliest, "recommended": item.recommended, "past_due": item.past_due}
-    if criteria := [_criterion(name, day) for name, day in dates.items() if day is not None]:
+    criteria = [
+        {"code": {"coding": [{"system": LOINC, "code": code, "display": display}]}, "value": day.isoformat()}
+        for name, (code, display) in _DATE_CODES.items()
+        if (day := getattr(item, name)) is not None
+    ]
+    if criteria:
         recommendation["dateCriterion"] = criteria
     if item.dose_number is not None:
         recommendation["doseNumberPositiveInt"] = item.dose_number
@@ -168,8 +171,3 @@ def _recommendation(item: GroupForecast, knowledge: VaccineKnowledge) -> Json:
     if sources:
         recommendation["supportingImmunization"] = [{"reference": source} for source in sources]
     return recommendation
-
-
-def _criterion(name: str, day: date) -> Json:
-    code, display = _DATE_CODES[name]
-    return {"code": {"coding": [{"system": LOINC, "code": code, "display": display}]}, "value": day.isoformat()}

@@ -68,7 +68,8 @@ def advise_by_equation(call: ServiceInput, charted: RecordInputs, question: Equa
         lacking = charted.missing_inputs(question.output) if refused.reason == "input-missing" else ()
         test = _test_that_settles(call, charted, question, lacking)
         if test is None or question.text_for_missing is None:
-            text = refused.text if len(lacking) < 2 else _all_that_is_missing(charted, lacking)
+            why = " ".join(dict.fromkeys(charted.missing[name].text for name in lacking))
+            text = refused.text if len(lacking) < 2 else f"{equation.title} cannot be worked out. {why}"
             advice.silences.append(WhyNot(equation.id, refused.reason, text))
             return advice
         entry = WorklistEntry(test=test.name, code=test.loinc, purpose=equation.id, because="no-visit")
@@ -137,11 +138,6 @@ def _number_in_words(result: EquationResult) -> str:
     if result.output.kind == "probability":
         return f"{100 * result.number:.1f} %"
     return f"{result.number:.{result.output.decimals}f}"
-
-
-def _all_that_is_missing(charted: RecordInputs, lacking: tuple[str, ...]) -> str:
-    why = dict.fromkeys(charted.missing[name].text for name in lacking)
-    return f"{charted.equation.title} cannot be worked out. {' '.join(why)}"
 
 
 def advise_by_guideline(call: ServiceInput, text: CardText) -> Advice:
