@@ -215,15 +215,17 @@ def _open_number(row: AbnormalResult, record: PatientRecord) -> FollowUp | None:
 def _taken_before(result: Measurement, row: AbnormalResult, record: PatientRecord) -> str | None:
     """Return the medication that the row is about, "" if it is about none; None if none was ordered before the result.
 
-    An order that is newer than the result is what followed it, and one of six weeks before it had not yet its effect.
+    An order that is newer than the result is what followed it, and one of six weeks before it had not yet its effect,
+    unless the row says for how long the medication has to be taken, with renewals.
     """
     if not row.only_taking:
         return ""
-    taken = _taken(row, record)
-    acted_since = result.time.last_day - _FULL_EFFECT
+    taken, day = _taken(row, record), result.time.last_day
+    acted_since = day if row.taking_days else day - _FULL_EFFECT
     if any(one.authored is not None and one.authored.last_day > acted_since for one in taken):
         return None
-    return next((one.name for one in taken), None)
+    first_day = day - timedelta(days=row.taking_days)
+    return next((one.name for one in taken if not row.taking_days or _is_ordered_before(one, record, first_day)), None)
 
 
 def _taken(row: AbnormalResult, record: PatientRecord) -> list[ActiveMedication]:
@@ -405,12 +407,14 @@ def _charted_problem(row: AbnormalResult, record: PatientRecord) -> Done | None:
 
 def _taken_long(row: AbnormalResult, record: PatientRecord) -> Done | None:
     """Return the medication that the row is about, where it is taken and was first ordered more than its days ago."""
-    for one in _taken(row, record):
-        orders = (order for rxcui in one.identity.rxcuis for order in orders_ever_taken(record, rxcui))
-        times = filter(None, map(written_at, orders))
-        if any(time.whole_days(record.as_of_epoch) > row.taking_days for time in times):
-            return Done(row.id, one.authored, one.source, one.name)
-    return None
+    first_day = record.as_of.date() - timedelta(days=row.taking_days)
+    taken = (one for one in _taken(row, record) if _is_ordered_before(one, record, first_day))
+    return next((Done(row.id, one.authored, one.source, one.name) for one in taken), None)
+
+
+def _is_ordered_before(medication: ActiveMedication, record: PatientRecord, day: date) -> bool:
+    orders = (order for rxcui in medication.identity.rxcuis for order in orders_ever_taken(record, rxcui))
+    return any(time.last_day < day for time in filter(None, map(written_at, orders)))
 
 
 def _active_by_icd10(record: PatientRecord) -> list[tuple[Condition, CodeableConcept, list[str]]]:

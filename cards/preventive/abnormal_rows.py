@@ -66,7 +66,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     these medications settle it also where they were ordered since the result and are over; `not_before_days`: an order
     that was older by more days when the result came settles nothing; `by_mouth`: of what is not injected these names
     alone settle it, and those of `injected` where nothing says how they are given; `only_taking`: only with such a one,
-    {taken}, ordered before the result; without `analytes` it is the finding, ordered first more than `taking_days` ago.
+    {taken}, ordered before the result, first so many `taking_days` before it; without `analytes` it is the finding.
     `problems`: a problem of these groups is the finding. `only_with_days`: what it is `only_with` began at most so many
     days ago; `from_week`: from this week of the pregnancy on. `treated_within_days`, `tested_within_days`: older
     orders, older tests settle nothing. `lacking`: {lacking}, what is not on record; further rows of its screening add

@@ -368,6 +368,15 @@ def test_a_treatment_that_is_lacking_is_told_with_what_shows_that_it_is_asked_fo
     assert [fact.source for fact in told.facts if fact.source and fact.source.startswith("Observation/")]
 
 
+def test_a_high_a1c_on_metformin_is_told_through_renewals_and_not_in_its_first_weeks() -> None:
+    chart = problem("E11.9"), number("4548-4", 11.4, "%", "2026-11-12")
+    renewed = taking("metformin 1000 mg") | {"authoredOn": "2026-10-30"}
+    first = renewed | {"id": "m2", "authoredOn": "2026-02-01", "status": "completed"}
+    assert rows(*chart, renewed) == []
+    assert rows(*chart, renewed, first) == ["a1c-high-metformin"]
+    assert rows(*chart, renewed | {"authoredOn": "2026-11-15"}, first) == []
+
+
 def test_a_fall_of_hemoglobin_ends_at_the_limit_of_the_sex_and_calcium_over_14_is_critical() -> None:
     fell = number("718-7", 16.5, "g/dL", "2026-09-01"), number("718-7", 12.3, "g/dL", "2026-11-10")
     assert (rows(*fell), rows(*fell, patient=MAN)) == ([], ["hemoglobin-fall-men"])
