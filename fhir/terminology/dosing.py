@@ -191,6 +191,8 @@ RUN_IN = "infusion"
 """The route of what runs in where no route is named."""
 PUSHED = "intravenous push"
 """The route of what the words say is pushed into a vein."""
+PLACED: Final = frozenset(_SAID_ROUTES) - {""}
+"""What products are named by in rows that hold for them alone."""
 BY_PERCENT: Final = "by percent"
 """The products of which a part of the body is the route: those whose every strength is a percent."""
 LONGEST_ROUTE_WORDS = 1000

@@ -23,6 +23,7 @@ from fhir.terminology.caching import remembered
 from fhir.terminology.conditions import is_not_read
 from fhir.terminology.dosing import (
     BY_PERCENT,
+    PLACED,
     PUSHED,
     ROUTE_NAMES,
     RUN_IN,
@@ -532,7 +533,8 @@ def _said_by_all(identity: MedicationIdentity, dosages: tuple[Dosage, ...]) -> s
     if route is not None:
         return route
     is_by_percent = {strength.unit if strength is not None else "" for strength in identity.strengths} == {"%"}
-    places = {said_place(dosage.text, (*identity.rxcuis, *[BY_PERCENT] * is_by_percent)) for dosage in dosages}
+    only = [*PLACED.intersection(identity.rxcuis), *[BY_PERCENT] * is_by_percent]
+    places = {said_place(dosage.text, only) for dosage in dosages} if only else set()
     if len(places) == 1 and (place := places.pop()) is not None:
         return place
     rates = (part.rateQuantity for dosage in dosages for part in dosage.doseAndRate)

@@ -9,7 +9,15 @@ import pytest
 
 from cards.rules.patient.orders import read_drafts
 from tests.cards.rules.cases import accepted, findings
-from tests.cards.rules.drafted import bundle_of_case, draft_resource, drafted_cases, fault_of, outcome_after, outcome_of
+from tests.cards.rules.drafted import (
+    INDICATORS,
+    bundle_of_case,
+    draft_resource,
+    drafted_cases,
+    fault_of,
+    outcome_after,
+    outcome_of,
+)
 from tests.each import for_each, for_rows, some_of
 
 FILES = sorted({name for name, _ in drafted_cases()})
@@ -129,3 +137,36 @@ def test_what_the_headline_asks_for_stands_once_below_it(as_of: datetime) -> Non
     chart = {"age": 81, "labs": [["creatinine", 2.84, 117], ["egfr", 78, 117]]}
     (card,) = outcome_of({"chart": chart, "draft": "digoxin 0.25 mg tablet | 1 tablet daily"}, as_of).cards
     assert (card.detail or "").count("Consider less than 0.125 mg/day") == 1
+
+
+_KETOROLAC = {"takes": ["ketorolac 30 mg/mL | 30 mg IV q6h"]}
+_PREGNANT = {"sex": "female", "age": 30, "conditions": ["pregnancy"]}
+_KIDNEY = {"age": 60, "labs": [["creatinine", 4.5, 2], ["body_weight", 60, 2]]}
+_PLATIN = {"age": 60, "labs": [["creatinine", 2.5, 2], ["body_weight", 60, 2]]}
+# Each is told or quiet by a word or an amount; its neighbor is the other way round.
+_SIBLINGS: list[tuple[dict[str, Any], str, str]] = [
+    (_KETOROLAC, "ibuprofen 600 mg tablet | 1 tablet q6h after the last dose of ketorolac", "warning"),
+    (_KETOROLAC, "ibuprofen 600 mg tablet | 1 tablet q6h now, continue once ketorolac is stopped", "critical"),
+    (_PREGNANT, "Marcaine Spinal 0.75 % | 1.6 mL intrathecal for cesarean", ""),
+    (_PREGNANT, "Marcaine Spinal 0.75 % | 16 mL intrathecal for cesarean", "critical"),
+    (_PREGNANT, "bupivacaine 0.75 % | 20 mL for spinal", "critical"),
+    (_PREGNANT, "bupivacaine 0.75 % | 10 mL, avoid spinal", "critical"),
+    (_KIDNEY, "lacosamide 50 mg tablet | 1 tablet BID", ""),
+    (_KIDNEY, "lacosamide 200 mg tablet | 1 tablet BID", "warning"),
+    (_PLATIN, "carboplatin | 200 mg/m2 IV once", ""),
+    (_PLATIN, "carboplatin | 1,000 mg/m2 IV once", "warning"),
+    ({}, "timolol 0.5 % eye drops | 1 drop each eye BID", ""),
+    ({}, "timolol 0.5 % eye drops | 10 drops each eye QID", "critical"),
+    ({"takes": ["Coumadin 5 mg | 1 tablet daily"]}, "alteplase 2 mg | 2 mg dwell in the occluded port", ""),
+    ({"takes": ["Coumadin 5 mg | 1 tablet daily"]}, "alteplase | 2 mg/h for 24 h by catheter", "warning"),
+    ({"age": 60}, "propofol | 90 mcg/kg/min IV continuous for 4 h", ""),
+    ({"age": 60}, "propofol | 90 mcg/kg/min IV continuous for 72 h", "warning"),
+]
+
+
+@for_rows(("chart", "draft", "level"), _SIBLINGS)
+def test_what_quiets_an_order_does_not_quiet_its_dangerous_sibling(
+    chart: dict[str, Any], draft: str, level: str, as_of: datetime
+) -> None:
+    told = {indicator for _, _, indicator in findings(outcome_of({"chart": chart, "draft": draft}, as_of))} - {"info"}
+    assert max(told, key=INDICATORS.index, default="") == level

@@ -67,8 +67,8 @@ def _cipro_interval(context: RuleContext) -> str:
 
 _TAPERS = re.compile(r"\b(?:taper\w*|wean\w*|stepwise)\b", re.IGNORECASE)
 _GRAMS_A_SQUARE_METER = re.compile(r"\b(?:g|(?:[5-9]\d\d|\d{1,2},?\d{3}) ?mg) ?/ ?m(?:2|²)", re.IGNORECASE)
-_OVER_200_MG_M2 = re.compile(r"\b(?:20[1-9]|2[1-9]\d|[3-9]\d\d|\d{4}) ?mg ?/ ?m(?:2|²|\^2)", re.IGNORECASE)
-_OVER_250_MG_M2 = re.compile(r"\b(?:25[1-9]|2[6-9]\d|[3-9]\d\d|\d{4}) ?mg ?/ ?m(?:2|²|\^2)", re.IGNORECASE)
+_OVER_200_MG_M2 = re.compile(r"\b(?:20[1-9]|2[1-9]\d|[3-9]\d\d|\d,?\d{3}) ?mg ?/ ?m(?:2|²|\^2)", re.IGNORECASE)
+_OVER_250_MG_M2 = re.compile(r"\b(?:25[1-9]|2[6-9]\d|[3-9]\d\d|\d,?\d{3}) ?mg ?/ ?m(?:2|²|\^2)", re.IGNORECASE)
 _TREATS = re.compile(r"\btreat\w*|\b1 mg/kg\b|thrombosis|embol|infarct|\b(?:dvt|vte|acs)\b", re.IGNORECASE)
 
 
