@@ -148,15 +148,9 @@ def _card_faults(card: Card) -> list[str]:
     if card.indicator not in INDICATORS:
         faults.append(f"CARD-08: indicator {card.indicator!r}")
     faults.extend(_selection_faults(card))
-    if not any(card.override_reasons is reasons for reasons in _CHECKED_REASONS):
-        faults.extend(_override_faults(card.override_reasons))
-    return faults
-
-
-def _override_faults(reasons: tuple[Coding, ...]) -> list[str]:
-    faults: list[str] = []
-    for reason in reasons:
-        faults.extend(_coding_faults(reason, "override reason"))
+    for reason in card.override_reasons:
+        if not (reason.system.strip() and reason.code.strip()):
+            faults.extend(_coding_faults(reason, "override reason"))
         if not (reason.display or "").strip():
             faults.append("CARD-17: an override reason without display")
     return faults
@@ -305,8 +299,6 @@ REASONS_OF_WHAT_IS_DUE = (
 """Reasons against what follows from dates and criteria: there is no estimate to distrust."""
 REASONS_OF_A_TALK = (PATIENT_DECLINES, *OVERRIDE_REASONS)
 """Reasons against a talk or a test that an estimate or a guideline asks for."""
-_CHECKED_REASONS = (OVERRIDE_REASONS, REASONS_OF_WHAT_IS_DUE, REASONS_OF_A_TALK)
-"""Those of most cards, which a test checks."""
 
 
 class CardIdentity(Struct, frozen=True):
