@@ -76,7 +76,7 @@ def open_results(record: PatientRecord) -> tuple[FollowUp, ...]:
     age = record.age_years()
     for row in _rows_on_chart(record):
         of_screening = by_screening.setdefault(row.screening, [])
-        if (row.lacking or not of_screening) and _is_for(row, age, record):
+        if (row.lacking or not of_screening) and _was_sent(row, record) and _is_for(row, age, record):
             result = _open_number(row, record) if row.analytes else _open_words(row, record)
             of_screening += [result] if result is not None else []
     results = [_together(of_screening) for of_screening in by_screening.values() if of_screening]
@@ -87,6 +87,16 @@ def open_results(record: PatientRecord) -> tuple[FollowUp, ...]:
     for row in (row for row in ABNORMAL_RESULTS.rows if row.marked_critical):
         results += filter(None, (_open_marked(row, record, entry) for entry in marked))
     return tuple(results)
+
+
+def _was_sent(row: AbnormalResult, record: PatientRecord) -> bool:
+    """Whether what is said to be missing could have come: medications that were not sent are none that is missing."""
+    has_treatment = row.settled_by_medications or row.settled_by_names
+    asks_for_drug = row.lacking or (has_treatment and not (row.analytes or row.tests))
+    if asks_for_drug and not any(map(record.was_requested, ("MedicationRequest", "MedicationStatement"))):
+        return False
+    asks_for_test = row.tested_within_days is not None
+    return not asks_for_test or all(map(record.was_requested, ("Procedure", "DiagnosticReport")))
 
 
 def _sources(result: FollowUp) -> set[str]:

@@ -86,7 +86,7 @@ _AFTER_AGO: Final = re.compile(
     r"|eradicated|cleared|excised|resected|removed)(?:/[a-z]+)?(?: (?:w/?|with) [a-z-]+)?(?: in)? ?(?:19|20)\d\d"
     r"|(?:was |been |now )?(?:cured|eradicated)\b|dans l'enfance|in der kindheit|en la infancia|x ?\d+ before"
     r"|before that|at diagnosis only[ ]*(?:$|[,)])|has settled|now settled|settled"
-    r"|treated last (?:week|month|year)|(?:(?:has|have) (?:now |since )?)?"
+    r"|(?:(?:has|have) (?:now |since )?)?"
     r"(?:stopped|faded|gone|ceased|cleared)\b(?! ?(?:by|for|on|with|from|in|at)\b))|^[^.;\n]{0,40}(?:\b(?-i:NED)\b"
     r"|\bspontaneously cleared|\bcleared spontaneously)",
     re.IGNORECASE,
@@ -709,7 +709,8 @@ def _where_treatment_is_denied(mention: _Mention) -> str:
         return "negated"
     if _CAUSE.search(head) and not _INFECTION.search(mention.concept):
         return "affirmed"
-    is_drug = any(is_name_of_drug(word.lower()) for word in _LETTERS.findall(before, 0, links[-1].start()))
+    clause = re.split(r",|\b(?:and|but)\b", before[: denials[-1]])[-1] + head
+    is_drug = any(is_name_of_drug(word.lower()) for word in _LETTERS.findall(clause))
     if links[-1][1] == "for" and (is_drug or _TREATMENT.search(head)):
         return "affirmed"
     return "possible" if _IMAGING.search(head) else "negated"

@@ -49,9 +49,9 @@ KIDNEYS_IN_DIABETES = (
 ANEURYSM = report("Ultrasound of abdominal aorta", "2024-05-01", conclusion="Infrarenal aneurysm of 5.6 cm")
 
 
-def opened(*resources: Json, patient: Json | None = None) -> list[FollowUp]:
+def opened(*resources: Json, patient: Json | None = None, not_sent: frozenset[str] = frozenset()) -> list[FollowUp]:
     values = {"patient": lean(patient or person()), "rest": lean(bundle(*resources))}
-    record = read_record(values, "p1", AS_OF, requested=EVERYTHING)
+    record = read_record(values, "p1", AS_OF, requested=EVERYTHING - not_sent)
     return list(open_results(record))
 
 
@@ -359,6 +359,13 @@ def test_what_only_resembles_a_treatment_or_a_test_settles_nothing() -> None:
     normal = number("2731-8", 48, "pg/mL"), number("17861-6", 11.2, "mg/dL")
     assert rows(*normal) == ["hyperparathyroidism"]
     assert rows(*normal, procedure("Parathyroidectomy", "2026-02-01")) == []
+
+
+def test_what_was_not_sent_is_not_said_to_be_missing() -> None:
+    entries = problem("I50.22"), problem("G45.9", onsetDateTime="2026-05-01"), problem("J45.40")
+    assert len(opened(*entries)) == len(entries)
+    assert opened(*entries, not_sent=frozenset({"MedicationRequest", "MedicationStatement"})) == []
+    assert opened(problem("K74.60"), not_sent=frozenset({"DiagnosticReport"})) == []
 
 
 def test_a_treatment_that_is_lacking_is_told_with_what_shows_that_it_is_asked_for() -> None:
