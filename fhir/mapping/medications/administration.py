@@ -301,10 +301,9 @@ def _is_pack(amount: SigAmount, text: str, medication: MedicationIdentity) -> bo
     """Whether grams of a cream are those of its tube: "60 g tube", or behind how often: "apply twice daily, 60 g"."""
     if number_of_product(medication, amount, "g") is None:
         return False
-    if _TUBE.match(text, amount.end):
-        return True
     is_dosed = _DOSED.search(text, max(0, amount.start - 8)) is not None
-    return not is_dosed and any(often.end <= amount.start for often in find_frequencies(text))
+    is_behind = not is_dosed and any(often.end <= amount.start for often in find_frequencies(text))
+    return is_behind or _TUBE.match(text, amount.end) is not None
 
 
 def _belongs(rate: SigAmount, dose: DoseAmount, text: str) -> bool:

@@ -18,7 +18,7 @@ from cards.rules.families.dose.excess import (
     TEN_FOLD_NARROW,
     Excess,
 )
-from cards.rules.families.dose.knowledge import ADULT_YEARS, WORDS, says
+from cards.rules.families.dose.knowledge import ADULT_YEARS, WORDS, Words, says
 from cards.rules.families.dose.sums import TIMES_RECOMMENDED, TIMES_RECOMMENDED_FOR_CHILD, body_surface_m2, dose_of
 from cards.rules.families.dose.texts import amount, weight_gap
 from cards.rules.patient.context import RuleContext, dose_fact
@@ -57,12 +57,8 @@ def _dose_facts(context: RuleContext) -> list[Fact]:
     drafted_fact = Fact("daily_dose", amount(context) or "", excess.amount, source=context.drafted.draft.name)
     beside = _facts_beside(excess.beside, excess.limit.rxcui, context)
     weight = context.number_facts("weight_kg") if excess.limit.per_kg or excess.limit.per_area else []
-    return [
-        drafted_fact,
-        *weight,
-        *beside,
-        *(context.condition_facts(excess.limit.condition) if excess.limit.condition else []),
-    ]
+    condition = context.condition_facts(excess.limit.condition) if excess.limit.condition else []
+    return [drafted_fact, *weight, *beside, *condition]
 
 
 def _facts_beside(beside: Iterable[CurrentMedication], rxcui: str, context: RuleContext) -> list[Fact]:
@@ -81,12 +77,9 @@ def _words(context: RuleContext) -> str:
     return f"{context.medication.dose_form} {context.medication.words}"
 
 
-def _drug_says(name: str) -> Callable[[RuleContext], bool]:
-    return lambda context: says(name, _words(context))
-
-
-def _order_says(name: str) -> Callable[[RuleContext], bool]:
-    return lambda context: says(name, f"{_words(context)} {_sigs(context)}")
+def _said(row: Words) -> Callable[[RuleContext], bool]:
+    is_of_drug = row.condition == "drug"
+    return lambda context: says(row.name, _words(context) + ("" if is_of_drug else f" {_sigs(context)}"))
 
 
 def _is_depot(context: RuleContext) -> Truth:
@@ -304,8 +297,7 @@ CONDITIONS_OF_DOSES: tuple[Condition, ...] = (
         lambda context: _is_alone(context) and says("water", _words(context)) and not says("sodium", _words(context)),
         "it is glucose of 5 % without salt, which is as good as water",
     ),
-    *(flag(row.name, _drug_says(row.name), row.meaning) for row in WORDS.values() if row.condition == "drug"),
-    *(flag(row.name, _order_says(row.name), row.meaning) for row in WORDS.values() if row.condition == "order"),
+    *(flag(row.name, _said(row), row.meaning) for row in WORDS.values() if row.condition),
     flag("depot", _is_depot, "the words or the form of the drug say that it is a depot injection"),
     flag("day_named", lambda context: bool(context.drafted.dose.on_days), "the order names a day of the week"),
 )
