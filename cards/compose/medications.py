@@ -101,9 +101,10 @@ def _summary(lines: Sequence[_Line]) -> str:
     # The danger of the worst finding is the headline; where it has no room for the names, they stand below.
     more = "1 more finding" if len(lines) == 2 else f"{len(lines) - 1} more findings"
     worst, others = lines[0].finding.summary, [name for name in names if name not in lines[0].names]
-    ends = ([f" {capitalized(more)}: {first_few(others, _NAMED)}."] if others else []) + [f" {capitalized(more)}.", ""]
+    ends = ([f" {capitalized(more)}: {first_few(others, _NAMED)}."] if others else []) + [f" {capitalized(more)}."]
     heads = [plain(worst, 139), *sentences(worst)[:1]]
-    return next((text for end in ends for head in heads if len(text := f"{head}{end}") <= HEADLINE_LENGTH), heads[0])
+    fitting = (text for end in ends for head in heads if len(text := f"{head}{end}") <= HEADLINE_LENGTH)
+    return next(fitting, f"{plain(heads[-1], HEADLINE_LENGTH - len(ends[0]))}{ends[0]}")
 
 
 def _detail(lines: Sequence[_Line]) -> Iterator[str]:

@@ -216,25 +216,23 @@ def _summary_of_results(results: Sequence[FollowUp]) -> str:
     lead = capitalized(kind) if len(results) == 1 else f"{len(results)} {kind}s"
     # A disease may be followed although a treatment or a test that it asks for is not on record.
     lead += " to act on" if "problem" in kinds else ", no follow-up on record"
-    names = [plain(_about(result), _SHORT_NAME) for result in results]
-    lists = (
-        first_few([f"{plain(result.name, 139)} ({result.when})" for result in results], 2),
-        first_few([f"{name} ({result.when})" for name, result in zip(names, results, strict=True)], 2),
-        *(first_few(names, most) for most in (2, 1)),
-    )
-    headlines = [f"{lead}: {listed}." for listed in lists]
-    headlines[1:1] = _gaps_of(results[0]) if len(results) == 1 else []
+    full = [f"{plain(result.name, 139)} ({result.when})" for result in results]
+    values = [_LIMIT.sub("", result.name) for result in results]
+    gaps = [
+        lacking["gaps"].partition(" on record")[0] if (lacking := _LACKING.match(name)) else name for name in values
+    ]
+    headlines = [f"{lead}: {first_few(names, 2)}." for names in (full, values, gaps)]
+    if len(results) == 1:
+        dated = f"{values[0]} ({results[0].when})."
+        headlines[1:] = [*_gaps_of(results[0]), f"{lead}: {dated}", f"{lead.rpartition(', ')[2].capitalize()}: {dated}"]
+    headlines += [f"{lead}: {first_few([plain(name, _SHORT_NAME) for name in gaps], most)}." for most in (2, 1)]
     return next(headline for headline in headlines if len(headline) <= HEADLINE_LENGTH)
 
 
+_LIMIT: Final = re.compile(r" \([^()]*\)$")
+"""The limit behind a value, as in "INR 9.1 (4.5 or more)"."""
 _SHORT_NAME, _SHORTEST_NAME = 40, 24
 _LACKING: Final = re.compile(r"(?P<about>.+?)(?::|,) (?P<gaps>no .+ on record(?:, and \d+ more missing)?)")
-
-
-def _about(result: FollowUp) -> str:
-    """Return the name of a result or problem without its limit and without what is missing."""
-    lacking = _LACKING.fullmatch(result.name)
-    return (lacking["about"] if lacking else result.name).partition(" (")[0]
 
 
 def _gaps_of(result: FollowUp) -> Iterator[str]:
@@ -242,7 +240,9 @@ def _gaps_of(result: FollowUp) -> Iterator[str]:
     if lacking := _LACKING.fullmatch(result.name):
         end = f" ({result.when}): {lacking['gaps'].replace(', and ', ', ')}."
         room = _SHORT_NAME if result.row.analytes else max(HEADLINE_LENGTH - len(end), _SHORTEST_NAME)
-        yield from (capitalized(f"{name}{end}") for name in (lacking["about"], plain(_about(result), room)))
+        yield from (
+            capitalized(f"{name}{end}") for name in (lacking["about"], plain(lacking["about"].partition(" (")[0], room))
+        )
 
 
 def _is_of_problem(result: FollowUp) -> bool:

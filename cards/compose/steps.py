@@ -15,7 +15,7 @@ NOT_GIVEN: Final = re.compile(
 _PART = re.compile(r"[;:,] | and ")
 _WORD = re.compile(r"[a-z]+|\d[\d.,]*")
 _FILLING = re.compile(
-    r"(?:an?|the|of|its?|this|that|these|in|for|to|or|and|with|by|at|is|as|label|boxed|warning|first|drug|value)"
+    r"(?:an?|the|of|its?|this|that|these|in|for|to|or|and|with|by|at|is|as|label|boxed|warning|first|drug|value|place|nsaids?)"
 )
 """Words in which two steps that ask for the same may differ."""
 _TO_GIVE = re.compile(r"add|change|choose|consider|give|prefer|replace|switch|use")

@@ -227,6 +227,9 @@ def _headline(summary: Template, word: Callable[[str], str | None]) -> tuple[str
 
 def _in_room(headline: str) -> tuple[str, str]:
     """Return a headline with at most 100 characters and the rest: its last instruction, then its danger."""
+    subject, _, danger = headline.removesuffix(".").rpartition(": ")
+    if " is contraindicated" in subject and danger in subject:  # "with complete heart block: complete heart block"
+        headline = f"{subject}."
     if len(headline) <= _LONGEST_HEADLINE:
         return headline, ""
     first, _, last = headline.rpartition(". ")
