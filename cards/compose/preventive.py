@@ -195,7 +195,7 @@ def results_card(
         first.row.indicator,
         summary,
         "\n".join(
-            _result_line(result, today, is_named=len(results) == 1 and "…" not in summary)
+            _result_line(result, today, is_named=_words(result.name) <= _words(summary))
             for result in ordered[: 1 if is_brief else None]
         ),
         Source(label=first.row.document, url=first.row.url, topic=TOPICS["results"]),
@@ -250,6 +250,11 @@ def _is_of_problem(result: FollowUp) -> bool:
     return bool(of_problem) or any(
         (fact.source or "").startswith(("Condition/", "Medication")) for fact in result.facts
     )
+
+
+def _words(text: str) -> set[str]:
+    """Return the words of a name or headline; the "and" of a list is none."""
+    return set(re.findall(r"\w+", text.casefold())) - {"and"}
 
 
 def _result_line(result: FollowUp, today: date, *, is_named: bool) -> str:
