@@ -159,6 +159,8 @@ _SIBLINGS: list[tuple[dict[str, Any], str, str]] = [
     ({}, "timolol 0.5 % eye drops | 10 drops each eye QID", "critical"),
     ({"takes": ["Coumadin 5 mg | 1 tablet daily"]}, "alteplase 2 mg | 2 mg dwell in the occluded port", ""),
     ({"takes": ["Coumadin 5 mg | 1 tablet daily"]}, "alteplase | 2 mg/h for 24 h by catheter", "warning"),
+    ({"problems": [["K92.2", "GI bleed", 1]]}, "alteplase 2 mg | 2 mg dwell in the occluded port", ""),
+    ({"problems": [["K92.2", "GI bleed", 1]]}, "alteplase | 100 mg IV over 2 h", "critical"),
     ({"age": 60}, "propofol | 90 mcg/kg/min IV continuous for 4 h", ""),
     ({"age": 60}, "propofol | 90 mcg/kg/min IV continuous for 72 h", "warning"),
 ]
