@@ -195,7 +195,7 @@ def results_card(
         first.row.indicator,
         summary,
         "\n".join(
-            _result_line(result, today, is_named=_words(result.name) <= _words(summary))
+            _result_line(result, today, is_named=_words(f"{result.name} {result.when}") <= _words(summary))
             for result in ordered[: 1 if is_brief else None]
         ),
         Source(label=first.row.document, url=first.row.url, topic=TOPICS["results"]),
@@ -224,7 +224,13 @@ def _summary_of_results(results: Sequence[FollowUp]) -> str:
     headlines = [f"{lead}: {first_few(names, 2)}." for names in (full, values, gaps)]
     if len(results) == 1:
         dated = f"{values[0]} ({results[0].when})."
-        headlines[1:] = [*_gaps_of(results[0]), f"{lead}: {dated}", f"{lead.rpartition(', ')[2].capitalize()}: {dated}"]
+        short_lead = lead.rpartition(", ")[2].capitalize()
+        headlines[1:] = [
+            *_gaps_of(results[0]),
+            f"{lead}: {dated}",
+            f"{short_lead}: {dated}",
+            f"{short_lead}: {values[0]}.",
+        ]
     headlines += [f"{lead}: {first_few([plain(name, _SHORT_NAME) for name in gaps], most)}." for most in (2, 1)]
     return next(headline for headline in headlines if len(headline) <= HEADLINE_LENGTH)
 
