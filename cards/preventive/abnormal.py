@@ -50,6 +50,8 @@ from fhir.mapping.medications.active import (
     ended_medications,
     orders_ever_taken,
     orders_not_active,
+    unreadable_medications,
+    words_of_unreadable,
     written_at,
 )
 from fhir.mapping.medications.identity import MedicationIdentity, identify_concept, identify_product
@@ -78,7 +80,7 @@ def open_results(record: PatientRecord) -> tuple[FollowUp, ...]:
         of_screening = by_screening.setdefault(row.screening, [])
         if (row.lacking or not of_screening) and _was_sent(row, record) and _is_for(row, age, record):
             result = _open_number(row, record) if row.analytes else _open_words(row, record)
-            of_screening += [result] if result is not None else []
+            of_screening += [_naming_unreadable(result, record)] if result is not None else []
     results = [_together(of_screening) for of_screening in by_screening.values() if of_screening]
     told = set[str]().union(*(_sources(result) for result in results if not result.row.unless_told))
     results = [result for result in results if not result.row.unless_told or told.isdisjoint(_sources(result))]
@@ -91,12 +93,22 @@ def open_results(record: PatientRecord) -> tuple[FollowUp, ...]:
 
 def _was_sent(row: AbnormalResult, record: PatientRecord) -> bool:
     """Whether what is said to be missing could have come: medications that were not sent are none that is missing."""
-    has_treatment = row.settled_by_medications or row.settled_by_names
-    asks_for_drug = row.lacking or (has_treatment and not (row.analytes or row.tests))
-    if asks_for_drug and not any(map(record.was_requested, ("MedicationRequest", "MedicationStatement"))):
+    if _asks_for_drug(row) and not any(map(record.was_requested, ("MedicationRequest", "MedicationStatement"))):
         return False
     asks_for_test = row.tested_within_days is not None
     return not asks_for_test or all(map(record.was_requested, ("Procedure", "DiagnosticReport")))
+
+
+def _asks_for_drug(row: AbnormalResult) -> bool:
+    has_treatment = bool(row.settled_by_medications or row.settled_by_names)
+    return bool(row.lacking) or (has_treatment and not (row.analytes or row.tests))
+
+
+def _naming_unreadable(result: FollowUp, record: PatientRecord) -> FollowUp:
+    """Return what lacks a drug with the entries of the medication list that could be this drug."""
+    unreadable = unreadable_medications(record) if _asks_for_drug(result.row) else ()
+    words = words_of_unreadable(unreadable)
+    return replace(result, text=f"{result.text}; not clear on the medication list: {words}") if words else result
 
 
 def _sources(result: FollowUp) -> set[str]:

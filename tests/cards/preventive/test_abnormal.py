@@ -373,6 +373,11 @@ def test_what_was_not_sent_is_not_said_to_be_missing() -> None:
     assert opened(problem("K74.60"), not_sent=frozenset({"DiagnosticReport"})) == []
 
 
+def test_a_drug_that_is_lacking_is_told_with_the_medications_that_could_not_be_read() -> None:
+    [told] = opened(MECHANICAL, taking("Zyxoprant 5 mg"))
+    assert "Zyxoprant 5 mg" in told.text
+
+
 def test_a_treatment_that_is_lacking_is_told_with_what_shows_that_it_is_asked_for() -> None:
     [told] = opened(problem("I50.9"), number("10230-1", 30, "%", "2026-10-01"))
     assert "Ejection fraction 30 % of 2026-10-01: no ACE inhibitor/ARB/ARNI on record, and 3 more" in told.name
