@@ -161,6 +161,8 @@ _SIBLINGS: list[tuple[dict[str, Any], str, str]] = [
     ({"takes": ["Coumadin 5 mg | 1 tablet daily"]}, "alteplase | 2 mg/h for 24 h by catheter", "warning"),
     ({"problems": [["K92.2", "GI bleed", 1]]}, "alteplase 2 mg | 2 mg dwell in the occluded port", ""),
     ({"problems": [["K92.2", "GI bleed", 1]]}, "alteplase | 100 mg IV over 2 h", "critical"),
+    ({"problems": [["K74.60", "cirrhosis", 300]]}, "Depakote 500 mg tablet | 500 mg PO BID", "critical"),
+    ({"problems": [["K76.0", "fatty liver", 300]]}, "Depakote 500 mg tablet | 500 mg PO BID", ""),
     ({"age": 60}, "propofol | 90 mcg/kg/min IV continuous for 4 h", ""),
     ({"age": 60}, "propofol | 90 mcg/kg/min IV continuous for 72 h", "warning"),
 ]
