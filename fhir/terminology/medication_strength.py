@@ -24,10 +24,11 @@ _STRENGTH = re.compile(
     # "400 mg-57 mg/5 mL" is both in 5 mL.
     rf"(?<![\w.,])(?P<before>(?:(?:{_NUMBER})\s{{0,3}}(?:mg(?=\s?[-/]\s?[\d.]+\s?mg\s?(?:/|per)\s?[\d.]*\s?ml)\s?)?"
     rf"[-/]\s{{0,3}}){{0,4}})(?P<amount>{_NUMBER})\s*-?"
-    r"(?P<unit>milligrams?|micrograms?|grams?|mcg|mg|µg|μg|ug|gm|kg|g|units?|unt|iu|u(?=\s*/)|meq|mmol|%)(?![a-z])"
+    r"(?P<unit>mcg|mg|µg|μg|ug|gm|kg|g|units?|unt|iu|u(?=\s*/)|meq|mmol|%)(?![a-z])"
     # Per a mass only as one of it, "0.01 MG/MG": "5 mg/325 mg" are two strengths.
-    rf"(?:\s*(?:/|per)\s*(?:(?P<count>{_NUMBER})?\s*-?(?P<per>milliliter|ml|actuation|actuat|act|hour|hr|tablet|tab|capsule"
-    r"|cap|puff|hub|bouffée|spray|inhalation|dose|patch|packet|suppository|h|l)s?|(?P<mass>mg|gm|g))(?![a-z]))?",
+    rf"(?:\s*(?:/|per)\s*(?:(?P<count>{_NUMBER})?\s*-?(?P<per>milliliter|ml|actuation|actuat|act|hour|hr|heure|hora|stunde"
+    r"|std|tablet|tab|capsule|cap|puff|hub|bouffée|spray|inhalation|dose|patch|packet|suppository|h|l)s?"
+    r"|(?P<mass>mg|gm|g))(?![a-z]))?",
     re.IGNORECASE,
 )
 # Drunk or injected, "4 %" is 4 g in 100 mL: the percentages of pharmacopoeias are of mass in volume for liquids.
@@ -36,9 +37,16 @@ _DRUNK = re.compile(
     r"|\b(?:sol|so?usp|sospens)\w*\.? oral|\bper os\b",
     re.IGNORECASE,
 )
-# "25.000 IE/50 ml": of units no point stands for a decimal before three digits.
+# "25.000 IE/50 ml": of units no point stands for a decimal before three digits. "30 unidades" alone may be a pack.
+_UNITS_IN_WORDS = r"(?:einheit(?:en)?|eenhe(?:id|den)|unidad(?:e?s)?|unit(?:és?|es|à))"
 _EUROPEAN_UNITS = re.compile(
-    r"(?<![\w.,])(?P<number>\d{1,3}(?:\.\d{3})+|\d+)(?P<blank> ?)(?P<unit>i\.?e\b\.?|u\.?i\b\.?|e(?= ?/ ?\d* ?ml))",
+    r"(?<![\w.,])(?P<number>\d{1,3}(?:\.\d{3})+|\d+)(?P<blank> ?)(?P<unit>i\.?e\b\.?|u\.?i\b\.?|e(?= ?/ ?\d* ?ml)"
+    rf"|internat\w+ (?:units?|{_UNITS_IN_WORDS})\b|{_UNITS_IN_WORDS} interna\w+|{_UNITS_IN_WORDS}(?= ?/ ?\d* ?ml))",
+    re.IGNORECASE,
+)
+_SHORT_UNITS: Final = {1000.0: "g", 1.0: "mg", 0.001: "mcg"}
+_LONG_MASS = re.compile(
+    r"(?P<before>\d\s{0,3}-?)(?P<unit>" + "|".join(name for name in MILLIGRAMS if "gram" in name) + r")(?!\w)",
     re.IGNORECASE,
 )
 _LISTED = re.compile(_NUMBER)
@@ -99,7 +107,7 @@ def find_strengths(words: str) -> Iterator[FoundStrength]:
     >>> [found.strength.amount for found in find_strengths("norethindrone-ethinyl estradiol 1-20 mg-mcg")]
     [1.0, 0.02]
     """
-    words = _EUROPEAN_UNITS.sub(_in_units, words)
+    words = _EUROPEAN_UNITS.sub(_in_units, with_short_units(words))
     lists = (
         (match, _LISTED.findall(match["numbers"]), _UNITS.findall(match["units"])) for match in _PAIRED.finditer(words)
     )
@@ -120,6 +128,20 @@ def find_strengths(words: str) -> Iterator[FoundStrength]:
                 strength = Strength(strength.amount * 10.0, "mg", "mL")
             if strength is not None:
                 yield FoundStrength(match.start(), match.end(), strength, len(listed) > 1)
+
+
+def with_short_units(words: str) -> str:
+    """Return the words with a mass as "mg", "mcg" or "g" and as long as they were: "10 Mikrogramm", "10 microgramos".
+
+    >>> with_short_units("10 Mikrogramm 1-0-1").split()
+    ['10', 'mcg', '1-0-1']
+    """
+    return _LONG_MASS.sub(_in_short, words) if "gram" in words.casefold() else words
+
+
+def _in_short(match: re.Match[str]) -> str:
+    short = _SHORT_UNITS[MILLIGRAMS[match["unit"].lower()]]
+    return f"{match['before']}{short}".ljust(len(match.group()))
 
 
 def _in_units(match: re.Match[str]) -> str:

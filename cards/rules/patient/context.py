@@ -62,8 +62,8 @@ _LONG_AGO_DAYS: Final = 730
 RECENT_START_DAYS = 30.0
 """What began within so many days is new to the patient (README of the rule tables, partner_new)."""
 
-_MICROGRAMS: Final = re.compile(r"\d ?(?:mcg|ug|µg|μg|micrograms?)\b", re.IGNORECASE)
-_MILLIGRAMS: Final = re.compile(r"\d ?m(?:illi)?g(?:rams?)?\b", re.IGNORECASE)
+_MICROGRAMS: Final = re.compile(r"\d ?(?:mcg|ug|µg|μg|mi[ck]rogram\w*)\b", re.IGNORECASE)
+_MILLIGRAMS: Final = re.compile(r"\d ?m(?:ill?i)?g(?:ram\w*)?\b", re.IGNORECASE)
 _MASS: Final = re.compile(rf"{_MICROGRAMS.pattern}|{_MILLIGRAMS.pattern}", re.IGNORECASE)
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 from fhir.mapping.medications.sig_languages import Spellings, has_sign, in_english, respelled
 from fhir.terminology.caching import remembered
 from fhir.terminology.dosing import TIMES_PER_DAY, days_per_unit
+from fhir.terminology.medication_strength import with_short_units
 
 NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
 # A bare "NG" is a tube and "L eye" a side: nobody orders nanograms that are no rate.
@@ -209,6 +210,7 @@ def normalise_sig(words: str) -> str:
     ('10 x 5 mg nightly', '2 x 500 mg')
     """
     text = words.lower().replace("μ", "µ").replace("–", "-").replace("−", "-").replace("×", " x ")
+    text = " ".join(with_short_units(text).split())
     text = " ".join(respelled(in_english(text), _NUMBERS).split())
     text = _EACH_OF.sub(lambda each: f"{each['count']} x {each['mass'] or each['each']}", respelled(text, _OFTEN))
     text = _FOLLOWS.sub("", " ".join(_without_supply(_NO_DOSE.sub("", text)).split()))

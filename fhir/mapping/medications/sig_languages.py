@@ -65,6 +65,20 @@ _AT = r"(?:alle ore|ore|klo?\.?|um|à|a las|às|om)"
 _HOUR_NUMBER = re.compile(r"(?<![\d.:])\d{1,2}")
 # What is short in several languages at once, in this order.
 _SHORT: Spellings = (
+    # "64.000 IE" and "64 000 unités internationales"; what an English sig says of units has no such point.
+    (
+        ("interna",),
+        re.compile(r"\binternat\w+ (?=einh|eenh|unit)|(?<=unidades )internac\w+|(?<=unités )internat\w+"),
+        "",
+    ),
+    (
+        (".", " 000"),
+        re.compile(
+            r"(?<![\d.,])[1-9]\d{0,2}(?:(?:\.\d{3})+| 000)"
+            r"(?= ?(?:(?:i\.?e|u\.?i)(?!\w)|einh|eenh|enhe|unida|unit[éeà]))"
+        ),
+        lambda match: re.sub(r"\D", "", match.group()),
+    ),
     # "50 mg/kg/Tag in 3 ED", "50 mg/kg KG/d", "50 mg/kg/j en 3 prises".
     (("/kg",), re.compile(rf"(?<=/kg)(?: ?kg)? ?/ ?(?:{_DAY}|d|j(?:our)?)\b"), "/day"),
     (("/kg",), re.compile(r"(?<=/kg) ?/ ?(?:ed|dos)\b"), ""),

@@ -32,7 +32,7 @@ def test_the_words_of_an_order_give_the_dose_of_a_day(drug: str, sig: str, low: 
         ("lorazepam 0.5 mg tablet", "1 x 1 g daily", 1000.0),
         ("warfarin 5 mg tablet", "1 x 1 MG täglich", 1.0),
         ("enoxaparin 40 mg/0.4 mL syringe", "1 x 1 mg/kg daily", _WEIGHT_KG),
-        ("warfarin 5 mg tablet", "1 x 1 Milligramm täglich", None),
+        ("warfarin 5 mg tablet", "1 x 1 Milligramm täglich", 1),
         ("warfarin 5 mg tablet", "1 x 1 Tabl. täglich", 5.0),
         ("warfarin 5 mg tablet", "1 tablet daily (10 mg)", None),
         ("methotrexate 2.5 mg tablet", "1 tablet weekly (15 mg)", None),
