@@ -46,6 +46,15 @@ _NO_BOLUS_NOW: Final = re.compile(
 )
 """What is given later, on a condition, or was given."""
 _PARTS: Final = re.compile(r"[;,]|\.(?!\d)|\bthen\b", re.IGNORECASE)
+_AMOUNT = r"(?<![\w.])\d[\d.,]* ?(?:m?c?g|µg|units?|iu|m?eq|ml|tab\w*|cap\w*)\b"
+# "2 g load then 1 g q12h" begins with one dose; "10 mg BID x 7 days then 5 mg BID" and a taper do not.
+_THEN_MORE = r"\b(?:then|followed by)\b"
+_LOADS_FIRST: Final = re.compile(
+    r"(?!.{0,80}?(?:\bq ?\d|\bq[adh]|\b[bt]id\b|dail|nightly|every|week|days?\b|times|doses|continuous|/ ?h|/ ?min"
+    rf"|prn|\bif\b|as needed|\btaper).{{0,80}}?{_THEN_MORE})"
+    rf"[^;]{{0,40}}?{_AMOUNT}[^;]{{0,60}}?{_THEN_MORE}.{{0,40}}?{_AMOUNT}",
+    re.IGNORECASE,
+)
 _DAYS: Final = ("mo", "tu", "we", "th", "fr", "sa", "su")
 _WEEKDAY: Final = (
     r"\b(?:mon(?:days?)?|tue(?:s(?:days?)?)?|wed(?:nesdays?)?|thu(?:r(?:s(?:days?)?)?)?|fri(?:days?)?|sat(?:urdays?)?"
@@ -86,6 +95,9 @@ class _Schedule(Struct, frozen=True):
     is_then: bool
     """Whether it says that it begins after another, without a day."""
     has_end: bool
+    loads_first: bool
+    """Whether it begins with one dose of its own: "2 g load then 1 g every 12 hours"."""
+    is_conditional: bool
 
     def follows(self, other: "_Schedule") -> bool:
         """Whether the order says that it begins when the other has ended, and that other says when it ends."""
@@ -111,6 +123,11 @@ def are_meant_together(first: Order, second: Order) -> bool:
     if _by_turns(mine, theirs) or _are_graded(mine, theirs) or _are_parted(mine.severities, theirs.severities):
         return True
     return mine.is_bolus_of(theirs) or theirs.is_bolus_of(mine)
+
+
+def gives_a_second_load(single: Order, other: Order) -> bool:
+    """Whether an order of one dose stands beside one that itself begins with a dose: "2 g load then 1 g q12h"."""
+    return _schedule_of(other).loads_first and not _schedule_of(single).is_conditional
 
 
 def _by_turns(mine: _Schedule, theirs: _Schedule) -> bool:
@@ -187,12 +204,13 @@ def _schedule_of(order: Order) -> _Schedule:
 def _schedule(words: str) -> _Schedule:
     ends = [_days(int(match[1] or match[4]), match[2] or match[3]) for match in _ENDS.finditer(words)]
     is_infusion = bool(_INFUSION.search(words))
+    loads_first = bool(_LOADS_FIRST.match(words))
     parts = _PARTS.split(words) if is_infusion else [words]
     return _Schedule(
         is_in_place=bool(_IN_PLACE.search(words)),
         is_bolus=bool(_BOLUS.search(words) or _BY_APTT.search(words)),
         is_infusion=is_infusion,
-        gives_bolus=any(_BOLUS.search(part) and not _NO_BOLUS_NOW.search(part) for part in parts),
+        gives_bolus=loads_first or any(_BOLUS.search(part) and not _NO_BOLUS_NOW.search(part) for part in parts),
         scores=_scores(words),
         severities=frozenset(match[0].casefold() for match in _SEVERITY.finditer(words)),
         weekdays=frozenset(_weekdays(words)),
@@ -200,4 +218,6 @@ def _schedule(words: str) -> _Schedule:
         ends=tuple(ends),
         is_then=bool(_THEN.search(words)),
         has_end=bool(ends) or bool(_STOPS.search(words)),
+        loads_first=loads_first,
+        is_conditional=bool(_NO_BOLUS_NOW.search(words)),
     )

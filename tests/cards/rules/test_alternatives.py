@@ -2,7 +2,7 @@
 
 import msgspec
 
-from cards.rules.patient.alternatives import are_meant_together, are_taken_by_turns
+from cards.rules.patient.alternatives import are_meant_together, are_taken_by_turns, gives_a_second_load
 from fhir.record.resources import MedicationRequest
 from tests.each import for_rows
 
@@ -44,6 +44,22 @@ bolus 80 units/kg then 18 units/kg/h IV | 80 mg IV bolus then 8 mg/h continuous
 5000 units IVP | IV push per protocol, then 18 units/kg/h; re-bolus if aPTT < 45
 5000 units bolus | loading dose, then 1000 units/h, titrate to aPTT 60-80
 """
+_LOADED_TWICE = """
+2 g IV once | 2 g IV load then 1 g IV q12h
+150 mg IV bolus once | 150 mg IV over 10 min then 1 mg/min
+600 mg once | 600 mg load then 75 mg daily
+5000 units IV bolus once | 80 units/kg bolus followed by 18 units/kg/h
+8 mg IV bolus once | 8 mg IV bolus then 72 mg over 60 min
+"""
+_LOADED_ONCE = """
+10 mg PO once now | 10 mg BID x 7 days then 5 mg BID
+60 mg once | 40 mg daily x 5 days then 20 mg daily x 5 days
+80 units/kg IV bolus once | 18 units/kg/h IV continuous
+40 units/kg IV bolus once if aPTT < 45 | 80 units/kg bolus then 18 units/kg/h IV
+150 mg IV bolus once | 1 mg/min for 6 h then 0.5 mg/min
+125 mg IV once | 24 mg day 1 then taper by 4 mg daily
+2 g IV once | 1 g IV q12h
+"""
 
 
 def _rows(text: str) -> list[tuple[MedicationRequest, ...]]:
@@ -71,3 +87,18 @@ def test_orders_that_stand_together_are_added_up(first: MedicationRequest, secon
 def test_other_words_make_no_alternative(first: MedicationRequest, second: MedicationRequest) -> None:
     assert not are_meant_together(first, second)
     assert not are_meant_together(second, first)
+
+
+@for_rows("single, other", _rows(_LOADED_TWICE))
+def test_a_load_beside_an_order_that_begins_with_one_is_a_second(
+    single: MedicationRequest, other: MedicationRequest
+) -> None:
+    assert gives_a_second_load(single, other)
+    assert not are_meant_together(single, other)
+
+
+@for_rows("single, other", _rows(_LOADED_ONCE))
+def test_a_single_dose_beside_a_course_a_taper_or_an_infusion_is_no_second_load(
+    single: MedicationRequest, other: MedicationRequest
+) -> None:
+    assert not gives_a_second_load(single, other)

@@ -28,7 +28,7 @@ from cards.rules.engine.family import Family, Fill, Placeholder, written
 from cards.rules.families.duplicate import dose_change
 from cards.rules.language.rule import Drug, OrderChange, Sig
 from cards.rules.language.trigger import Selector
-from cards.rules.patient.alternatives import are_meant_together, are_taken_by_turns
+from cards.rules.patient.alternatives import are_meant_together, are_taken_by_turns, gives_a_second_load
 from cards.rules.patient.context import RuleContext, dose_fact
 from cards.rules.patient.orders import CurrentMedication, is_other_name
 from cards.text import capitalized, format_dose, format_number, plain
@@ -253,7 +253,18 @@ def _duplicate(wanted: Spec, context: RuleContext) -> Truth:
         return shared_class(context) is not None
     mine, theirs = set(context.medication.rxcuis), set(context.partners[0].medication.rxcuis)
     is_companion = mine != theirs and (mine & theirs) in ({_NALOXONE}, {_CARBIDOPA}) and mine & theirs in (mine, theirs)
-    return bool(mine & theirs) and not is_companion and overlap_days(context) >= wanted.get("overlap_days_ge", 0)
+    if not mine & theirs or is_companion:
+        return False
+    return overlap_days(context) >= wanted.get("overlap_days_ge", 0) or (mine == theirs and _loads_twice(context))
+
+
+def _loads_twice(context: RuleContext) -> bool:
+    """Whether one of two drafts is a single dose, and the other begins with one of its own."""
+    draft, partner = context.drafted, context.partners[0]
+    if partner.drafted is None or draft.dose.single is partner.dose.single:
+        return False
+    first, other = (draft, partner) if draft.dose.single else (partner, draft)
+    return gives_a_second_load(first.order, other.order)
 
 
 def _duplicate_wording(wanted: Spec) -> str:
