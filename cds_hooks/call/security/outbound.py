@@ -225,7 +225,9 @@ class ConnectionPools:
         for pool in pools.values():
             pool.retire()
         while self._closing:  # a request that is given up closes its pool's connections in a task of its own
-            await asyncio.gather(*self._closing, return_exceptions=True)
+            closing = tuple(self._closing)
+            await asyncio.gather(*closing, return_exceptions=True)
+            self._closing.difference_update(closing)  # since Python 3.12 this can go on before `_closed` was called
 
 
 class Pool:
