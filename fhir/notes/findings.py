@@ -169,7 +169,22 @@ _EXCLUDED_LATER: Final = re.compile(
     r"^(?:[:,] (?=this|it|which)|(?:(?!\b(?:and|or|confirmed)\b)[^.;:,\n]){0,30}\b)"
     r"(?:but\b[^.;:,\n]{0,40}(?<!not )\b(?:excluded|ruled out"
     r"|disproved) (?:this|it|that)(?=[,)]|$| (?:on|by|in|with|later)\b)|(?:this|it|which) (?:was|has been|is) (?:then "
-    r"|later |since )?(?:excluded|ruled out|negative)\b)",
+    r"|later |since )?(?:excluded|ruled out)\b)",
+    re.IGNORECASE,
+)
+# "Worked up for PE, which was negative": of "stroke with an echo which was negative" the echo is
+_SOUGHT: Final = re.compile(
+    r"\b(?:work(?:ed)?[ -]?up|evaluat\w+|test(?:ed|ing)?|screen(?:ed|ing)|swabbed|investigat\w+) for (?:[a-z]+ )?$",
+    re.IGNORECASE,
+)
+_NEGATIVE_LATER: Final = re.compile(
+    r"^,? (?:this|it|which) (?:was|has been|is) (?:then |later )?negative\b(?! for)", re.IGNORECASE
+)
+_WRONGLY: Final = re.compile(r"\b(?:wrongly|incorrectly|mistakenly|falsely)\b[^.;,\n]*$", re.IGNORECASE)
+_EXCLUSION: Final = re.compile(r"\bexclusion of (?:[a-z]+ )?$", re.IGNORECASE)
+_PROVED_LATER: Final = re.compile(
+    r"^[^.;,\n]{0,40},? but (?:was |is |has been )?(?:later |then |since )?(?:confirmed|proven|diagnosed)"
+    r"(?: (?:in|by|on|later|after)\b|[,)]|$)",
     re.IGNORECASE,
 )
 _DIAGNOSIS: Final = re.compile(r"\b(?:diagnosis|label) of (?:[a-z]+ )?$", re.IGNORECASE)
@@ -713,7 +728,8 @@ def _where_treatment_is_denied(mention: _Mention) -> str:
     is_drug = any(is_name_of_drug(word.lower()) for word in _LETTERS.findall(clause))
     if links[-1][1] == "for" and (is_drug or _TREATMENT.search(head)):
         return "affirmed"
-    return "possible" if _IMAGING.search(head) else "negated"
+    is_image = _IMAGING.search(clause if links[-1][1] == "for" else head)
+    return "possible" if is_image else "negated"
 
 
 _LETTERS: Final = re.compile(r"[a-z]{4,}", re.IGNORECASE)
@@ -806,6 +822,11 @@ def _assertion(assertion: str, section: str, before: str, after: str, *, is_warn
     if assertion == "negated" and _SCREENED.search(before) and not _NEGATED_AFTER.search(after):
         return "negated" if _DENIED.search(before) else "hypothetical"
     if _DIAGNOSIS.search(before[-_NEAR:]) and _IS_WRONG.search(after):
+        return "negated"
+    is_undone = (_EXCLUSION.search(before) and _IS_WRONG.search(after)) or _PROVED_LATER.search(after)
+    if is_undone or (assertion == "negated" and _WRONGLY.search(before)):
+        return "affirmed"
+    if assertion in ("affirmed", "possible") and _SOUGHT.search(before) and _NEGATIVE_LATER.search(after):
         return "negated"
     if assertion in ("affirmed", "possible") and (
         any(cue.search(after) for cue in (_NEGATED_AFTER, _EXCLUDED_LATER))

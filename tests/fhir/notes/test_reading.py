@@ -43,6 +43,7 @@ def test_what_is_denied_feared_or_said_of_others_is_never_of_the_patient(name: s
         "No evidence for {}. No concern for {}. Not tested for {}. No vaccine for {}. Never treated for {}.",
         "No antibiotics for {} as the film is clear. No aspirin for {} prevention. Return to the ED for {}.",
         "No CT for {} was done. The diagnosis of {} in the old chart is wrong. Diagnosis of {} was a mistake.",
+        "Worked up for {} which was negative. {} was excluded, not confirmed later.",
     )
     for sentence in " ".join(templates).format(*[name] * 40).split(". "):
         for finding in _read(f"{sentence[0].upper()}{sentence[1:]}.").findings:
@@ -53,6 +54,7 @@ def test_what_is_denied_feared_or_said_of_others_is_never_of_the_patient(name: s
         "Not on a statin for his {}. No antibiotics for {}. Not taking her pills for {}. No drugs for {}.",
         "No cause found for {}. Metformin was not started for {}. She was not referred for {}. No radiation for {}.",
         "No source of her {} was found. Has {}, PE was considered but this was excluded.",
+        "{} with an echo which was negative. {} which is negative for HER2. He was wrongly told that he has no {}.",
     )
     for sentence in (*present, *re.split(r"(?<=\.) ", " ".join(untreated))):
         assert _read(sentence.format(name)).findings[0].assertion == "affirmed", sentence
