@@ -64,13 +64,14 @@ def fits_finding(offer: OfferedSuggestion, finding: RuleFinding, medication: Med
 def review_card(findings: Iterable[RuleFinding], identity: CardIdentity, *, is_brief: bool = False) -> Card:
     """Return the card of the findings, the worst first; one rule about several drugs is one line.
 
-    It warns at most: what is taken was ordered before, and no order waits for the answer. `is_brief`: with the sentence
-    and the suggestions of the worst finding, and no more than the drugs of the others.
+    It warns at most, but for a dose that kills: what is taken was ordered before. `is_brief`: with the sentence and the
+    suggestions of the worst finding, and no more than the drugs of the others.
     """
     lines = sorted(_grouped(findings), key=lambda line: line.rank)
-    evidence = lines[0].finding.evidence[0]
+    evidence, worst = lines[0].finding.evidence[0], lines[0].finding.indicator
+    is_deadly = any(line.finding.indicator == "critical" and line.finding.asks == "change" for line in lines)
     return identity.card(
-        "info" if lines[0].finding.indicator == "info" else "warning",
+        "critical" if is_deadly else "info" if worst == "info" else "warning",
         _summary(lines),
         "\n".join(_detail_in_brief(lines) if is_brief else _detail(lines)),
         Source(label=evidence.label, url=evidence.link, topic=TOPICS["review"]),

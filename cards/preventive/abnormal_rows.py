@@ -79,6 +79,8 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     asks for an anticoagulant; `on_hold`: only where one, {held}, is on hold; `unless_weak_kidneys`: not with an eGFR
     under 30 or an acute rise of creatinine.
     `unless_told`: not of an entry that another row tells. `discharge`: told at a discharge, too, or only there.
+    `needed_in_hospital` is said in place of `needed` there; `acted_on`: what shows in hospital, dated at the result or
+    after it, that somebody acted; `under_way`: what shows it from the day before, too.
     `normal_after_days`: a later result without a finding settles it from so many days on; None: none does.
     """
 
@@ -86,6 +88,9 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     screening: str
     title: str
     needed: str
+    needed_in_hospital: str = ""
+    acted_on: str = ""
+    under_way: str = ""
     citation: str
     document: str
     url: WebAddress

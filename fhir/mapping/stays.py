@@ -28,8 +28,8 @@ from fhir.terminology.medications import table_rows
 
 # HL7 v3 ActCode: inpatient encounter, inpatient acute, inpatient non-acute.
 _INPATIENT = frozenset({"IMP", "ACUTE", "NONAC"})
-# Emergency, observation.
-_UNDER_OBSERVATION = frozenset({"EMER", "OBSENC"})
+# Emergency, observation, short stay.
+_UNDER_OBSERVATION = frozenset({"EMER", "OBSENC", "SS"})
 _GOING_ON = frozenset({"in-progress", "onleave"})
 _PRESENT = _GOING_ON | {"arrived", "triaged"}
 
@@ -120,7 +120,7 @@ def is_inpatient(record: PatientRecord) -> bool:
 
 
 def is_in_hospital(record: PatientRecord) -> bool:
-    """Whether a stay, an emergency or an observation covers `as_of`."""
+    """Whether a stay, a short one too, an emergency or an observation covers `as_of`."""
     return not record.derive(_classes_now).isdisjoint(_INPATIENT | _UNDER_OBSERVATION)
 
 

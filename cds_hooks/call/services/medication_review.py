@@ -42,6 +42,8 @@ _OF_ORDERS_ONLY: Final = frozenset({"orders", "genes", "vaccines"})
 """Families about studies, about genes (a service of their own) and about vaccines: not asked of what is taken."""
 _CRITICAL_ONLY: Final = frozenset({"age", "dose", "duplicate", "opioid"})
 """Families that warn an order of what is usual to reconsider: of what is taken only what is critical is told."""
+_NOT_OF_STAFF: Final = ("Patient/", "RelatedPerson/")
+_PAIRS: Final = frozenset({"ddi", "pairs"})
 _NOT_WHERE: Final = {"review-antiplatelet-af": NO_TALK}
 """Rules that recommend what an advisor of its own recommends too: its reasons against it hold for them."""
 
@@ -99,16 +101,32 @@ def find(call: ServiceInput) -> Advice:
         advice.silences.append(unchecked)
     elif not findings:
         advice.silences.append(_nothing_found(record, len(drafts)))
-    if findings and not is_moment_for_review(call):
-        names = ", ".join(dict.fromkeys(finding.drug for finding in findings))
+    shown = (
+        findings if is_moment_for_review(call) else [finding for finding in findings if _is_told_at_once(finding, call)]
+    )
+    if len(shown) < len(findings):
+        names = ", ".join(dict.fromkeys(finding.drug for finding in findings if finding not in shown))
         advice.worklist.append(
             WorklistEntry(test=plain(f"Medication review: {names}", 160), purpose=SUBJECT, because="no-visit")
         )
         advice.silences.append(kept_for_worklist(call, SUBJECT))
-    elif findings:
-        card = partial(review_card, findings, call.card_identity())
-        advice.add(card(), shorten=partial(card, is_brief=True) if len(advice.scores["review"]) > 1 else None)
+    if shown:
+        card = partial(review_card, shown, call.card_identity())
+        advice.add(card(), shorten=partial(card, is_brief=True) if len(shown) > 1 else None)
     return advice
+
+
+def _is_told_at_once(finding: RuleFinding, call: ServiceInput) -> bool:
+    """Whether it is told in hospital, too: what harms if it goes on, to whoever is not the patient.
+
+    A pair that is only to be avoided was told when it was ordered: many inpatients have an opioid and a hypnotic.
+    """
+    is_patient = (call.request.context.user_id or "").startswith(_NOT_OF_STAFF)
+    if is_patient or finding.indicator != "warning" or finding.asks_if_taken:
+        return not is_patient and finding.indicator == "critical"
+    if finding.family in _PAIRS:
+        return finding.forbids and finding.band != "avoid"
+    return finding.family not in {*_CRITICAL_ONLY, "review"}
 
 
 def _findings(
@@ -197,9 +215,9 @@ ADVISOR = Advisor(
     description=(
         "Compares what is taken with STOPP version 3 at 65 and over and, at every age, with what an order of it today "
         "would be warned of; one card with what to do for each finding, silent where nothing is found and in "
-        "palliative care."
+        "palliative care. In hospital only what harms if it goes on is told."
     ),
-    usage_requirements="For prescribers and pharmacists at an outpatient visit; not signed off by a human pharmacist.",
+    usage_requirements="For prescribers and pharmacists; not signed off by a human pharmacist.",
     warns_of_harm=True,
     needs=Needs.of(
         analytes=review_book().needs.analytes,

@@ -15,14 +15,16 @@ from cards.extension import WorklistEntry
 from cards.preventive.abnormal import FollowUp, open_results
 from cards.preventive.abnormal_rows import ABNORMAL_RESULTS
 from cards.preventive.criteria import BODY_MASS, body_mass, judge_services
+from cards.preventive.in_hospital import results_in_hospital
 from cards.preventive.recommendation import ABNORMAL_RESULT, FOR_CHECK_UP, ServiceAnswer
 from cds_hooks.call.hold_back.visit import VisitRank
 from cds_hooks.call.prefetch.needs import Needs
 from cds_hooks.call.protocol.hooks import PATIENT_VIEW
 from cds_hooks.call.services._equation import is_check_up, is_moment_for_reminder, kept_for_worklist, today
-from cds_hooks.call.services._exclusions import NOT_AT_HOME, SHORT_OUTLOOK, limited_outlook
+from cds_hooks.call.services._exclusions import NO_ESTIMATE, SHORT_OUTLOOK, limited_outlook
 from cds_hooks.call.services._outlook import OUTLOOK_FEATURES, short_outlook
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput, no_card
+from fhir.mapping.stays import is_in_hospital
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
 
@@ -44,6 +46,7 @@ _REASONS: Final = {
 }
 
 
+_IN_HOSPITAL: Final = "The patient is in hospital now: of results only critical ones of the last days are told."
 _AT_ONCE: Final = frozenset({"tobacco", "hypertension"})
 """What helps within weeks or months, whatever the outlook; the project's own choice."""
 AT_CHECK_UPS: Final = frozenset({"hepatitis-c", "hiv"})
@@ -55,10 +58,15 @@ _NOT_FOR: Final = frozenset({"age", "sex"})
 def find(call: ServiceInput) -> Advice:
     """One card where a service is due, and for each of the others the reason why it is not, or is not known."""
     record = call.record
-    results = tuple(result for result in record.derive(open_results) if result.row.discharge != "only")
+    results, why_not = tuple(result for result in record.derive(open_results) if result.row.discharge != "only"), ""
+    if is_in_hospital(record):
+        results, why_not = results_in_hospital(record), _IN_HOSPITAL
     if (words := limited_outlook(record, SHORT_OUTLOOK)) is not None:
-        advice = no_card(SUBJECT, "outside-population", f"{words} is on record: prevention is not suggested.")
-        _add_results(advice, tuple(result for result in results if result.row.in_limited_outlook), call)
+        results = tuple(result for result in results if result.row.in_limited_outlook)
+        why_not = f"{words} is on record: prevention is not suggested."
+    if why_not:
+        advice = no_card(SUBJECT, "outside-population", why_not)
+        _add_results(advice, results, call)
         return advice
     judged = record.derive(_judged)
     if any(answer.state == "due" for answer in judged):
@@ -144,9 +152,10 @@ ADVISOR = Advisor(
     title="Which preventive services are due",
     description=(
         "Compares dated tests, orders and conditions with USPSTF recommendations of grade A or B; one card at a "
-        "visit with what is due, what is not known and what was not seen, silent where nothing is due."
+        "visit with what is due, what is not known and what was not seen, silent where nothing is due. Abnormal "
+        "results have a card before it; in hospital only critical ones."
     ),
-    usage_requirements="For physicians, nurses and pharmacists at an outpatient visit; never shown to patients.",
+    usage_requirements="For physicians, nurses and pharmacists; never shown to patients.",
     needs=Needs.of(
         features=(*BODY_MASS, *OUTLOOK_FEATURES),
         analytes=(
@@ -169,7 +178,7 @@ ADVISOR = Advisor(
         whole_history=("Procedure",),
         named_results=20,
     ),
-    exclusions=NOT_AT_HOME,
+    exclusions=NO_ESTIMATE,
     find=find,
     rank=VisitRank.PREVENTION,
 )

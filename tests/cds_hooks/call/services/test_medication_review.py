@@ -144,13 +144,13 @@ def test_silence_says_what_was_looked_at(tmp_path: Path, as_of: datetime) -> Non
     assert two == "The 2 current medications meet no criterion."
 
 
-def test_in_hospital_it_waits_on_the_worklist(tmp_path: Path, as_of: datetime) -> None:
+def test_in_hospital_a_reminder_waits_on_the_worklist(tmp_path: Path, as_of: datetime) -> None:
     stay = encounter("IMP", patient="p", id="stay", period={"start": (as_of - timedelta(days=1)).isoformat()})
-    answer = ask(tmp_path, as_of, order(HALOPERIDOL, as_of), problem(PARKINSON), stay)
+    answer = ask(tmp_path, as_of, order(DIAZEPAM, as_of), problem(FALL), stay)
     assert answer.json()["cards"] == []
     assert reasons(answer) == {"worklist"}
     (entry,) = ours(answer)["worklist"]
-    assert "haloperidol" in entry["test"].lower()
+    assert "diazepam" in entry["test"].lower()
 
 
 @for_rows("rule", OF_THE_REVIEW)
