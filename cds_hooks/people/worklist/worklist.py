@@ -220,9 +220,10 @@ def read_worklist(views: Views, now: datetime) -> tuple[WorklistRow, ...]:
     """
     moment = now.timestamp()
     since = moment - _COUNTED_DAYS * _DAY_SECONDS
-    listed = "(client, patient) IN (SELECT client, patient FROM work WHERE listed AND at >= ?1)"
+    listed = "(client, patient) IN (SELECT client, patient FROM work WHERE listed AND at >= ?)"
     rows = views.read(
-        f"SELECT client, patient, service, body FROM work WHERE at >= ?1 AND {listed} ORDER BY at DESC",  # noqa: S608
+        f"SELECT client, patient, service, body FROM work WHERE at >= ? AND {listed} ORDER BY at DESC",  # noqa: S608
+        since,
         since,
     )
     patients = dict[tuple[str, str], PatientNotes]()
