@@ -37,10 +37,17 @@ from cards.preventive.chart import (
 from cards.preventive.entries import Done
 from cards.preventive.recommendation import FOLLOW_UP, Recommendation, words_of
 from cards.rules.patient.measurements import measurement_fact, newer_bound
-from cards.text import format_number, plain, unit
+from cards.text import first_few, format_number, plain, unit
 from fhir.mapping.allergies import allergy_to_class
 from fhir.mapping.condition_concepts import words_take_back
-from fhir.mapping.conditions import ConditionHit, charted_groups, condition_status, condition_time, find_condition
+from fhir.mapping.conditions import (
+    ConditionHit,
+    charted_groups,
+    condition_status,
+    condition_time,
+    dated,
+    find_condition,
+)
 from fhir.mapping.declined import declined_in_chart, declined_medicine
 from fhir.mapping.gestation import gestation
 from fhir.mapping.kidney_course import acute_rise, kidney_failure, low_egfr
@@ -189,6 +196,12 @@ def _is_for(row: AbnormalResult, age: int | None, record: PatientRecord) -> bool
         return False
     if row.sex is not None and record.sex not in (row.sex, None):
         return False
+    if (
+        row.beside_medications
+        and not row.missing
+        and not row.is_beside(one.identity for one in active_medications(record))
+    ):
+        return False
     hit = find_condition(record, *row.only_with) if row.only_with else None
     if hit is None:
         return not row.only_with or _result_beside(row, record) is not None
@@ -247,12 +260,17 @@ def _taken_before(result: Measurement, row: AbnormalResult, record: PatientRecor
     if any(one.authored is not None and one.authored.last_day > acted_since for one in taken):
         return None
     first_day = day - timedelta(days=row.taking_days)
-    return next((one.name for one in taken if not row.taking_days or _is_ordered_before(one, record, first_day)), None)
+    long = [one for one in taken if not row.taking_days or _is_ordered_before(one, record, first_day)]
+    is_changed = any(one.authored is not None and one not in long for one in taken)
+    return None if is_changed or not long else first_few(list(dict.fromkeys(one.name for one in long)), 2)
 
 
 def _taken(row: AbnormalResult, record: PatientRecord) -> list[ActiveMedication]:
     pattern = re.compile(row.only_taking or "(?!)", re.IGNORECASE)
-    return [one for one in active_medications(record) if pattern.search(f"{one.name} {one.identity.words}")]
+    words = (
+        (one, f"{one.name} {one.identity.words} {' '.join(one.identity.keys)}") for one in active_medications(record)
+    )
+    return [one for one, text in words if pattern.search(text)]
 
 
 def _abnormal(thresholds: Iterable[Threshold], row: AbnormalResult, record: PatientRecord) -> list[Measurement]:
@@ -414,6 +432,8 @@ def _is_normal_after(row: AbnormalResult, later: Done, time: FhirTime | None) ->
 def _charted_problem(row: AbnormalResult, record: PatientRecord) -> Done | None:
     """Return the newest active problem of the row's groups, or whose ICD-10 code is one of the row's."""
     hit = find_condition(record, *row.problems) if row.problems else None
+    if row.newest_days is not None:  # the code of a state after an operation says not when it was
+        hit = dated(hit, record)
     if hit is not None and _is_within(hit.time, row.newest_days, record) and not row.is_excepted(hit.words):
         return Done(row.id, hit.time, hit.source, hit.words)
     if not row.icd10:
@@ -553,7 +573,10 @@ def _is_settled_by_tests(row: AbnormalResult, record: PatientRecord, time: FhirT
             test.day is not None and test.day >= first_day and test.source != source for test in done(record, name)
         )
         refusal = declined(record, name)
-        is_refused = refusal is not None and (not refusal[1] or refusal[1] >= asked_since)
+        is_asked_for = not _asks_for_drug(
+            row
+        )  # what is done in place of a drug and was declined leaves the drug to give
+        is_refused = is_asked_for and refusal is not None and (not refusal[1] or refusal[1] >= asked_since)
         if followed or is_refused or is_ordered(record, name) is not None:
             return True
     return False

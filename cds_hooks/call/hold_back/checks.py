@@ -377,7 +377,24 @@ def _choose_at_opening(cards: Sequence[Card], call: CheckedCall) -> list[Card]:
     shown = choose_for_visit(cards, call.notes_of, most)
     because = "more important cards are shown at this opening"
     call.without(cards, [None if card.uuid in shown else _kept_for_worklist(card, call, because) for card in cards])
-    return list(shown.values())
+    forms = list(shown.values())
+    return call.without(forms, [_why_told_by_drug(card, forms) for card in forms])
+
+
+def _why_told_by_drug(card: Card, shown: Iterable[Card]) -> WhyNot | None:
+    """Return that the card of a drug beside it tells each of its abnormal results, and is as severe."""
+    sources = _sources(card)
+    if not card.own_extension.results or not all(source.startswith("Observation/") for source in sources):
+        return None
+    for other in shown:
+        is_told = other.own_extension.findings and sources <= _sources(other)
+        if is_told and SEVERITY[other.indicator] >= SEVERITY[card.indicator]:
+            return WhyNot("abnormal-results", SHOWN_BEFORE, f"{card.summary} Said on the card: {other.summary}")
+    return None
+
+
+def _sources(card: Card) -> set[str]:
+    return {fact.source or "" for fact in card.own_extension.facts}
 
 
 def _kept_for_worklist(card: Card, call: CheckedCall, because: str) -> WhyNot:

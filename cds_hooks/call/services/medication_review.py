@@ -42,7 +42,6 @@ _OF_ORDERS_ONLY: Final = frozenset({"orders", "genes", "vaccines"})
 """Families about studies, about genes (a service of their own) and about vaccines: not asked of what is taken."""
 _CRITICAL_ONLY: Final = frozenset({"age", "dose", "duplicate", "opioid"})
 """Families that warn an order of what is usual to reconsider: of what is taken only what is critical is told."""
-_NOT_OF_STAFF: Final = ("Patient/", "RelatedPerson/")
 _PAIRS: Final = frozenset({"ddi", "pairs"})
 _NOT_WHERE: Final = {"review-antiplatelet-af": NO_TALK}
 """Rules that recommend what an advisor of its own recommends too: its reasons against it hold for them."""
@@ -101,9 +100,7 @@ def find(call: ServiceInput) -> Advice:
         advice.silences.append(unchecked)
     elif not findings:
         advice.silences.append(_nothing_found(record, len(drafts)))
-    shown = (
-        findings if is_moment_for_review(call) else [finding for finding in findings if _is_told_at_once(finding, call)]
-    )
+    shown = findings if is_moment_for_review(call) else list(filter(_is_told_in_hospital, findings))
     if len(shown) < len(findings):
         names = ", ".join(dict.fromkeys(finding.drug for finding in findings if finding not in shown))
         advice.worklist.append(
@@ -116,14 +113,10 @@ def find(call: ServiceInput) -> Advice:
     return advice
 
 
-def _is_told_at_once(finding: RuleFinding, call: ServiceInput) -> bool:
-    """Whether it is told in hospital, too: what harms if it goes on, to whoever is not the patient.
-
-    A pair that is only to be avoided was told when it was ordered: many inpatients have an opioid and a hypnotic.
-    """
-    is_patient = (call.request.context.user_id or "").startswith(_NOT_OF_STAFF)
-    if is_patient or finding.indicator != "warning" or finding.asks_if_taken:
-        return not is_patient and finding.indicator == "critical"
+def _is_told_in_hospital(finding: RuleFinding) -> bool:
+    """Whether it harms if it goes on. A pair that is only to be avoided was told when it was ordered."""
+    if finding.indicator != "warning" or finding.asks_if_taken:
+        return finding.indicator == "critical"
     if finding.family in _PAIRS:
         return finding.forbids and finding.band != "avoid"
     return finding.family not in {*_CRITICAL_ONLY, "review"}

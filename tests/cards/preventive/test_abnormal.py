@@ -74,7 +74,15 @@ def lab(loinc: str, value: float, unit: str, side: str = "", **more: Any) -> Jso
 
 BY_OID = {"coding": [{"system": "urn:oid:2.16.840.1.113883.6.1", "code": "2823-3"}]}
 CRITICAL: Json = {"interpretation": [{"text": "Critical high"}]}
+RITUXIMAB, STENT = taking("rituximab 1000 mg infusion"), problem("Z95.5") | {"code": {"text": "Coronary stent"}}
 QUIET: list[tuple[Json, ...]] = [
+    (problem("B18.1"), RITUXIMAB, taking("entecavir 0.5 mg") | {"id": "m2"}),
+    (problem("B18.1"), taking("lisinopril 10 mg")),
+    (problem("I26.99", onsetDateTime="2024-11-05"),),
+    (problem("Z95.5", recordedDate="2026-09-20"), taking("aspirin 81 mg")),
+    (STENT | {"onsetDateTime": "2026-09-20"}, taking("ticagrelor 90 mg")),
+    (lab("10839-9", 0.018, "ng/mL"),),
+    (lab("718-7", 20.1, "g/dL"), problem("D45")),
     (lab("2345-7", 500, "mg/dL", ">", id="g"), problem("E11.9")),
     (lab("777-3", 40, "10*3/uL", "<"),),
     (result(FIT, "Positive", status="preliminary"),),
@@ -251,6 +259,12 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((number("99046-5", 15, "{score}", "2026-11-20"),), None, "edinburgh-scale"),
     ((result("44260-8", "More than half the days", "2026-11-20"),), None, "thoughts-of-self-harm"),
     ((report("MRI liver", "2026-09-01", conclusion="Lesion concerning for malignancy"),), None, "imaging-suspicious"),
+    ((problem("B18.1"), RITUXIMAB), None, "hepatitis-b-anti-cd20"),
+    ((problem("I26.99", onsetDateTime="2026-11-05"),), None, "thrombosis-no-anticoagulant"),
+    ((STENT | {"onsetDateTime": "2026-09-20"}, taking("aspirin 81 mg")), None, "stent-no-p2y12"),
+    ((lab("10839-9", 2.4, "ng/mL"),), None, "troponin-i-high"),
+    ((lab("4544-3", 61, "%"), lab("718-7", 20.1, "g/dL", id="hb")), MAN, "hematocrit-very-high"),
+    ((lab("718-7", 20.1, "g/dL"),), MAN, "hemoglobin-high"),
 ]
 
 
@@ -392,6 +406,27 @@ def test_a_high_a1c_on_metformin_is_told_through_renewals_and_not_in_its_first_w
     assert rows(*chart, renewed) == []
     assert rows(*chart, renewed, first) == ["a1c-high-metformin"]
     assert rows(*chart, renewed | {"authoredOn": "2026-11-15"}, first) == []
+
+
+def test_a_very_high_a1c_on_any_treatment_is_told_unless_it_was_changed_lately() -> None:
+    chart = problem("E11.9"), number("4548-4", 11.4, "%", "2026-11-12")
+    insulin = taking("insulin glargine 10 units") | {"authoredOn": "2025-06-01"}
+    metformin = taking("metformin 1000 mg") | {"id": "m2", "authoredOn": "2026-01-01"}
+    ozempic = taking("Ozempic 0.5 mg") | {"id": "m3", "authoredOn": "2026-11-01"}
+    assert rows(*chart, insulin, metformin) == ["a1c-high-treated"]
+    assert rows(*chart, taking("Janumet 50/1000") | {"authoredOn": "2026-01-01"}) == ["a1c-high-treated"]
+    assert rows(*chart, insulin, metformin, ozempic) == []
+    assert rows(problem("E11.9"), number("4548-4", 8.9, "%", "2026-11-12"), insulin) == []
+
+
+def test_an_operation_that_was_declined_settles_nothing() -> None:
+    for words in ("LVAD declined", "Heart transplant refused", "LVAD considered", "Heart transplant evaluation"):
+        said = problem("Z53.2", recordedDate="2026-10-01") | {"code": {"text": words}}
+        assert rows(problem("I50.22"), said) == ["heart-failure-reduced"], words
+    pump = problem("Z53.2", recordedDate="2026-10-01") | {"code": {"text": "Insulin pump declined"}}
+    assert rows(problem("E10.9"), pump) == ["diabetes-insulin-missing"]
+    insulin = pump | {"code": {"text": "Insulin declined"}}
+    assert rows(problem("E10.9"), insulin) == []
 
 
 def test_a_fall_of_hemoglobin_ends_at_the_limit_of_the_sex_and_calcium_over_14_is_critical() -> None:

@@ -22,7 +22,7 @@ from tests.cds_hooks.call.services.chart_cases import (
 )
 
 TODAY, YESTERDAY = AS_OF.date().isoformat(), (AS_OF - timedelta(days=1)).date().isoformat()
-REVIEW, RESULTS = "medication-review", "preventive-services"
+REVIEW, RESULTS, ABNORMAL = "medication-review", "preventive-services", "abnormal-results"
 _UNITS = {
     "2823-3": "mmol/L", "2951-2": "mmol/L", "2345-7": "mg/dL", "718-7": "g/dL", "2524-7": "mmol/L",
     "2160-0": "mg/dL", "6301-6": "1", "777-3": "10*3/uL", "751-8": "10*3/uL", "1963-8": "mmol/L", "4548-4": "%",
@@ -128,3 +128,13 @@ def test_an_ordinary_stay_is_quiet_and_says_why(tmp_path: Path) -> None:
         given = answers(tmp_path / service, service, ORDINARY)
         assert [text_of(answer) for answer in given] == [""] * len(ORDINARY)
         assert all(map(reasons_of, given))
+
+
+def test_the_drugs_card_alone_tells_a_result_that_it_is_about(tmp_path: Path) -> None:
+    """A card of lower severity does not silence the result, nor one that tells only one of two results."""
+    inr, potassium = lab(INR, 8.1), lab(POTASSIUM, 6.8)
+    drugs = drug("warfarin 5 mg daily"), drug("spironolactone 50 mg daily")
+    charts = [[inr, drugs[0]], [inr], [potassium, drugs[1]], [inr, potassium, drugs[0]]]
+    given = answers(tmp_path, "chart-opening", [[patient(67, "female"), *chart] for chart in charts], services=None)
+    told = [[c["source"]["topic"]["code"] for c in answer["cards"] if c["indicator"] != "info"] for answer in given]
+    assert told == [[REVIEW], [ABNORMAL], [ABNORMAL, REVIEW], [ABNORMAL, REVIEW]]
