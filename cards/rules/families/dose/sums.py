@@ -421,8 +421,14 @@ def _is_replaced(drafted: MedicationIdentity, current: MedicationIdentity) -> bo
         return False
     if drafted.rxnorm is not None and drafted.rxnorm == current.rxnorm and drafted.strengths == current.strengths:
         return True
-    same_drugs = drafted.rxcuis == current.rxcuis and None not in drafted.strengths
-    return same_drugs and drafted.strengths == current.strengths and drafted.is_slow_release is current.is_slow_release
+    same_drugs = drafted.rxcuis == current.rxcuis and drafted.strengths == current.strengths
+    same_way = drafted.is_slow_release is current.is_slow_release
+    # Orders that state no strength are told apart by their words: "sertraline, 150 mg daily" is raised to 200 mg.
+    return same_drugs and same_way and (None not in drafted.strengths or _is_worded_alike(drafted, current))
+
+
+def _is_worded_alike(drafted: MedicationIdentity, current: MedicationIdentity) -> bool:
+    return (drafted.words, drafted.route, drafted.dose_form) == (current.words, current.route, current.dose_form)
 
 
 _AS_HEAVY_AS_GROWN_YEARS = 12
