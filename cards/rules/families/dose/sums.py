@@ -7,6 +7,7 @@ order of the same product, are replaced by it and do not count.
 import math
 import re
 from functools import cached_property
+from typing import Final
 from weakref import proxy
 
 from msgspec import Struct
@@ -17,7 +18,7 @@ from cards.rules.families.dose.knowledge import ADULT_YEARS, LIMITS, PLAUSIBLE_D
 from cards.rules.families.dose.rows import OrderedDose
 from cards.rules.patient.alternatives import are_taken_by_turns
 from cards.rules.patient.context import RuleContext
-from cards.rules.patient.orders import CurrentMedication, is_beside, is_other_name
+from cards.rules.patient.orders import CurrentMedication, DraftMedication, is_beside, is_other_name
 from fhir.mapping.medications.administration import PRODUCT_UNITS, Measure, in_a_day
 from fhir.mapping.medications.daily_dose import instructions_of
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -66,7 +67,9 @@ class DraftDose(OrderedDose):
         return [
             (use, daily_mg)
             for use, daily_mg in going_on
-            if is_beside(use, draft) and not are_taken_by_turns(draft.order, use.order)
+            if is_beside(use, draft)
+            and not are_taken_by_turns(draft.order, use.order)
+            and not _is_raised(draft, use, daily_mg, rxcui)
         ]
 
     def total_mg(self, rxcui: str) -> tuple[float | None, bool]:
@@ -421,14 +424,30 @@ def _is_replaced(drafted: MedicationIdentity, current: MedicationIdentity) -> bo
         return False
     if drafted.rxnorm is not None and drafted.rxnorm == current.rxnorm and drafted.strengths == current.strengths:
         return True
-    same_drugs = drafted.rxcuis == current.rxcuis and drafted.strengths == current.strengths
-    same_way = drafted.is_slow_release is current.is_slow_release
-    # Orders that state no strength are told apart by their words: "sertraline, 150 mg daily" is raised to 200 mg.
-    return same_drugs and same_way and (None not in drafted.strengths or _is_worded_alike(drafted, current))
+    same_drugs = drafted.rxcuis == current.rxcuis and None not in drafted.strengths
+    return same_drugs and drafted.strengths == current.strengths and drafted.is_slow_release is current.is_slow_release
 
 
-def _is_worded_alike(drafted: MedicationIdentity, current: MedicationIdentity) -> bool:
-    return (drafted.words, drafted.route, drafted.dose_form) == (current.words, current.route, current.dose_form)
+_ADDED: Final = frozenset(
+    {"opioid", "opioid_partial_agonist", "anticoagulant", "doac", "heparin", "vka", "nsaid", "insulin"}
+)
+_ADDED_DRUGS: Final = frozenset({"161", "3407", "6448", "6851"})  # acetaminophen, digoxin, lithium, methotrexate
+
+
+def _is_raised(drafted: DraftMedication, use: CurrentMedication, daily_mg: float | None, rxcui: str) -> bool:
+    """Whether the draft is a higher dose of what is taken: in the same words, or in another strength of one drug.
+
+    Two strengths are told as already active. Where both are often meant, or harm soon, they are added up.
+    """
+    new, old = drafted.medication, use.medication
+    if use.drafted is not None or (new.route, new.is_slow_release) != (old.route, old.is_slow_release):
+        return False
+    if None in new.strengths:  # "sertraline, 150 mg daily" is raised to 200 mg
+        return (new.words, new.strengths) == (old.words, old.strengths)
+    is_added = not (_ADDED.isdisjoint(new.classes) and _ADDED_DRUGS.isdisjoint(new.rxcuis))
+    if is_added or len(new.rxcuis) != 1 or new.rxcuis != old.rxcuis or is_other_name(new, old):
+        return False
+    return daily_mg is not None and (drafted.dose.most_a_day(rxcui) or 0.0) > daily_mg
 
 
 _AS_HEAVY_AS_GROWN_YEARS = 12
