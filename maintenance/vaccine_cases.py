@@ -15,7 +15,8 @@ from cards.vaccines.course import Evaluation
 from cards.vaccines.forecasting import SeriesStatus
 from cards.vaccines.groups import GroupForecast, assess
 from cards.vaccines.knowledge import VaccineKnowledge, load_knowledge
-from cards.vaccines.patient import GivenDose, PatientObservation, Person
+from cards.vaccines.patient import PatientObservation, Person
+from fhir.mapping.immunizations import VaccineDose
 
 # The names of vaccine groups in CDC's case workbooks, beside those of the supporting data itself.
 _OTHER_NAMES = {
@@ -163,7 +164,7 @@ def person_of(case: VaccineCase) -> Person:
     return Person(
         case.birth_date,
         _GENDERS.get(case.gender, "Unknown"),
-        tuple(GivenDose(dose.date, dose.cvx, dose.mvx) for dose in case.doses),
+        tuple(VaccineDose(dose.date, dose.cvx, manufacturer=dose.mvx) for dose in case.doses),
         tuple(
             PatientObservation(item.code, date.fromisoformat(item.date) if item.date else None)
             for item in case.observations

@@ -22,7 +22,8 @@ from cards.vaccines.knowledge import (
     SkipCondition,
     Vaccines,
 )
-from cards.vaccines.patient import Doses, GivenDose, LatestDose, Person
+from cards.vaccines.patient import Doses, LatestDose, Person
+from fhir.mapping.immunizations import VaccineDose
 
 
 class DoseStatus(StrEnum):
@@ -48,7 +49,7 @@ DAY = timedelta(days=1)
 class Evaluation(Struct, frozen=True):
     """A given dose, its status in a series and the reason where it does not count."""
 
-    dose: GivenDose
+    dose: VaccineDose
     status: DoseStatus
     reason: str = ""
 
@@ -102,7 +103,7 @@ class Course(Struct):
         doses = self.series.doses
         self.current = doses[self.position] if self.position < len(doses) else None
 
-    def satisfy_current(self, dose: GivenDose) -> None:
+    def satisfy_current(self, dose: VaccineDose) -> None:
         """Let a dose satisfy the current target dose; a recurring one comes next again."""
         self.satisfied.setdefault(self.position + 1, dose.given)
         if not self.series.doses[self.position].recurring:
@@ -121,7 +122,7 @@ def years_back_to_season(end: date, as_of: date) -> int:
     return years
 
 
-def reference_date(course: Course, interval: Interval, dose: GivenDose | None) -> date | None:
+def reference_date(course: Course, interval: Interval, dose: VaccineDose | None) -> date | None:
     """Return the day from which an interval is counted, before `dose` or, in a forecast, after all doses given.
 
     Business rules CALCDTINT-1, -2, -8 and -9: an extraneous, sub-standard or inadvertent dose starts no interval.
@@ -142,7 +143,7 @@ def _latest_counted(evaluations: Sequence[Evaluation]) -> date | None:
     return None
 
 
-def can_skip(course: Course, rule: SeriesDose, reference: date, dose: GivenDose | None = None) -> bool:
+def can_skip(course: Course, rule: SeriesDose, reference: date, dose: VaccineDose | None = None) -> bool:
     """Whether a target dose is not needed (section 6.2), in the evaluation of `dose` or, without one, in a forecast."""
     for skip in rule.forecast_skips if dose is None else rule.evaluation_skips:
         one_is_enough, is_met = skip.logic == "OR", False
@@ -159,7 +160,7 @@ def can_skip(course: Course, rule: SeriesDose, reference: date, dose: GivenDose 
     return False
 
 
-def _condition_is_met(course: Course, condition: SkipCondition, reference: date, dose: GivenDose | None) -> bool:
+def _condition_is_met(course: Course, condition: SkipCondition, reference: date, dose: VaccineDose | None) -> bool:
     kind = condition.kind
     if kind == "age":
         return course.person.within_ages(reference, condition.begin_age, condition.end_age)
@@ -176,7 +177,7 @@ def _condition_is_met(course: Course, condition: SkipCondition, reference: date,
     return count < condition.count if condition.count_logic == "less than" else count == condition.count
 
 
-def _conditional_doses(course: Course, condition: SkipCondition, dose: GivenDose | None) -> int:
+def _conditional_doses(course: Course, condition: SkipCondition, dose: VaccineDose | None) -> int:
     """How many given doses a count condition counts (CONDSKIP-1); the dose under evaluation is not one of them."""
     person = course.person
     pool = course.valid if condition.valid_only else person.by_day if condition.cvx else course.given
@@ -199,7 +200,7 @@ def _first(first: date | None, second: date | None) -> date:
     return min(first or date.max, second or date.max)
 
 
-def evaluate(course: Course, dose: GivenDose) -> Evaluation:
+def evaluate(course: Course, dose: VaccineDose) -> Evaluation:
     """Judge the next given dose of the antigen, and advance the course."""
     while (rule := course.current) is not None and can_skip(course, rule, dose.given, dose):
         course.skip_current()
@@ -216,7 +217,7 @@ def evaluate(course: Course, dose: GivenDose) -> Evaluation:
     return Evaluation(dose, DoseStatus.VALID)
 
 
-def _reason_against(course: Course, rule: SeriesDose, dose: GivenDose) -> str:
+def _reason_against(course: Course, rule: SeriesDose, dose: VaccineDose) -> str:
     """Why the dose does not satisfy the target dose, or nothing (Table 6-31)."""
     person = course.person
     if dose.cvx in rule.inadvertent:
@@ -247,25 +248,25 @@ def _before(day: date, limit: date | None) -> bool:
     return limit is not None and day < limit
 
 
-def _intervals_kept(course: Course, rule: SeriesDose, dose: GivenDose) -> bool:
+def _intervals_kept(course: Course, rule: SeriesDose, dose: VaccineDose) -> bool:
     """Whether all preferable intervals are kept, or else all allowable ones (sections 6.5 and 6.6)."""
     if _all_kept(course, rule.intervals, dose):
         return True
     return bool(rule.allowable_intervals) and _all_kept(course, rule.allowable_intervals, dose)
 
 
-def _all_kept(course: Course, intervals: Iterable[Interval], dose: GivenDose) -> bool:
+def _all_kept(course: Course, intervals: Iterable[Interval], dose: VaccineDose) -> bool:
     return not any(_is_too_soon(course, interval, dose) for interval in intervals)
 
 
-def _is_too_soon(course: Course, interval: Interval, dose: GivenDose) -> bool:
+def _is_too_soon(course: Course, interval: Interval, dose: VaccineDose) -> bool:
     if interval.absolute_minimum is None or not interval.effective <= dose.given <= interval.cessation:
         return False
     start = reference_date(course, interval, dose)
     return start is not None and dose.given < interval.absolute_minimum.after(start)
 
 
-def _in_conflict(course: Course, dose: GivenDose) -> bool:
+def _in_conflict(course: Course, dose: VaccineDose) -> bool:
     """Whether an earlier vaccine forbids this one on its day (section 6.7)."""
     return any(
         _is_forbidden_on(course, conflict, dose.given) for conflict in course.conflicts if dose.cvx in conflict.current
@@ -295,7 +296,7 @@ def _ends(course: Course, conflict: Conflict) -> tuple[tuple[Doses, Period], tup
     return (course.person.by_day, conflict.minimum_end), (course.not_valid, conflict.end)
 
 
-def _is_among(vaccines: Iterable[Vaccines], dose: GivenDose, person: Person) -> bool:
+def _is_among(vaccines: Iterable[Vaccines], dose: VaccineDose, person: Person) -> bool:
     """Whether the dose is one of these vaccines at an age that fits; an unknown manufacturer is not held against it."""
     return any(
         dose.cvx in entry.cvx

@@ -33,7 +33,7 @@ from fhir.mapping.conditions import (
     find_condition,
 )
 from fhir.mapping.gestation import gestation
-from fhir.mapping.immunizations import VaccineHistory, vaccine_history
+from fhir.mapping.immunizations import VaccineDose, VaccineHistory, vaccine_history
 from fhir.mapping.medications.active import ActiveMedication, active_medications
 from fhir.record.datatypes import CodeableConcept, FhirTime
 from fhir.record.record import PatientRecord
@@ -44,17 +44,7 @@ from fhir.terminology.medications import CVX_SYSTEMS
 from fhir.terminology.package_tables import package_rows
 
 
-class GivenDose(Struct, frozen=True):
-    """A vaccine dose that was given: the day, the vaccine (CVX code) and where the record says so."""
-
-    given: date
-    cvx: str
-    manufacturer: str = ""
-    substandard: bool = False
-    source: str = ""
-
-
-class Doses(list[GivenDose]):
+class Doses(list[VaccineDose]):
     """Doses in the order of their days, to which later ones are added; they know their days by vaccine."""
 
     @cached_property
@@ -94,13 +84,13 @@ class LatestDose:
 
     __slots__ = ("_next", "_ordered", "_passed")
 
-    def __init__(self, doses: Sequence[GivenDose]) -> None:
+    def __init__(self, doses: Sequence[VaccineDose]) -> None:
         """`doses` are in the order of their days."""
         self._ordered = doses
         self._next = 0
-        self._passed: list[GivenDose] = []
+        self._passed: list[VaccineDose] = []
 
-    def up_to(self, dose: GivenDose | None, left_out: Container[int]) -> date | None:
+    def up_to(self, dose: VaccineDose | None, left_out: Container[int]) -> date | None:
         """Return the day of the latest one up to the day of `dose` (None: of all), which does not count itself.
 
         `left_out` are the ids of doses that do not count either, now and later on.
@@ -108,7 +98,7 @@ class LatestDose:
         while self._next < len(self._ordered) and (dose is None or self._ordered[self._next].given <= dose.given):
             self._passed.append(self._ordered[self._next])
             self._next += 1
-        itself: list[GivenDose] = []
+        itself: list[VaccineDose] = []
         while self._passed and (self._passed[-1] is dose or id(self._passed[-1]) in left_out):
             last = self._passed.pop()
             if last is dose:
@@ -149,7 +139,7 @@ class Person:
 
     birth_date: date
     gender: str = "Unknown"
-    doses: tuple[GivenDose, ...] = ()
+    doses: tuple[VaccineDose, ...] = ()
     observations: tuple[PatientObservation, ...] = ()
     country: str = ""
     codes: frozenset[str] = field(init=False)
@@ -187,7 +177,7 @@ def doses_by_antigen(person: Person, schedule: Schedule) -> dict[str, Doses]:
     return by_antigen
 
 
-def _antigens(dose: GivenDose, person: Person, schedule: Schedule) -> list[str]:
+def _antigens(dose: VaccineDose, person: Person, schedule: Schedule) -> list[str]:
     vaccine = schedule.vaccines.get(dose.cvx)
     parts: tuple[AntigenAtAge, ...] = vaccine.antigens if vaccine else ()
     return [part.antigen for part in parts if person.within_ages(dose.given, part.begin_age, part.end_age)]
@@ -244,9 +234,6 @@ def read_person(record: PatientRecord) -> ChartedPerson | None:
     if born is None or born.precision not in _TO_THE_DAY:
         return None
     history = vaccine_history(record)
-    doses = (
-        GivenDose(dose.given, dose.cvx, dose.manufacturer, dose.substandard, dose.source) for dose in history.doses
-    )
     read = list(_observations(record))
     is_pregnant = any(item.code == ONSET_OF_PREGNANCY for item in read)
     gender = "Female" if is_pregnant else {"male": "Male", "female": "Female"}.get(record.sex or "", "Unknown")
@@ -256,7 +243,7 @@ def read_person(record: PatientRecord) -> ChartedPerson | None:
     person = Person(
         date.fromisoformat(born.date),
         gender,
-        tuple(doses),
+        history.doses,
         tuple(item for item in observations.values() if item.code not in _UNCERTAIN),
         _UNITED_STATES if country.upper() in _US_SPELLINGS else country,
     )

@@ -284,7 +284,7 @@ def _observed_pregnancy(record: PatientRecord) -> ConditionHit | None:
     pregnancy = observed_pregnancy(record)
     if pregnancy is None:
         return None
-    doubt = "unconfirmed" if pregnancy.is_supposed else ""
+    doubt = "unconfirmed" if pregnancy.how == "period" else ""
     return ConditionHit(
         "pregnancy", pregnancy.words, pregnancy.code, pregnancy.source, pregnancy.time, "active", doubt=doubt
     )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
+from msgspec import Struct
+
 from fhir.record.datatypes import CodeableConcept, FhirTime, parse_time
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import Refusal
@@ -31,13 +33,12 @@ def vaccine_families(concept: CodeableConcept, *, is_vaccine: bool = False) -> f
     return frozenset[str]().union(*(families_of_words(text, is_vaccine=is_vaccine) for text in concept.texts))
 
 
-@dataclass(frozen=True, slots=True)
-class VaccineDose:
-    """A vaccine dose that was given: vaccine (CVX), day, manufacturer (MVX) where named, and the record it is from."""
+class VaccineDose(Struct, frozen=True):
+    """A vaccine dose that was given: day, vaccine (CVX), manufacturer (MVX) where named, and the record it is from."""
 
-    cvx: str
     given: date
-    source: str
+    cvx: str
+    source: str = ""
     words: str = ""
     manufacturer: str = ""
     substandard: bool = False
@@ -107,7 +108,7 @@ def _dose(entry: Immunization, record: PatientRecord) -> VaccineDose | Refusal |
         return Refusal(source, "future", f"{source} lies in the future: not counted.")
     words = entry.vaccineCode.words if entry.vaccineCode is not None else ""
     given = date.fromisoformat(time.date)
-    return VaccineDose(cvx, given, source, words, _manufacturer(entry), _is_substandard(entry, time))
+    return VaccineDose(given, cvx, source, words, _manufacturer(entry), _is_substandard(entry, time))
 
 
 def _cvx(entry: Immunization) -> str | None:

@@ -256,21 +256,6 @@ _WEEKS_AT_TERM = 40.0
 FIRST_FERTILE_YEAR, LAST_FERTILE_YEAR = 12, 50
 
 
-class ObservedPregnancy(Struct, frozen=True, gc=False):
-    """A pregnancy that is known without a condition: the kind of sign, the words, the resource and the date."""
-
-    how: PregnancySignKind
-    words: str
-    code: str
-    source: str
-    time: FhirTime
-
-    @property
-    def is_supposed(self) -> bool:
-        """Whether only a period that did not come tells of it."""
-        return self.how == "period"
-
-
 def is_current_pregnancy(record: PatientRecord, since: FhirTime | None) -> bool:
     """Whether a pregnancy charted `since` then is going on: within 310 days, and no later end of it on the record.
 
@@ -283,8 +268,8 @@ def is_current_pregnancy(record: PatientRecord, since: FhirTime | None) -> bool:
     return not has_ended(record, since.instant)
 
 
-def observed_pregnancy(record: PatientRecord) -> ObservedPregnancy | None:
-    """Return a pregnancy known without a condition that counts, the surest sign first; only of a woman of 12 to 50."""
+def observed_pregnancy(record: PatientRecord) -> PregnancySign | None:
+    """Return the surest sign of a pregnancy that is known without a condition; only of a woman of 12 to 50."""
     return None if record.sex == "male" else record.derive(_by_signs)
 
 
@@ -297,7 +282,7 @@ def may_be_pregnant(record: PatientRecord) -> bool:
     return record.sex != "male" or (record.charted_sex is None and record.derive(_by_signs) is not None)
 
 
-def _by_signs(record: PatientRecord) -> ObservedPregnancy | None:
+def _by_signs(record: PatientRecord) -> PregnancySign | None:
     age = record.age_years()
     if age is not None and not FIRST_FERTILE_YEAR <= age <= LAST_FERTILE_YEAR:
         return None
@@ -305,7 +290,7 @@ def _by_signs(record: PatientRecord) -> ObservedPregnancy | None:
     missed = [sign for sign in signs.periods[:1] if _is_missed(sign, record)]
     for sign in (*signs.pregnant, *signs.due, *signs.gestation, *signs.positive, *signs.visits, *missed):
         if _is_going_on(sign, record):
-            return ObservedPregnancy(sign.how, sign.words, sign.code, sign.source, sign.time)
+            return sign
     return None
 
 

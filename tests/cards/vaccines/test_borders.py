@@ -17,7 +17,8 @@ import pytest
 from cards.vaccines.course import DoseStatus
 from cards.vaccines.groups import Candidates
 from cards.vaccines.knowledge import Antigen, Series, load_knowledge
-from cards.vaccines.patient import Doses, GivenDose, Person
+from cards.vaccines.patient import Doses, Person
+from fhir.mapping.immunizations import VaccineDose
 
 pytestmark = pytest.mark.outside_data
 BORN = (date(2008, 12, 15), date(2010, 1, 31), date(2012, 2, 29))
@@ -42,7 +43,7 @@ def _add(day: date, text: str) -> date:
     return moved + timedelta(days=days)
 
 
-def _last(antigen: Antigen, series: Series, born: date, given: list[GivenDose]) -> DoseStatus:
+def _last(antigen: Antigen, series: Series, born: date, given: list[VaccineDose]) -> DoseStatus:
     person = Person(born, "Male" if series.genders == {"Male"} else "Female")
     as_of = given[-1].given + timedelta(days=400)
     return Candidates(antigen, person, Doses(given), (), as_of).judge(series).course.evaluations[-1].status
@@ -57,7 +58,7 @@ def _simple(row: Row) -> bool:
 
 def _borders(antigen: Antigen, series: Series, rows: list[Row], born: date) -> Iterator[tuple[int, str]]:
     """Each dose on the first and the last day that it counts, and a day outside; the faults by the dose's number."""
-    given: list[GivenDose] = []
+    given: list[VaccineDose] = []
     for number, row in enumerate(rows, start=1):
         if not _simple(row):
             return
@@ -66,19 +67,19 @@ def _borders(antigen: Antigen, series: Series, rows: list[Row], born: date) -> I
         by_age = _add(born, row["abs_min_age"] or "0 days")
         first = max(by_age, _add(before, row["abs_min_interval"] or "1 day")) if before is not None else by_age
         fits = [
-            cvx for cvx in codes if _last(antigen, series, born, [*given, GivenDose(first, cvx)]) is DoseStatus.VALID
+            cvx for cvx in codes if _last(antigen, series, born, [*given, VaccineDose(first, cvx)]) is DoseStatus.VALID
         ]
         if not fits:  # every vaccine of the table begins at a later age
             return
         cvx = fits[0]
         yield number, "valid on the first day"
         if first > max(born, before or born):
-            early = _last(antigen, series, born, [*given, GivenDose(first - DAY, cvx)])
+            early = _last(antigen, series, born, [*given, VaccineDose(first - DAY, cvx)])
             yield number, "not valid before" if early is not DoseStatus.VALID else "VALID BEFORE"
         if row["max_age"] and (end := _add(born, row["max_age"])) - DAY >= first:
-            late = _last(antigen, series, born, [*given, GivenDose(end, cvx)])
+            late = _last(antigen, series, born, [*given, VaccineDose(end, cvx)])
             yield number, "not valid too old" if late is not DoseStatus.VALID else "VALID TOO OLD"
-        given.append(GivenDose(first, cvx))
+        given.append(VaccineDose(first, cvx))
 
 
 def test_each_dose_counts_from_the_first_day_of_the_table_and_not_before(data_folder: Path) -> None:

@@ -30,8 +30,8 @@ from cards.vaccines.knowledge import (
     Vaccines,
     load_knowledge,
 )
-from cards.vaccines.patient import ChartedPerson, GivenDose, PatientObservation, Person
-from fhir.mapping.immunizations import VaccineHistory
+from cards.vaccines.patient import ChartedPerson, PatientObservation, Person
+from fhir.mapping.immunizations import VaccineDose, VaccineHistory
 from maintenance.vaccine_cases import person_of, read_cases, run_case, summary
 from tests.cards.sentences import contradictions
 from tests.each import some_of
@@ -75,7 +75,7 @@ def known(*antigens: Antigen) -> VaccineKnowledge:
 def found(
     knowledge: VaccineKnowledge,
     as_of: str,
-    *doses: GivenDose,
+    *doses: VaccineDose,
     observed: tuple[PatientObservation, ...] = (),
     to_check: tuple[PatientObservation, ...] = (),
     country: str = "",

@@ -13,7 +13,8 @@ from cards.rules.patient.context import RuleContext
 from cards.vaccines.course import CONFLICT, TOO_OLD, TOO_YOUNG, DoseStatus, Evaluation
 from cards.vaccines.groups import assess
 from cards.vaccines.knowledge import load_knowledge
-from cards.vaccines.patient import GivenDose, read_person
+from cards.vaccines.patient import read_person
+from fhir.mapping.immunizations import VaccineDose
 from fhir.mapping.medications.active import ended_medications
 
 _REASONS: Final = {"conflict": CONFLICT, "too_young": TOO_YOUNG, "too_old": TOO_OLD}
@@ -54,7 +55,7 @@ def _evaluate(context: RuleContext) -> Iterator[tuple[Evaluation, date | None]]:
     today = record.as_of.date()
     if any(dose.given == today for dose in charted.person.doses):
         return  # the dose may be the one that was ordered
-    person = replace(charted.person, doses=(*charted.person.doses, GivenDose(today, cvx)))
+    person = replace(charted.person, doses=(*charted.person.doses, VaccineDose(today, cvx)))
     antigens = [part.antigen for part in knowledge.schedule.vaccines[cvx].antigens]
     for forecast in assess(person, today, knowledge, antigens):
         for candidate in forecast.best:
