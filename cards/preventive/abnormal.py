@@ -208,7 +208,8 @@ def _is_for(row: AbnormalResult, age: int | None, record: PatientRecord) -> bool
     if row.from_week:
         dated = gestation(record, hit.time, hit.source)
         return dated is not None and dated.weeks >= row.from_week
-    return _is_within(hit.time, row.only_with_days, record)
+    hits = (find_condition(record, group) for group in row.only_with)
+    return any(hit is not None and _is_within(hit.time, row.only_with_days, record) for hit in hits)
 
 
 def _result_beside(row: AbnormalResult, record: PatientRecord) -> Measurement | None:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import structs
 
-from cards.card import HEADLINE_LENGTH, TOPICS, Action, Card, CardText, Source
+from cards.card import HEADLINE_LENGTH, SEVERITY, TOPICS, Action, Card, CardText, Source
 from cards.compose.equation import guideline_card
 from cards.compose.preventive import results_card
 from cards.extension import Fact
@@ -109,7 +109,7 @@ def _critical_results(record: PatientRecord) -> Iterator[FollowUp]:
         row = result.row
         is_critical = row.indicator == "critical" or any(fact.source in marked for fact in result.facts)
         if row.discharge != "no" or (is_critical and (result.when >= since or row.settled_by_course)):
-            yield result
+            yield structs.replace(result, text=row.needed_in_hospital or result.text)
 
 
 # The active orders
@@ -166,7 +166,7 @@ def _omitted(missing: list[tuple[AbnormalResult, ConditionHit]], call: ServiceIn
     headline = f": no {' and no '.join(row.missing for row, _ in missing)} ordered for home."
     headline += f" {act}" if len(words) + len(headline) + len(act) < HEADLINE_LENGTH else ""
     needed = row.needed if act in headline else f"{row.needed} {act}"
-    return _omission(
+    card = _omission(
         call,
         about=row.screening,
         summary=f"{capitalized(plain(words, max(24, HEADLINE_LENGTH - len(headline))))}{headline}",
@@ -177,6 +177,7 @@ def _omitted(missing: list[tuple[AbnormalResult, ConditionHit]], call: ServiceIn
             *(Fact("held", text=plain(drug.name, 40), source=drug.source) for drug in held),
         ),
     )
+    return structs.replace(card, indicator=max((one.indicator for one, _ in missing), key=SEVERITY.__getitem__))
 
 
 def _held_anticoagulants(record: PatientRecord) -> list[ActiveMedication]:

@@ -194,7 +194,7 @@ _ORAL_OPIOID = Selector(
     classes=frozenset({"opioid"}), exclude_classes=frozenset({"opioid_partial_agonist"}), route="oral"
 )
 _PATCH = Selector(classes=frozenset({"opioid"}), dose_forms=("transdermal system", "patch"))
-_METHADONE, _LEVORPHANOL = "6813", "6378"
+_METHADONE, _LEVORPHANOL, _FLUDROCORTISONE = "6813", "6378", "4452"
 # In a mixture these serve the other drug; alone they are for an overdose, or more of what serves.
 _NALOXONE, _CARBIDOPA = "7242", "2019"
 # Left out of the ingredient rule: fluids, short insulin, electrolytes, vitamins and laxatives (CLARIFICATIONS).
@@ -238,7 +238,9 @@ def shared_class(context: RuleContext) -> tuple[str, str, str] | None:
 
 
 def _of_class(name: str, ingredients: Iterable[Ingredient]) -> str | None:
-    return next((ingredient.name for ingredient in ingredients if name in classes_of((ingredient,))), None)
+    """Return the first ingredient of the class; fludrocortisone, given beside a glucocorticoid, is none of it."""
+    others = (ingredient for ingredient in ingredients if ingredient.rxcui != _FLUDROCORTISONE)
+    return next((ingredient.name for ingredient in others if name in classes_of((ingredient,))), None)
 
 
 def _is_long_acting(medication: MedicationIdentity) -> bool:
