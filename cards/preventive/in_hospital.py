@@ -10,14 +10,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from cards.preventive.abnormal import FollowUp, open_results
-from fhir.mapping.conditions import condition_time
 from fhir.mapping.declined import is_open_order
 from fhir.mapping.medications.active import active_medications, orders_not_active
 from fhir.mapping.medications.identity import identify_product
 from fhir.mapping.stays import is_inpatient
 from fhir.record.datatypes import FhirTime, parse_time
 from fhir.record.record import PatientRecord
-from fhir.record.resources import Condition, MedicationAdministration, Procedure, ServiceRequest
+from fhir.record.resources import MedicationAdministration, Procedure, ServiceRequest
 
 _BEGUN: Final = frozenset({"completed", "in-progress"})
 _DAYS: Final = 2
@@ -63,7 +62,7 @@ def _is_answered(result: FollowUp, record: PatientRecord) -> bool:
 
 
 def _dated_words(record: PatientRecord) -> list[tuple[str, FhirTime]]:
-    """Return what was ordered, given, done and diagnosed, each in words with its time."""
+    """Return what was ordered, given and done, each in words with its time; a diagnosis treats nothing."""
     entries = ((words, time) for words, time in _entries(record) if time is not None)
     return [(words, time) for words, time in entries if not time.is_after(record.as_of_epoch)]
 
@@ -86,5 +85,3 @@ def _entries(record: PatientRecord) -> Iterator[tuple[str, FhirTime | None]]:
         when = parse_time(procedure.performedDateTime or (period and period.start) or "")
         if procedure.code is not None and procedure.status in _BEGUN:
             yield procedure.code.words, when
-    for problem in record.facts(Condition):
-        yield problem.code.words if problem.code is not None else "", condition_time(problem, record)

@@ -119,7 +119,7 @@ def find_condition(record: PatientRecord, *groups: str) -> ConditionHit | None:
     return None
 
 
-_STATUS = re.compile(r"Z9\d|I25|T82|(?:presence|atherosclerosis) of", re.IGNORECASE)
+_STATUS = re.compile(r"Z9\d|V4[35]|I25|T82|(?:presence|atherosclerosis) of", re.IGNORECASE)
 
 
 def dated(hit: ConditionHit | None, record: PatientRecord) -> ConditionHit | None:

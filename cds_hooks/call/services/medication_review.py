@@ -114,11 +114,13 @@ def find(call: ServiceInput) -> Advice:
 
 
 def _is_told_in_hospital(finding: RuleFinding) -> bool:
-    """Whether it harms if it goes on. A pair that is only to be avoided was told when it was ordered."""
+    """Whether it harms if it goes on. A pair that no result makes worse and no label forbids was told when ordered."""
     if finding.indicator != "warning" or finding.asks_if_taken:
         return finding.indicator == "critical"
     if finding.family in _PAIRS:
-        return finding.forbids and finding.band != "avoid"
+        results = (fact.text.split()[:2] for fact in finding.facts if (fact.source or "").startswith("Observation/"))
+        names_result = any(" ".join(words).casefold() in finding.summary.casefold() for words in results if words)
+        return names_result or (finding.forbids and finding.band != "avoid")
     return finding.family not in {*_CRITICAL_ONLY, "review"}
 
 

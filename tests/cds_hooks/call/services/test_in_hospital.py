@@ -26,8 +26,9 @@ REVIEW, RESULTS, ABNORMAL = "medication-review", "preventive-services", "abnorma
 _UNITS = {
     "2823-3": "mmol/L", "2951-2": "mmol/L", "2345-7": "mg/dL", "718-7": "g/dL", "2524-7": "mmol/L",
     "2160-0": "mg/dL", "6301-6": "1", "777-3": "10*3/uL", "751-8": "10*3/uL", "1963-8": "mmol/L", "4548-4": "%",
+    "8636-3": "ms",
 }  # fmt: skip
-POTASSIUM, SODIUM, GLUCOSE, HEMOGLOBIN, LACTATE, CREATININE, INR, PLATELETS, NEUTROPHILS, BICARBONATE, A1C = _UNITS
+POTASSIUM, SODIUM, GLUCOSE, HEMOGLOBIN, LACTATE, CREATININE, INR, PLATELETS, NEUTROPHILS, BICARBONATE, A1C, QTC = _UNITS
 HEPARIN, CEFTRIAXONE = "heparin 5000 units SC every 8 hours", "ceftriaxone 1 g IV daily"
 SLIDING = "insulin lispro by sliding scale SC three times daily"
 
@@ -60,6 +61,9 @@ DANGERS: list[tuple[str, str, list[Json]]] = [
     (RESULTS, "Hemoglobin 6.2", ward(lab(HEMOGLOBIN, 6.2))),
     (RESULTS, "Hemoglobin 6.2", ward(lab(HEMOGLOBIN, 6.2), operation("Transfusion of red cells", "2026-11-18"))),
     (RESULTS, "Lactate 6", ward(lab(LACTATE, 6), HEPARIN)),
+    (RESULTS, "Lactate 6", ward(lab(LACTATE, 6), problem("Sepsis", when=TODAY))),
+    (RESULTS, "Hemoglobin 6.2", ward(lab(HEMOGLOBIN, 6.2), problem("Postpartum hemorrhage", when=TODAY))),
+    (REVIEW, "QTc 545", ward(lab(QTC, 545), "levofloxacin 750 mg IV daily", "haloperidol 5 mg IV as needed")),
     (REVIEW, "INR 8.1", ward(lab(INR, 8.1), "warfarin 5 mg daily", "amiodarone 200 mg daily")),
     (REVIEW, "(?i)methotrexate", ward(methotrexate("daily"), problem("Psoriasis"))),
     (REVIEW, "(?i)amoxicillin", ward("amoxicillin 500 mg three times daily", allergy("Penicillin"))),
