@@ -182,6 +182,7 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((BACTERIA, problem("Z34.90")), None, "urine-culture-pregnancy"),
     ((number("2823-3", 6.2, "mmol/L", "2026-11-20"),), None, "potassium-moderate"),
     ((number("2823-3", 2.4, "mmol/L", "2026-11-20"),), None, "potassium-low"),
+    ((number("2823-3", 2.9, "mmol/L", "2026-11-20"),), None, "potassium-low-moderate"),
     ((number("17861-6", 6.9, "mg/dL", "2026-11-20"), number("1751-7", 4, "g/dL", "2026-11-20")), None, "calcium-low"),
     ((number("2345-7", 402, "mg/dL", "2026-11-20"), LOW_BICARBONATE, problem("E11.9")), None, "glucose-acidosis"),
     ((number("2345-7", 640, "mg/dL", "2026-11-20"), problem("E11.9")), None, "glucose-hyperosmolar"),
