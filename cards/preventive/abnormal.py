@@ -552,8 +552,7 @@ def _courses_since(record: PatientRecord, time: FhirTime, first_day: date) -> li
     given = (pair for pair in (*ended, *over) if pair[0].source not in refused)
     courses = [one.identity for one, day in given if one.authored and one.authored.last_day >= day]
     for dose in record.facts(MedicationAdministration):
-        period = dose.effectivePeriod
-        at = parse_time(dose.effectiveDateTime or (period and period.start) or "")
+        at = written_at(dose)
         if dose.status == "completed" and at is not None and at.last_day >= time.last_day:
             courses.append(identify_product(dose, record.medications))
     return courses

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cards.preventive.abnormal import FollowUp, open_results
 from fhir.mapping.declined import is_open_order
-from fhir.mapping.medications.active import active_medications, orders_not_active
+from fhir.mapping.medications.active import active_medications, orders_not_active, written_at
 from fhir.mapping.medications.identity import identify_product
 from fhir.mapping.stays import is_inpatient
 from fhir.record.datatypes import FhirTime, parse_time
@@ -73,15 +73,11 @@ def _entries(record: PatientRecord) -> Iterator[tuple[str, FhirTime | None]]:
         how = " ".join(dose.text for dose in one.order.dosageInstruction)
         yield f"{one.name} {one.identity.words} {one.identity.route} {how}", one.authored
     for dose in record.facts(MedicationAdministration):
-        period = dose.effectivePeriod
-        when = parse_time(dose.effectiveDateTime or (period and period.start) or "")
         if dose.status in _BEGUN:
-            yield identify_product(dose, record.medications).words, when
+            yield identify_product(dose, record.medications).words, written_at(dose)
     for order in record.facts(ServiceRequest):
         if order.code is not None and is_open_order(order, record, _DAYS):
             yield order.code.words, parse_time(order.authoredOn)
     for procedure in record.facts(Procedure):
-        period = procedure.performedPeriod
-        when = parse_time(procedure.performedDateTime or (period and period.start) or "")
         if procedure.code is not None and procedure.status in _BEGUN:
-            yield procedure.code.words, when
+            yield procedure.code.words, procedure.performed

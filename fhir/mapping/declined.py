@@ -85,9 +85,7 @@ def _entries(record: PatientRecord) -> Iterator[Declined]:
     by_type = record.resources.by_type
     for procedure in record.procedures_not_done:
         if _is_refusal(procedure.statusReason, procedure.code):
-            period = procedure.performedPeriod
-            when = procedure.performedDateTime or (period.start if period is not None else None)
-            yield Declined(procedure.source, procedure.code or CodeableConcept(), parse_time(when))
+            yield Declined(procedure.source, procedure.code or CodeableConcept(), procedure.performed)
     for request in by_type[ServiceRequest]:
         if _is_declined(request, request.code):
             source, concept = request.source, request.code or CodeableConcept()

@@ -19,7 +19,7 @@ from cds_hooks.call.services._exclusions import (
 from fhir.mapping.conditions import ConditionHit, condition_hit, condition_status, doubt_of, find_condition
 from fhir.mapping.declined import declined_medicine
 from fhir.mapping.medications.active import active_medications
-from fhir.record.datatypes import DAY_SECONDS, parse_time
+from fhir.record.datatypes import DAY_SECONDS
 from fhir.record.record import PatientRecord
 from fhir.record.resources import Condition, Procedure
 from fhir.terminology.assertions import states
@@ -157,9 +157,7 @@ def _ablated(procedure: Procedure) -> ConditionHit | None:
     is_coded = any(coding.code == _ABLATION_CODE for coding in code.coding)
     if not is_coded and not states(_ABLATED, code.words):
         return None
-    period = procedure.performedPeriod
-    time = parse_time(procedure.performedDateTime or (period.start if period is not None else None) or "")
-    return ConditionHit(RHYTHM_GROUP, code.words, "", f"Procedure/{procedure.id}", time, "past")
+    return ConditionHit(RHYTHM_GROUP, code.words, "", f"Procedure/{procedure.id}", procedure.performed, "past")
 
 
 class Anticoagulation(Struct, frozen=True):

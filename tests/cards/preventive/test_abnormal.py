@@ -75,7 +75,13 @@ def lab(loinc: str, value: float, unit: str, side: str = "", **more: Any) -> Jso
 BY_OID = {"coding": [{"system": "urn:oid:2.16.840.1.113883.6.1", "code": "2823-3"}]}
 CRITICAL: Json = {"interpretation": [{"text": "Critical high"}]}
 RITUXIMAB, STENT = taking("rituximab 1000 mg infusion"), problem("Z95.5") | {"code": {"text": "Coronary stent"}}
+ARTERITIS = problem("M31.6") | {"code": {"text": "Giant cell arteritis"}}
+GLIPIZIDE = taking("glipizide 10 mg") | {"authoredOn": "2026-01-01"}
 QUIET: list[tuple[Json, ...]] = [
+    (ARTERITIS | {"onsetDateTime": "2026-11-10"}, taking("prednisone 60 mg")),
+    (ARTERITIS | {"onsetDateTime": "2024-11-10"},),
+    (problem("E11.9"), lab("4548-4", 5.6, "%"), GLIPIZIDE),
+    (lab("1963-8", 14, "mmol/L"),),
     (problem("B18.1"), RITUXIMAB, taking("entecavir 0.5 mg") | {"id": "m2"}),
     (problem("B18.1"), taking("lisinopril 10 mg")),
     (problem("I26.99", onsetDateTime="2024-11-05"),),
@@ -266,6 +272,9 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((lab("10839-9", 2.4, "ng/mL"),), None, "troponin-i-high"),
     ((lab("4544-3", 61, "%"), lab("718-7", 20.1, "g/dL", id="hb")), MAN, "hematocrit-very-high"),
     ((lab("718-7", 20.1, "g/dL"),), MAN, "hemoglobin-high"),
+    ((lab("1963-8", 9, "mmol/L"),), None, "bicarbonate-very-low"),
+    ((ARTERITIS | {"onsetDateTime": "2026-11-10"},), None, "arteritis-no-glucocorticoid"),
+    ((problem("E11.9"), lab("4548-4", 5.6, "%"), GLIPIZIDE), person("1940-01-01"), "a1c-low-treated"),
 ]
 
 
