@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cards.card import HEADLINE_LENGTH, SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
+from cards.card import HEADLINE_LENGTH, OTHER_SOURCES, SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
 from cards.compose.details import bullet, what_to_do
 from cards.extension import CardExtension, Fact, FindingReference
 from cards.finding import Finding
@@ -119,16 +119,19 @@ def _detail(lines: Sequence[_Line]) -> Iterator[str]:
             yield f"- Why: {charted}."
         return
     most = len(lines) if len(lines) <= MOST_LINES else MOST_LINES - 1
-    in_full: list[str] = []
-    for line in map(_line, lines[:most]):
+    first, in_full = lines[0], list[str]()
+    is_said = first.finding.detail and len(first.findings) == 1 and _summary(lines).startswith(first.finding.summary)
+    told = f"- {first.finding.detail}" if is_said else _line(first)
+    for line in (told, *map(_line, lines[1:most])):
         if in_full and len(" ".join((*in_full, line)).split()) > _MOST_WORDS:
             break
         in_full.append(line)
     yield from in_full
-    remaining = lines[len(in_full) :]
-    if remaining:
-        named = (f"{escape(line.names, 80)} ({line.finding.evidence[0].label})" for line in remaining)
-        yield f"- Also: {'; '.join(named)}."
+    if remaining := lines[len(in_full) :]:
+        yield f"- Also: {'; '.join(escape(line.names, 80) for line in remaining)}."
+    if charted := "; ".join(dict.fromkeys(filter(None, (_facts(line.finding) for line in lines[: len(in_full)])))):
+        yield f"- Why: {charted}."
+    yield from _other_sources(lines)
 
 
 def _of_headline(finding: RuleFinding) -> Iterator[str]:
@@ -139,7 +142,7 @@ def _of_headline(finding: RuleFinding) -> Iterator[str]:
 
 
 def _detail_in_brief(lines: Sequence[_Line]) -> Iterator[str]:
-    yield f"- **{_sentence(lines[0])}** ({lines[0].finding.evidence[0].label})"
+    yield f"- **{_sentence(lines[0])}**"
     if remaining := lines[1:]:
         names = dict.fromkeys(finding.drug for line in remaining for finding in line.findings)
         count = f"{len(remaining)} more findings" if len(remaining) > 1 else "one more finding"
@@ -154,9 +157,14 @@ def _sentence(line: _Line) -> str:
 
 
 def _line(line: _Line) -> str:
-    charted = _facts(line.finding)
-    on_record = f" On record: {charted}." if charted else ""
-    return f"- **{_sentence(line)}** {line.finding.detail}{on_record} ({line.finding.evidence[0].label})"
+    return f"- **{_sentence(line)}** {line.finding.detail}".rstrip()
+
+
+def _other_sources(lines: Sequence[_Line]) -> Iterator[str]:
+    """Yield what the findings rest on, without the source of the card, which is that of the first one."""
+    labels = list(dict.fromkeys(line.finding.evidence[0].label for line in lines))
+    if labels[1:]:
+        yield f"{OTHER_SOURCES} {'; '.join(labels[1:])}."
 
 
 _OF_DRAFT: Final = ("draft", "daily_dose")

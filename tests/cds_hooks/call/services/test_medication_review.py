@@ -97,11 +97,10 @@ def test_several_drugs_of_one_finding_are_one_line_and_none_is_stopped_at_once(t
     """Benzodiazepines and sleeping pills are tapered: no order says how."""
     answer = ask(tmp_path, as_of, order(DIAZEPAM, as_of), stated(ZOLPIDEM), problem(FALL))
     (card,) = answer.json()["cards"]
-    falls = [line for line in card["detail"].splitlines() if "fall" in line and "STOPP" in line]
+    falls = [line for line in card["detail"].splitlines() if "fall" in line and "taper" in line.lower()]
     assert len(falls) == 1
     assert "diazepam" in falls[0].lower()
     assert "zolpidem" in falls[0].lower()
-    assert "taper" in falls[0].lower()
     assert "suggestions" not in card
 
 
