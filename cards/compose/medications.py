@@ -12,7 +12,7 @@ from cards.extension import CardExtension, Fact, FindingReference
 from cards.finding import Finding
 from cards.replacements import may_be_stopped
 from cards.rules.engine.finding import OfferedSuggestion, RuleFinding
-from cards.text import actions_last, capitalized, escape, first_few, plain, sentences
+from cards.text import actions_last, escape, first_few, plain, sentences
 from fhir.mapping.medications.identity import MedicationIdentity
 
 MEDICATION_REVIEW: Final = "medication-review"
@@ -98,12 +98,12 @@ def _summary(lines: Sequence[_Line]) -> str:
     if _is_headline(lines):
         return plain(lines[0].finding.summary, 139)
     names = list(dict.fromkeys(finding.drug for line in lines for finding in line.findings))
-    if len(lines) == 1:
-        return plain(f"Medication review, one finding: {first_few(names, _NAMED)}.", 139)
     # The danger of the worst finding is the headline; where it has no room for the names, they stand below.
-    more = "1 more finding" if len(lines) == 2 else f"{len(lines) - 1} more findings"
-    worst, others = lines[0].finding.summary, [name for name in names if name not in lines[0].names]
-    ends = ([f" {capitalized(more)}: {first_few(others, _NAMED)}."] if others else []) + [f" {capitalized(more)}."]
+    worst, told = lines[0].finding.summary, lines[0].finding.drug if len(lines) == 1 else lines[0].names
+    more = {1: "The same", 2: "1 more finding"}.get(len(lines), f"{len(lines) - 1} more findings")
+    others = [name for name in names if name not in told]
+    ends = [f" {more}: {first_few(others, _NAMED)}."] if others else []
+    ends.append(f" {more}." if len(lines) > 1 else f" The same: {len(others)} more.")
     heads = [plain(worst, 139), *sentences(worst)[:1]]
     fitting = (text for end in ends for head in heads if len(text := f"{head}{end}") <= HEADLINE_LENGTH)
     return next(fitting, f"{plain(heads[-1], HEADLINE_LENGTH - len(ends[0]))}{ends[0]}")

@@ -50,6 +50,7 @@ def methotrexate(how_often: str) -> Json:
     return drug("methotrexate 2.5 mg tablet", when=YESTERDAY, dosageInstruction=[dosage])
 
 
+CARDIOGENIC_SHOCK = problem("Cardiogenic shock", when=YESTERDAY)
 DANGERS: list[tuple[str, str, list[Json]]] = [
     (RESULTS, "Potassium 6.9", ward(lab(POTASSIUM, 6.9), SLIDING)),
     (RESULTS, "Sodium 114", ward(lab(SODIUM, 114), "hydrochlorothiazide 25 mg daily")),
@@ -64,6 +65,11 @@ DANGERS: list[tuple[str, str, list[Json]]] = [
     (RESULTS, "Lactate 6", ward(lab(LACTATE, 6), problem("Sepsis", when=TODAY))),
     (RESULTS, "Hemoglobin 6.2", ward(lab(HEMOGLOBIN, 6.2), problem("Postpartum hemorrhage", when=TODAY))),
     (REVIEW, "QTc 545", ward(lab(QTC, 545), "levofloxacin 750 mg IV daily", "haloperidol 5 mg IV as needed")),
+    (
+        REVIEW,
+        "^Amiodarone is contraindicated .*metoprolol",
+        ward("amiodarone 200 mg daily", "metoprolol tartrate 25 mg twice daily", CARDIOGENIC_SHOCK),
+    ),
     (REVIEW, "INR 8.1", ward(lab(INR, 8.1), "warfarin 5 mg daily", "amiodarone 200 mg daily")),
     (REVIEW, "(?i)methotrexate", ward(methotrexate("daily"), problem("Psoriasis"))),
     (REVIEW, "(?i)amoxicillin", ward("amoxicillin 500 mg three times daily", allergy("Penicillin"))),
