@@ -429,6 +429,24 @@ def test_a_very_high_a1c_on_any_treatment_is_told_unless_it_was_changed_lately()
     assert rows(problem("E11.9"), number("4548-4", 8.9, "%", "2026-11-12"), insulin) == []
 
 
+def test_what_is_critical_in_a_child_is_told_and_what_is_not_is_quiet() -> None:
+    def of_child(*entries: Json, born: str = "2018-05-01") -> list[str]:
+        return [row for row in rows(*entries, patient=person(born)) if row.startswith("child-")]
+
+    assert of_child(lab("2823-3", 7.1, "mmol/L")) == ["child-potassium-high"]
+    assert of_child(lab("2823-3", 2.3, "mmol/L")) == ["child-potassium-low"]
+    assert of_child(lab("2951-2", 116, "mmol/L")) == ["child-sodium-low"]
+    assert of_child(lab("2951-2", 162, "mmol/L")) == ["child-sodium-high"]
+    assert of_child(lab("2345-7", 38, "mg/dL")) == ["child-glucose-low"]
+    acidosis = lab("2345-7", 450, "mg/dL"), lab("1963-8", 9, "mmol/L", id="b")
+    assert of_child(*acidosis) == ["child-glucose-acidosis"]
+    assert (
+        of_child(lab("2823-3", 3.1, "mmol/L"), lab("2951-2", 131, "mmol/L"), lab("2345-7", 61, "mg/dL", id="g")) == []
+    )
+    assert of_child(lab("2823-3", 7.1, "mmol/L"), born="1980-05-01") == []
+    assert of_child(lab("2823-3", 7.1, "mmol/L"), born="2026-11-17") == []
+
+
 def test_an_operation_that_was_declined_settles_nothing() -> None:
     for words in ("LVAD declined", "Heart transplant refused", "LVAD considered", "Heart transplant evaluation"):
         said = problem("Z53.2", recordedDate="2026-10-01") | {"code": {"text": words}}
