@@ -424,6 +424,8 @@ def test_a_very_high_a1c_on_any_treatment_is_told_unless_it_was_changed_lately()
     metformin = taking("metformin 1000 mg") | {"id": "m2", "authoredOn": "2026-01-01"}
     ozempic = taking("Ozempic 0.5 mg") | {"id": "m3", "authoredOn": "2026-11-01"}
     assert rows(*chart, insulin, metformin) == ["a1c-high-treated"]
+    gout = (problem("M10.9"), taking("allopurinol 300 mg") | {"authoredOn": "2026-01-01"})
+    assert rows(*gout, number("3084-1", 9.2, "mg/dL", "2026-11-01")) == ["urate-over-target"]
     assert rows(*chart, taking("Janumet 50/1000") | {"authoredOn": "2026-01-01"}) == ["a1c-high-treated"]
     assert rows(*chart, insulin, metformin, ozempic) == []
     assert rows(problem("E11.9"), number("4548-4", 8.9, "%", "2026-11-12"), insulin) == []
