@@ -103,7 +103,7 @@ def _summary(lines: Sequence[_Line]) -> str:
     more = {1: "The same", 2: "1 more finding"}.get(len(lines), f"{len(lines) - 1} more findings")
     others = [name for name in names if name not in told]
     ends = [f" {more}: {first_few(others, _NAMED)}."] if others else []
-    ends.append(f" {more}." if len(lines) > 1 else f" The same: {len(others)} more.")
+    ends.append(f" {more}." if len(lines) > 1 else f" The same: {len(others)} more." if others else "")
     heads = [plain(worst, 139), *sentences(worst)[:1]]
     fitting = (text for end in ends for head in heads if len(text := f"{head}{end}") <= HEADLINE_LENGTH)
     return next(fitting, f"{plain(heads[-1], HEADLINE_LENGTH - len(ends[0]))}{ends[0]}")

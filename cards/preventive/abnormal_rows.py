@@ -80,7 +80,8 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     under 30 or an acute rise of creatinine.
     `unless_told`: not of an entry that another row tells. `discharge`: told at a discharge, too, or only there.
     `needed_in_hospital` is said in place of `needed` there; `acted_on`: what shows in hospital, dated at the result or
-    after it, that somebody acted; `under_way`: what shows it from the day before, too.
+    after it, that somebody acted; `under_way`: what shows it from the day before, too; `in_hospital`: what
+    is lacking is told there.
     `normal_after_days`: a later result without a finding settles it from so many days on; None: none does.
     """
 
@@ -91,6 +92,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     needed_in_hospital: str = ""
     acted_on: str = ""
     under_way: str = ""
+    in_hospital: bool = False
     citation: str
     document: str
     url: WebAddress

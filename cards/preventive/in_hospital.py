@@ -26,7 +26,8 @@ _DAYS: Final = 2
 def results_in_hospital(record: PatientRecord) -> tuple[FollowUp, ...]:
     """Return the critical results of the last days that nothing answers; in an emergency also those that warn."""
     told = {"critical"} if is_inpatient(record) else {"critical", "warning"}
-    results = (result for result in record.derive(open_results) if result.row.indicator in told)
+    all_open = record.derive(open_results)
+    results = (result for result in all_open if result.row.indicator in told or result.row.in_hospital)
     return tuple(
         replace(result, text=result.row.needed_in_hospital or result.text)
         for result in results
@@ -35,11 +36,12 @@ def results_in_hospital(record: PatientRecord) -> tuple[FollowUp, ...]:
 
 
 def _is_of_now(result: FollowUp, record: PatientRecord) -> bool:
-    """Whether a number is of the last days; a culture without a treatment is told for as long as its row says."""
-    if not result.row.analytes:
-        return bool(result.row.tests)
+    """Whether it is of the last days; a critical culture without a treatment is told for as long as its row says."""
+    if result.row.in_hospital or (result.row.tests and result.row.indicator == "critical"):
+        return True
     time = _time(result)
-    return time is not None and time.is_within(_DAYS, record.as_of_epoch)
+    is_result = bool(result.row.analytes or result.row.tests)
+    return is_result and time is not None and time.is_within(_DAYS, record.as_of_epoch)
 
 
 def _time(result: FollowUp) -> FhirTime | None:

@@ -50,6 +50,13 @@ def methotrexate(how_often: str) -> Json:
     return drug("methotrexate 2.5 mg tablet", when=YESTERDAY, dosageInstruction=[dosage])
 
 
+ANEURYSM = {
+    "resourceType": "DiagnosticReport",
+    "status": "final",
+    "code": {"text": "Ultrasound of abdominal aorta"},
+    "effectiveDateTime": "2024-05-01",
+    "conclusion": "Infrarenal aneurysm of 5.6 cm",
+}
 CARDIOGENIC_SHOCK = problem("Cardiogenic shock", when=YESTERDAY)
 DANGERS: list[tuple[str, str, list[Json]]] = [
     (RESULTS, "Potassium 6.9", ward(lab(POTASSIUM, 6.9), SLIDING)),
@@ -62,6 +69,10 @@ DANGERS: list[tuple[str, str, list[Json]]] = [
     (RESULTS, "Hemoglobin 6.2", ward(lab(HEMOGLOBIN, 6.2))),
     (RESULTS, "Hemoglobin 6.2", ward(lab(HEMOGLOBIN, 6.2), operation("Transfusion of red cells", "2026-11-18"))),
     (RESULTS, "Lactate 6", ward(lab(LACTATE, 6), HEPARIN)),
+    (RESULTS, "no insulin", ward(CEFTRIAXONE, problem("Type 1 diabetes"))),
+    (RESULTS, "no glucocorticoid", ward(CEFTRIAXONE, problem("Addison disease"))),
+    (RESULTS, "no anticoagulant", ward(CEFTRIAXONE, problem("Mechanical mitral valve"))),
+    (RESULTS, "no anticoagulant", ward(CEFTRIAXONE, problem("Pulmonary embolism", when=YESTERDAY))),
     (RESULTS, "Lactate 6", ward(lab(LACTATE, 6), problem("Sepsis", when=TODAY))),
     (RESULTS, "Hemoglobin 6.2", ward(lab(HEMOGLOBIN, 6.2), problem("Postpartum hemorrhage", when=TODAY))),
     (REVIEW, "QTc 545", ward(lab(QTC, 545), "levofloxacin 750 mg IV daily", "haloperidol 5 mg IV as needed")),
@@ -114,6 +125,9 @@ ORDINARY: list[list[Json]] = [
          lab(PLATELETS, 98), problem("Alcohol withdrawal", when=YESTERDAY)),
     ward("ketorolac 15 mg IV every 6 hours", "acetaminophen 1 g IV every 6 hours", "sertraline 100 mg daily",
          operation("Laparoscopic cholecystectomy", TODAY), lab(CREATININE, 0.7), age=44),
+    ward(SLIDING, problem("Type 1 diabetes")),
+    ward("hydrocortisone 50 mg IV every 6 hours", problem("Addison disease")),
+    ward("heparin 18 units/kg/h IV infusion", problem("Mechanical mitral valve")),
     ward("diazepam 5 mg by mouth at bedtime", problem("Fall", "W19")),
     ward("warfarin 5 mg daily", problem("Atrial fibrillation"), lab(INR, 2.4)),
     ward(methotrexate("once weekly"), problem("Psoriasis")),
@@ -131,6 +145,13 @@ def test_danger_is_told_on_the_ward(tmp_path: Path) -> None:
 
 def test_a_result_is_not_told_where_the_chart_shows_that_somebody_acted(tmp_path: Path) -> None:
     assert [text_of(answer) for answer in answers(tmp_path, RESULTS, ANSWERED)] == [""] * len(ANSWERED)
+
+
+def test_an_emergency_is_told_what_warns_of_these_days_and_nothing_older(tmp_path: Path) -> None:
+    old = ward(lab(A1C, 11.2, "2026-08-10"), problem("Type 2 diabetes"), ANEURYSM, kind="EMER")
+    quiet, told = answers(tmp_path, RESULTS, [old, ward(lab(POTASSIUM, 6.2), kind="EMER")])
+    assert text_of(quiet) == ""
+    assert "Potassium 6.2" in text_of(told)
 
 
 def test_an_ordinary_stay_is_quiet_and_says_why(tmp_path: Path) -> None:
