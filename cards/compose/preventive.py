@@ -186,8 +186,8 @@ def results_card(
     """
     ordered = sorted(results, key=lambda result: -SEVERITY[result.row.indicator])
     first = ordered[0]
-    followed = tuple(ResultToFollow(result.row.id, result.when, str(result.next_due)) for result in ordered)
-    parts = tuple(f"{result.result} {result.date}" for result in followed)
+    followed = tuple(ResultToFollow(result.row.id, result.when[:10], str(result.next_due)) for result in ordered)
+    parts = tuple(f"{result.row.id} {result.when}" for result in ordered)
     # No reminder: it stays until somebody answers it.
     finding = Finding("abnormal-results", "abnormal-results", "until-answered", parts=parts, is_list=len(parts) > 1)
     summary = _summary_of_results(ordered)

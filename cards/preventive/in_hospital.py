@@ -29,7 +29,7 @@ def results_in_hospital(record: PatientRecord) -> tuple[FollowUp, ...]:
     all_open = record.derive(open_results)
     results = (result for result in all_open if result.row.indicator in told or result.row.in_hospital)
     return tuple(
-        replace(result, text=result.row.needed_in_hospital or result.text)
+        replace(result, text=result.row.needed_in_hospital or result.text, when=_when(result))
         for result in results
         if result.row.discharge != "only" and _is_of_now(result, record) and not _is_answered(result, record)
     )
@@ -46,6 +46,15 @@ def _is_of_now(result: FollowUp, record: PatientRecord) -> bool:
 
 def _time(result: FollowUp) -> FhirTime | None:
     return parse_time(result.facts[0].effective) if result.facts else None
+
+
+def _when(result: FollowUp) -> str:
+    """Return the date with the hour as charted: a second result of a day is another one."""
+    time = _time(result)
+    if time is None or time.precision != "instant":
+        return result.when
+    zone = " UTC" if time.text.endswith(("Z", "+00:00")) else ""
+    return f"{time.text[:16].replace('T', ' ')}{zone}"
 
 
 def _is_answered(result: FollowUp, record: PatientRecord) -> bool:

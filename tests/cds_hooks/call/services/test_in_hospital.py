@@ -59,7 +59,7 @@ ANEURYSM = {
 }
 CARDIOGENIC_SHOCK = problem("Cardiogenic shock", when=YESTERDAY)
 DANGERS: list[tuple[str, str, list[Json]]] = [
-    (RESULTS, "Potassium 6.9", ward(lab(POTASSIUM, 6.9), SLIDING)),
+    (RESULTS, f"Potassium 6.9.*{TODAY} 08:00", ward(lab(POTASSIUM, 6.9), SLIDING)),
     (RESULTS, "Sodium 114", ward(lab(SODIUM, 114), "hydrochlorothiazide 25 mg daily")),
     (REVIEW, "sodium 114", ward(lab(SODIUM, 114), "hydrochlorothiazide 25 mg daily")),
     (RESULTS, "Sodium 168", ward(lab(SODIUM, 168))),
