@@ -94,11 +94,15 @@ def tenth(context: RuleContext) -> OrderChange | None:
     return OrderChange(sig=sig, label=f"Change to one tenth: {sig.text}") if is_whole else None
 
 
+_MOST_IN_MICROGRAMS_MG = 20.0
+"""Nobody writes a dose of a drug in micrograms of which more than this is usual in a day."""
+
+
 def micrograms(context: RuleContext) -> OrderChange | None:
     """Return the same number in micrograms if that is from a twentieth of FDA's recommended maximum to all of it."""
     excess, _ = dose_of(context).implausible
     single_mg, times = _each_mg(context), context.times_per_day
-    if excess is None or single_mg is None or times not in _OFTEN:
+    if excess is None or single_mg is None or times not in _OFTEN or excess.recommended_mg_day > _MOST_IN_MICROGRAMS_MG:
         return None
     milligrams = excess.amount / 1000.0
     if not excess.recommended_mg_day / 20.0 <= milligrams <= excess.recommended_mg_day:
