@@ -188,6 +188,8 @@ _SIBLINGS: list[tuple[dict[str, Any], str, str]] = [
     ({"age": 74}, "prasugrel 10 mg tablet | 1 tablet daily", ""),
     ({"problems": [["C50.919", "breast cancer", 900]]}, "Vagifem 10 mcg | 10 mcg vaginally daily", "warning"),
     ({"problems": [["N95.2", "atrophic vaginitis", 90]]}, "Vagifem 10 mcg | 10 mcg vaginally daily", ""),
+    ({"allergies": [["PEG", "anaphylaxis"]]}, "Pfizer COVID-19 vaccine | 0.3 mL IM", "critical"),
+    ({"allergies": [["penicillin", "anaphylaxis"]]}, "Comirnaty | 0.3 mL IM", ""),
     ({"age": 60}, "propofol | 90 mcg/kg/min IV continuous for 4 h", ""),
     ({"age": 60}, "propofol | 90 mcg/kg/min IV continuous for 72 h", "warning"),
 ]
