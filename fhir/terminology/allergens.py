@@ -328,6 +328,8 @@ def allergen_of_words(words: str) -> Allergen:
     ['latex', 'opioid', 'sulfonamide_antibiotic']
     >>> sorted(allergen_of_words("vancomicin - red man").allergen_classes)
     ['glycopeptide']
+    >>> sorted(allergen_of_words("iodine contrast").classes), sorted(allergen_of_words("povidone iodine").classes)
+    (['iodinated_contrast'], [])
     """
     statement = _statement_of(words)
     return statement.present | statement.unclear
@@ -373,6 +375,8 @@ def _allergen_named(words: str) -> Allergen:
     classes = frozenset[str]().union(
         *(ALLERGEN_CLASSES[name].medication_classes for name in stated - {IODINATED, GADOLINIUM})
     )
+    if IODINATED in stated and {ingredient.name for ingredient in ingredients} == {"iodine"}:
+        ingredients = frozenset()  # "iodine contrast" is the medium, not the antiseptic
     contrast = frozenset[str]() if ingredients else contrast_classes(words)
     return Allergen(ingredients, classes | contrast, stated | contrast)
 
