@@ -181,6 +181,8 @@ _NEGATIVE_LATER: Final = re.compile(
     r"^,? (?:this|it|which) (?:was|has been|is) (?:then |later )?negative\b(?! for)", re.IGNORECASE
 )
 _WRONGLY: Final = re.compile(r"\b(?:wrongly|incorrectly|mistakenly|falsely)\b[^.;,\n]*$", re.IGNORECASE)
+_NOT_CONVINCED: Final = re.compile(r"\bnot (?:convinced|certain|sure) that\b[^.;,\n]*$", re.IGNORECASE)
+_HAD_A_TEST: Final = re.compile(r"^ had [^.;,\n]{1,40} which (?:was|is) (?:negative|normal|clear)\b", re.IGNORECASE)
 _EXCLUSION: Final = re.compile(r"\bexclusion of (?:[a-z]+ )?$", re.IGNORECASE)
 _PROVED_LATER: Final = re.compile(
     r"^[^.;,\n]{0,40},? but (?:was |is |has been )?(?:later |then |since )?(?:confirmed|proven|diagnosed)"
@@ -826,6 +828,9 @@ def _assertion(assertion: str, section: str, before: str, after: str, *, is_warn
     is_undone = (_EXCLUSION.search(before) and _IS_WRONG.search(after)) or _PROVED_LATER.search(after)
     if is_undone or (assertion == "negated" and _WRONGLY.search(before)):
         return "affirmed"
+    is_test_only = not before.strip() and _HAD_A_TEST.search(after) is not None
+    if assertion == "negated" and (is_test_only or _NOT_CONVINCED.search(before)):
+        return "possible"
     if assertion in ("affirmed", "possible") and _SOUGHT.search(before) and _NEGATIVE_LATER.search(after):
         return "negated"
     if assertion in ("affirmed", "possible") and (

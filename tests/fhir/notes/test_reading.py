@@ -58,6 +58,10 @@ def test_what_is_denied_feared_or_said_of_others_is_never_of_the_patient(name: s
     )
     for sentence in (*present, *re.split(r"(?<=\.) ", " ".join(untreated))):
         assert _read(sentence.format(name)).findings[0].assertion == "affirmed", sentence
+    for doubted in ("{} had a scan which was negative.", "Not convinced that she does not have {}."):
+        assert _read(doubted.format(name)).findings[0].assertion == "possible", doubted
+    for denied in ("No {} and had a scan which was negative.", "Not convinced of it, she does not have {}."):
+        assert _read(denied.format(name)).findings[0].assertion == "negated", denied
 
 
 @pytest.mark.parametrize(
