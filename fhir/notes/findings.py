@@ -831,14 +831,12 @@ def _assertion(assertion: str, section: str, before: str, after: str, *, is_warn
     is_test_only = not before.strip() and _HAD_A_TEST.search(after) is not None
     if assertion == "negated" and (is_test_only or _NOT_CONVINCED.search(before)):
         return "possible"
-    if assertion in ("affirmed", "possible") and _SOUGHT.search(before) and _NEGATIVE_LATER.search(after):
-        return "negated"
     if assertion in ("affirmed", "possible") and (
         any(cue.search(after) for cue in (_NEGATED_AFTER, _EXCLUDED_LATER))
         or any(cue.search(before[-_NEAR:]) for cue in (_NOT_LIKE, _MINUS))
+        or (_SOUGHT.search(before) and _NEGATIVE_LATER.search(after))
+        or (_NIL.search(before[-_NEAR:]) and not _NOT_ONLY.search(before))
     ):
-        return "negated"
-    if assertion in ("affirmed", "possible") and _NIL.search(before[-_NEAR:]) and not _NOT_ONLY.search(before):
         return "negated"
     if assertion == "affirmed":
         if section == "indication" and re.search(r"\?(?:[^.;\n]){0,30}$", before):
