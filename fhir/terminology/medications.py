@@ -399,7 +399,7 @@ _ATC_CODE = re.compile(r"[A-Z]\d\d[A-Z]{1,2}(?:\d\d)?")
 def product_of_atc_group(system: str | None, code: str | None) -> Product | None:
     """Return what an ATC code says whose ingredient the tables do not have: a drug of the classes of its group.
 
-    >>> product_of_atc_group(ATC, "J01CA99").ingredients
+    >>> product_of_atc_group("http://www.whocc.no/atc", "J01CA99").ingredients
     (Ingredient(rxcui='atc-J01CA99', name='penicillin (ATC J01CA99)'),)
     """
     atc = (code or "").strip().upper()
