@@ -177,6 +177,7 @@ _SIBLINGS: list[tuple[dict[str, Any], str, str]] = [
     ({"takes": ["sertraline | 150 mg daily"]}, "sertraline | 2000 mg daily", "critical"),
     ({"takes": ["amlodipine 5 mg tablet | 1 tablet daily"]}, "amlodipine 10 mg tablet | 1 tablet daily", ""),
     ({"takes": ["amlodipine 10 mg tablet | 1 tablet daily"]}, "amlodipine 5 mg tablet | 1 tablet daily", "warning"),
+    ({"takes": ["amlodipine 5 mg tablet | 1 tablet daily"]}, "amlodipine 10 mg tablet | 1 tablet daily PRN", "warning"),
     ({"takes": ["ibuprofen 800 mg tablet | 1 tablet TID"]}, "ibuprofen 600 mg tablet | 1 tablet TID", "warning"),
     ({"takes": ["acetaminophen | 1 g PO q6h"]}, "acetaminophen | 1 g IV q6h", "critical"),
     ({"problems": [["E11.9", "diabetes", 300]]}, "Ozempic | 2 mg SC weekly", ""),

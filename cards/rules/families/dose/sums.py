@@ -440,7 +440,9 @@ def _is_raised(drafted: DraftMedication, use: CurrentMedication, daily_mg: float
     Two strengths are told as already active. Where both are often meant, or harm soon, they are added up.
     """
     new, old = drafted.medication, use.medication
-    if use.drafted is not None or (new.route, new.is_slow_release) != (old.route, old.is_slow_release):
+    if use.drafted is not None or drafted.dose.as_needed is not use.dose.as_needed:
+        return False
+    if (new.route, new.is_slow_release) != (old.route, old.is_slow_release):
         return False
     if None in new.strengths:  # "sertraline, 150 mg daily" is raised to 200 mg
         return (new.words, new.strengths) == (old.words, old.strengths)
