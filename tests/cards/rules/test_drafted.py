@@ -189,6 +189,8 @@ _SIBLINGS: list[tuple[dict[str, Any], str, str]] = [
     ({"age": 74}, "prasugrel 10 mg tablet | 1 tablet daily", ""),
     ({"problems": [["C50.919", "breast cancer", 900]]}, "Vagifem 10 mcg | 10 mcg vaginally daily", "warning"),
     ({"problems": [["N95.2", "atrophic vaginitis", 90]]}, "Vagifem 10 mcg | 10 mcg vaginally daily", ""),
+    ({"problems": [["E87.1", "hyponatremia", 2]]}, "Samsca 30 mg tablet | 2 tablets daily", ""),
+    ({"problems": [["E87.1", "hyponatremia", 2]]}, "Samsca 30 mg tablet | 4 tablets daily", "warning"),
     ({"allergies": [["PEG", "anaphylaxis"]]}, "Pfizer COVID-19 vaccine | 0.3 mL IM", "critical"),
     ({"allergies": [["penicillin", "anaphylaxis"]]}, "Comirnaty | 0.3 mL IM", ""),
     ({"age": 60}, "propofol | 90 mcg/kg/min IV continuous for 4 h", ""),
