@@ -1,7 +1,7 @@
 """What the patient would get of a drug, and which maximum dose that goes over.
 
-The daily dose is the sum of the draft and of what is taken beside it. The order that the draft renews, and another
-order of the same product, are replaced by it and do not count.
+The daily dose is the sum of the draft and of what is taken beside it. The order that the draft renews, one whose dose
+it raises, and another order of the same product are replaced by it and do not count.
 """
 
 import math
