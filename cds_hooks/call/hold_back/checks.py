@@ -6,6 +6,7 @@ Findings of medication rules are asked about while a service decides, before a c
 of your own: docs/adding/hold-back-check.md.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -382,15 +383,25 @@ def _choose_at_opening(cards: Sequence[Card], call: CheckedCall) -> list[Card]:
 
 
 def _why_told_by_drug(card: Card, shown: Iterable[Card]) -> WhyNot | None:
-    """Return that the card of a drug beside it tells each of its abnormal results, and is as severe."""
+    """Return that the card of a drug beside it tells each of its abnormal results, and is as severe.
+
+    A result that is only a reason for the other card, as a weak heart for a danger of the rhythm, is not told by it.
+    """
     sources = _sources(card)
+    values = {fact.value for fact in card.own_extension.facts}
     if not card.own_extension.results or not all(source.startswith("Observation/") for source in sources):
         return None
     for other in shown:
-        is_told = other.own_extension.findings and sources <= _sources(other)
+        headlines = " ".join((other.summary, *_BOLD.findall(other.detail or "")))
+        told = {float(number.replace(",", "")) for number in _NUMBER.findall(headlines)}
+        is_told = other.own_extension.findings and sources <= _sources(other) and values <= told
         if is_told and SEVERITY[other.indicator] >= SEVERITY[card.indicator]:
             return WhyNot("abnormal-results", SHOWN_BEFORE, f"{card.summary} Said on the card: {other.summary}")
     return None
+
+
+_NUMBER: Final = re.compile(r"(?<![\d.-])\d[\d,]*(?:\.\d+)?(?![\d.-])")
+_BOLD: Final = re.compile(r"\*\*([^*]+)\*\*")
 
 
 def _sources(card: Card) -> set[str]:
