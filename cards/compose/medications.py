@@ -64,13 +64,14 @@ def fits_finding(offer: OfferedSuggestion, finding: RuleFinding, medication: Med
 def review_card(findings: Iterable[RuleFinding], identity: CardIdentity, *, is_brief: bool = False) -> Card:
     """Return the card of the findings, the worst first; one rule about several drugs is one line.
 
-    It warns at most, but for a dose or a level that kills: what is taken was ordered before. `is_brief`: with the
-    sentence and the suggestions of the worst finding, and no more than the drugs of the others.
+    It warns at most, but for a dose or a level that kills or harm to an unborn child: what is taken was ordered
+    before. `is_brief`: with the sentence and the suggestions of the worst finding, and no more than the drugs of the
+    others.
     """
     lines = sorted(_grouped(findings), key=lambda line: line.rank)
     evidence, worst = lines[0].finding.evidence[0], lines[0].finding.indicator
     grave = [line.finding for line in lines if line.finding.indicator == "critical"]
-    is_deadly = any(finding.asks == "change" or finding.family == "monitoring" for finding in grave)
+    is_deadly = any(finding.asks == "change" or finding.family in ("monitoring", "pregnancy") for finding in grave)
     return identity.card(
         "critical" if is_deadly else "info" if worst == "info" else "warning",
         _summary(lines),

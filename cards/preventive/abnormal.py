@@ -36,6 +36,7 @@ from cards.preventive.chart import (
 )
 from cards.preventive.entries import Done
 from cards.preventive.recommendation import FOLLOW_UP, Recommendation, words_of
+from cards.rules.families.ddi.conditions import order_treats
 from cards.rules.patient.measurements import measurement_fact, newer_bound
 from cards.text import first_few, format_number, plain, unit
 from fhir.mapping.allergies import allergy_to_class
@@ -530,7 +531,10 @@ def _is_treated(row: AbnormalResult, record: PatientRecord, time: FhirTime | Non
     taken = [
         medication.identity
         for medication in active_medications(record)
-        if medication.authored is None or medication.authored.last_day >= first_day
+        if (medication.authored is None or medication.authored.last_day >= first_day)
+        and not (
+            row.needs_anticoagulation and order_treats(medication.identity, medication.dose, medication.order) is False
+        )
     ]
     courses = _courses_since(record, time, first_day) if row.settled_by_course and time is not None else []
     return any(row.is_settled_by(identity) for identity in (*taken, *courses, *_shots_since(record, first_day)))

@@ -173,6 +173,11 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
         has_one = not self.beside_medications or not keys.isdisjoint(self.beside_medications)
         return has_one and keys.isdisjoint(self.not_beside_medications)
 
+    @property
+    def needs_anticoagulation(self) -> bool:
+        """Whether only an anticoagulant settles it: one in a dose that prevents a thrombosis in hospital does not."""
+        return self.settled_by_medications == ("anticoagulant",)
+
     def is_settled_by(self, medication: MedicationIdentity) -> bool:
         """Whether the medication, given as it is, settles the result."""
         words, names = f"{medication.words} {medication.name}", self.settled_by_names

@@ -229,19 +229,23 @@ THIOPURINE_DOSE_REDUCED = flag(
 _HEPARIN, _DALTEPARIN = "5224", "67109"
 _PROPHYLAXIS_MG = {"67108": 60.0, "321208": 2.5}
 _DALTEPARIN_UNITS = 7500.0
+_HEPARIN_UNITS = 22_500.0
+"""Units of heparin under the skin a day that still prevent: 7,500 three times, of very heavy patients."""
 _ARGATROBAN, _BIVALIRUDIN = "15202", "60819"
 _ALWAYS_TREATMENT = CLASS_MEMBERS["vka"] | CLASS_MEMBERS["doac"] | {_ARGATROBAN, _BIVALIRUDIN}
 _INFUSED = re.compile(
-    r"infus|\bdrip\b|continuous|units?\s*/\s*(?:kg\s*/\s*)?h|in (?:dextrose|sodium chloride|d5w|ns)\b", re.I
+    r"infus|\bdrip\b|continuous|units?\s*/\s*(?:(?:kg\s*/\s*)?h|\d{3,4}\s*ml)|in (?:dextrose|sodium chloride|d5w|ns)\b",
+    re.IGNORECASE,
 )
 _KEEPS_OPEN = re.compile(r"flush|\block\b|patency|arterial line", re.IGNORECASE)
+_UNDER_SKIN = re.compile(r"sub-?\s?cut|\bs\.?c\b|\bsub-?q\b", re.IGNORECASE)
 _UNITS = re.compile(r"(?<![\d,.])([\d,.]+)\s*(?:units?|\[?iu\]?|\[?anti-?xa\b.{0,12}units?)", re.IGNORECASE)
 
 
 def is_treatment(medication: MedicationIdentity, dose: DailyDose, words: str) -> Truth:
     """Whether an anticoagulant is given in a treatment dose; None where the dose is not known."""
     answers = [_treats(code, medication, dose, words) for code in medication.rxcuis if code in _ANTICOAGULANTS]
-    return True if True in answers else None if None in answers else False
+    return True if True in answers else None if None in answers or not answers else False
 
 
 _ANTICOAGULANTS = _ALWAYS_TREATMENT | {_HEPARIN, _DALTEPARIN, *_PROPHYLAXIS_MG}
@@ -252,20 +256,21 @@ def _treats(code: str, medication: MedicationIdentity, dose: DailyDose, words: s
         return True
     if code == _HEPARIN:
         order_words = f"{medication.words} {words}"
-        return bool(_INFUSED.search(order_words)) and not _KEEPS_OPEN.search(order_words)
+        is_infused = bool(_INFUSED.search(order_words)) and not _KEEPS_OPEN.search(order_words)
+        return is_infused or _is_over(_HEPARIN_UNITS, medication, dose) is True
     if code == _DALTEPARIN:
-        return _dalteparin(medication, dose)
+        return _is_over(_DALTEPARIN_UNITS, medication, dose)
     daily = dose.daily(code)
     return None if daily is None else daily.high > _PROPHYLAXIS_MG[code]
 
 
-def _dalteparin(medication: MedicationIdentity, dose: DailyDose) -> Truth:
+def _is_over(units_a_day: float, medication: MedicationIdentity, dose: DailyDose) -> Truth:
     if dose.activity is not None and dose.activity.unit == "unit" and dose.activity.per_day is not None:
-        return dose.activity.per_day > _DALTEPARIN_UNITS
+        return dose.activity.per_day > units_a_day
     units = _UNITS.search(medication.words)
     if units is None or dose.times_per_day is None:
         return None
-    return float(units[1].replace(",", "")) * dose.times_per_day > _DALTEPARIN_UNITS
+    return float(units[1].replace(",", "")) * dose.times_per_day > units_a_day
 
 
 def order_treats(medication: MedicationIdentity, dose: DailyDose, order: Order) -> Truth:
@@ -276,6 +281,15 @@ def order_treats(medication: MedicationIdentity, dose: DailyDose, order: Order) 
 def _both_treat(context: RuleContext) -> Truth:
     answers = [order_treats(member.medication, member.dose, member.order) for member in _pair(context)]
     return False if False in answers else None if None in answers else True
+
+
+def _is_injected(member: DraftMedication | CurrentMedication) -> bool:
+    """Whether it is a heparin or fondaparinux that is infused or given under the skin: no flush, lock or bolus."""
+    if _HEPARIN not in member.medication.rxcuis:
+        return not {_DALTEPARIN, *_PROPHYLAXIS_MG}.isdisjoint(member.medication.rxcuis)
+    words = f"{member.medication.words} {member.medication.route} {_instructions(member.order)}"
+    is_under_skin = _UNDER_SKIN.search(words) and not _KEEPS_OPEN.search(words)
+    return bool(is_under_skin) or order_treats(member.medication, member.dose, member.order) is True
 
 
 def _instructions(order: Order) -> str:
@@ -290,6 +304,14 @@ BOTH_TREATMENT_DOSES = flag(
     "both_treatment_doses",
     _both_treat,
     "both in treatment doses",
+    frozenset({"active", "pair_dose"}),
+    needs=MEDICATION_LISTS,
+)
+
+BOTH_INJECTED = flag(
+    "both_injected",
+    lambda context: all(map(_is_injected, _pair(context))),
+    "both heparins or fondaparinux, and neither only keeps a line open",
     frozenset({"active", "pair_dose"}),
     needs=MEDICATION_LISTS,
 )

@@ -7,6 +7,7 @@ from cards.rules.engine.family import Family, Fill, Placeholder, for_drug, writt
 from cards.rules.families.ddi.conditions import (
     ANY_NEW,
     BESIDE_DRAFTED,
+    BOTH_INJECTED,
     BOTH_TREATMENT_DOSES,
     BOTH_UNCHANGED_FOR,
     HIGH_DOSE_NSAID,
@@ -329,6 +330,7 @@ FAMILY = Family(
         NSAID_COUNT,
         HIGH_DOSE_NSAID,
         THIOPURINE_DOSE_REDUCED,
+        BOTH_INJECTED,
         BOTH_TREATMENT_DOSES,
         MAINTENANCE_FLUID,
         ONE_BEGUN_WITHIN,
