@@ -78,7 +78,8 @@ def _decimal(match: re.Match[str]) -> str:
 
 
 _NUMBERS: Spellings = (
-    ((",",), re.compile(r"(?<=[1-9]),(?=\d{3}\b)|(?<=\d0),(?=\d{3}\b)"), ""),
+    ((",",), re.compile(r"(?<=[1-9]),(?=\d{3}(?!\d))|(?<=\d0),(?=\d{3}(?!\d))"), ""),
+    (("squ", "sq ", "m2", "m²"), re.compile(r" ?(?:/|\bper) ?(?:sq(?:uare|\.)? ?met\w+|sq\.? ?m|m[2²])(?!\w)"), "/m2"),
     ((",",), _DECIMAL_COMMA, "."),
     ((".",), _DOTTED, lambda match: "".join(part or "" for part in match.groups()) + " "),
     (("",), _IN_WORDS, lambda match: _WORDS[match.group()]),

@@ -16,8 +16,8 @@ FAR_OVER_PER_AREA = 1.25
 """The same of a cytostatic drug, for each square metre or not."""
 FAR_OVER_LEAD = 5.0
 """The same of a maximum that was read on no label: a ten-fold error of half the maximum, a usual dose, makes it."""
-FAR_OVER_LEAD_PER_KG = 4.0
-"""The same of such a maximum for each kilogram: a child's usual dose lies nearer to half of it, or under it."""
+FAR_OVER_LEAD_PER_KG = 3.0
+"""The same of such a maximum for each kilogram: a child's usual dose lies at a third of it, or nearer."""
 TOLD_LEAD = 3.0
 """An adult's dose over so many times it is told as information: a ten-fold error of a third of it makes it."""
 ROUNDING = 1.05
@@ -79,6 +79,8 @@ class Excess(Struct, frozen=True):
         """Whether it is so far over that it can hardly be meant, whatever the source of the limit."""
         if self.limit.is_alarm or self.limit.is_usual_start:
             return self.is_ten_fold
+        if self.largest_kg is not None and not self.limit.is_lead:
+            return True
         if self.limit.is_lead:
             return self.times >= (FAR_OVER_LEAD_PER_KG if self.limit.per_kg else FAR_OVER_LEAD)
         # What adults are usually given is the most of a day for a child, too: only adults may get up to twice that.

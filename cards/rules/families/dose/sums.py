@@ -22,6 +22,7 @@ from cards.rules.patient.orders import CurrentMedication, DraftMedication, is_be
 from fhir.mapping.medications.administration import PRODUCT_UNITS, Measure, in_a_day
 from fhir.mapping.medications.daily_dose import instructions_of
 from fhir.mapping.medications.identity import MedicationIdentity
+from fhir.mapping.medications.sig_frequency import normalise_sig
 from fhir.mapping.stays import is_inpatient
 from fhir.mapping.weights import largest_plausible_kg
 from fhir.terminology.analytes import ANALYTES
@@ -167,7 +168,7 @@ class DraftDose(OrderedDose):
     def _stated_per_area(self, unit: str) -> list[float]:
         """Return the milligrams or units for each square metre that the order names."""
         dosages = instructions_of(self.context.drafted.order)
-        texts = [dosage.text[:500] for dosage in dosages]
+        texts = [normalise_sig(dosage.text[:500]) for dosage in dosages]
         quantities = [part.doseQuantity for dosage in dosages for part in dosage.doseAndRate]
         texts += [f"{part.value} {part.code or part.unit}" for part in quantities if part is not None]
         return [
