@@ -39,6 +39,10 @@ _ACUTE_DAYS = {
     "infarction_acute": 183,
     **dict.fromkeys(("preeclampsia_eclampsia", "hellp", "gestational_hypertension"), _OF_PREGNANCY_DAYS),
 }
+_INFARCTION_DAYS = 28
+_OLD_INFARCTION = re.compile(
+    r"I25\.?2|412|.*\b(?:old|healed|previous|prior|past|history|h/o|hx|s/p|status post)\b", re.I
+)
 # The diagnosis of a stay says nothing of today once such a state must be over; 90 days are the project's own choice.
 _SOON_OVER_DAYS = 90
 # So does an entry that nobody took off the problem list, after a year; that is the project's own choice, too.
@@ -236,8 +240,26 @@ def _entries_by_group(record: PatientRecord) -> _EntriesByGroup:
             by_group.entries.setdefault(meant.group, []).append((condition, meant.code))
         if not reading.is_understood:
             by_group.unread.setdefault(*words_and_code(condition.code))
+    known = by_group.entries.get("infarction_acute", [])
+    infarctions = by_group.entries.get("myocardial_infarction", [])
+    if new := [entry for entry in infarctions if entry not in known and _is_new_infarction(*entry, record)]:
+        by_group.entries["infarction_acute"] = known + new
     by_group.charted = _SHOWN_OTHERWISE.union(by_group.entries, signs_by_group(record))
     return by_group
+
+
+def _is_new_infarction(condition: Condition, code: str, record: PatientRecord) -> bool:
+    """Whether an infarction that is not called acute began within four weeks, as long as ICD-10-CM calls it acute."""
+    hit = condition_hit("myocardial_infarction", condition, code, record)
+    began = began_by(hit)
+    codes = [coding.code or "" for coding in condition.code.coding] if condition.code is not None else []
+    is_old = any(map(_OLD_INFARCTION.match, (hit.words, *codes)))
+    return (
+        hit.is_onset
+        and began is not None
+        and not is_old
+        and 0 <= began.whole_days(record.as_of_epoch) <= _INFARCTION_DAYS
+    )
 
 
 def words_and_code(concept: CodeableConcept | None) -> tuple[str, str]:
