@@ -50,7 +50,7 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
     form = {"slow": " extended release tablet", "immediate": " tablet"}.get(row["form"], "")
     draft: dict[str, object] = {"drug": row["drug"] + form, "dose": f"{amount:.6f} {UNITS[row['unit']]}", "times": 1}
     if row["route"] == "injected":
-        settings = {"monthly": " monthly", "maintena": " Maintena", "over two days": " for 72 h"}
+        settings = {"monthly": " monthly", "maintena": " Maintena", "over two days": " for 72 h", "pca": " PCA"}
         said = settings.get(row["setting"], "")
         draft["drug"] = f"{row['drug']} {'depot ' if row['form'] == 'slow' else ''}injection{said}"
     if row["route"] in ("intrathecal", "flush", "nasal", "patch"):

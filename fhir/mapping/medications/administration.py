@@ -254,9 +254,10 @@ def _raised(doses: Sequence[DoseAmount], *, is_scale: bool) -> DoseAmount:
 
 def _with_words(step: Administration, text: str, of_dose: str) -> Administration:
     """Return a step with how often and how it is given by its words, where its structure does not say."""
-    sig, is_pushed = read_sig(of_dose), _PUSHED.search(text) is not None
+    sig, is_at_once = read_sig(of_dose), _AT_ONCE.search(text) is not None
     times = sig.times_high if step.times is None else step.times
     words = f"{text} {step.medication.words}".lower()
+    is_pushed = _PUSHED.search(text) is not None or (is_at_once and "pca" in words)  # what a patient asks a pump for
     is_titrated = "titrat" in words and (step.rates or CONTAINER.search(words) or _INTO_VEIN.search(words))
     return replace(
         step,
@@ -265,7 +266,7 @@ def _with_words(step: Administration, text: str, of_dose: str) -> Administration
         times=times,
         single=step.single or sig.single,
         runs_on=_RUNS_ON.search(text) is not None,
-        is_at_once=is_pushed or _AT_ONCE.search(text) is not None,
+        is_at_once=is_pushed or is_at_once,
         is_bag=not is_pushed and bool(is_titrated or DRIP.search(words)),
     )
 
@@ -281,8 +282,9 @@ _RUNS_ON: Final = re.compile(
     r"continuous(?:ly)? (?:iv |intravenous )?(?:infus|drip)|infus\w* continuous(?!\w* monitor)"
     r"|^\W*(?:iv )?continuous(?: iv)?\W*$|dauerinfusion|kontinuierliche infus|(?:in|per)fus\w* (?:en )?continu"
 )
-_PUSHED: Final = re.compile(r"\bbolus|\bpush\b")
-_AT_ONCE: Final = re.compile(r"infiltra|nerve block|nervenblock|\b(?:q|every|alle) ?\d{1,2} ?min")
+_PUSHED: Final = re.compile(r"\bbolus|\bpush\b|\bdemand|\block-?out")
+_AT_ONCE: Final = re.compile(r"infiltra|nerve block|nervenblock|\b(?:q|every|alle) ?\d{1,2} ?min|\bdemand|\block-?out")
+_IN_BAG: Final = re.compile(r" ?(?:in|/|per) ?\d+ ?ml\b")
 _TUBE: Final = re.compile(r" ?(?:tub[ea]|jar|bottle|pump|can\b|pack|flasche)")
 _DOSED: Final = re.compile(r"(?:apply|use|spread)\W*\d|\d ?g\w* ?(?:/|(?:per|a|each|every|daily)\b)")
 """Grams of one application or of a day, wherever they stand."""
@@ -298,7 +300,12 @@ _PUSH_MINUTES: Final = 30.0
 
 
 def _is_pack(amount: SigAmount, text: str, medication: MedicationIdentity) -> bool:
-    """Whether grams of a cream are those of its tube: "60 g tube", or behind how often: "apply twice daily, 60 g"."""
+    """Whether it is what a pump's bag holds ("10 mg in 50 mL, demand 0.2 mg"), or grams of a cream those of its tube.
+
+    These stand before the tube ("60 g tube") or behind how often: "apply twice daily, 60 g".
+    """
+    if _IN_BAG.match(text, amount.end) is not None and _AT_ONCE.search(text) is not None:
+        return True
     if number_of_product(medication, amount, "g") is None:
         return False
     is_dosed = _DOSED.search(text, max(0, amount.start - 8)) is not None

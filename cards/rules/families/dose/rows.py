@@ -154,7 +154,7 @@ class OrderedDose:
             row
             for row in limits
             if (not is_adult or age in row.ages)
-            and (row.population != "one dose" or self._is_given_in_doses)
+            and (row.population != "one dose" or self._is_given_in_doses(row.rxcui))
             and (not row.per_hour or any(_says_an_hour(step, row) for step in self.steps))
             # A nebuliser that runs on ("10 mg/h") is for a severe attack, and no single nebule.
             and (row.route != "nebulised" or row.per_hour or self.per_hour(row) is None)
@@ -208,12 +208,12 @@ class OrderedDose:
         is_in_bag = CONTAINER.search(f"{self.medication.words} {self.text}")
         return not is_in_bag and not is_given_as_drip(rxcui)
 
-    @cached_property
-    def _is_given_in_doses(self) -> bool:
-        """Whether it is one dose, or one every so often, given within an hour: a bag of a drip is not a dose."""
+    def _is_given_in_doses(self, rxcui: str) -> bool:
+        """Whether it is given in doses, each within an hour: no bag, nor a bare mass of what runs as a drip."""
         doses = [step for step in self.steps if step.way == "dose" and (step.hours or 0.0) <= 1.0]
+        is_dose = self.is_often or not is_given_as_drip(rxcui)
         return self.dose.single or any(
-            step.single or step.is_at_once or step.rates or step.hours or (self.is_often and not step.is_bag)
+            step.single or step.is_at_once or step.rates or step.hours or (is_dose and not step.is_bag)
             for step in doses
         )
 

@@ -316,8 +316,7 @@ class DraftDose(OrderedDose):
         context = self.context
         if row.setting == "not inpatient" and is_inpatient(context.session.record):
             return False
-        words = row.setting.removeprefix("not ")
-        if words in WORDS and says(words, self._words_and_rates()) is row.setting.startswith("not "):
+        if not self._has_words_of(row):
             return False
         is_often = is_once_too or (self.is_often and not self.dose.single)
         if row.population in ("continued", "daily") and not is_often:
@@ -331,6 +330,11 @@ class DraftDose(OrderedDose):
         if row.without_condition and context.has_condition(row.without_condition) is not False:
             return False
         return context.has_condition(row.condition) if row.condition else True
+
+    def _has_words_of(self, row: Limit) -> bool:
+        """Whether the order says what the setting of the row names, or does not where that is excluded."""
+        words = row.setting.removeprefix("not ")
+        return words not in WORDS or says(words, self._words_and_rates()) is not row.setting.startswith("not ")
 
     def _is_later_step(self, rxcui: str) -> bool:
         """Whether it says that it begins in a later week than another draft of the drug, with which it is begun."""
@@ -362,7 +366,7 @@ class DraftDose(OrderedDose):
         """Whether the drug has limits for each kilogram, this is a child, and no weight is known that can be used."""
         if self.weight_kg is not None or largest_plausible_kg(self.context.session.record) is None:
             return False
-        return any(row.per_kg for rows in self.of_route.values() for row in rows)
+        return any(row.per_kg and self._has_words_of(row) for rows in self.of_route.values() for row in rows)
 
     @cached_property
     def labelled_from(self) -> Limit | None:
@@ -467,10 +471,14 @@ def body_surface_m2(context: RuleContext) -> float | None:
     return math.sqrt(height.value * weight / 3600.0) if height is not None and weight else None
 
 
+HEAVIEST_ADULT_KG: Final = 200.0
+"""Hardly an adult weighs more: a dose that is over a limit even then asks at least for the weight."""
+
+
 def _largest_kg(context: RuleContext) -> float | None:
-    """Return the largest plausible weight at this age, an adult's too: what is over a limit at it is over it at any."""
+    """Return the largest weight to be expected at this age: what is over a limit at it is over it at any other."""
     if context.age_years is not None and context.age_years >= ADULT_YEARS:
-        return ANALYTES["body_weight"].plausible_high
+        return HEAVIEST_ADULT_KG
     return largest_plausible_kg(context.session.record)
 
 

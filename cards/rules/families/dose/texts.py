@@ -147,7 +147,7 @@ def _note(context: RuleContext) -> str:
     notes += [_OPEN_END] if excess.has_open_end else []
     if excess.largest_kg is not None:
         weight = f"{capitalized(weight_gap(context))}: counted with {format_number(excess.largest_kg)} kg"
-        notes.append(f"{weight}, the largest plausible weight at this age.")
+        notes.append(f"{weight}, which hardly anybody of this age weighs.")
     if excess.largest_m2 is not None:
         surface = f"{format_number(excess.largest_m2, decimals=2)} m2, the largest plausible one"
         ordered = f"{format_dose(excess.amount * excess.largest_m2)} {_UNITS.get(excess.limit.unit, excess.limit.unit)}"
