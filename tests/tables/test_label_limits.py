@@ -74,10 +74,11 @@ def _found(row: dict[str, str], times: float, as_of: datetime) -> list[str]:
         "intravenous": "IV",
         "intravenous push": "IV push",
         "intramuscular": "into the muscle",
+        "subcutaneous": "under the skin",
     }
     if row["population"] == "one dose" or row["route"] in ways:
         way = ways.get(row["route"], "IV")
-        routed = {"route": {"text": row["route"]}} if row["route"] == "intramuscular" else {}
+        routed = {"route": {"text": row["route"]}} if row["route"] in ("intramuscular", "subcutaneous") else {}
         draft["more"] = {"dosageInstruction": [{"text": f"{amount:g} {UNITS[row['unit']]} {way} once", **routed}]}
     patient: dict[str, object] = {"age": age, "labs": labs}
     if row["condition"]:

@@ -60,6 +60,8 @@ class Excess(Struct, frozen=True):
     """The order does not say how often: one dose alone is over what a day or a week may have."""
     has_open_end: bool = False
     """A drip follows a dose, and nobody says how long it runs: the amount is that of a whole day."""
+    lightest_kg: float | None = None
+    """No weight is known of an order by weight: the amount is at least that of so light an adult."""
 
     @property
     def times(self) -> float:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from functools import cached_property
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -13,6 +14,9 @@ from fhir.mapping.medications.administration import CONTAINER, Administration, M
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.terminology.analytes import ANALYTES
 from fhir.terminology.caching import remembered
+
+LIGHTEST_ADULT_KG: Final = 30.0
+"""Hardly an adult weighs less: what is over a limit even then is over it."""
 
 
 def _fits_form(form: str, medication: MedicationIdentity) -> bool | None:
@@ -177,7 +181,20 @@ class OrderedDose:
     def measure(self, row: Limit) -> Measure:
         """Return what measures an amount in the unit of the row, for each kilogram where the row is."""
         is_of_start = row.population == "first order"
-        return Measure(self.medication, row.rxcui, row.unit, row.per_kg, self.weight_kg, is_of_start)
+        weight = self.weight_kg or self.lightest_kg(row)
+        return Measure(self.medication, row.rxcui, row.unit, row.per_kg, weight, is_of_start)
+
+    @cached_property
+    def is_by_weight(self) -> bool:
+        """Whether the order itself says an amount for each kilogram."""
+        amounts = [amount for step in self.steps for amount in (step.dose, *step.rates) if amount is not None]
+        return any(amount.unit.by_weight for amount in amounts)
+
+    def lightest_kg(self, row: Limit) -> float | None:
+        """Return with which weight an adult's "9 mg/kg" is at least counted, where none is known: the row is of mg."""
+        is_adult = (self.context.age_years or 0) >= ADULT_YEARS
+        is_needed = is_adult and not (self.weight_kg or row.per_kg or row.per_area)
+        return LIGHTEST_ADULT_KG if is_needed and self.is_by_weight else None
 
     def has_no_dose(self, rxcui: str) -> bool:
         """Whether nothing is ordered that a limit of one dose could measure: drips, and what runs all day long."""
@@ -212,9 +229,13 @@ class OrderedDose:
         """Whether it is given in doses, each within an hour: no bag, nor a bare mass of what runs as a drip."""
         doses = [step for step in self.steps if step.way == "dose" and (step.hours or 0.0) <= 1.0]
         is_dose = self.is_often or not is_given_as_drip(rxcui)
-        return self.dose.single or any(
-            step.single or step.is_at_once or step.rates or step.hours or (is_dose and not step.is_bag)
-            for step in doses
+        return (
+            self.dose.single
+            or (self.is_often and not self.steps)
+            or any(
+                step.single or step.is_at_once or step.rates or step.hours or (is_dose and not step.is_bag)
+                for step in doses
+            )
         )
 
     def per_hour(self, row: Limit) -> float | None:

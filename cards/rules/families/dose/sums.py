@@ -199,10 +199,11 @@ class DraftDose(OrderedDose):
             () if is_alone or is_least else tuple([use for use, daily_mg in self._beside(row.rxcui) if daily_mg]),
             of_adult,
             is_of_combination,
-            _largest_kg(self.context) if row.per_kg and not self.weight_kg else None,
+            _largest_kg(self.context) if row.per_kg and not (self.weight_kg or self.is_by_weight) else None,
             _largest_m2(self.context) if row.per_area and body_surface_m2(self.context) is None else None,
             (is_one_dose and not is_of_combination) or (not is_alone and self._is_by_score(row.rxcui)),
             has_open_end,
+            self.lightest_kg(row),
         )
 
     def _has_open_end(self, row: Limit) -> bool:
@@ -216,7 +217,7 @@ class DraftDose(OrderedDose):
     def _amount(self, row: Limit) -> tuple[float | None, bool]:
         """Return what the row limits, in its unit, and whether that is all of it."""
         if row.per_hour:
-            return self.per_hour(row), True
+            return self.per_hour(row), self.lightest_kg(row) is None
         if row.population == "first order" and (begun := self._begun_with(row)) is not None:
             return begun, True
         if row.per_dose and self._is_no_dose(row):
@@ -305,7 +306,7 @@ class DraftDose(OrderedDose):
         if any(step.way == "drip" for step in self.steps):
             return in_a_day(self.steps, measure)
         if self.is_often or self.dose.single:
-            return None, False
+            return in_a_day(self.steps, measure) if self.is_by_weight else (None, False)
         given = self.dose.per_dose_of(measure.rxcui) if measure.unit == "mg" and not measure.per_kg else None
         if given is not None:
             return given.high, False

@@ -97,7 +97,7 @@ def amount(context: RuleContext) -> str | None:
     )
     orders = "the other order" if number == 1 else f"{number} other orders"
     is_at_largest = excess.largest_kg is not None or excess.largest_m2 is not None
-    is_part = excess.is_least or excess.is_one_dose or is_at_largest
+    is_part = excess.is_least or excess.is_one_dose or is_at_largest or excess.lightest_kg is not None
     least = "at least " if is_part and not amount_text.startswith("over") else ""
     return f"{least}{_with_unit(amount_text, limit, context)}{f' with {orders}' if number else ''}"
 
@@ -145,9 +145,9 @@ def _note(context: RuleContext) -> str:
     )
     notes += [_LEAST] if excess.is_least else [_ONE_DOSE] if excess.is_one_dose else []
     notes += [_OPEN_END] if excess.has_open_end else []
-    if excess.largest_kg is not None:
-        weight = f"{capitalized(weight_gap(context))}: counted with {format_number(excess.largest_kg)} kg"
-        notes.append(f"{weight}, which hardly anybody of this age weighs.")
+    if counted := excess.largest_kg or excess.lightest_kg:
+        weight = f"{capitalized(weight_gap(context))}: counted with {format_number(counted)} kg"
+        notes.append(f"{weight}, {'less' if excess.lightest_kg else 'more'} than nearly everybody of this age weighs.")
     if excess.largest_m2 is not None:
         surface = f"{format_number(excess.largest_m2, decimals=2)} m2, the largest plausible one"
         ordered = f"{format_dose(excess.amount * excess.largest_m2)} {_UNITS.get(excess.limit.unit, excess.limit.unit)}"
