@@ -394,12 +394,15 @@ class CardText(Struct, frozen=True, kw_only=True):
     there. Without them both results stand before the summary."""
     other_results: tuple[CardExtension, ...] = ()
     """The results of other equations that the card names."""
+    indicator: Indicator = "info"
     seen: str = "had it"
     """A model's outcome in a word or two, as in "57 in 100 died"."""
     alike: str = "people with results like these"
 
 
 def talk_card(text: CardText, detail: str, source: Source, extension: CardExtension, identity: CardIdentity) -> Card:
-    """Return the card of a talk, a test or a referral: an information (responsible-ai.md 4.2)."""
+    """Return the card of a talk, a test or a referral: information, unless a measured value warns by itself."""
     offers = [replace(offer, is_recommended=place == 0) for place, offer in enumerate(text.offers)]
-    return identity.card("info", text.summary, detail, source, extension, suggestions=offers, reasons=REASONS_OF_A_TALK)
+    return identity.card(
+        text.indicator, text.summary, detail, source, extension, suggestions=offers, reasons=REASONS_OF_A_TALK
+    )

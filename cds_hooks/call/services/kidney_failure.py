@@ -53,6 +53,8 @@ _text = partial(
     CardText, topic=TOPICS["kidneys"], closing="Symptoms, high potassium or little urine: see the patient now."
 )
 _TREND_VALUES = 4
+_SEVERE_MG_DL, _SEVERE_TIMES = 4.0, 3.0
+"""Stage 3 of an acute kidney injury (KDIGO 2012, table 2)."""
 
 
 def _seen_since_rise(record: PatientRecord) -> str | None:
@@ -107,6 +109,7 @@ def _of_rise(call: ServiceInput, rise: AcuteRise) -> CardText:
     newest, baseline = rise.newest, rise.baseline
     values = call.record.measurements("creatinine")[:_TREND_VALUES]
     trend = ", ".join(f"{format_number(value.value)} ({value.time.date})" for value in reversed(values))
+    is_severe = newest.value >= min(_SEVERE_MG_DL, _SEVERE_TIMES * baseline.value)
     change = f"{format_number(newest.value)} mg/dL ({newest.time.date}), {format_number(baseline.value)} before"
     return _text(
         about="acute_rise",
@@ -117,6 +120,7 @@ def _of_rise(call: ServiceInput, rise: AcuteRise) -> CardText:
             f"{_known(call.record)}"
         ).rstrip(),
         guideline=_KDIGO_2012,
+        indicator="warning" if is_severe else "info",
         facts=(measurement_fact(newest),),
         offers=repeat(call, "creatinine"),
     )
@@ -148,6 +152,7 @@ def _of_failure(call: ServiceInput, kidney: KidneyEstimate) -> CardText:
         summary=f"Kidney disease with {value} ({time.date}): {advice}.",
         opening=" ".join(filter(None, sentences)),
         guideline=KDIGO_2024,
+        indicator="info" if known else "warning",
         facts=(Fact("egfr", value=kidney.value, unit=kidney.unit, effective=time.text, source=kidney.sources[0]),),
         offers=(*first, referral(call, f"{value.replace('²', '2')} ({time.date})")),
     )
