@@ -334,6 +334,12 @@ def _are_sequential(dosages: Sequence[Dosage]) -> bool:
     return not is_of_one_day or len(set(moments)) < len(moments)
 
 
+def moments_of_day(order: Order) -> frozenset[str]:
+    """Return the moments of the day at which an order is given, such as morning; none where it names anything else."""
+    moments = [_moments(dosage)[0] for dosage in instructions_of(order)]
+    return frozenset().union(*moments) if all(moments) else frozenset()
+
+
 def _moments(dosage: Dosage) -> tuple[frozenset[str], object]:
     """Return the moments of the day at which it is given, none where it says anything else, and how long it goes on."""
     repeat = dosage.timing.repeat if dosage.timing is not None else None

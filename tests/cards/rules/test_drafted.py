@@ -144,6 +144,7 @@ _PREGNANT = {"sex": "female", "age": 30, "conditions": ["pregnancy"]}
 _KIDNEY = {"age": 60, "labs": [["creatinine", 4.5, 2], ["body_weight", 60, 2]]}
 _PLATIN = {"age": 60, "labs": [["creatinine", 2.5, 2], ["body_weight", 60, 2]]}
 # Each is told or quiet by a word or an amount; its neighbor is the other way round.
+_QUETIAPINE = {"takes": ["quetiapine 400 mg | 1 tablet in the morning"]}
 _FIBRILLATION = {"age": 45, "sex": "female", "problems": [["I48.91", "atrial fibrillation", 90]]}
 _SIBLINGS: list[tuple[dict[str, Any], str, str]] = [
     (_KETOROLAC, "ibuprofen 600 mg tablet | 1 tablet q6h after the last dose of ketorolac", "warning"),
@@ -156,6 +157,8 @@ _SIBLINGS: list[tuple[dict[str, Any], str, str]] = [
     (_KIDNEY, "lacosamide 200 mg tablet | 1 tablet BID", "warning"),
     (_PLATIN, "carboplatin | 200 mg/m2 IV once", ""),
     (_PLATIN, "carboplatin | 1,000 mg/m2 IV once", "warning"),
+    (_QUETIAPINE, "quetiapine 600 mg | 1 tablet in the morning", ""),
+    (_QUETIAPINE, "quetiapine 600 mg | 1 tablet at bedtime", "warning"),
     (_FIBRILLATION, "norgestimate-ethinyl estradiol | 1 tablet daily", "critical"),
     (_FIBRILLATION, "norethindrone 0.35 mg tablet | 1 tablet daily", ""),
     ({}, "fentanyl 50 mcg/mL injection | 100 mcg IV once", ""),

@@ -20,7 +20,7 @@ from cards.rules.patient.alternatives import are_taken_by_turns
 from cards.rules.patient.context import RuleContext
 from cards.rules.patient.orders import CurrentMedication, DraftMedication, is_beside, is_other_name
 from fhir.mapping.medications.administration import PRODUCT_UNITS, Measure, in_a_day
-from fhir.mapping.medications.daily_dose import instructions_of
+from fhir.mapping.medications.daily_dose import instructions_of, moments_of_day
 from fhir.mapping.medications.identity import MedicationIdentity
 from fhir.mapping.medications.sig_frequency import normalise_sig
 from fhir.mapping.stays import is_inpatient
@@ -437,7 +437,8 @@ def _is_replaced(drafted: MedicationIdentity, current: MedicationIdentity) -> bo
 _ADDED: Final = frozenset(
     {"opioid", "opioid_partial_agonist", "anticoagulant", "doac", "heparin", "vka", "nsaid", "insulin"}
 )
-_ADDED_DRUGS: Final = frozenset({"161", "3407", "6448", "6851"})  # acetaminophen, digoxin, lithium, methotrexate
+# Acetaminophen, digoxin, lithium, methotrexate; levothyroxine and prednisone are taken in two strengths.
+_ADDED_DRUGS: Final = frozenset({"161", "3407", "6448", "6851", "10582", "8640"})
 
 
 def _is_raised(drafted: DraftMedication, use: CurrentMedication, daily_mg: float | None, rxcui: str) -> bool:
@@ -449,6 +450,9 @@ def _is_raised(drafted: DraftMedication, use: CurrentMedication, daily_mg: float
     if use.drafted is not None or drafted.dose.as_needed is not use.dose.as_needed:
         return False
     if (new.route, new.is_slow_release) != (old.route, old.is_slow_release):
+        return False
+    moments, moments_before = moments_of_day(drafted.order), moments_of_day(use.order)
+    if moments and moments_before and moments.isdisjoint(moments_before):  # 400 mg in the morning, 600 mg at bedtime
         return False
     if None in new.strengths:  # "sertraline, 150 mg daily" is raised to 200 mg
         return (new.words, new.strengths) == (old.words, old.strengths)
