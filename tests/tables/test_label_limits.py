@@ -189,7 +189,7 @@ def test_every_quote_is_short_and_holds_the_number_and_says_where_it_was_read() 
         amount = float(next(value for name, value in row.items() if name.startswith("max_") and value))
         if len(row["quote"].replace("…", "").split()) > MOST_WORDS:
             faults.append(f"{row['drug']}: the quote has more than {MOST_WORDS} words: {row['quote']}")
-        if not _holds(row["quote"], amount):
+        if not _holds(row["quote"].replace(" million", "000000"), amount):
             faults.append(f"{row['drug']}: the quote does not hold {amount:g}: {row['quote']}")
         if not (row["set_id"] or row["page"]):
             faults.append(f"{row['drug']}: neither a set id nor the page of a copy: {row['quote']}")

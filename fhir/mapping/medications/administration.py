@@ -282,8 +282,11 @@ _RUNS_ON: Final = re.compile(
     r"continuous(?:ly)? (?:iv |intravenous )?(?:infus|drip)|infus\w* continuous(?!\w* monitor)"
     r"|^\W*(?:iv )?continuous(?: iv)?\W*$|dauerinfusion|kontinuierliche infus|(?:in|per)fus\w* (?:en )?continu"
 )
-_PUSHED: Final = re.compile(r"\bbolus|\bpush\b|\bdemand|\block-?out")
-_AT_ONCE: Final = re.compile(r"infiltra|nerve block|nervenblock|\b(?:q|every|alle) ?\d{1,2} ?min|\bdemand|\block-?out")
+_ON_DEMAND: Final = re.compile(r"\bdemand|\block-?out")
+_PUSHED: Final = re.compile(rf"\bbolus|\bpush\b|{_ON_DEMAND.pattern}")
+_AT_ONCE: Final = re.compile(
+    rf"infiltra|nerve block|nervenblock|\bload|\b(?:q|every|alle) ?\d{{1,2}} ?min|{_ON_DEMAND.pattern}"
+)
 _IN_BAG: Final = re.compile(r" ?(?:in|/|per) ?\d+ ?ml\b")
 _TUBE: Final = re.compile(r" ?(?:tub[ea]|jar|bottle|pump|can\b|pack|flasche)")
 _DOSED: Final = re.compile(r"(?:apply|use|spread)\W*\d|\d ?g\w* ?(?:/|(?:per|a|each|every|daily)\b)")
@@ -304,7 +307,7 @@ def _is_pack(amount: SigAmount, text: str, medication: MedicationIdentity) -> bo
 
     These stand before the tube ("60 g tube") or behind how often: "apply twice daily, 60 g".
     """
-    if _IN_BAG.match(text, amount.end) is not None and _AT_ONCE.search(text) is not None:
+    if _IN_BAG.match(text, amount.end) is not None and _ON_DEMAND.search(text) is not None:
         return True
     if number_of_product(medication, amount, "g") is None:
         return False

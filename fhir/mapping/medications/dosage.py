@@ -526,6 +526,10 @@ def least_milligrams(identity: MedicationIdentity, amount: DoseAmount) -> tuple[
     return tuple(Milligrams(rxcui, mass, mass) for rxcui, mass in masses)
 
 
+_LEAST_INSULIN = 100.0
+"""Units in a milliliter of the weakest insulin: who orders milliliters without a strength gives at least so many."""
+
+
 def activity(identity: MedicationIdentity, amount: DoseAmount) -> tuple[str, float] | None:
     """Return unit and number of an amount without mass: "5,000 units", a tablet of 20 mEq, 3 patches; else None."""
     unit = amount.unit
@@ -541,6 +545,8 @@ def activity(identity: MedicationIdentity, amount: DoseAmount) -> tuple[str, flo
         if len(identity.ingredients) == 1 or ingredient.rxcui not in CARRIERS
     ]
     strength = strengths[0] if len(strengths) == 1 else None
+    if strength is None and unit.kind == "mL" and "insulin" in identity.classes:
+        return "unit", _LEAST_INSULIN * amount.high * unit.factor
     if strength is None or strength.unit in ("mg", "%"):
         return None
     if strength.per == "unit" and unit.kind == "mL" and identity.millilitres:
