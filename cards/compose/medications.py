@@ -61,17 +61,22 @@ def fits_finding(offer: OfferedSuggestion, finding: RuleFinding, medication: Med
     return finding.is_certain and may_be_stopped(medication) and finding.asks != "change"
 
 
-def review_card(findings: Iterable[RuleFinding], identity: CardIdentity, *, is_brief: bool = False) -> Card:
+def review_card(
+    findings: Iterable[RuleFinding], identity: CardIdentity, *, since: str = "9999", is_brief: bool = False
+) -> Card:
     """Return the card of the findings, the worst first; one rule about several drugs is one line.
 
-    It warns at most, but for a dose or a level that kills or harm to an unborn child: what is taken was ordered
-    before. `is_brief`: with the sentence and the suggestions of the worst finding, and no more than the drugs of the
-    others.
+    It warns at most, because what is taken was ordered before, but for a dose or a level that kills, for harm to an
+    unborn child, and for a danger that came after the order, `since` this day or later. `is_brief`: with the sentence
+    and the suggestions of the worst finding, and no more than the drugs of the others.
     """
     lines = sorted(_grouped(findings), key=lambda line: line.rank)
     evidence, worst = lines[0].finding.evidence[0], lines[0].finding.indicator
     grave = [line.finding for line in lines if line.finding.indicator == "critical"]
-    is_deadly = any(finding.asks == "change" or finding.family in ("monitoring", "pregnancy") for finding in grave)
+    is_deadly = any(
+        finding.asks == "change" or finding.family in ("monitoring", "pregnancy") or _came_later(finding, since)
+        for finding in grave
+    )
     return identity.card(
         "critical" if is_deadly else "info" if worst == "info" else "warning",
         _summary(lines),
@@ -80,6 +85,16 @@ def review_card(findings: Iterable[RuleFinding], identity: CardIdentity, *, is_b
         _extension([line.finding for line in lines], lines, MEDICATION_REVIEW),
         suggestions=_offers(lines[:1] if is_brief else lines),
     )
+
+
+def _came_later(finding: RuleFinding, since: str) -> bool:
+    """Whether a problem or result of it is of this day or later, and of a day after the one of the order."""
+    ordered, *others = finding.facts
+    days = [
+        fact.effective[:10] for fact in others if fact.effective and not (fact.source or "").startswith("Medication")
+    ]
+    newest = max(days, default="")
+    return ordered.effective is not None and newest > ordered.effective[:10] and newest >= since
 
 
 def _grouped(findings: Iterable[RuleFinding]) -> Iterator[_Line]:

@@ -6,6 +6,7 @@ goes home by `discharge-medications`.
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import cache, partial
 from itertools import islice
 from typing import Final
@@ -37,6 +38,8 @@ from fhir.terminology.package_tables import package_rows
 SUBJECT: Final = MEDICATION_REVIEW
 FROM_YEARS: Final = 65
 """STOPP is about people of this age and over."""
+_NEW_DAYS: Final = 14
+"""A danger that began after the order is new for so many days; the project's own choice."""
 _OWN: Final = frozenset({"review", "disease"})
 _OF_ORDERS_ONLY: Final = frozenset({"orders", "genes", "vaccines"})
 """Families about studies, about genes (a service of their own) and about vaccines: not asked of what is taken."""
@@ -108,7 +111,8 @@ def find(call: ServiceInput) -> Advice:
         )
         advice.silences.append(kept_for_worklist(call, SUBJECT))
     if shown:
-        card = partial(review_card, shown, call.card_identity())
+        since = (record.as_of - timedelta(days=_NEW_DAYS)).date().isoformat()
+        card = partial(review_card, shown, call.card_identity(), since=since)
         advice.add(card(), shorten=partial(card, is_brief=True) if len(shown) > 1 else None)
     return advice
 

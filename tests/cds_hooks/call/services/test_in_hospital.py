@@ -164,10 +164,11 @@ def test_an_ordinary_stay_is_quiet_and_says_why(tmp_path: Path) -> None:
 def test_the_drugs_card_alone_tells_a_result_that_it_is_about(tmp_path: Path) -> None:
     """A card of lower severity does not silence the result, nor one that tells only one of two results.
 
-    Nor does one of which the result is no more than a reason: a weak heart, of two drugs that lengthen QT.
+    A drug's card is as severe as a result that came after the order; one of the same day its prescriber knew. Nor does
+    one of which the result is no more than a reason: a weak heart, of two drugs that lengthen QT.
     """
     inr, potassium = lab(INR, 8.1), lab(POTASSIUM, 6.8)
-    drugs = drug("warfarin 5 mg daily"), drug("spironolactone 50 mg daily")
+    drugs = drug("warfarin 5 mg daily"), drug("spironolactone 50 mg daily", when=TODAY)
     of_qt = result("10230-1", 30, "%", TODAY), drug("ondansetron 8 mg twice daily"), drug("ciprofloxacin 500 mg daily")
     charts = [[inr, drugs[0]], [inr], [potassium, drugs[1]], [inr, potassium, drugs[0]], [*of_qt]]
     given = answers(tmp_path, "chart-opening", [[patient(67, "female"), *chart] for chart in charts], services=None)
