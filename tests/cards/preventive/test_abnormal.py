@@ -191,6 +191,7 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((number("2823-3", 2.9, "mmol/L", "2026-11-20"),), None, "potassium-low-moderate"),
     ((number("17861-6", 6.9, "mg/dL", "2026-11-20"), number("1751-7", 4, "g/dL", "2026-11-20")), None, "calcium-low"),
     ((number("17861-6", 6.2, "mg/dL", "2026-11-20"),), None, "calcium-critical"),
+    ((number("3016-3", 8, "m[IU]/L", "2026-11-01"), problem("Z34.90")), None, "tsh-high-pregnancy"),
     ((number("6690-2", 1.5, "10*3/uL", "2026-11-20"),), None, "leukocytes-very-low"),
     ((number("6690-2", 55, "10*3/uL", "2026-11-20"),), None, "leukocytes-high"),
     ((number("777-3", 1200, "10*3/uL", "2026-11-20"),), None, "platelets-high"),
