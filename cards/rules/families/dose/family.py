@@ -86,8 +86,7 @@ def tenth(context: RuleContext) -> OrderChange | None:
     if excess is None or single_mg is None or times not in _OFTEN or excess.beside:
         return None
     is_guess = excess.of_adult or excess.limit.population == "first order"
-    is_so_far = excess.times >= _FAR_ENOUGH and excess.amount <= TEN_FOLD * excess.limit.most
-    if is_guess or excess.limit.unit != "mg" or not is_so_far:
+    if is_guess or excess.limit.unit != "mg" or not _FAR_ENOUGH <= excess.times <= TEN_FOLD:
         return None
     dose, unit = single_mg / 10.0, _unit_mg(context)
     is_whole = unit is None or math.isclose(dose / unit, round(dose / unit))
