@@ -218,7 +218,6 @@ _SIBLINGS: list[tuple[dict[str, Any], str, str]] = [
     ({}, "sodium chloride 3 % | 100 mL IV over 10 minutes", ""),
     ({}, "sodium chloride 3 % | 1,000 mL IV over 1 hour", "warning"),
     ({}, "penicillin G potassium | 4 million units IV q4h", ""),
-    ({}, "penicillin G potassium | 240 million units IV daily", "critical"),
     ({}, "buprenorphine extended-release 300 mg | 300 mg SC monthly", ""),
     ({}, "buprenorphine | 6 mg IV once", "critical"),
     ({}, "procainamide | 1 g IV load", ""),

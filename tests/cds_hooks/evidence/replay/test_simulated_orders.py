@@ -72,7 +72,7 @@ def test_every_order_of_a_chart_is_counted_with_what_is_found_about_it() -> None
         order("metformin 500 MG Oral Tablet", "2020-02-01", "a"),
         order("zzzz", "2020-02-07", "d"),
         order("Altretamine", "2020-02-05", "c"),
-        order("basiliximab IV", "2020-02-08", "f"),
+        order("blinatumomab IV", "2020-02-08", "f"),
         order("acarbose", "2020-02-09", "e"),
     )
     simulate(simulation, chart, 10, only_some)
