@@ -8,7 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from cards.rules.families.dose.excess import TEN_FOLD, TEN_FOLD_NARROW
-from cards.rules.families.dose.knowledge import ADULT_YEARS, DRIPS, LIMITS, Limit, says
+from cards.rules.families.dose.knowledge import ADULT_YEARS, DRIPS, LIMITS, WORDS, Limit, says
 from cards.rules.patient.context import RuleContext
 from fhir.mapping.medications.administration import CONTAINER, Administration, Measure, administrations
 from fhir.mapping.medications.identity import MedicationIdentity
@@ -301,11 +301,16 @@ def limits_of(medication: MedicationIdentity) -> int:
 
 
 def ages_of_limits(medication: MedicationIdentity) -> tuple[range, ...]:
-    """Return the ages of these limits but those of an order that is given once, because most orders are not."""
+    """Return the ages of these limits but those of an order that is given once, because most orders are not.
+
+    Nor those of a product by words that this one does not have, such as viscous lidocaine.
+    """
+    words = f"{medication.dose_form} {medication.words}"
     rows = (row for rxcui in medication.rxcuis for row in limits_of_route(rxcui, medication))
     return tuple(
         row.ages
         for row in rows
         if not (row.population == "one dose" or row.condition or row.per_hour)
         and _fits_form(row.form, medication) is not False
+        and not (row.setting in WORDS and not says(row.setting, words))
     )
