@@ -61,9 +61,7 @@ def fits_finding(offer: OfferedSuggestion, finding: RuleFinding, medication: Med
     return finding.is_certain and may_be_stopped(medication) and finding.asks != "change"
 
 
-def review_card(
-    findings: Iterable[RuleFinding], identity: CardIdentity, *, since: str = "9999", is_brief: bool = False
-) -> Card:
+def review_card(findings: Iterable[RuleFinding], identity: CardIdentity, *, since: str, is_brief: bool = False) -> Card:
     """Return the card of the findings, the worst first; one rule about several drugs is one line.
 
     It warns at most, because what is taken was ordered before, but for a dose or a level that kills, for harm to an

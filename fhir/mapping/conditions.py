@@ -40,9 +40,7 @@ _ACUTE_DAYS = {
     **dict.fromkeys(("preeclampsia_eclampsia", "hellp", "gestational_hypertension"), _OF_PREGNANCY_DAYS),
 }
 _INFARCTION_DAYS = 28
-_OLD_INFARCTION = re.compile(
-    r"I25\.?2|412|.*\b(?:old|healed|previous|prior|past|history|h/o|hx|s/p|status post)\b", re.I
-)
+_OLD_INFARCTION = re.compile(r"I25\.?2|412|.*\b(?:old|healed|previous|prior)\b", re.IGNORECASE)
 # The diagnosis of a stay says nothing of today once such a state must be over; 90 days are the project's own choice.
 _SOON_OVER_DAYS = 90
 # So does an entry that nobody took off the problem list, after a year; that is the project's own choice, too.
@@ -253,7 +251,7 @@ def _is_new_infarction(condition: Condition, code: str, record: PatientRecord) -
     hit = condition_hit("myocardial_infarction", condition, code, record)
     began = began_by(hit)
     codes = [coding.code or "" for coding in condition.code.coding] if condition.code is not None else []
-    is_old = any(map(_OLD_INFARCTION.match, (hit.words, *codes)))
+    is_old = _is_history_in_words(condition, hit.key) or any(map(_OLD_INFARCTION.match, (hit.words, *codes)))
     return (
         hit.is_onset
         and began is not None

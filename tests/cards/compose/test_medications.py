@@ -40,7 +40,7 @@ def lines_of(card: Card) -> list[str]:
 
 
 def test_one_finding_about_one_drug_is_the_headline() -> None:
-    card = review_card([reviewed("digoxin")], IDENTITY)
+    card = review_card([reviewed("digoxin")], IDENTITY, since="2026-11-06")
     assert card.summary == "digoxin speaks."
     assert lines_of(card) == ["- Detail of digoxin."]
     assert (card.indicator, card.source.label, card.source.url) == ("warning", "Guide 2026", "https://example.org/g")
@@ -52,7 +52,7 @@ def test_a_pair_is_told_once_by_the_drug_that_names_most_partners() -> None:
     partner: Any = object()
     one_partner = finding("pair", summary="One partner.", partners=(partner,))
     two_partners = finding("pair", summary="Two partners.", partners=(partner, partner))
-    card = review_card([reviewed("a", one_partner), reviewed("b", two_partners)], IDENTITY)
+    card = review_card([reviewed("a", one_partner), reviewed("b", two_partners)], IDENTITY, since="2026-11-06")
     assert card.summary == "Two partners."
     assert lines_of(card) == ["- Detail of pair."]
 
@@ -70,7 +70,7 @@ def test_an_order_is_changed_once_and_no_more_than_four_suggestions_are_made() -
     second = reviewed(
         "b", None, suggestion("Stop it", "2"), suggestion("Hold it", "2"), suggestion("Test 2", "1", "create")
     )
-    card = review_card([first, second, reviewed("c", None, suggestion("Stop c", "3"))], IDENTITY)
+    card = review_card([first, second, reviewed("c", None, suggestion("Stop c", "3"))], IDENTITY, since="2026-11-06")
     labels = ["Stop it", "Test", "Hold it", "Test 2"]
     assert [(offer.label, offer.uuid, offer.is_recommended) for offer in card.suggestions] == [
         (label, f"suggestion-{number}", False) for number, label in enumerate(labels, start=1)
@@ -82,8 +82,11 @@ def test_of_a_drug_the_worst_finding_alone_changes_the_order() -> None:
     """A lower dose beside "the level is toxic: hold it" would be the wrong button."""
     lower = reviewed("a", finding("dose"), suggestion("Halve it", "1"), suggestion("Test", "1", "create"))
     held = reviewed("a", finding("level", indicator="critical"))
-    assert [offer.label for offer in review_card([lower, held], IDENTITY).suggestions] == ["Test"]
-    assert [offer.label for offer in review_card([lower], IDENTITY).suggestions] == ["Halve it", "Test"]
+    assert [offer.label for offer in review_card([lower, held], IDENTITY, since="2026-11-06").suggestions] == ["Test"]
+    assert [offer.label for offer in review_card([lower], IDENTITY, since="2026-11-06").suggestions] == [
+        "Halve it",
+        "Test",
+    ]
 
 
 # Suggestions that fit

@@ -143,9 +143,9 @@ _KETOROLAC = {"takes": ["ketorolac 30 mg/mL | 30 mg IV q6h"]}
 _PREGNANT = {"sex": "female", "age": 30, "conditions": ["pregnancy"]}
 _KIDNEY = {"age": 60, "labs": [["creatinine", 4.5, 2], ["body_weight", 60, 2]]}
 _PLATIN = {"age": 60, "labs": [["creatinine", 2.5, 2], ["body_weight", 60, 2]]}
-# Each is told or quiet by a word or an amount; its neighbor is the other way round.
 _QUETIAPINE = {"takes": ["quetiapine 400 mg | 1 tablet in the morning"]}
 _FIBRILLATION = {"age": 45, "sex": "female", "problems": [["I48.91", "atrial fibrillation", 90]]}
+# Each is told or quiet by a word or an amount; its neighbor is the other way round.
 _SIBLINGS: list[tuple[dict[str, Any], str, str]] = [
     (_KETOROLAC, "ibuprofen 600 mg tablet | 1 tablet q6h after the last dose of ketorolac", "warning"),
     (_KETOROLAC, "ibuprofen 600 mg tablet | 1 tablet q6h now, continue once ketorolac is stopped", "critical"),
@@ -172,7 +172,6 @@ _SIBLINGS: list[tuple[dict[str, Any], str, str]] = [
     ({}, "morphine PCA 30 mg/30 mL | demand 1 mg, lockout 6 minutes, 4 h limit 30 mg", ""),
     ({}, "morphine PCA | 10 mg demand dose, lockout 6 min", "warning"),
     ({}, "hydromorphone PCA 10 mg/50 mL | 10 mg in 50 mL, demand 0.2 mg q10min", ""),
-    ({}, "hydromorphone PCA | 20 mg IV q10min", "critical"),
     ({}, "potassium chloride IVPB | 40 mEq IV once", ""),
     ({}, "potassium chloride IVPB | 100 mEq IV over 10 hours", ""),
     ({}, "potassium chloride IVPB | 100 mEq IV once", "warning"),
