@@ -108,7 +108,7 @@ _BACK_AGAIN: Final = re.compile(
 )
 _NO_ALLERGY: Final = re.compile(r"nkd?a", re.IGNORECASE)
 # "No beta blocker as she had asthma": what is denied ends where the reason begins
-_BECAUSE: Final = re.compile(r"\w (?:as (?:she|he|they|pt)|because|since|given|in view of)\b", re.I)
+_BECAUSE: Final = re.compile(r"\w (?:as (?:she|he|they|pt|\?)|because|since|given|in view of)\b", re.I)
 _NO: Final = re.compile(r"\b(?:no|not|never|nil) \w", re.I)
 # "Bowels not open 4 days, constipation": a function that fails is a complaint, and denies nothing of the next one
 _FAILS: Final = re.compile(
@@ -118,7 +118,8 @@ _FAILS: Final = re.compile(
 )
 _WHO_HAS: Final = re.compile(
     r"\b(?:mum|mom|mother|dad|father|brother|sister|son|daughter|aunt|uncle|cousin|parents?|siblings?|wife|husband)"
-    r",? (?:who|that) (?:also |now |has |had |is |was |suffers |died )[^.;,\n]*$",
+    r"(?:,? (?:who|that)|,(?! (?:who|that|and|but)\b) [^.;,:\n]{1,40},)"
+    r" (?:also |now |has |had |is |was |suffers |died )[^.;,\n]*$",
     re.IGNORECASE,
 )
 _IN_BRACKETS: Final = re.compile(r"\([^()]*\)")
@@ -126,7 +127,10 @@ _IN_BRACKETS: Final = re.compile(r"\([^()]*\)")
 _KNOWN: Final = re.compile(r"(?<!\?)(?<!possible )\b(?:hx|h/o|history|known)(?: of)? $", re.IGNORECASE)
 _GIVEN: Final = re.compile(r"(?<!not )\bgiven (?:his|her|their|known) (?:[a-z]+ )?$", re.IGNORECASE)
 # "Metformin was not started for diabetes", "no cause found for anemia": what is denied is a treatment or the cause
-_LINK: Final = re.compile(r"\b(for|of|behind) ", re.IGNORECASE)
+_LINK: Final = re.compile(
+    r"\b(for|(?<!because )(?<!account )of|behind|due to|d/t|2/2|secondary to|owing to|because of|on account of) ",
+    re.IGNORECASE,
+)
 _BEHIND_LINK: Final = re.compile(
     r"(?:(?:his|her|their|known|the|this) ){0,2}(?:(?!(?:no|not|nor|denies|without|but|has|had|is|was)\b)"
     r"[a-z0-9' -]{2,40}(?:, ?(?:and |or )?| and | or |/)){0,4}(?:[a-z-]+ ){0,2}",
@@ -137,7 +141,7 @@ _TREATMENT: Final = re.compile(
     r"\b(?:drugs?|medications?|medicines?|meds|pills|tablets|treatments?|therap\w+|insulin|inhalers?|statins?|abx"
     r"|antibiotics?|steroids?|injections?|infusions?|chemo\w*|radio\w+|radiation|surger\w+|operations?|repair"
     r"|replacement|ablation|dialysis|transfusions?|anticoagula\w+|diuretics?|oxygen|referrals?|follow-?up"
-    r"|(?:start|resum|refer|admit|treat|operat|prescrib|taken|taking|given|offer|continu|increas|add|initiat|commenc"
+    r"|inhibitors?|blockers?|nsaids?|opioids?|(?:start|resum|refer|admit|treat|operat|prescrib|taken|taking|given|offer|continu|increas|add|initiat|commenc"
     r"|transfus|hospitali[sz])\w*)\b",
     re.IGNORECASE,
 )
@@ -169,7 +173,8 @@ _EXCLUDED_LATER: Final = re.compile(
     r"^(?:[:,] (?=this|it|which)|(?:(?!\b(?:and|or|confirmed)\b)[^.;:,\n]){0,30}\b)"
     r"(?:but\b[^.;:,\n]{0,40}(?<!not )\b(?:excluded|ruled out"
     r"|disproved) (?:this|it|that)(?=[,)]|$| (?:on|by|in|with|later)\b)|(?:this|it|which) (?:was|has been|is) (?:then "
-    r"|later |since )?(?:excluded|ruled out)\b)",
+    r"|later |since )?(?:excluded|ruled out)\b)|^,? (?:(?:but|although|though) )?(?:this|that|it|which) (?:is|was)"
+    r" (?:in fact )?(?:incorrect|wrong|untrue|mistaken|a mistake|an error|not (?:true|correct|right|the case))\b",
     re.IGNORECASE,
 )
 # "Worked up for PE, which was negative": of "stroke with an echo which was negative" the echo is
@@ -191,8 +196,8 @@ _PROVED_LATER: Final = re.compile(
 )
 _DIAGNOSIS: Final = re.compile(r"\b(?:diagnosis|label) of (?:[a-z]+ )?$", re.IGNORECASE)
 _IS_WRONG: Final = re.compile(
-    r"^[^.;,\n]{0,50}\b(?:is|was|were) (?:wrong|incorrect|erroneous|mistaken|(?:made |entered )?in error|an error"
-    r"|a mistake)\b",
+    r"^[^.;,\n]{0,50}\b(?:is|was|were|has(?: now| since)? been) (?:(?:now|since|later) )?(?:wrong|incorrect|erroneous"
+    r"|mistaken|(?:made |entered )?in error|an error|a mistake|revised|withdrawn|retracted|overturned|dropped)\b",
     re.IGNORECASE,
 )
 _SCREENED: Final = re.compile(r"\bscreen(?:ing)? for (?:[a-z]+ )?$", re.IGNORECASE)
@@ -223,8 +228,8 @@ _SUBJECT_PARTNER: Final = re.compile(
 )
 _CHILD_CALLED: Final = re.compile(
     r"\b(?:son|daughter)(?: [a-z]{2,12}| \([a-z ]{2,20}\))? (?:has )?(?:rang|rings|ringing|called|calls|calling|phoned"
-    r"|phoning|on (?:the )?(?:phone|line))\b|\b(?:call|tel|t/c|phone call) (?:from|with) (?:pt'?s? |the )?(?:son"
-    r"|daughter)\b",
+    r"|phoning|on (?:the )?(?:phone|line))\b|\b(?:call|tel|t/c|phone call) (?:from|with) (?:(?:pt|patient)'?s? |the )?"
+    r"(?:son|daughter)\b",
     re.IGNORECASE,
 )
 # "Mum calling about her 3 year old": the child of the note is the patient
@@ -274,6 +279,8 @@ _HYPOTHETICAL: Final = re.compile(
     r"|any (?=[a-z ,/]{2,60}(?:->|=>|-|>|to) ?(?:999|911|ED|A&E|call)))",
     re.IGNORECASE,
 )
+# "If he flares we would add a statin although his CKD is a concern": what is known is not warned of
+_THOUGH: Final = re.compile(r"\b(?:although|though|despite|given|because of) (?:his|her|their|the) ", re.IGNORECASE)
 _POSSIBLE: Final = re.compile(
     r"(?:\?\?? ?|\b(?:r/o|rule out|query|poss(?:ible|ibly)?|prob(?:able|ably)?|likely|suspect(?:ed)?|suspicious for"
     r"|favou?rs?|suggest(?:s|ive|ing)?(?: of)?|c/w|consistent with|in keeping with|could be|may be|might be"
@@ -300,7 +307,9 @@ _NEGATED_AFTER: Final = re.compile(
     r"|reported|noted|confirmed|felt|heard|audible|palpable|visible|elicited|noticed|observed|appreciated|apparent)"
     r"|(?:felt|thought|very) unlikely|(?:ab|ag|antigen|igm|igg)s?:? (?:NR|non-?reactive|neg)"
     r"|not (?:expected|anticipated)(?! (?:to|but|on|at)\b)|negative(?! for)|denied|none\b|nil\b"
-    r"|no\b(?! (?:longer|change|further|better))|neg\b|discounted|refuted|intact\b|unremarkable\b|unlikely"
+    r"|no\b(?<!- no)(?! (?:longer|change|further|better))|no\b(?= ?(?:[.,;:)/\]]|$))|neg\b"
+    r"|not yet (?:required|needed|indicated)\b|discounted|refuted|intact\b"
+    r"|unremarkable\b|unlikely"
     r"|very unlikely|thought unlikely|never\b(?! settled)"
     r"|removed from|entered in error|wrong\b|in error|miscoded|does not|did not|retained))",
     re.IGNORECASE,
@@ -366,7 +375,7 @@ _ANY: Final = re.compile(r"\bany (?:[a-z]+[ ,/]+){0,8}$", re.IGNORECASE)
 _CALL: Final = re.compile(r"^[^.;\n]{0,60}?(?:->|=>|>|\b(?:999|911|A&E|ED|call|ring|return|come back|seek)\b)")
 _REASON: Final = re.compile(
     r"\b(?:stopped|discontinued|held|ceased|d/c'?d|withheld|not tolerated)\b[^.;]{0,20}(?:[(,;:-]|due to|because of"
-    r"|for) ?$",
+    r"|for|d/t|2/2|owing to|secondary to) ?(?:(?:his|her|their|known) )?$",
     re.IGNORECASE,
 )
 _BEFORE_THAT: Final = re.compile(r"^ ?(?:x ?\d+ )?(?:before|prior to) (?:that|this|then)", re.IGNORECASE)
@@ -430,6 +439,8 @@ def read_findings(
 
 _WORD: Final = re.compile(r"[^\W\d_]{2,}(?:'[^\W\d_]+)?")
 _WORDS_BESIDE: Final = frozenset(Path(__file__).with_name("words_beside_findings.txt").read_text("utf-8").split())
+_SHORT: Final = 3
+"""A word of so many letters is mostly an abbreviation ("adm", "LLE"): those that deny or doubt are cues."""
 _BESIDE: Final = 2
 """So many words before and behind a finding may say that it is not one of the patient ("advice", "brings up")."""
 
@@ -470,6 +481,7 @@ def _is_beside_unknown(index: int, spans: list[tuple[int, int]], text: str, drug
     ]
     return any(
         not _is_known(word[0].lower())
+        and len(word[0]) > _SHORT
         and text[word.end() : word.end() + 1] != ":"
         and not any(first <= word.start() < last for first, last in others)
         for word in beside
@@ -575,8 +587,10 @@ def _spans(part: Sequence[tuple[str, int]], asserted: AssertedText, text: str) -
     while position < len(part):
         for name in names.get(part[position][0], ()):
             end = position + len(name.words)
-            if tuple(word for word, _ in part[position:end]) == name.words and _is_spelled_so(
-                name, asserted, part[position][1], text
+            if (
+                tuple(word for word, _ in part[position:end]) == name.words
+                and _is_spelled_so(name, asserted, part[position][1], text)
+                and not _is_of_two(text, asserted, part[position][1], part[end - 1][1])
             ):
                 codes = (name.code,) if name.code else ()
                 names_read.append(_Span(part[position][1], part[end - 1][1], name.concept, codes))
@@ -605,6 +619,15 @@ def _spans(part: Sequence[tuple[str, int]], asserted: AssertedText, text: str) -
 
 def _is_spelled_so(name: _Name, asserted: AssertedText, position: int, text: str) -> bool:
     return len(name.words) > 1 or _is_written_so(asserted, position, position, text)
+
+
+def _is_of_two(text: str, asserted: AssertedText, first: int, last: int) -> bool:
+    """Whether a sign stands before the last word of a name, as in "+nausea, -vomiting"."""
+    return (
+        first != last
+        and text[asserted.tokens[last].start - 1] in "+-"
+        and "," in text[asserted.tokens[first].end : asserted.tokens[last].start]
+    )
 
 
 def _is_written_so(asserted: AssertedText, first: int, last: int, text: str) -> bool:
@@ -665,6 +688,7 @@ def _mention(layout: Layout, asserted: AssertedText, span: _Span, cues: _Cues) -
     start, end = asserted.tokens[span.first].start, asserted.tokens[span.last].end
     before, after = _clause_around(text, start, end)
     other = cues.people.last_between(start - len(before), start)
+    warning = cues.warnings.last_between(start - len(before), start)
     return _Mention(
         asserted.assertion(span.first, span.last),
         span.concept,
@@ -673,7 +697,7 @@ def _mention(layout: Layout, asserted: AssertedText, span: _Span, cues: _Cues) -
         before,
         after,
         not asserted.cue_tokens.isdisjoint(range(span.first, span.last + 1)),
-        cues.warnings.last_between(start - len(before), start) is not None,
+        warning is not None and _THOUGH.search(text, warning.end(), start) is None,
         other[0] if other else "",
         text[other.end() : start] if other else "",
         cues.has_child_called and _PARENT.search(before) is not None,
@@ -728,7 +752,7 @@ def _where_treatment_is_denied(mention: _Mention) -> str:
         return "affirmed"
     clause = re.split(r",|\b(?:and|but)\b", before[: denials[-1]])[-1] + head
     is_drug = any(is_name_of_drug(word.lower()) for word in _LETTERS.findall(clause))
-    if links[-1][1] == "for" and (is_drug or _TREATMENT.search(head)):
+    if links[-1][1].lower() not in ("of", "behind") and (is_drug or _TREATMENT.search(head)):
         return "affirmed"
     is_image = _IMAGING.search(clause if links[-1][1] == "for" else head)
     return "possible" if is_image else "negated"

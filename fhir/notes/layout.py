@@ -22,15 +22,26 @@ _SALUTATION = re.compile(r"^[ ]*Dear [^,.:;\n]{1,40}(?=[,\n])", re.MULTILINE)
 """It names whom a letter is for, who is nobody that the letter is about."""
 _LONG_LINE: Final = 60
 _HEADING = re.compile(
-    r"(?:(?:^|(?<=[.;\n]))[ *]*|(?<=  )\**)(?P<name>[A-Za-z][A-Za-z/&' -]{0,38}?)[ ]?(?::|(?= - ))", re.MULTILINE
+    r"(?:(?:^|(?<=[.;\n]))[ *]*|(?<=  )\**)(?P<name>[A-Za-z][A-Za-z/&' -]{0,48}?)[ ]?(?::|(?= - ))", re.MULTILINE
 )
-_BARE_HEADING = re.compile(r"^[ *]*(?P<name>[A-Za-z][A-Za-z/&' -]{2,38})$", re.MULTILINE)
+_BARE_HEADING = re.compile(r"^[ *]*(?P<name>[A-Za-z][A-Za-z/&' -]{2,48})$", re.MULTILINE)
+# "STOP taking these medications", "Medicines discontinued during admission", "HOLD until follow-up"
+_ENDED_MEDICATIONS: Final = re.compile(
+    r"(?:(?P<held>hold|held|with(?:hold|held)|paused?)|stop|stopped|discontinued?|ceased?|do not (?:take|continue))"
+    r"(?: taking| using)?(?: (?:all(?: of)?|these|the|following|your|home|old|temporarily))*"
+    r"(?: (?:med(?:ication|icine)?s?|drugs|treatments?))?(?: (?:until|at|on|during|from) [a-z -]+)?"
+    r"|(?:med(?:ication|icine)?s?|drugs|treatments?) (?:to (?:be )?)?"
+    r"(?:(?P<to_hold>hold|held|withheld|paused?)|stop|stopped|discontinued?|ceased?)"
+    r"(?: (?:during|at|on|before|prior to|this) [a-z -]+)?"
+)
 _LEADING_HEADING = re.compile(r"^(?P<name>PMHx?|PSHx?|FHx?|DHx?|SHx?|Rx|Meds|Allergies|ALL)(?= )", re.MULTILINE)
 
 _HEADINGS: Final[Mapping[str, str]] = {
     name: row["kind"] for row in package_rows("fhir.notes", "headings.csv") for name in row["names"].split("|")
 }
-_OF_ONE_LINE: Final = frozenset({"family", "advice", "indication", "allergies", "stopped", "held", "never"})
+_OF_ONE_LINE: Final = frozenset(
+    {"family", "advice", "indication", "operations", "allergies", "stopped", "held", "never"}
+)
 
 
 class Layout(Struct, frozen=True):
@@ -55,7 +66,7 @@ def read_layout(note: str) -> Layout:
     for pattern in (_HEADING, _BARE_HEADING, _LEADING_HEADING):
         for match in pattern.finditer(text):
             name = " ".join(match["name"].lower().split())
-            kind = _HEADINGS.get(name)
+            kind = _HEADINGS.get(name) or _of_ended_medications(name)
             if kind is not None:
                 headings[match.start("name")] = (match.end(), kind)
     starts: list[int] = []
@@ -70,6 +81,14 @@ def read_layout(note: str) -> Layout:
             starts.append(end)
             kinds.append("")
     return Layout(text, tuple(starts), tuple(kinds))
+
+
+def _of_ended_medications(heading: str) -> str | None:
+    """Return "stopped" or "held" where a heading says so of the medications under it."""
+    match = _ENDED_MEDICATIONS.fullmatch(heading)
+    if match is None:
+        return None
+    return "held" if match["held"] or match["to_hold"] else "stopped"
 
 
 def _joined(text: str) -> str:

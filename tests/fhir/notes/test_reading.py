@@ -33,6 +33,23 @@ def test_each_finding_has_its_three_labels(note: str, concept: str, labels: list
     assert note[finding.start : finding.end] == finding.text
 
 
+@pytest.mark.parametrize(
+    ("heading", "status"),
+    [
+        ("STOP TAKING:", "stopped"),
+        ("Discontinued medications:", "stopped"),
+        ("MEDICATIONS STOPPED DURING ADMISSION", "stopped"),
+        ("Past trials:", "stopped"),
+        ("Medicines to hold:", "held"),
+        ("HOLD until follow-up:", "held"),
+        ("DISCHARGE MEDICATIONS:", "active"),
+    ],
+)
+def test_what_a_list_of_drugs_is_of_stands_in_its_heading(heading: str, status: str) -> None:
+    note = f"DISCHARGE MEDICATIONS:\n- Torsemide 40 mg daily\n{heading}\n- Diltiazem 120 mg daily\n- Ibuprofen 400 mg"
+    assert [drug.status for drug in _read(note).drugs] == ["active", status, status]
+
+
 @pytest.mark.parametrize("name", ["chest pain", "diabetes", "stroke", "breast cancer"])
 def test_what_is_denied_feared_or_said_of_others_is_never_of_the_patient(name: str) -> None:
     templates = (
@@ -43,9 +60,10 @@ def test_what_is_denied_feared_or_said_of_others_is_never_of_the_patient(name: s
         "No evidence for {}. No concern for {}. Not tested for {}. No vaccine for {}. Never treated for {}.",
         "No antibiotics for {} as the film is clear. No aspirin for {} prevention. Return to the ED for {}.",
         "No CT for {} was done. The diagnosis of {} in the old chart is wrong. Diagnosis of {} was a mistake.",
-        "Worked up for {} which was negative. {} was excluded, not confirmed later.",
+        "Worked up for {} which was negative. {} was excluded, not confirmed later. Told he had {} but this is wrong.",
+        "His brother, a heavy smoker, was recently diagnosed with {}. A previous diagnosis of {} has been revised.",
     )
-    for sentence in " ".join(templates).format(*[name] * 40).split(". "):
+    for sentence in " ".join(templates).format(*[name] * 50).split(". "):
         for finding in _read(f"{sentence[0].upper()}{sentence[1:]}.").findings:
             is_of_patient = (finding.assertion, finding.experiencer) == ("affirmed", "patient")
             assert not (is_of_patient and finding.text.lower() in name), sentence
@@ -53,6 +71,7 @@ def test_what_is_denied_feared_or_said_of_others_is_never_of_the_patient(name: s
     untreated = (
         "Not on a statin for his {}. No antibiotics for {}. Not taking her pills for {}. No drugs for {}.",
         "No cause found for {}. Metformin was not started for {}. She was not referred for {}. No radiation for {}.",
+        "Not on an ACE inhibitor d/t {}. Warfarin was not given due to her {}. Not anticoagulated due to {}.",
         "No source of her {} was found. Has {}, PE was considered but this was excluded.",
         "{} with an echo which was negative. {} which is negative for HER2. He was wrongly told that he has no {}.",
     )
