@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date
 from functools import cache
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -438,11 +438,12 @@ def read_findings(
 
 
 _WORD: Final = re.compile(r"[^\W\d_]{2,}(?:'[^\W\d_]+)?")
+_WORD_BEHIND: Final = re.compile(rf" {_WORD.pattern}")
 _WORDS_BESIDE: Final = frozenset(Path(__file__).with_name("words_beside_findings.txt").read_text("utf-8").split())
 _SHORT: Final = 3
 """A word of so many letters is mostly an abbreviation ("adm", "LLE"): those that deny or doubt are cues."""
 _BESIDE: Final = 2
-"""So many words before and behind a finding may say that it is not one of the patient ("advice", "brings up")."""
+"""So many words before a finding, and the one behind it, may say that it is not one of the patient ("brings up")."""
 
 
 def _in_known_words(findings: Sequence[Finding], text: str, drugs: Sequence[tuple[int, int]]) -> tuple[Finding, ...]:
@@ -475,16 +476,14 @@ def _is_beside_unknown(index: int, spans: list[tuple[int, int]], text: str, drug
     others = spans[max(0, index - _BESIDE) : index] + spans[index + 1 : index + 1 + _BESIDE]
     first_drug = bisect_left(drugs, (start - len(before), 0))
     others += drugs[first_drug : bisect_right(drugs, (end + len(after), 0))]
-    beside = [
-        *list(_WORD.finditer(text, start - len(_PLACE.sub("", before)), start))[-_BESIDE:],
-        *islice(_WORD.finditer(text, end, end + len(after)), _BESIDE),
-    ]
+    words_before = list(_WORD.finditer(text, start - len(_PLACE.sub("", before)), start))
+    word_behind = [_WORD_BEHIND.match(text, end, end + len(after))]
     return any(
-        not _is_known(word[0].lower())
+        not _is_known(word[0].strip().lower())
         and len(word[0]) > _SHORT
         and text[word.end() : word.end() + 1] != ":"
         and not any(first <= word.start() < last for first, last in others)
-        for word in beside
+        for word in filter(None, words_before[-_BESIDE:] + word_behind)
     )
 
 
