@@ -23,6 +23,7 @@ from fhir.terminology.conditions import CONDITION_GROUPS
 
 AFFIRMED: Final = re.compile(
     r"\b(?:positiv[eoa]?|positif|pos|detected|reactive|abnormal|present|\+)(?:\b|$)|(?<=\d)\s?\+$"
+    r"|^(?:titer |titre )?(?:of )?1 ?: ?[1-9]\d*$"
 )
 
 

@@ -221,6 +221,8 @@ TOLD: list[tuple[tuple[Json, ...], Json | None, str]] = [
     ((lab("2692-2", 390, "mosm/kg", **CRITICAL),), None, "laboratory-critical"),
     ((number("2951-2", 157, "mmol/L", "2026-11-20"),), None, "sodium-high"),
     ((lab("77307-7", 0.5, "umol/L"),), person("2024-08-14"), "lead-child"),
+    ((lab("77307-7", 62, "ug/dL"),), person("1980-08-14"), "lead-adult"),
+    ((lab("77307-7", 8, "ug/dL"),), person("1980-08-14"), "lead-adult-raised"),
     ((number("19123-9", 0.8, "mg/dL", "2026-11-20"),), None, "magnesium-low"),
     ((number("2777-1", 0.8, "mg/dL", "2026-11-20"),), None, "phosphate-very-low"),
     ((number("6598-7", 0.4, "ng/mL", "2026-11-20"),), None, "troponin-high"),
