@@ -83,7 +83,7 @@ FollowUp: TypeAlias = Recommendation[AbnormalResult]
 def open_results(record: PatientRecord) -> tuple[FollowUp, ...]:
     """Return the results that wait for what follows them, the first row of each screening, in the table's order."""
     by_screening: dict[str, list[FollowUp]] = {}
-    age = record.age_years()
+    age = _years(record)
     for row in _rows_on_chart(record):
         of_screening = by_screening.setdefault(row.screening, [])
         if (row.lacking or not of_screening) and _was_sent(row, record) and _is_for(row, age, record):
@@ -144,7 +144,7 @@ def missing_at_home(
     record: PatientRecord, going_home: Sequence[MedicationIdentity]
 ) -> Iterator[tuple[AbnormalResult, ConditionHit]]:
     """Yield what a disease asks for and none of the medications that go home is, if nothing on record says why."""
-    age = record.age_years()
+    age = _years(record)
     for row in ABNORMAL_RESULTS.rows if record.was_requested("Condition") else ():
         disease = find_condition(record, *row.problems) if row.missing else None
         if disease is None or disease.doubt or not _is_within(disease.time, row.newest_days, record):
@@ -191,7 +191,12 @@ def _is_within(time: FhirTime | None, days: float | None, record: PatientRecord)
     return days in (None, inf) or (time is not None and time.whole_days(record.as_of_epoch) <= (days or 0))
 
 
-def _is_for(row: AbnormalResult, age: int | None, record: PatientRecord) -> bool:
+def _years(record: PatientRecord) -> float | None:
+    """Return the age in whole years, that of an infant in months of a year."""
+    return record.age_years() or ((record.age_months() or 0) / 12 if record.age_years() == 0 else None)
+
+
+def _is_for(row: AbnormalResult, age: float | None, record: PatientRecord) -> bool:
     has_ages = row.from_age is not None or row.to_age is not None
     if has_ages and (age is None or age < (row.from_age or 0) or (row.to_age is not None and age > row.to_age)):
         return False

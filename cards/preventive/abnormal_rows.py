@@ -123,7 +123,7 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     only_with_days: float = inf
     from_week: int = 0
     sex: Literal["male", "female"] | None = None
-    from_age: int | None = None
+    from_age: float | None = None
     to_age: int | None = None
     usual_with: dict[str, tuple[str, ...]] = {}
     unusual_with: tuple[str, ...] = ()
