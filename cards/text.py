@@ -66,7 +66,7 @@ _ACTION = re.compile(
     r"wait|watch|weigh|withhold|write)\b(?! (?:stops|of|was|were|is|are)\b)",
     re.IGNORECASE,
 )
-_GOES_ON = re.compile(r"(?:After|Also|Both|CPIC|Else|If|Not|Or|Otherwise|Some|The first|Then|With(?:out)?)\b")
+_GOES_ON = re.compile(r"(?:After|Also|Both|Else|If|Not|Or|Otherwise|Some|The first|Then|With(?:out)?)\b")
 _NEXT_SENTENCE = re.compile(r"(?<=[.?!])(?<!\bSt\.) (?=[A-Z“])(?![^()]*\))")
 _THEN_ACT = re.compile(rf"[;:] (?={_ACTION.pattern})", re.IGNORECASE)
 _BY_WHOM = re.compile(

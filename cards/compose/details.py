@@ -8,9 +8,12 @@ from cards.card import OTHER_SOURCES, SEVERITY, SUMMARY_LIMIT, Suggestion
 from cards.compose.steps import NOT_GIVEN, without_repeated_steps
 from cards.extension import Fact
 from cards.rules.engine.finding import DRUG_FACTS, RuleFinding
+from cards.rules.patient.context import ACTIVE_ORDER
 from cards.text import actions_last, capitalized, escape, is_action, sentences
 
 MOST_FINDING_LINES = 3
+MOST_WORDS = 60
+"""So many words stand before the reasons, if the facts of the headline can stand behind them."""
 
 
 def detail_lines(
@@ -21,11 +24,14 @@ def detail_lines(
     first, source = findings[0], findings[0].evidence[0].label
     most = MOST_FINDING_LINES if len(findings) <= MOST_FINDING_LINES else MOST_FINDING_LINES - 1
     lines, others = findings[:most], findings[most:]
-    notes = dict.fromkeys(note for finding in findings if not _is_beside(finding, first) for note in finding.notes)
+    notes = dict.fromkeys(note for finding in findings for note in finding.notes)
+    if any(finding.rule == _SAME_DRUG for finding in findings):  # which asks to stop or replace the other order
+        notes = {note: None for note in notes if not note.startswith(ACTIVE_ORDER)}
     told, asked = actions_last(" ".join(notes))
     told_already = set(sentences(first.summary))
     facts, actions = _facts_and_steps(first, is_settled=bool(forbidding_beside(first, forbidding)))
     facts, added, explained = _new(facts, told_already), list[str](), list[str]()
+    told_already.update(sentences(actions))
     is_ended = offer is not None and offer.is_recommended and takes_draft_away(offer)
     for position, finding in enumerate(lines[1:], start=1):
         is_settled = bool(forbidding_beside(finding, forbidding))
@@ -43,16 +49,19 @@ def detail_lines(
         lead = "" if is_told else _new(_lead(finding, only_fact=is_settled), told_already)
         more, to_do = _new(more, told_already), _new(to_do, told_already)
         if lead:  # what it rests on stands after the reasons: a card is read up to there
-            added += bullet(f"**{lead}** {to_do}{_of_the_line([finding], first)}")
+            added.append(f"**{lead}** {to_do}")
             explained.append(more)
         else:
             facts, actions = f"{facts} {more}", f"{actions} {to_do}"
-    yield from bullet(facts)
-    yield from bullet(what_to_do(first, f"{actions} {asked}".strip(), offer))
-    yield from added
+    to_do = what_to_do(first, f"{actions} {asked}".strip(), offer)
+    told_first = sentences(facts)
+    while told_first and len(" ".join((first.summary, opening, *told_first, to_do, *added)).split()) > MOST_WORDS:
+        explained.insert(0, told_first.pop())
+    for text in (" ".join(told_first), to_do, *added):
+        yield from bullet(text)
     if others:
         leads = (_lead(finding, only_fact=bool(forbidding_beside(finding, forbidding))) for finding in others)
-        yield f"- {' '.join(f'**{lead}**' for lead in leads)}{_of_the_line(others, first)}"
+        yield f"- {' '.join(f'**{lead}**' for lead in leads)}"
     reasons, told = _charted(findings), " ".join((told, *explained)).strip()
     why = f"Why: {'; '.join(reasons)}." if reasons else ""
     yield from bullet(f"{why} {told}" if why else f"Note: {told}" if told else "")
@@ -63,6 +72,7 @@ def detail_lines(
         yield f"{OTHER_SOURCES} {'; '.join(sources)}."
 
 
+_SAME_DRUG: Final = "dup-same-ingredient"
 _OF_DISEASE: Final = "dz-label-"
 _OF_ONE_VALUE: Final = ("dz-value-", _OF_DISEASE, "disease-qtc", "renal-label-")
 """Rules of a limit or a disease: beside a graver one about the same entries their headline says nothing new."""
@@ -139,6 +149,7 @@ def what_to_do(first: RuleFinding, actions: str, offer: Suggestion | None) -> st
     asked = [f"{capitalized(clause.removesuffix('.'))}." for clause in clauses if is_action(clause)]
     if steps:  # which say what to give in the place of what the headline says to avoid
         asked = [step for step in asked if not (step.startswith("Avoid ") and NOT_GIVEN.fullmatch(step))]
+        asked = [step for step in asked if not actions.startswith(step.removesuffix("."))]
     takes_away = offer is not None and takes_draft_away(offer)
     if offer is not None and offer.is_recommended:
         others = [*(asked if takes_away and first.is_certain else ()), *steps]
@@ -168,16 +179,6 @@ _BY_LABEL = re.compile(r"(?:Give|Halve)\b(?! at most| less)[^;]*\(label\)\.")
 _CLAUSE = re.compile(r"[.:] (?![^()]*\))")
 _CONTRAINDICATED = re.compile(r"(?<= is contraindicated )([^:.]+): [^:.]+")
 """The danger behind a contraindication, which may begin as a step does: "lower survival"."""
-
-
-def _is_beside(finding: RuleFinding, headline: RuleFinding) -> bool:
-    return finding.indicator == "info" and headline.indicator != "info"
-
-
-def _of_the_line(findings: Iterable[RuleFinding], headline: RuleFinding) -> str:
-    """Return the notes of information in a card that is none: they are of the line alone."""
-    beside = (finding for finding in findings if _is_beside(finding, headline))
-    return "".join(f" {note}" for note in dict.fromkeys(note for finding in beside for note in finding.notes))
 
 
 def _new(text: str, told: set[str]) -> str:

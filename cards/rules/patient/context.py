@@ -58,6 +58,8 @@ _UNKNOWN = {
 # The numbers that say an age, with how many of each are a year.
 _PER_YEAR: Final = {"age_years": 1, "age_months": 12}
 _LONG_AGO_DAYS: Final = 730
+ACTIVE_ORDER: Final = "Decide about the active order"
+"""How the sentence begins that an order of the drafted drug goes on."""
 """A drug whose newest entry is older was perhaps forgotten on the list: the card asks first whether it is taken."""
 RECENT_START_DAYS = 30.0
 """What began within so many days is new to the patient (README of the rule tables, partner_new)."""
@@ -494,7 +496,7 @@ class RuleContext(Struct, frozen=True, eq=False):
         for medication in self.session.with_key(self.ingredient.rxcui) if not self.drafted.stops else ():
             if medication.draft is None and is_beside(medication, self.drafted):
                 since = f" of {medication.since[:10]}" if medication.since else ""
-                return f"Decide about the active order of {self.ingredient.name}{since} too."
+                return f"{ACTIVE_ORDER} of {self.ingredient.name}{since} too."
         return None
 
     @property
