@@ -228,6 +228,8 @@ class CompiledTrigger(Struct, frozen=True):
     """Whether every drug activates it."""
     stops: bool = False
     """Whether it is about drafts that end what is taken."""
+    meant: Side = ()
+    """All that each side of a pair means: of hundreds of selectors each name of a partner would ask every one."""
 
     @classmethod
     def read(cls, trigger: Trigger) -> "CompiledTrigger":
@@ -244,7 +246,8 @@ class CompiledTrigger(Struct, frozen=True):
         if any(single.washout_days for single in singles):
             raise RuleError("washout_days is for the sides of a pair")
         is_for_any = any(single.any_drug for single in singles)
-        return cls(singles, sides, trigger.same_ingredient, trigger.same_class, is_for_any, trigger.stops)
+        meant = tuple(map(_union, sides))
+        return cls(singles, sides, trigger.same_ingredient, trigger.same_class, is_for_any, trigger.stops, meant)
 
     @property
     def _named_classes(self) -> frozenset[str]:
@@ -287,14 +290,20 @@ class CompiledTrigger(Struct, frozen=True):
 
     def members(self, position: int, medication: MedicationIdentity) -> tuple[Ingredient, ...]:
         """Return the ingredients of the medication that are of that side (0 or 1) of the pair, whatever its form."""
-        members: dict[Ingredient, None] = {}
-        for selector in self.sides[position]:
-            members |= dict.fromkeys(selector.members(medication))
-        return tuple(members)
+        return self.meant[position].members(medication)
 
 
 def _side(selected: tuple[DeclaredSelector, ...], systemic: bool | None) -> Side:
     return tuple(Selector.read(selector, systemic=systemic) for selector in selected)
+
+
+def _union(side: Side) -> Selector:
+    """Return a selector of every ingredient and class of these, whatever their forms."""
+    return Selector(
+        frozenset().union(*(selector.ingredients for selector in side)),
+        frozenset().union(*(selector.classes for selector in side)),
+        any_drug=any(selector.any_drug for selector in side),
+    )
 
 
 def _joined(sides: tuple[Side, ...]) -> Side:
