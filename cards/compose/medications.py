@@ -1,5 +1,6 @@
 """Composes the two cards about what is taken already: the medication review, and genetic results that matter to it."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -23,6 +24,8 @@ _MOST_WORDS: Final = 160
 """So many words are lines in full: with headline, suggestions and the other drugs the card stays under 250."""
 MOST_OFFERS: Final = 4
 _NAMED: Final = 3
+_DANGER: Final = re.compile(r"(?<= against it) \([^()]*\)\.|(?<=\d): [^:]* risk\.")
+"""What a headline can do without where the line below it says it."""
 _GENES_LINES: Final = 3
 _GENES_NAMED: Final = 2
 
@@ -118,7 +121,7 @@ def _summary(lines: Sequence[_Line]) -> str:
     others = [name for name in names if name not in told]
     ends = [f" {more}: {first_few(others, _NAMED)}."] if others else []
     ends.append(f" {more}." if len(lines) > 1 else f" The same: {len(others)} more." if others else "")
-    heads = [plain(worst, 139), *sentences(worst)[:1]]
+    heads = [plain(worst, 139), *sentences(worst)[:1], _DANGER.sub(".", sentences(worst)[0])]
     fitting = (text for end in ends for head in heads if len(text := f"{head}{end}") <= HEADLINE_LENGTH)
     return next(fitting, f"{plain(heads[-1], HEADLINE_LENGTH - len(ends[0]))}{ends[0]}")
 
@@ -134,17 +137,19 @@ def _detail(lines: Sequence[_Line]) -> Iterator[str]:
         return
     most = len(lines) if len(lines) <= MOST_LINES else MOST_LINES - 1
     first, in_full = lines[0], list[str]()
-    is_said = first.finding.detail and len(first.findings) == 1 and _summary(lines).startswith(first.finding.summary)
-    told = f"- {first.finding.detail}" if is_said else _line(first)
-    for line in (told, *map(_line, lines[1:most])):
+    is_said = len(first.findings) == 1 and _summary(lines).startswith(first.finding.summary)
+    explained, steps = zip(*(actions_last(line.finding.detail) for line in lines[:most]), strict=True)
+    leads = ("" if is_said and line is first else f"**{_sentence(line)}**" for line in lines)
+    for line in (f"{lead} {to_do}" for lead, to_do in zip(leads, steps, strict=False)):
         if in_full and len(" ".join((*in_full, line)).split()) > _MOST_WORDS:
             break
         in_full.append(line)
-    yield from in_full
+    yield from (f"- {line.strip()}" for line in in_full if line.strip())
     if remaining := lines[len(in_full) :]:
         yield f"- Also: {'; '.join(escape(line.names, 80) for line in remaining)}."
-    if charted := "; ".join(dict.fromkeys(filter(None, (_facts(line.finding) for line in lines[: len(in_full)])))):
-        yield f"- Why: {charted}."
+    charted = "; ".join(dict.fromkeys(filter(None, (_facts(line.finding) for line in lines[: len(in_full)]))))
+    told = " ".join(dict.fromkeys(filter(None, explained[: len(in_full)])))
+    yield from bullet(f"Why: {charted}. {told}" if charted else f"Note: {told}" if told else "")
     yield from _other_sources(lines)
 
 
@@ -168,10 +173,6 @@ def _sentence(line: _Line) -> str:
     if len(line.findings) > 1 and not line.finding.partners:
         return f"{escape(line.names, 160)}: {sentence}"
     return sentence
-
-
-def _line(line: _Line) -> str:
-    return f"- **{_sentence(line)}** {line.finding.detail}".rstrip()
 
 
 def _other_sources(lines: Sequence[_Line]) -> Iterator[str]:
