@@ -73,9 +73,9 @@ class AbnormalResult(Struct, frozen=True, dict=True, kw_only=True):
     orders, older tests settle nothing. `lacking`: {lacking}, what is not on record; further rows of its screening add
     theirs to the first. `of_problem`: no result is abnormal; what a problem asks for is due from today on.
     `missing`: what a disease of `problems` asks for and does not go home, told at a discharge with `title`, what to do,
-    and `needed`, why; the rows of one `screening` are one card. Only what goes home settles it: also what acts where it
-    is given if `inhaled`, never what `not_settled_by` finds; so does a refusal of what `settled_by_refusal` finds,
-    elsewhere, too: a treatment that was refused leaves a dangerous result as it is.
+    and `needed`, why, where it is {act}; the rows of one `screening` are one card. Only what goes home settles it: also
+    what acts where it is given if `inhaled`, never what `not_settled_by` finds; so does a refusal of what
+    `settled_by_refusal` finds, elsewhere, too: a treatment that was refused leaves a dangerous result as it is.
     `beside_medications`: only with one of these, and none of `not_beside_medications`; `by_score`: only where the score
     asks for an anticoagulant; `on_hold`: only where one, {held}, is on hold; `unless_weak_kidneys`: not with an eGFR
     under 30 or an acute rise of creatinine.

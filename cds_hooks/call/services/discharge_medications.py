@@ -165,7 +165,7 @@ def _omitted(missing: list[tuple[AbnormalResult, ConditionHit]], call: ServiceIn
     act = row.title.format(held=capitalized(", ".join(plain(drug.name, 40) for drug in held)))
     headline = f": no {' and no '.join(row.missing for row, _ in missing)} ordered for home."
     headline += f" {act}" if len(words) + len(headline) + len(act) < HEADLINE_LENGTH else ""
-    needed = row.needed if act in headline else f"{row.needed} {act}"
+    needed = row.needed.format(act="" if act in headline else f" {act}")
     card = _omission(
         call,
         about=row.screening,
