@@ -4,6 +4,7 @@ from functools import partial
 from typing import Final
 
 from cards.card import FOR_PLANNING, TOPICS, CardText, Source, Suggestion
+from cards.compose.model import WHY
 from cards.extension import Fact
 from cards.new_orders import is_ordered, orderable_test_for
 from cards.rules.patient.measurements import measurement_fact, rival
@@ -85,9 +86,8 @@ def text_of_fall(call: ServiceInput, fall: tuple[Egfr, ...]) -> CardText:
         about="sustained_fall",
         summary=f"{change} since {first.time.date}, a fall that stays: consider a referral to nephrology.",
         opening=(
-            f"**eGFR in mL/min/1.73 m²: {trend}** (CKD-EPI 2021). KDIGO 2024 asks for a referral after a sustained "
-            "fall of over 20 %, or of over 30 % after the start of a drug that lowers eGFR. "
-            f"{NO_REFERRAL}"
+            f"**eGFR in mL/min/1.73 m²: {trend}** (CKD-EPI 2021). {NO_REFERRAL}\n\n{WHY} KDIGO 2024 asks for a "
+            "referral after a sustained fall of over 20 %, or of over 30 % after the start of a drug that lowers eGFR."
         ),
         facts=(measurement_fact(newest),),
         offers=(referral(call, f"{change.replace('²', '2')} since {first.time.date}"), *ratio),

@@ -171,13 +171,12 @@ def _score(call: ServiceInput, rhythm: ConditionHit | None, bleeding: RecordInpu
         figure=f"{score}: about {yearly:.0f} in 100",
         opening=(
             f"{'No anticoagulant found. ' if stopped is None else ''}Untreated, **{people}** have an ischemic stroke "
-            f"a year ({_paper(rates.source)}); the 2023 ACC/AHA guideline treats "
-            f"from 2 in 100 (2 points in men, 3 in women).{statement}"
+            f"a year ({_paper(rates.source)}); the 2023 ACC/AHA guideline treats from 2 in 100.{statement}"
         ),
         topic=TOPICS["anticoagulation"],
         offers=(offer(call, *_TALK_OFFER),),
         beside=(line,),
-        closing="",
+        closing="The guideline's 2 in 100 a year are 2 points in men, 3 in women.",
         other_results=other_results,
     )
 

@@ -222,15 +222,14 @@ def _named(
     call: ServiceInput, why: str, fact: Fact, name: str = "", guideline: Source = _CHOLESTEROL_2018, talk: str = _TALK
 ) -> CardText:
     """Return the text of an indication that the guideline names: in words, its fact."""
-    charted = f" (**{escape(str(fact.value))}**" if isinstance(fact.value, str) else ""
-    if charted:
-        charted += f", {fact.effective[:10]})" if fact.effective else ")"
+    since = f" ({fact.effective[:10]})" if fact.effective else ""
+    charted = f"On record: **{escape(str(fact.value))}**{since}. " if isinstance(fact.value, str) else ""
     return CardText(
         about=f"statin_{name or fact.name}",
         summary=f"{capitalized(why)}, {_statin_found(call)}",
         opening=(
-            f"On record: {why}{charted}; no active statin. The guideline advises one without a risk score. Ask first "
-            f"whether one was tried and not tolerated.{_over_75(call)}"
+            f"{charted}The guideline advises a statin without a risk score. Ask first whether one was tried and not "
+            f"tolerated.{_over_75(call)}"
         ),
         guideline=guideline,
         topic=TOPICS["statin"],
