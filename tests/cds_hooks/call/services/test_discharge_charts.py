@@ -49,6 +49,8 @@ DANGERS: list[tuple[str, str, list[Json]]] = [
     ("warning", "no anticoagulant", home({"heparin 25,000 units in dextrose infusion": "18 units/kg/h IV"}, PE)),
     ("warning", "no anticoagulant", home({"amoxicillin 500 mg": THRICE}, VALVE)),
     ("warning", "no P2Y12 inhibitor", home(ASPIRIN_STATIN, MI, STENT)),
+    ("info", "no P2Y12 inhibitor", home(ASPIRIN_STATIN, MI)),
+    ("warning", "no P2Y12 inhibitor", home(ASPIRIN_STATIN, STENT)),
     ("warning", "no insulin", home(AMLODIPINE, DM1)),
     ("warning", "no glucocorticoid", home({"fludrocortisone 0.1 mg": DAILY}, ADDISON)),
     ("info", "no antiplatelet or anticoagulant", home(AMLODIPINE, lately("Ischemic stroke"))),
