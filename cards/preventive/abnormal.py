@@ -130,11 +130,11 @@ def _together(results: Sequence[FollowUp]) -> FollowUp:
         return first
     lacking = ", ".join(f"no {result.row.lacking}" for result in results)
     subject = first.name.partition(f" no {first.row.lacking}")[0]
-    name = f"{subject} {lacking} on record"
+    name, texts = f"{subject} {lacking} on record", [result.text for result in results]
     if len(name) > _NAME_LENGTH:
         name = f"{subject} no {first.row.lacking} on record, and {len(results) - 1} more missing"
-    texts = dict.fromkeys(result.text for result in results)
-    return replace(first, name=name, text="; ".join((f"{lacking} on record", *texts)))
+        texts.insert(0, f"{lacking} on record")
+    return replace(first, name=name, text="; ".join(dict.fromkeys(texts)))
 
 
 _NAME_LENGTH: Final = 85
@@ -331,7 +331,7 @@ def _value(record: PatientRecord, result: Measurement, limits: Iterable[float]) 
         return f"{'/'.join(f'{pressure.value:.0f}' for pressure in pair if pressure is not None)} mmHg"
     decimals = 2 if result.value < _SMALL and result.analyte != "hba1c" else 1
     number, side = format_number(result.value, limits, decimals), result.side or ""
-    value = f"{side}{number} {unit(result.unit)}"
+    value = f"{side}{number} {unit(result.unit)}".rstrip()
     if not isclose(result.charted_value, result.value):
         value = f"{side}{result.charted_value:g} {unit(result.charted_unit)} ({value})"
     return f"{ANALYTES[result.analyte].words} {value}"
