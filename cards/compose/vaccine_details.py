@@ -55,9 +55,6 @@ def vaccine_detail(
         lines.append(f"- Declined by the patient within a year: {names}.")
     if due.ordered:
         lines.append(f"- Ordered already: {', '.join(due.ordered)}.")
-    if due.to_discuss:
-        names = ", ".join(item.label for item in due.to_discuss)
-        lines.append(f"- Shared decision: {names}.")
     lines += _forbidden_lines(due.forbidden)
     for check in due.to_check:
         applies = "Not now:" if check.is_whole else "This applies to"
@@ -72,6 +69,8 @@ def vaccine_detail(
             "precaution (ACIP 2024). Not now: Influenza."
         )
     lines += ["", f"{WHY} {_basis(charted)}"]
+    if due.to_discuss:
+        lines.append(f"Shared decision: {', '.join(item.label for item in due.to_discuss)}.")
     ended = [
         f"{group} (the schedule used here ended {end})" for group, end in due.seasons_over if group not in named_seasons
     ]
@@ -89,7 +88,7 @@ def _season_line(group: str, end: date) -> str:
             "- Check first: RSV in this pregnancy, no dose on record. ACIP recommends one at 32 to 36 weeks from "
             f"September to January. The data here end on {end}: check the current recommendation."
         )
-    return f"- **{group}**: none on record since {end}; one each season (ACIP)."
+    return f"- **{group}**: no dose on record since {end}."
 
 
 def _antibody_line(end: date) -> str:
@@ -157,7 +156,7 @@ def _name_of_dose(item: GroupForecast, knowledge: VaccineKnowledge) -> str:
         for coding in preferred_codings(item, knowledge)
     ]
     preferred = f" ({joined(products, 'or')})" if products and products != [item.label] else ""
-    return f"{item.label}{preferred}, dose {item.dose_number}"
+    return f"{item.label}{preferred}{f', dose {item.dose_number}' if (item.dose_number or 1) > 1 else ''}"
 
 
 def _short(item: GroupForecast) -> str:

@@ -87,7 +87,9 @@ def _faults(text: str) -> Iterator[str]:
 _REFUSED = re.compile(
     r"(?:Not now|Not now \(pregnancy\)|Contraindicated|Check first): ([A-Z][^.:()]*?)(?: because of.*?)?\."
 )
-_NAMED = re.compile(r"(?m)^\d+ vaccines? (?:is|are) due: ([^.]*)|to catch up: ([^.]*)|^- \*\*([^*(,]+?)(?: \(|, dose)")
+_NAMED = re.compile(
+    r"(?m)^\d+ vaccines? (?:is|are) due: ([^.]*)|to catch up: ([^.]*)|^- \*\*([^*(,;]+?)(?: \(|, dose|[;*])"
+)
 _LISTED = re.compile(r"(?:no valid dose|Shared decision|Order(?: to catch up)?):? ([^.]*)")
 
 

@@ -170,13 +170,16 @@ def _score(call: ServiceInput, rhythm: ConditionHit | None, bleeding: RecordInpu
         ),
         figure=f"{score}: about {yearly:.0f} in 100",
         opening=(
-            f"{'No anticoagulant found. ' if stopped is None else ''}Untreated, **{people}** have an ischemic stroke "
-            f"a year ({_paper(rates.source)}); the 2023 ACC/AHA guideline treats from 2 in 100.{statement}"
+            f"{'No anticoagulant found. ' if stopped is None else ''}The 2023 ACC/AHA guideline treats from 2 in 100."
+            f"{statement}"
         ),
         topic=TOPICS["anticoagulation"],
         offers=(offer(call, *_TALK_OFFER),),
         beside=(line,),
-        closing="The guideline's 2 in 100 a year are 2 points in men, 3 in women.",
+        closing=(
+            f"Untreated, **{people}** have an ischemic stroke a year ({_paper(rates.source)}); 2 in 100 are 2 points "
+            "in men, 3 in women."
+        ),
         other_results=other_results,
     )
 

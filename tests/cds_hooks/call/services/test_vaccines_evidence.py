@@ -34,7 +34,7 @@ CHARTS: list[tuple[int, list[Json], str, str]] = [
     (62, [allergy("Prevnar 20")], "Contraindicated: Pneumococcal", "Order Pneumococcal"),
     (62, [allergy("MMR vaccine")], "Contraindicated: MMR", "Order MMR"),
     (62, [{**allergy("Shingrix"), "reaction": []}], "Check first: Shingrix", "Contraindicated"),
-    (62, [allergy("peanut")], "Zoster, dose 1", "Contraindicated"),
+    (62, [allergy("peanut")], "Zoster**: due", "Contraindicated"),
     (45, [problem("Chronic viral hepatitis B", "B18.1")], "HepA", "HepB"),
     (45, [result("16935-9", 120, "mIU/mL"), problem("Type 2 diabetes", "E11.9")], "Pneumococcal", "HepB"),
     (45, [result("16935-9", 4, "mIU/mL"), problem("Type 2 diabetes", "E11.9")], "HepB", "nothing"),
@@ -44,8 +44,8 @@ CHARTS: list[tuple[int, list[Json], str, str]] = [
     (62, [dose("187", "2026-11-02", "not-done", **STOCK)], "Order Zoster", "Declined"),
     (62, [problem("Shingles vaccine declined", when="2026-10-01")], "Declined by the patient", "Order Zo"),
     (70, [dose("109", "2025-07-10")], "the formulation of the dose of 2025-07-10 is not recorded", "nothing"),
-    (64, [problem("Type 2 diabetes", "E11.9")], "Shared decision: HepB", "HepB, dose 1"),
-    (62, [], "Zoster, dose 1**: due.", "2014"),
+    (64, [problem("Type 2 diabetes", "E11.9")], "Shared decision: HepB", "Order HepB"),
+    (62, [], "Zoster**: due.", "2014"),
     (62, [{**allergy("influenza vaccine"), "reaction": []}], "Not now: Influenza", "Order Influenza"),
 ]  # fmt: skip
 
