@@ -30,7 +30,7 @@ def detail_lines(
     told, asked = actions_last(" ".join(notes))
     told_already = set(sentences(first.summary))
     facts, actions = _facts_and_steps(first, is_settled=bool(forbidding_beside(first, forbidding)))
-    facts, added, explained = _new(facts, told_already), list[str](), list[str]()
+    facts, added, explained = new_sentences(facts, told_already), list[str](), list[str]()
     told_already.update(sentences(actions))
     is_ended = offer is not None and offer.is_recommended and takes_draft_away(offer)
     for position, finding in enumerate(lines[1:], start=1):
@@ -46,22 +46,21 @@ def detail_lines(
         if is_ended:
             to_do = " ".join(step for step in sentences(to_do) if not _WITH_DRAFT.match(step))
         is_told = is_of_one_value or any(_is_same_danger(finding, before) for before in lines[:position])
-        lead = "" if is_told else _new(_lead(finding, only_fact=is_settled), told_already)
-        more, to_do = _new(more, told_already), _new(to_do, told_already)
+        lead = "" if is_told else new_sentences(_lead(finding, only_fact=is_settled), told_already)
+        more, to_do = new_sentences(more, told_already), new_sentences(to_do, told_already)
         if lead:  # what it rests on stands after the reasons: a card is read up to there
             added.append(f"**{lead}** {to_do}")
             explained.append(more)
         else:
             facts, actions = f"{facts} {more}", f"{actions} {to_do}"
+    leads = (_lead(finding, only_fact=bool(forbidding_beside(finding, forbidding))) for finding in others)
+    added.append(" ".join(f"**{lead}**" for lead in leads))
     to_do = what_to_do(first, f"{actions} {asked}".strip(), offer)
     told_first = sentences(facts)
     while told_first and len(" ".join((first.summary, opening, *told_first, to_do, *added)).split()) > MOST_WORDS:
         explained.insert(0, told_first.pop())
     for text in (" ".join(told_first), to_do, *added):
         yield from bullet(text)
-    if others:
-        leads = (_lead(finding, only_fact=bool(forbidding_beside(finding, forbidding))) for finding in others)
-        yield f"- {' '.join(f'**{lead}**' for lead in leads)}"
     reasons, told = _charted(findings), " ".join((told, *explained)).strip()
     why = f"Why: {'; '.join(reasons)}." if reasons else ""
     yield from bullet(f"{why} {told}" if why else f"Note: {told}" if told else "")
@@ -100,7 +99,7 @@ def _is_same_danger(finding: RuleFinding, other: RuleFinding) -> bool:
 _WAIT = re.compile(r"\bwait\b[^.;]*(?:[.;]\d[^.;]*)*[.;]?", re.IGNORECASE)
 """A step that waits for a value, which two findings about one value ask for in different words."""
 _WITH_DRAFT = re.compile(
-    r"If \S+(?: \S+)? (?:is (?:given|kept|needed|used)|stays?|remains?)\b|If nothing else|Limit it"
+    r"If \S+(?: \S+)? (?:is (?:given|kept|needed|used)|stays?|remains?)\b|(?:Give it only i|I)f nothing else|Limit it"
 )
 """A step for the case that the order stays, which says nothing beside the advice to end it."""
 _WORDS = re.compile(r"[a-z]{4,}")
@@ -181,7 +180,7 @@ _CONTRAINDICATED = re.compile(r"(?<= is contraindicated )([^:.]+): [^:.]+")
 """The danger behind a contraindication, which may begin as a step does: "lower survival"."""
 
 
-def _new(text: str, told: set[str]) -> str:
+def new_sentences(text: str, told: set[str]) -> str:
     """Return the sentences of a text that were not told already, and add them to what is told."""
     new = [sentence for sentence in dict.fromkeys(sentences(text)) if sentence not in told]
     told.update(new)

@@ -1,14 +1,16 @@
 """Composes the two cards about what is taken already: the medication review, and genetic results that matter to it."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from cards.card import HEADLINE_LENGTH, OTHER_SOURCES, SEVERITY, TOPICS, Card, CardIdentity, Source, Suggestion
-from cards.compose.details import bullet, what_to_do
+from cards.compose.details import bullet, new_sentences, what_to_do
 from cards.extension import CardExtension, Fact, FindingReference
 from cards.finding import Finding
 from cards.replacements import may_be_stopped
@@ -136,9 +138,10 @@ def _detail(lines: Sequence[_Line]) -> Iterator[str]:
             yield f"- Why: {charted}."
         return
     most = len(lines) if len(lines) <= MOST_LINES else MOST_LINES - 1
-    first, in_full = lines[0], list[str]()
+    first, in_full, told_of = lines[0], list[str](), defaultdict[str, set[str]](set)
     is_said = len(first.findings) == 1 and _summary(lines).startswith(first.finding.summary)
-    explained, steps = zip(*(actions_last(line.finding.detail) for line in lines[:most]), strict=True)
+    texts = [map(partial(new_sentences, told=told_of[line.names]), actions_last(line.finding.detail)) for line in lines]
+    explained, steps = zip(*texts[:most], strict=True)
     leads = ("" if is_said and line is first else f"**{_sentence(line)}**" for line in lines)
     for line in (f"{lead} {to_do}" for lead, to_do in zip(leads, steps, strict=False)):
         if in_full and len(" ".join((*in_full, line)).split()) > _MOST_WORDS:

@@ -128,8 +128,8 @@ def _catch_up_lines(items: list[GroupForecast]) -> Iterable[str]:
         if item.counted_days:
             days = _days(item.evaluations)
             yield (
-                f"- To catch up, {item.label}: only doses of an adult are on record ({days}). Ask the registry for "
-                f"earlier doses; without them, dose {item.dose_number} is due."
+                f"- To catch up, {item.label}: only adult doses are on record ({days}). Ask the registry for earlier "
+                f"ones; without them, dose {item.dose_number} is due."
             )
 
 

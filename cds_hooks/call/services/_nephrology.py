@@ -109,8 +109,8 @@ def text_of_albumin(call: ServiceInput, albumin: tuple[Measurement, ...]) -> Car
         about="albumin_from_300",
         summary=f"Urine {measured}/creatinine {newest}: {advice}.",
         opening=(
-            f"**Urine {measured}/creatinine {values}.** KDIGO 2024 names a consistent finding of {limit} mg/g or "
-            f"more{equals} as a reason to refer, whatever the eGFR.{once} {NO_REFERRAL}"
+            f"**Urine {measured}/creatinine {values}.**{once} {NO_REFERRAL}\n\n{WHY} KDIGO 2024 names a consistent "
+            f"finding of {limit} mg/g or more{equals} as a reason to refer, whatever the eGFR."
         ),
         facts=(measurement_fact(albumin[0]),),
         offers=(*first, referral(call, f"urine {measured}/creatinine {values}")),

@@ -101,9 +101,7 @@ def _of_valve(call: ServiceInput, valve: ConditionHit, rhythm: ConditionHit) -> 
     finding = stopped_anticoagulant(call.record) or "no anticoagulant found"
     if valve.key == "mitral_stenosis":
         short = "mitral stenosis"
-        degree = (
-            " Warfarin is for moderate to severe rheumatic stenosis: check the severity, which the code does not state."
-        )
+        degree = " Check that it is moderate to severe and rheumatic, which the code does not state."
     elif valve.source.startswith("Procedure/") or "mechanical" in valve.words.lower():
         short, degree = "a mechanical valve", ""
     else:
@@ -114,8 +112,8 @@ def _of_valve(call: ServiceInput, valve: ConditionHit, rhythm: ConditionHit) -> 
         summary=f"{_rhythm_in_words(rhythm)} with {short}: {finding}. Consider warfarin.",
         opening=(
             f"**{escape(valve.words)}**{valve.in_brackets} and **{escape(rhythm.words)}**{rhythm.in_brackets} are on "
-            f"record; {escape(finding)}. With a mechanical valve or moderate to severe mitral stenosis warfarin is "
-            f"recommended whatever CHA2DS2-VASc says; a direct oral anticoagulant (DOAC) is not.{degree}"
+            "record. With a mechanical valve or moderate to severe mitral stenosis warfarin is recommended whatever "
+            f"CHA2DS2-VASc says; a direct oral anticoagulant (DOAC) is not.{degree}"
         ),
         guideline=Source(
             label="2023 ACC/AHA/ACCP/HRS guideline on atrial fibrillation",
@@ -137,8 +135,7 @@ def _of_thick_heart(call: ServiceInput, disease: ConditionHit, rhythm: Condition
         summary=f"{_rhythm_in_words(rhythm)} with hypertrophic cardiomyopathy: {finding}. Discuss anticoagulation.",
         opening=(
             f"**{escape(disease.words)}**{disease.in_brackets} and **{escape(rhythm.words)}**{rhythm.in_brackets} are "
-            f"on record; {escape(finding)}. With both an anticoagulant is recommended whatever CHA2DS2-VASc says "
-            "(class 1)."
+            "on record. With both an anticoagulant is recommended whatever CHA2DS2-VASc says (class 1)."
         ),
         # As compared in Table 2 of PMC5522714: of six guidelines all name every patient with both.
         guideline=Source(

@@ -115,9 +115,8 @@ def _of_rise(call: ServiceInput, rise: AcuteRise) -> CardText:
         about="acute_rise",
         summary=f"Creatinine {change}: possible acute kidney injury. Repeat it now.",
         opening=(
-            f"**Creatinine in mg/dL: {trend}.** A rise to 1.5 times the baseline or more is acute kidney injury where "
-            "it is known or presumed to have occurred within 7 days (KDIGO 2012). Look for the cause. "
-            f"{_known(call.record)}"
+            f"**Creatinine in mg/dL: {trend}.** A rise to 1.5 times the baseline or more, known or presumed within 7 "
+            f"days, is acute kidney injury (KDIGO 2012). Look for the cause. {_known(call.record)}"
         ).rstrip(),
         guideline=_KDIGO_2012,
         indicator="warning" if is_severe else "info",
