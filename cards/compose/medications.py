@@ -77,7 +77,7 @@ def review_card(findings: Iterable[RuleFinding], identity: CardIdentity, *, sinc
     evidence, worst = lines[0].finding.evidence[0], lines[0].finding.indicator
     grave = [line.finding for line in lines if line.finding.indicator == "critical"]
     is_deadly = any(
-        finding.asks == "change" or finding.family in ("monitoring", "pregnancy") or _came_later(finding, since)
+        finding.asks == "change" or finding.family in ("monitoring", "pregnancy") or came_later(finding, since)
         for finding in grave
     )
     return identity.card(
@@ -90,12 +90,14 @@ def review_card(findings: Iterable[RuleFinding], identity: CardIdentity, *, sinc
     )
 
 
-def _came_later(finding: RuleFinding, since: str) -> bool:
-    """Whether a problem or result of it is of this day or later, and of a day after the one of the order."""
+def came_later(finding: RuleFinding, since: str, kind: str = "") -> bool:
+    """Whether a problem or result of it is of this day or later, and of a day after the one of the order.
+
+    `kind`: only what stands in resources of this type.
+    """
     ordered, *others = finding.facts
-    days = [
-        fact.effective[:10] for fact in others if fact.effective and not (fact.source or "").startswith("Medication")
-    ]
+    sources = ((fact.source or "", fact.effective) for fact in others)
+    days = [day[:10] for source, day in sources if day and source.startswith(kind) and source[:10] != "Medication"]
     newest = max(days, default="")
     return ordered.effective is not None and newest > ordered.effective[:10] and newest >= since
 

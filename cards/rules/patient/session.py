@@ -93,11 +93,16 @@ class PatientSession:
         signing: bool = False,
         active_orders: bool = False,
         drafted_before: Iterable[DraftMedication] = (),
+        begun_now: bool = False,
     ) -> None:
-        """`drafted_before` are drafts as another session of this record with the same Medications read them."""
+        """`drafted_before` are drafts as another session of this record with the same Medications read them.
+
+        `begun_now`: every draft counts as a new start.
+        """
         self.record = record
         self.signing = signing
         self.active_orders = active_orders
+        self._begun_now = begun_now
         self.drafts = tuple(drafts)
         self._drafted_before = {id(drafted.draft): drafted for drafted in drafted_before}
         # What families derive once of this patient with these drafts.
@@ -123,6 +128,7 @@ class PatientSession:
             signing=self.signing,
             active_orders=self.active_orders,
             drafted_before=() if has_medications else self.drafted,
+            begun_now=self._begun_now,
         )
 
     # Medications
@@ -348,7 +354,7 @@ class PatientSession:
         # A draft that renews another is not a start, whether or not the other one came along.
         if drafted.order.priorPrescription is not None:
             return False
-        return self.record.derive(is_new_start, ingredient.rxcui)
+        return self._begun_now or self.record.derive(is_new_start, ingredient.rxcui)
 
     # Tests
 

@@ -11,7 +11,7 @@ from functools import cache, partial
 from itertools import islice
 from typing import Final
 
-from cards.compose.medications import MEDICATION_REVIEW, review_card
+from cards.compose.medications import MEDICATION_REVIEW, came_later, review_card
 from cards.extension import WorklistEntry
 from cards.orders import shown_findings
 from cards.replacements import may_be_stopped
@@ -30,9 +30,11 @@ from cds_hooks.call.services._current_medications import taken_medications, with
 from cds_hooks.call.services._equation import is_moment_for_review, kept_for_worklist
 from cds_hooks.call.services._exclusions import DECEASED, PALLIATIVE, Exclusion, first_reason
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
+from fhir.mapping.conditions import condition_time
 from fhir.mapping.medications.active import uncertain_medications, unreadable_medications, words_of_unreadable
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
+from fhir.record.resources import Condition
 from fhir.terminology.package_tables import package_rows
 
 SUBJECT: Final = MEDICATION_REVIEW
@@ -82,7 +84,8 @@ def find(call: ServiceInput) -> Advice:
     ages = record.age_bounds()
     is_older = ages is not None and ages[0] >= FROM_YEARS
     advice = Advice()
-    findings = list(_findings(session, advice.silences, call, is_older=is_older))
+    since = (record.as_of - timedelta(days=_NEW_DAYS)).date().isoformat()
+    findings = list(_findings(session, since, advice.silences, call, is_older=is_older))
     if any(finding.indicator != "info" for finding in findings):
         reminders = [finding for finding in findings if _every_age().get(f"{finding.rule}/{finding.band}")]
         findings = [finding for finding in findings if finding not in reminders]
@@ -111,7 +114,6 @@ def find(call: ServiceInput) -> Advice:
         )
         advice.silences.append(kept_for_worklist(call, SUBJECT))
     if shown:
-        since = (record.as_of - timedelta(days=_NEW_DAYS)).date().isoformat()
         card = partial(review_card, shown, call.card_identity(), since=since)
         advice.add(card(), shorten=partial(card, is_brief=True) if len(shown) > 1 else None)
     return advice
@@ -129,19 +131,37 @@ def _is_told_in_hospital(finding: RuleFinding) -> bool:
 
 
 def _findings(
-    session: PatientSession, silences: list[WhyNot], call: ServiceInput, *, is_older: bool
+    session: PatientSession, since: str, silences: list[WhyNot], call: ServiceInput, *, is_older: bool
 ) -> Iterator[RuleFinding]:
-    """Yield what is found about each drug; what two drugs do together is said once."""
+    """Yield what is found about each drug; what two drugs do together is said once.
+
+    Of a problem that came after the order, `since` this day or later, a drug is judged as if it were begun now.
+    """
     # What two drugs do together is told of the one that can be stopped: of aspirin, not of the anticoagulant beside it.
     drugs = sorted(session.drafted, key=lambda drafted: not may_be_stopped(drafted.medication))
-    check, by_draft = OrderCheck(session, review_book(), call.card_uuid, OriginalOrders(call.sent).original), []
+    of_check = (review_book(), call.card_uuid, OriginalOrders(call.sent).original)
+    check, by_draft = OrderCheck(session, *of_check), []
     reports = _reports_from_65 if is_older else _reports_under_65
+    anew = None
+    if _has_new_problem(session.record, since):
+        begun_now = PatientSession(
+            session.record,
+            session.drafts,
+            signing=True,
+            active_orders=True,
+            drafted_before=session.drafted,
+            begun_now=True,
+        )
+        anew = OrderCheck(begun_now, *of_check)
     for drafted in drugs:
-        meant_findings = [
-            finding
-            for finding in check.evaluate(drafted).findings_of(reports)
-            if _is_meant(finding, drafted, is_older=is_older)
-        ]
+        found = check.evaluate(drafted).findings_of(reports)
+        if anew is not None:
+            told = {finding.rule for finding in found}
+            later = anew.evaluate(drafted).findings_of(reports)
+            found += [
+                finding for finding in later if finding.rule not in told and came_later(finding, since, "Condition/")
+            ]
+        meant_findings = [finding for finding in found if _is_meant(finding, drafted, is_older=is_older)]
         needed = [finding for finding in meant_findings if not any(map(finding.is_implied_by, meant_findings))]
         against = {finding.rule: _reason_against(finding, session.record) for finding in needed}
         silences.extend(why for why in against.values() if why is not None)
@@ -151,6 +171,12 @@ def _findings(
     silences.extend(repeated)
     for drafted, findings in zip(drugs, kept_findings, strict=True):
         yield from (with_offers(finding.write(finding), drafted, check) for finding in findings)
+
+
+def _has_new_problem(record: PatientRecord, since: str) -> bool:
+    """Whether a problem began, or was recorded, on this day or later."""
+    times = (condition_time(condition, record) for condition in record.facts(Condition))
+    return any(time is not None and time.date >= since for time in times)
 
 
 def _reason_against(finding: RuleFinding, record: PatientRecord) -> WhyNot | None:

@@ -50,9 +50,9 @@ def stated(drug: tuple[str, str]) -> Json:
     )
 
 
-def problem(code: str) -> Json:
+def problem(code: str, recorded: str = "2026-10-01") -> Json:
     return builders.problem(
-        code=code, patient="p", id=f"problem-{code.lower().replace('.', '-')}", recordedDate="2026-10-01"
+        code=code, patient="p", id=f"problem-{code.lower().replace('.', '-')}", recordedDate=recorded
     )
 
 
@@ -112,6 +112,16 @@ def test_a_year_of_birth_bounds_the_age(tmp_path: Path, as_of: datetime) -> None
     assert by_year.json()["cards"][0]["summary"].replace("80 or 81", "81") == known["summary"]
     assert "input-missing" not in reasons(by_year)
     assert "input-missing" in reasons(ask(tmp_path / "between", as_of, *taken, born=str(as_of.year - 65)))
+
+
+@pytest.mark.parametrize(("days", "is_told"), [(3, True), (40, False), (90, False)])
+def test_a_problem_of_the_last_days_is_told_of_a_drug_that_was_begun_before(
+    days: int, is_told: bool, tmp_path: Path, as_of: datetime
+) -> None:
+    """Rhabdomyolysis on a statin that was ordered 60 days ago; an older one was known to whoever goes on with it."""
+    rhabdomyolysis = problem("M62.82", (as_of - timedelta(days=days)).date().isoformat())
+    answer = ask(tmp_path, as_of, order(("301542", "rosuvastatin"), as_of), rhabdomyolysis, born="1970-01-01")
+    assert any("rhabdomyolysis" in card["summary"] for card in answer.json()["cards"]) is is_told
 
 
 def test_insulin_is_never_offered_to_be_stopped(tmp_path: Path, as_of: datetime) -> None:
