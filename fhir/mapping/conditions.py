@@ -386,6 +386,12 @@ def condition_time(condition: Condition, record: PatientRecord) -> FhirTime | No
     return parse_time(text)
 
 
+def has_problem_since(record: PatientRecord, day: str) -> bool:
+    """Return whether a problem began, or was recorded, on this ISO day or later."""
+    times = (condition_time(condition, record) for condition in record.facts(Condition))
+    return any(time is not None and time.date >= day for time in times)
+
+
 def _onset(condition: Condition) -> str | None:
     """Return the date of the onset; words that are a date ("2019-03") are one."""
     if condition.onsetDateTime is not None or condition.onsetPeriod is not None:

@@ -93,16 +93,12 @@ class PatientSession:
         signing: bool = False,
         active_orders: bool = False,
         drafted_before: Iterable[DraftMedication] = (),
-        begun_now: bool = False,
     ) -> None:
-        """`drafted_before` are drafts as another session of this record with the same Medications read them.
-
-        `begun_now`: every draft counts as a new start.
-        """
+        """`drafted_before` are drafts as another session of this record with the same Medications read them."""
         self.record = record
         self.signing = signing
         self.active_orders = active_orders
-        self._begun_now = begun_now
+        self._begun_now = False
         self.drafts = tuple(drafts)
         self._drafted_before = {id(drafted.draft): drafted for drafted in drafted_before}
         # What families derive once of this patient with these drafts.
@@ -128,8 +124,19 @@ class PatientSession:
             signing=self.signing,
             active_orders=self.active_orders,
             drafted_before=() if has_medications else self.drafted,
-            begun_now=self._begun_now,
         )
+
+    def begun_now(self) -> Self:
+        """Return the same, of which every draft counts as a new start."""
+        session = type(self)(
+            self.record,
+            self.drafts,
+            signing=self.signing,
+            active_orders=self.active_orders,
+            drafted_before=self.drafted,
+        )
+        session._begun_now = True
+        return session
 
     # Medications
 

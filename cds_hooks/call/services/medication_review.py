@@ -30,11 +30,10 @@ from cds_hooks.call.services._current_medications import taken_medications, with
 from cds_hooks.call.services._equation import is_moment_for_review, kept_for_worklist
 from cds_hooks.call.services._exclusions import DECEASED, PALLIATIVE, Exclusion, first_reason
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
-from fhir.mapping.conditions import condition_time
+from fhir.mapping.conditions import has_problem_since
 from fhir.mapping.medications.active import uncertain_medications, unreadable_medications, words_of_unreadable
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
-from fhir.record.resources import Condition
 from fhir.terminology.package_tables import package_rows
 
 SUBJECT: Final = MEDICATION_REVIEW
@@ -142,17 +141,7 @@ def _findings(
     of_check = (review_book(), call.card_uuid, OriginalOrders(call.sent).original)
     check, by_draft = OrderCheck(session, *of_check), []
     reports = _reports_from_65 if is_older else _reports_under_65
-    anew = None
-    if _has_new_problem(session.record, since):
-        begun_now = PatientSession(
-            session.record,
-            session.drafts,
-            signing=True,
-            active_orders=True,
-            drafted_before=session.drafted,
-            begun_now=True,
-        )
-        anew = OrderCheck(begun_now, *of_check)
+    anew = OrderCheck(session.begun_now(), *of_check) if has_problem_since(session.record, since) else None
     for drafted in drugs:
         found = check.evaluate(drafted).findings_of(reports)
         if anew is not None:
@@ -171,12 +160,6 @@ def _findings(
     silences.extend(repeated)
     for drafted, findings in zip(drugs, kept_findings, strict=True):
         yield from (with_offers(finding.write(finding), drafted, check) for finding in findings)
-
-
-def _has_new_problem(record: PatientRecord, since: str) -> bool:
-    """Whether a problem began, or was recorded, on this day or later."""
-    times = (condition_time(condition, record) for condition in record.facts(Condition))
-    return any(time is not None and time.date >= since for time in times)
 
 
 def _reason_against(finding: RuleFinding, record: PatientRecord) -> WhyNot | None:
