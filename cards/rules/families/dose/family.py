@@ -63,7 +63,8 @@ def to_maximum(context: RuleContext) -> OrderChange | None:
     room_mg = (excess.limit.most - (excess.amount - daily_mg)) / times
     unit = _unit_mg(context)
     dose = math.floor(room_mg / unit + 1e-9) * unit if unit else room_mg
-    if not 0.0 < dose < single_mg or (not unit and dose != int(dose)):
+    # Of a drug without a strength no dose is offered that is only what another order leaves.
+    if not 0.0 < dose < single_mg or (not unit and (excess.beside or dose != int(dose))):
         return None
     sig = _sig(dose, int(times))
     return OrderChange(sig=sig, label=f"Reduce to the maximum: {sig.text}")

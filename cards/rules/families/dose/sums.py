@@ -434,8 +434,10 @@ def _is_replaced(drafted: MedicationIdentity, current: MedicationIdentity) -> bo
     return same_drugs and drafted.strengths == current.strengths and drafted.is_slow_release is current.is_slow_release
 
 
+# Of electrolytes, vitamins and laxatives nothing tells that they are already active.
 _ADDED: Final = frozenset(
     {"opioid", "opioid_partial_agonist", "anticoagulant", "doac", "heparin", "vka", "nsaid", "insulin"}
+    | {"electrolyte_fluid", "potassium", "vitamin", "laxative"}
 )
 # Acetaminophen, digoxin, lithium, methotrexate; levothyroxine and prednisone are taken in two strengths.
 _ADDED_DRUGS: Final = frozenset({"161", "3407", "6448", "6851", "10582", "8640"})
@@ -446,7 +448,7 @@ def _is_raised(drafted: DraftMedication, use: CurrentMedication, daily_mg: float
 
     Two strengths are told as already active. Where both are often meant, or harm soon, they are added up.
     """
-    new, old = drafted.medication, use.medication
+    new, old, new_mg = drafted.medication, use.medication, drafted.dose.most_a_day(rxcui)
     if use.drafted is not None or drafted.dose.as_needed is not use.dose.as_needed:
         return False
     if (new.route, new.is_slow_release) != (old.route, old.is_slow_release):
@@ -454,12 +456,14 @@ def _is_raised(drafted: DraftMedication, use: CurrentMedication, daily_mg: float
     moments, moments_before = moments_of_day(drafted.order), moments_of_day(use.order)
     if moments and moments_before and moments.isdisjoint(moments_before):  # 400 mg in the morning, 600 mg at bedtime
         return False
-    if None in new.strengths:  # "sertraline, 150 mg daily" is raised to 200 mg
-        return (new.words, new.strengths) == (old.words, old.strengths)
+    # "Sertraline, 150 mg daily" is raised to 200 mg; two doses of a painkiller are both given.
+    if None in new.strengths:
+        is_titrated = "nsaid" not in new.classes and "161" not in new.rxcuis
+        return (is_titrated or new_mg == daily_mg) and (new.words, new.strengths) == (old.words, old.strengths)
     is_added = not (_ADDED.isdisjoint(new.classes) and _ADDED_DRUGS.isdisjoint(new.rxcuis))
     if is_added or len(new.rxcuis) != 1 or new.rxcuis != old.rxcuis or is_other_name(new, old):
         return False
-    return daily_mg is not None and (drafted.dose.most_a_day(rxcui) or 0.0) > daily_mg
+    return daily_mg is not None and (new_mg or 0.0) > daily_mg
 
 
 _AS_HEAVY_AS_GROWN_YEARS = 12
