@@ -7,6 +7,8 @@ from msgspec import Struct
 from cards.card import Card
 from cards.compose.high_alert import uncovered_card, uncovered_findings
 from cards.compose.orders import order_card
+from cards.new_problems import NewProblems
+from cards.rules.engine.compile import CompiledBand, CompiledRule
 from cards.rules.engine.finding import RuleFinding, merge_repeated_findings
 from cards.rules.engine.governance import SuppressionCheck, suppress_nothing
 from cards.rules.engine.rule_book import RuleBook, rule_book
@@ -84,7 +86,12 @@ def check_orders(
             to_evaluate.append(drafted)
     if to_evaluate:
         silences.extend((*_unknown_on_list(session), *_on_hold(session)))
-    shown_by_draft = [shown_findings(check.evaluate(drafted).findings, suppress, silences) for drafted in to_evaluate]
+    new_problems = NewProblems(check) if active_orders else None
+    shown_by_draft = []
+    for drafted in to_evaluate:
+        found = check.evaluate(drafted).findings
+        later = new_problems.findings(drafted, found, _warns) if new_problems is not None else []
+        shown_by_draft.append(shown_findings((*found, *later), suppress, silences))
     findings, on_other_cards = merge_repeated_findings(shown_by_draft)
     silences.extend(on_other_cards)
     cards: list[Card] = []
@@ -107,6 +114,10 @@ def check_orders(
             cards.append(uncovered_card(uncovered, new_uuid()))
             carded.append(next(drafted for drafted in judgeable if drafted.draft.name == uncovered[0].draft_name))
     return OrderOutcome(tuple(cards), tuple(silences), tuple(carded))
+
+
+def _warns(_rule: CompiledRule, band: CompiledBand) -> bool:
+    return band.declared.indicator in ("warning", "critical")
 
 
 def shown_findings(

@@ -6,13 +6,13 @@ goes home by `discharge-medications`.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
 from functools import cache, partial
 from itertools import islice
 from typing import Final
 
-from cards.compose.medications import MEDICATION_REVIEW, came_later, review_card
+from cards.compose.medications import MEDICATION_REVIEW, review_card
 from cards.extension import WorklistEntry
+from cards.new_problems import NewProblems, first_new_day
 from cards.orders import shown_findings
 from cards.replacements import may_be_stopped
 from cards.rules.engine.compile import CompiledBand, CompiledRule
@@ -30,7 +30,6 @@ from cds_hooks.call.services._current_medications import taken_medications, with
 from cds_hooks.call.services._equation import is_moment_for_review, kept_for_worklist
 from cds_hooks.call.services._exclusions import DECEASED, PALLIATIVE, Exclusion, first_reason
 from cds_hooks.call.services._service import Advice, Advisor, ServiceInput
-from fhir.mapping.conditions import has_problem_since
 from fhir.mapping.medications.active import uncertain_medications, unreadable_medications, words_of_unreadable
 from fhir.record.record import PatientRecord
 from fhir.record.refusals import WhyNot
@@ -39,8 +38,6 @@ from fhir.terminology.package_tables import package_rows
 SUBJECT: Final = MEDICATION_REVIEW
 FROM_YEARS: Final = 65
 """STOPP is about people of this age and over."""
-_NEW_DAYS: Final = 14
-"""A danger that began after the order is new for so many days; the project's own choice."""
 _OWN: Final = frozenset({"review", "disease"})
 _OF_ORDERS_ONLY: Final = frozenset({"orders", "genes", "vaccines"})
 """Families about studies, about genes (a service of their own) and about vaccines: not asked of what is taken."""
@@ -83,8 +80,7 @@ def find(call: ServiceInput) -> Advice:
     ages = record.age_bounds()
     is_older = ages is not None and ages[0] >= FROM_YEARS
     advice = Advice()
-    since = (record.as_of - timedelta(days=_NEW_DAYS)).date().isoformat()
-    findings = list(_findings(session, since, advice.silences, call, is_older=is_older))
+    findings = list(_findings(session, advice.silences, call, is_older=is_older))
     if any(finding.indicator != "info" for finding in findings):
         reminders = [finding for finding in findings if _every_age().get(f"{finding.rule}/{finding.band}")]
         findings = [finding for finding in findings if finding not in reminders]
@@ -113,7 +109,7 @@ def find(call: ServiceInput) -> Advice:
         )
         advice.silences.append(kept_for_worklist(call, SUBJECT))
     if shown:
-        card = partial(review_card, shown, call.card_identity(), since=since)
+        card = partial(review_card, shown, call.card_identity(), since=first_new_day(record))
         advice.add(card(), shorten=partial(card, is_brief=True) if len(shown) > 1 else None)
     return advice
 
@@ -130,26 +126,16 @@ def _is_told_in_hospital(finding: RuleFinding) -> bool:
 
 
 def _findings(
-    session: PatientSession, since: str, silences: list[WhyNot], call: ServiceInput, *, is_older: bool
+    session: PatientSession, silences: list[WhyNot], call: ServiceInput, *, is_older: bool
 ) -> Iterator[RuleFinding]:
-    """Yield what is found about each drug; what two drugs do together is said once.
-
-    Of a problem that came after the order, `since` this day or later, a drug is judged as if it were begun now.
-    """
+    """Yield what is found about each drug; what two drugs do together is said once."""
     # What two drugs do together is told of the one that can be stopped: of aspirin, not of the anticoagulant beside it.
     drugs = sorted(session.drafted, key=lambda drafted: not may_be_stopped(drafted.medication))
-    of_check = (review_book(), call.card_uuid, OriginalOrders(call.sent).original)
-    check, by_draft = OrderCheck(session, *of_check), []
-    reports = _reports_from_65 if is_older else _reports_under_65
-    anew = OrderCheck(session.begun_now(), *of_check) if has_problem_since(session.record, since) else None
+    check, by_draft = OrderCheck(session, review_book(), call.card_uuid, OriginalOrders(call.sent).original), []
+    new_problems, reports = NewProblems(check), _reports_from_65 if is_older else _reports_under_65
     for drafted in drugs:
         found = check.evaluate(drafted).findings_of(reports)
-        if anew is not None:
-            told = {finding.rule for finding in found}
-            later = anew.evaluate(drafted).findings_of(reports)
-            found += [
-                finding for finding in later if finding.rule not in told and came_later(finding, since, "Condition/")
-            ]
+        found += new_problems.findings(drafted, found, reports)
         meant_findings = [finding for finding in found if _is_meant(finding, drafted, is_older=is_older)]
         needed = [finding for finding in meant_findings if not any(map(finding.is_implied_by, meant_findings))]
         against = {finding.rule: _reason_against(finding, session.record) for finding in needed}

@@ -49,6 +49,11 @@ DANGERS: list[tuple[str, str, list[Json]]] = [
     ("warning", "no anticoagulant", home({"heparin 25,000 units in dextrose infusion": "18 units/kg/h IV"}, PE)),
     ("warning", "no anticoagulant", home({"amoxicillin 500 mg": THRICE}, VALVE)),
     ("warning", "no P2Y12 inhibitor", home(ASPIRIN_STATIN, MI, STENT)),
+    (
+        "warning",
+        "Rosuvastatin with rhabdomyolysis",
+        home({}, drug("rosuvastatin 10 mg tablet"), lately("Rhabdomyolysis")),
+    ),
     ("info", "no P2Y12 inhibitor", home(ASPIRIN_STATIN, MI)),
     ("warning", "no P2Y12 inhibitor", home(ASPIRIN_STATIN, STENT)),
     ("warning", "no insulin", home(AMLODIPINE, DM1)),
